@@ -1,0 +1,92 @@
+// System calls and structures that the Glibc module of Swift lacks. Every function returns what the
+// kernel returned: a value, or minus errno. Nothing here allocates or decides.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/syscall.h>
+#include <sys/types.h>
+#include "CKernelProbe.h"
+
+/// syscall(2) without errno: the raw result.
+long ckernel_syscall(long number, long a, long b, long c, long d, long e, long f);
+
+/// ptrace(2), raw: no errno, PEEK requests excluded.
+long ckernel_ptrace(long request, long task, unsigned long address, unsigned long data);
+
+/// prctl(2), raw.
+long ckernel_prctl(long option, long a, long b, long c, long d);
+
+/// wait4(2), raw: pid, 0 with WNOHANG and nothing there, or minus errno.
+long ckernel_wait4(long task, int *status, int options);
+
+// ptrace requests that <sys/ptrace.h> of Debian 12 does not know or names differently.
+enum : uint64_t {
+    CKERNEL_PTRACE_CONT = 7,
+    CKERNEL_PTRACE_DETACH = 17,
+    CKERNEL_PTRACE_SYSCALL = 24,
+    CKERNEL_PTRACE_SETOPTIONS = 0x4200,
+    CKERNEL_PTRACE_GETEVENTMSG = 0x4201,
+    CKERNEL_PTRACE_GETREGSET = 0x4204,
+    CKERNEL_PTRACE_SETREGSET = 0x4205,
+    CKERNEL_PTRACE_SEIZE = 0x4206,
+    CKERNEL_PTRACE_INTERRUPT = 0x4207,
+    CKERNEL_PTRACE_LISTEN = 0x4208,
+    CKERNEL_PTRACE_PEEKSIGINFO = 0x4209,
+    CKERNEL_PTRACE_GETSIGMASK = 0x420a,
+    CKERNEL_PTRACE_SETSIGMASK = 0x420b,
+    CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION = 0x420f,
+};
+
+/// PTRACE_PEEKSIGINFO of one entry: 1 if there was one (128 bytes written), 0 if not, minus errno.
+long ckernel_peek_siginfo(long task, uint64_t index, int shared, void *siginfo);
+
+/// struct ptrace_rseq_configuration.
+struct ckernel_rseq_configuration {
+    uint64_t address;
+    uint32_t size;
+    uint32_t signature;
+    uint32_t flags;
+    uint32_t padding;
+};
+
+/// struct clone_args, the version with set_tid and cgroup.
+struct ckernel_clone_args {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid,
+        set_tid_size, cgroup;
+};
+
+/// One step; see steploop_x86_64.S.
+struct ckernel_step {
+    int64_t number;
+    uint64_t argument[6];
+    int64_t result;
+    uint32_t check;
+    uint32_t references;
+    int64_t expected;
+};
+
+extern const unsigned char ckernel_steploop_start[], ckernel_steploop_end[];
+extern const unsigned char ckernel_stub_start[], ckernel_stub_end[], ckernel_stub_entry[], ckernel_stub_home[];
+
+static inline const unsigned char *ckernel_steploop_bytes(void) { return ckernel_steploop_start; }
+static inline size_t ckernel_steploop_size(void) { return (size_t)(ckernel_steploop_end - ckernel_steploop_start); }
+static inline const unsigned char *ckernel_stub_bytes(void) { return ckernel_stub_start; }
+static inline size_t ckernel_stub_size(void) { return (size_t)(ckernel_stub_end - ckernel_stub_start); }
+static inline size_t ckernel_stub_entry_offset(void) { return (size_t)(ckernel_stub_entry - ckernel_stub_start); }
+static inline size_t ckernel_stub_home_offset(void) { return (size_t)(ckernel_stub_home - ckernel_stub_start); }
+
+/// clone3 whose child enters the step loop at `loop` with `program` and `slot`; returns in the parent only.
+long ckernel_clone3_into_loop(const struct ckernel_clone_args *args, size_t size, uint64_t program, uint64_t slot,
+                              uint64_t loop);
+
+/// The calling thread's rseq area as glibc registered it; size 0 if it did not.
+uint64_t ckernel_own_rseq_address(void);
+uint32_t ckernel_own_rseq_size(void);
+uint32_t ckernel_own_rseq_signature(void);
+
+/// The atomic words of shared memory, sequentially consistent.
+uint32_t ckernel_load32(const void *word);
+void ckernel_store32(void *word, uint32_t value);
+
+/// cpuid of one leaf: writes eax, ebx, ecx, edx. All zero on other architectures.
+void ckernel_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -1,0 +1,53 @@
+// Questions about processes, files and the host. Every function returns a value or minus errno.
+#pragma once
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/// fstatat(2) of `path` from `directory`, or with AT_EMPTY_PATH of the descriptor itself.
+int ckernel_fstatat(int directory, const char *path, int flags, struct stat *status);
+
+/// Index of the first occurrence of `needle`, or -1. memmem(3).
+long ckernel_find(const void *haystack, size_t length, const void *needle, size_t needle_length);
+
+/// Auxiliary vector entry of this process, 0 where there is none. getauxval(3).
+uint64_t ckernel_auxiliary_value(uint64_t type);
+
+/// linux/fs.h, `struct page_region` and `struct pm_scan_arg`, which linux-libc-dev 6.1 lacks.
+struct ckernel_page_region {
+    uint64_t start, end, categories;
+};
+
+enum : uint64_t {
+    CKERNEL_PAGE_IS_FILE = 1 << 2,
+    CKERNEL_PAGE_IS_PRESENT = 1 << 3,
+    CKERNEL_PAGE_IS_SWAPPED = 1 << 4,
+    CKERNEL_PAGE_IS_ZERO_FRAME = 1 << 5,
+    CKERNEL_PAGE_IS_GUARD = 1 << 8,
+};
+
+/// ioctl(PAGEMAP_SCAN) over [start, end): pages that have all of `required` and none of `excluded` and, if
+/// `any` is not 0, one of `any`. Returns the number of regions; `*walk_end` is where to go on.
+long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t required, uint64_t excluded,
+                          uint64_t any, struct ckernel_page_region *regions, uint64_t count,
+                          uint64_t *walk_end);
+
+/// linux/sched/types.h, `struct sched_attr`.
+struct ckernel_sched_attr {
+    uint32_t size, policy;
+    uint64_t flags;
+    int32_t nice;
+    uint32_t priority;
+    uint64_t runtime, deadline, period;
+    uint32_t utilization_min, utilization_max;
+};
+
+/// bpf(BPF_PROG_LOAD) of a task iterator (`BPF_TRACE_ITER`) of `count` instructions of 8 bytes, for the
+/// kernel function with BTF id `function`. Returns a descriptor.
+int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function);
+
+/// bpf(BPF_LINK_CREATE) of a loaded iterator: over one task, over one process, or over all (both 0).
+int ckernel_bpf_link_iterator(int program, uint32_t task, uint32_t process);
+
+/// bpf(BPF_ITER_CREATE): a descriptor whose read(2) runs the program.
+int ckernel_bpf_start_iterator(int link);

@@ -1,0 +1,83 @@
+#define _GNU_SOURCE
+#include "CKernelProbe.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+int ckernel_fstatat(int directory, const char *path, int flags, struct stat *status) {
+    return fstatat(directory, path, status, flags) == 0 ? 0 : -errno;
+}
+
+long ckernel_find(const void *haystack, size_t length, const void *needle, size_t needle_length) {
+    const char *found = memmem(haystack, length, needle, needle_length);
+    return found ? found - (const char *)haystack : -1;
+}
+
+uint64_t ckernel_auxiliary_value(uint64_t type) { return getauxval(type); }
+
+struct scan_argument {
+    uint64_t size, flags, start, end, walk_end, regions, region_count, max_pages;
+    uint64_t category_inverted, category_mask, category_anyof_mask, return_mask;
+};
+
+long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t required, uint64_t excluded,
+                          uint64_t any, struct ckernel_page_region *regions, uint64_t count,
+                          uint64_t *walk_end) {
+    struct scan_argument argument = {
+        .size = sizeof argument,
+        .start = start,
+        .end = end,
+        .regions = (uintptr_t)regions,
+        .region_count = count,
+        .category_inverted = excluded,
+        .category_mask = required | excluded,
+        .category_anyof_mask = any,
+    };
+    int result = ioctl(pagemap, _IOWR('f', 16, struct scan_argument), &argument);
+    *walk_end = argument.walk_end;
+    return result < 0 ? -errno : result;
+}
+
+static int bpf(int command, union bpf_attr *attributes) {
+    int result = syscall(SYS_bpf, command, attributes, sizeof *attributes);
+    return result < 0 ? -errno : result;
+}
+
+int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.prog_type = BPF_PROG_TYPE_TRACING;
+    attributes.expected_attach_type = BPF_TRACE_ITER;
+    attributes.attach_btf_id = function;
+    attributes.insns = (uintptr_t)instructions;
+    attributes.insn_cnt = count;
+    attributes.license = (uintptr_t) "GPL";
+    return bpf(BPF_PROG_LOAD, &attributes);
+}
+
+int ckernel_bpf_link_iterator(int program, uint32_t task, uint32_t process) {
+    // union bpf_iter_link_info: tid, pid, pid_fd.
+    uint32_t which[3] = {task, process, 0};
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.link_create.prog_fd = program;
+    attributes.link_create.attach_type = BPF_TRACE_ITER;
+    if (task || process) {
+        attributes.link_create.iter_info = (uintptr_t)which;
+        attributes.link_create.iter_info_len = sizeof which;
+    }
+    return bpf(BPF_LINK_CREATE, &attributes);
+}
+
+int ckernel_bpf_start_iterator(int link) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.iter_create.link_fd = link;
+    return bpf(BPF_ITER_CREATE, &attributes);
+}

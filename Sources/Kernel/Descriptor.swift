@@ -1,0 +1,101 @@
+internal import CKernel
+internal import Glibc
+
+/// An owned file descriptor: closed when its owner goes, close-on-exec from birth.
+package struct Descriptor: ~Copyable {
+    /// The number. Valid as long as this value lives.
+    package let number: Int32
+
+    /// Takes over an open descriptor.
+    package init(owning number: Int32) { self.number = number }
+
+    deinit { _ = ckernel_syscall(Int(SYS_close), Int(number), 0, 0, 0, 0, 0) }
+
+    /// Gives the number away; nobody closes it any more.
+    package consuming func release() -> Int32 {
+        let number = self.number
+        discard self
+        return number
+    }
+}
+
+extension Descriptor {
+    /// Opens a path. `O_CLOEXEC` is added.
+    ///
+    /// - Source: open(2).
+    package static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: UInt32 = 0)
+        throws(SystemError) -> Descriptor
+    {
+        let result = unsafe path.withCString { text in
+            ckernel_syscall(
+                Int(SYS_openat), Int(AT_FDCWD), Int(bitPattern: text), Int(flags | O_CLOEXEC), Int(mode), 0, 0)
+        }
+        return Descriptor(owning: Int32(try SystemError.check(result, "open \(path)")))
+    }
+
+    /// Reads at most `count` bytes at the file position; empty at the end. Retries `EINTR`.
+    package borrowing func read(upTo count: Int) throws(SystemError) -> [UInt8] {
+        try readBytes(number, upTo: count, at: nil)
+    }
+
+    /// Reads at most `count` bytes at `offset`; empty at the end. Retries `EINTR`.
+    package borrowing func read(upTo count: Int, at offset: UInt64) throws(SystemError) -> [UInt8] {
+        try readBytes(number, upTo: count, at: offset)
+    }
+
+    /// Writes all bytes at the file position. Retries `EINTR` and short writes.
+    package borrowing func write(_ bytes: [UInt8]) throws(SystemError) {
+        var done = 0
+        while done < bytes.count {
+            let result = unsafe bytes.withUnsafeBytes { buffer in
+                ckernel_syscall(
+                    Int(SYS_write), Int(number), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done,
+                    0, 0, 0)
+            }
+            if result == -Int(EINTR) { continue }
+            done += try SystemError.check(result, "write")
+        }
+    }
+
+    /// Size in bytes, or nil where the file is not a regular file (a pipe, a terminal).
+    package borrowing func regularFileSize() throws(SystemError) -> UInt64? {
+        var info = stat()
+        guard unsafe fstat(number, &info) == 0 else { throw SystemError(errno, in: "fstat") }
+        return info.st_mode & S_IFMT == S_IFREG ? UInt64(info.st_size) : nil
+    }
+}
+
+/// read(2) or pread(2) into a new array.
+@inline(never)
+func readBytes(_ number: Int32, upTo count: Int, at offset: UInt64?) throws(SystemError) -> [UInt8] {
+    var failure = 0
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
+        while true {
+            let result =
+                if let offset {
+                    ckernel_syscall(
+                        Int(SYS_pread64), Int(number), Int(bitPattern: buffer.baseAddress), count,
+                        Int(bitPattern: UInt(offset)), 0, 0)
+                } else {
+                    ckernel_syscall(
+                        Int(SYS_read), Int(number), Int(bitPattern: buffer.baseAddress), count, 0, 0, 0)
+                }
+            if result == -Int(EINTR) { continue }
+            if result < 0 { failure = result } else { filled = result }
+            return
+        }
+    }
+    if failure < 0 { throw SystemError(Int32(-failure), in: offset == nil ? "read" : "pread") }
+    return bytes
+}
+
+/// Reads a whole small file, e.g. one of `/proc`. The size need not be known.
+package func readFile(_ path: String) throws(SystemError) -> [UInt8] {
+    let file = try Descriptor.open(path)
+    var all: [UInt8] = []
+    while true {
+        let part = try file.read(upTo: 65536)
+        if part.isEmpty { return all }
+        if all.isEmpty { all = part } else { all += part }
+    }
+}

@@ -1,0 +1,82 @@
+internal import CKernel
+internal import Glibc
+
+/// What stat(2) says about a file.
+package struct FileStatus: Equatable, Sendable {
+    package var device: UInt64
+    package var inode: UInt64
+    /// Type and permissions.
+    package var mode: UInt32
+    /// Names it has; 0: unlinked.
+    package var linkCount: UInt64
+    package var owner: UInt32
+    package var group: UInt32
+    /// Device that a special file stands for.
+    package var specialDevice: UInt64
+    /// Bytes.
+    package var size: Int64
+    /// Nanoseconds since 1970.
+    package var modificationTime: Int64
+
+    package enum Kind: Equatable, Sendable {
+        case regular, directory, characterDevice, blockDevice, pipe, socket, link
+        /// Not a file of a file system: eventfd, epoll, ...
+        case anonymous
+    }
+
+    package var kind: Kind {
+        switch mode & S_IFMT {
+        case S_IFREG: .regular
+        case S_IFDIR: .directory
+        case S_IFCHR: .characterDevice
+        case S_IFBLK: .blockDevice
+        case S_IFIFO: .pipe
+        case S_IFSOCK: .socket
+        case S_IFLNK: .link
+        default: .anonymous
+        }
+    }
+
+    /// Same file as `other`, whatever its size now.
+    package func isSameFile(as other: FileStatus) -> Bool { device == other.device && inode == other.inode }
+}
+
+extension FileStatus {
+    /// Of the file that `path` names; of a link itself without `followingLinks`.
+    package init(of path: String, followingLinks: Bool = true) throws(SystemError) {
+        let flags = followingLinks ? 0 : AT_SYMLINK_NOFOLLOW
+        try self.init(directory: AT_FDCWD, path, flags: flags, subject: path)
+    }
+
+    /// Of an open file.
+    package init(of descriptor: borrowing Descriptor) throws(SystemError) {
+        try self.init(ofNumber: descriptor.number)
+    }
+
+    /// Of an open file of this process.
+    package init(ofNumber number: Int32) throws(SystemError) {
+        try self.init(directory: number, "", flags: Self.emptyPath, subject: "descriptor \(number)")
+    }
+
+    /// Of an open file of another process, which is not opened for it.
+    package init(ofDescriptor number: Int32, of pid: Int32) throws(SystemError) {
+        try self.init(of: "/proc/\(pid)/fd/\(number)")
+    }
+
+    /// `AT_EMPTY_PATH` of linux/fcntl.h.
+    private static let emptyPath: Int32 = 0x1000
+
+    @inline(never)
+    private init(directory: Int32, _ path: String, flags: Int32, subject: String) throws(SystemError) {
+        var status = stat()
+        let result = unsafe path.withCString { text in
+            unsafe ckernel_fstatat(directory, text, flags, &status)
+        }
+        _ = try SystemError.check(Int(result), "stat \(subject)")
+        self.init(
+            device: UInt64(status.st_dev), inode: UInt64(status.st_ino), mode: UInt32(status.st_mode),
+            linkCount: UInt64(status.st_nlink), owner: status.st_uid, group: status.st_gid,
+            specialDevice: UInt64(status.st_rdev), size: Int64(status.st_size),
+            modificationTime: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec))
+    }
+}

@@ -1,0 +1,57 @@
+internal import CKernel
+internal import Glibc
+
+/// What two tasks may share, in the numbers of kcmp(2).
+package enum SharedKind: Int32, Sendable {
+    /// An open file; the indices are descriptor numbers.
+    case openFile = 0
+    case memory = 1
+    case descriptorTable = 2
+    /// Working directory, root, umask.
+    case fileSystem = 3
+    case signalActions = 4
+    case diskContext = 5
+    case semaphoreUndo = 6
+}
+
+/// The kernel's order of two of its objects: consistent while both live, and otherwise meaningless.
+package enum KernelOrder: Equatable, Sendable { case same, before, after }
+
+/// Compares what two tasks have in the place of `kind`.
+///
+/// - If a task is gone: throws `ESRCH`; a descriptor that is not open: `EBADF`.
+/// - Source: kcmp(2).
+package func compare(
+    _ kind: SharedKind, of first: Int32, _ firstDescriptor: Int32 = 0, with second: Int32,
+    _ secondDescriptor: Int32 = 0
+) throws(SystemError) -> KernelOrder {
+    let result = ckernel_syscall(
+        Int(SYS_kcmp), Int(first), Int(second), Int(kind.rawValue), Int(firstDescriptor),
+        Int(secondDescriptor), 0)
+    switch try SystemError.check(result, "kcmp") {
+    case 0: return .same
+    case 1: return .before
+    case 2: return .after
+    // 3: not equal, order not told.
+    default: throw malformed("kcmp")
+    }
+}
+
+extension Descriptor {
+    /// Opens a process, or with `PIDFD_THREAD` (since 6.9) one of its threads.
+    ///
+    /// - Source: pidfd_open(2).
+    package static func open(process pid: Int32, asThread: Bool = false) throws(SystemError) -> Descriptor {
+        let flags = asThread ? Int(O_EXCL) : 0
+        let result = ckernel_syscall(Int(SYS_pidfd_open), Int(pid), flags, 0, 0, 0, 0)
+        return Descriptor(owning: Int32(try SystemError.check(result, "pidfd_open")))
+    }
+
+    /// Gives a descriptor of our own for what `number` is in the process behind this pidfd.
+    ///
+    /// - Source: pidfd_getfd(2); wants the right to attach by ptrace.
+    package borrowing func duplicate(remote number: Int32) throws(SystemError) -> Descriptor {
+        let result = ckernel_syscall(Int(SYS_pidfd_getfd), Int(self.number), Int(number), 0, 0, 0, 0)
+        return Descriptor(owning: Int32(try SystemError.check(result, "pidfd_getfd")))
+    }
+}

@@ -1,0 +1,178 @@
+internal import CCodec
+internal import CKernel
+internal import Glibc
+
+/// Moves pages from where they are to an image, through one reused buffer, and sums them up on the way:
+/// one crc32c for each 256 KiB of what was written.
+///
+/// The buffer is reused because fresh memory, not copying, is what costs (`docs/performance.md`).
+@safe package struct PageWriter: ~Copyable {
+    package static let checksumSpan = 256 << 10
+    private static let bufferSize = 1 << 20
+
+    private let buffer: UnsafeMutableRawBufferPointer
+    private var filled = 0
+    private let output: Int32
+    private var checksums: [UInt32] = []
+    package private(set) var written: UInt64 = 0
+
+    package init(to output: Int32) {
+        unsafe buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferSize, alignment: 4096)
+        self.output = output
+    }
+
+    deinit { unsafe buffer.deallocate() }
+
+    /// Appends runs of a task's memory. Memory that the task itself may not read (PROT_NONE) is read
+    /// through `/proc/PID/mem`.
+    ///
+    /// - Preconditions: the task is stopped, and stays so.
+    package mutating func append(_ runs: some Sequence<(start: UInt64, length: UInt64)>, of task: Int32)
+        throws(SystemError)
+    {
+        let memory = try Descriptor.open("/proc/\(task)/mem", O_RDONLY)
+        var vectors: [iovec] = unsafe []
+        var wanted = 0
+        for run in runs {
+            var start = run.start
+            var left = Int(run.length)
+            while left > 0 {
+                let part = min(left, Self.bufferSize - filled - wanted)
+                unsafe vectors.append(
+                    iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt(start)), iov_len: part))
+                wanted += part
+                start += UInt64(part)
+                left -= part
+                let full = unsafe vectors.count == 512
+                if full || filled + wanted == Self.bufferSize {
+                    unsafe try take(&vectors, wanted, task, memory)
+                    wanted = 0
+                }
+            }
+        }
+        unsafe try take(&vectors, wanted, task, memory)
+    }
+
+    /// Reads the listed pieces to the end of what is in the buffer.
+    @inline(never)
+    private mutating func take(
+        _ vectors: inout [iovec], _ wanted: Int, _ task: Int32, _ memory: borrowing Descriptor
+    ) throws(SystemError) {
+        guard wanted > 0 else { return }
+        guard let base = unsafe buffer.baseAddress else { return }
+        var local = unsafe iovec(iov_base: base + filled, iov_len: wanted)
+        var done = unsafe process_vm_readv(
+            pid_t(task), &local, 1, vectors, UInt(vectors.count), 0)
+        if done < 0 {
+            if errno != EFAULT { throw SystemError(errno, in: "process_vm_readv") }
+            done = 0
+        }
+        if done < wanted {
+            // Something in between cannot be read by its owner: /proc/PID/mem can.
+            var position = 0
+            for unsafe vector in unsafe vectors {
+                let length = unsafe Int(vector.iov_len)
+                let skip = max(0, min(length, done - position))
+                var offset = skip
+                while offset < length {
+                    let result = unsafe ckernel_syscall(
+                        Int(SYS_pread64), Int(memory.number), Int(bitPattern: base) + filled + position + offset,
+                        length - offset, Int(bitPattern: vector.iov_base) + offset, 0, 0)
+                    let got = try SystemError.check(result, "read /proc/\(task)/mem")
+                    if got == 0 { throw SystemError(EIO, in: "read /proc/\(task)/mem") }
+                    offset += got
+                }
+                position += length
+            }
+        }
+        unsafe vectors.removeAll(keepingCapacity: true)
+        filled += wanted
+        if filled == Self.bufferSize { try flush() }
+    }
+
+    /// Appends runs of a file.
+    @inline(never)
+    package mutating func append(
+        _ runs: some Sequence<(start: UInt64, length: UInt64)>, ofFile file: borrowing Descriptor
+    ) throws(SystemError) {
+        guard let base = unsafe buffer.baseAddress else { return }
+        for run in runs {
+            var start = run.start
+            var left = Int(run.length)
+            while left > 0 {
+                let part = min(left, Self.bufferSize - filled)
+                let result = ckernel_syscall(
+                    Int(SYS_pread64), Int(file.number), Int(bitPattern: base) + filled, part,
+                    Int(bitPattern: UInt(start)), 0, 0)
+                let got = try SystemError.check(result, "pread")
+                // Past the end of the file (its last page): zeroes.
+                if got == 0 { unsafe memset(base + filled, 0, part) }
+                let taken = got == 0 ? part : got
+                filled += taken
+                start += UInt64(taken)
+                left -= taken
+                if filled == Self.bufferSize { try flush() }
+            }
+        }
+    }
+
+    @inline(never)
+    private mutating func flush() throws(SystemError) {
+        guard filled > 0, let base = unsafe buffer.baseAddress else { return }
+        var offset = 0
+        while offset < filled {
+            let part = min(Self.checksumSpan, filled - offset)
+            unsafe checksums.append(ccodec_crc32c(0, base + offset, part))
+            offset += part
+        }
+        var done = 0
+        while done < filled {
+            let result = ckernel_syscall(
+                Int(SYS_write), Int(output), Int(bitPattern: base) + done, filled - done, 0, 0, 0)
+            if result == -Int(EINTR) { continue }
+            done += try SystemError.check(result, "write")
+        }
+        written += UInt64(filled)
+        filled = 0
+    }
+
+    /// Writes what is left and gives the checksums since the last call.
+    package mutating func finishSection() throws(SystemError) -> [UInt32] {
+        try flush()
+        let result = checksums
+        checksums = []
+        return result
+    }
+}
+
+package enum PageCheck {
+    /// crc32c of each 256 KiB of a part of a file; calls `between` after each so that the caller can look around.
+    ///
+    /// - Errors: `EIO` in `call` "read": the file is shorter.
+    @inline(never)
+    package static func checksums(of file: borrowing Descriptor, at offset: UInt64, length: UInt64)
+        throws(SystemError) -> [UInt32]
+    {
+        let buffer = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: PageWriter.checksumSpan, alignment: 4096)
+        defer { unsafe buffer.deallocate() }
+        var sums: [UInt32] = []
+        var position = offset
+        let end = offset + length
+        while position < end {
+            let part = Int(min(UInt64(PageWriter.checksumSpan), end - position))
+            var filled = 0
+            while filled < part {
+                let result = ckernel_syscall(
+                    Int(SYS_pread64), Int(file.number), Int(bitPattern: buffer.baseAddress) + filled, part - filled,
+                    Int(bitPattern: UInt(position)) + filled, 0, 0)
+                let got = try SystemError.check(result, "pread")
+                if got == 0 { throw SystemError(EIO, in: "read") }
+                filled += got
+            }
+            if let base = buffer.baseAddress { unsafe sums.append(ccodec_crc32c(0, base, part)) }
+            position += UInt64(part)
+        }
+        return sums
+    }
+}

@@ -1,0 +1,90 @@
+internal import CKernel
+internal import Glibc
+
+/// A look into a pipe of another process that leaves what is in it where it is.
+///
+/// - Source: pidfd_getfd(2), tee(2), poll(2), pipe(7).
+package struct PipeLook: ~Copyable {
+    private let end: Descriptor
+    private let pid: Int32
+    private let descriptor: Int32
+    /// Bytes it can hold (F_GETPIPE_SZ).
+    package let capacity: UInt32
+    /// Whether anybody at all holds the other end.
+    package let hasReader: Bool
+    package let hasWriter: Bool
+
+    /// - Parameters:
+    ///   - descriptor: an end of the pipe in process `pid`.
+    ///   - forWriting: it is a write end.
+    @inline(never)
+    package init(of pid: Int32, descriptor: Int32, forWriting: Bool) throws(SystemError) {
+        let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
+        let size = try SystemError.check(
+            ckernel_syscall(Int(SYS_fcntl), Int(copy.number), 1032, 0, 0, 0, 0), "fcntl F_GETPIPE_SZ")
+        var look = pollfd(fd: copy.number, events: 0, revents: 0)
+        _ = unsafe poll(&look, 1, 0)
+        self.pid = pid
+        self.descriptor = descriptor
+        capacity = UInt32(size)
+        hasReader = forWriting ? look.revents & Int16(POLLERR) == 0 : true
+        hasWriter = forWriting ? true : look.revents & Int16(POLLHUP) == 0
+        end = copy
+    }
+
+    /// What waits in the pipe, in order: one piece, or one for each packet.
+    @inline(never)
+    package borrowing func contents(packets: Bool) throws(SystemError) -> [[UInt8]] {
+        var waiting: Int32 = 0
+        let asked = unsafe withUnsafeMutablePointer(to: &waiting) { pointer in
+            ckernel_syscall(Int(SYS_ioctl), Int(end.number), 0x541b, Int(bitPattern: pointer), 0, 0, 0)  // FIONREAD
+        }
+        _ = try SystemError.check(asked, "ioctl FIONREAD")
+        if waiting == 0 { return [] }
+        // Through /proc a pipe can be opened for reading whichever end it is reached by. The new end is
+        // gone again before the tree goes on.
+        let reader = try Descriptor.open("/proc/\(pid)/fd/\(descriptor)", O_RDONLY | O_NONBLOCK)
+        var ends: [Int32] = [0, 0]
+        let flags = Int32(O_CLOEXEC | O_NONBLOCK) | (packets ? Int32(O_DIRECT) : 0)
+        guard unsafe pipe2(&ends, flags) == 0 else { throw SystemError(errno, in: "pipe2") }
+        let output = Descriptor(owning: ends[0])
+        let input = Descriptor(owning: ends[1])
+        let size = ckernel_syscall(Int(SYS_fcntl), Int(input.number), 1031, Int(capacity), 0, 0, 0)
+        _ = try SystemError.check(size, "fcntl F_SETPIPE_SZ")
+        let teed = ckernel_syscall(Int(SYS_tee), Int(reader.number), Int(input.number), Int(capacity), 0, 0, 0)
+        let count = try SystemError.check(teed, "tee")
+        if count < Int(waiting) { throw SystemError(EIO, in: "tee: \(count) of \(waiting) bytes") }
+        var pieces: [[UInt8]] = []
+        var whole: [UInt8] = []
+        while true {
+            let part: [UInt8]
+            do throws(SystemError) { part = try output.read(upTo: Int(capacity)) } catch {
+                if error.number == EAGAIN { break }
+                throw error
+            }
+            if part.isEmpty { break }
+            if packets { pieces.append(part) } else { whole += part }
+        }
+        return packets ? pieces : [whole]
+    }
+}
+
+extension FileStatus {
+    /// A terminal: pty, virtual console, serial line, /dev/tty, /dev/console.
+    package var isTerminal: Bool {
+        let major = specialDevice.majorNumber
+        return major == 4 || major == 5 || (128...143).contains(major)
+    }
+
+    /// /dev/ptmx or the master side of a pty.
+    package var isTerminalMaster: Bool {
+        let major = specialDevice.majorNumber
+        return major == 5 && specialDevice.minorNumber == 2 || (128...135).contains(major)
+    }
+}
+
+extension UInt64 {
+    /// Parts of a device number as stat(2) gives it (glibc's encoding).
+    package var majorNumber: UInt64 { (self >> 8 & 0xfff) | (self >> 32 & ~0xfff) }
+    package var minorNumber: UInt64 { (self & 0xff) | (self >> 12 & ~0xff) }
+}

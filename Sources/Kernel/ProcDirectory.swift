@@ -1,0 +1,95 @@
+internal import CKernel
+internal import Glibc
+
+/// All processes of the pid namespace of this `/proc`, ascending.
+package func allProcesses() throws(SystemError) -> [Int32] { try numericEntries(of: "/proc") }
+
+/// The tasks of a process, ascending.
+///
+/// - If the process is gone: throws `ENOENT`. A task may come or go during the listing.
+package func tasks(of pid: Int32) throws(SystemError) -> [Int32] {
+    try numericEntries(of: "/proc/\(pid)/task")
+}
+
+/// The open descriptors of a process, ascending; none for a zombie.
+package func descriptors(of pid: Int32) throws(SystemError) -> [Int32] {
+    try numericEntries(of: "/proc/\(pid)/fd")
+}
+
+/// Where a descriptor leads, e.g. `/tmp/x`, `pipe:[4711]`, `anon_inode:[eventpoll]`.
+package func descriptorTarget(of pid: Int32, _ descriptor: Int32) throws(SystemError) -> [UInt8] {
+    try readLink("/proc/\(pid)/fd/\(descriptor)")
+}
+
+/// The target of a symbolic link.
+///
+/// - Source: readlink(2).
+@inline(never)
+package func readLink(_ path: String) throws(SystemError) -> [UInt8] {
+    var capacity = 512
+    while true {
+        var result = 0
+        // The kernel writes at most `capacity` bytes; exactly that many are taken as filled.
+        let target = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, filled in
+            result = unsafe path.withCString { text in
+                ckernel_syscall(
+                    Int(SYS_readlinkat), Int(AT_FDCWD), Int(bitPattern: text),
+                    Int(bitPattern: buffer.baseAddress), capacity, 0, 0)
+            }
+            filled = max(0, result)
+        }
+        _ = try SystemError.check(result, "readlink \(path)")
+        // A full buffer may hold a cut target.
+        if result < capacity { return target }
+        capacity *= 4
+    }
+}
+
+/// The entries of a directory whose names are numbers, ascending.
+///
+/// - Source: getdents64(2), `struct linux_dirent64`: inode 8, offset 8, length 2, type 1, name.
+func numericEntries(of path: String) throws(SystemError) -> [Int32] {
+    let directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+    var buffer = [UInt8](repeating: 0, count: 32768)
+    var numbers: [Int32] = []
+    while true {
+        let count = try readEntries(of: directory, into: &buffer)
+        if count == 0 { break }
+        var entry = 0
+        while entry + 19 < count {
+            let length = Int(buffer[entry + 16]) | Int(buffer[entry + 17]) << 8
+            guard length >= 20, entry + length <= count else { throw malformed(path) }
+            if let number = number(in: buffer[(entry + 19)..<(entry + length)]) { numbers.append(number) }
+            entry += length
+        }
+    }
+    numbers.sort()
+    return numbers
+}
+
+/// The value of a name that ends in a zero byte and consists of digits only.
+private func number(in name: ArraySlice<UInt8>) -> Int32? {
+    var value: Int32 = 0
+    var count = 0
+    for byte in name {
+        if byte == 0 { return count > 0 ? value : nil }
+        let digit = byte &- UInt8(ascii: "0")
+        guard digit < 10, count < 9 else { return nil }
+        value = value * 10 + Int32(digit)
+        count += 1
+    }
+    return nil
+}
+
+@inline(never)
+private func readEntries(of directory: borrowing Descriptor, into bytes: inout [UInt8]) throws(SystemError)
+    -> Int
+{
+    let number = directory.number
+    // In bounds: the kernel writes at most the buffer's size.
+    let result = unsafe bytes.withUnsafeMutableBytes { buffer in
+        ckernel_syscall(
+            Int(SYS_getdents64), Int(number), Int(bitPattern: buffer.baseAddress), buffer.count, 0, 0, 0)
+    }
+    return try SystemError.check(result, "getdents64")
+}

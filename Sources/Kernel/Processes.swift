@@ -1,0 +1,222 @@
+internal import CKernel
+internal import Glibc
+
+/// Making, signalling and ending processes.
+package enum Processes {
+    package static var ownPid: Int32 { getpid() }
+    package static var parentPid: Int32 { getppid() }
+
+    /// Namespace bits of clone(2).
+    package static let newPidNamespace: UInt64 = 0x2000_0000
+    package static let newMountNamespace: UInt64 = 0x0002_0000
+
+    /// Forks the calling (single-threaded) process with raw clone3; returns 0 in the child.
+    ///
+    /// No atfork handler runs. The child leaves by `exitNow` only.
+    @inline(never)
+    package static func fork(namespaces: UInt64 = 0) throws(SystemError) -> Int32 {
+        var arguments = ckernel_clone_args()
+        arguments.flags = namespaces
+        arguments.exit_signal = UInt64(SIGCHLD)
+        let result = unsafe withUnsafePointer(to: &arguments) { pointer in
+            ckernel_syscall(
+                Int(SYS_clone3), Int(bitPattern: pointer), MemoryLayout<ckernel_clone_args>.size, 0, 0, 0, 0)
+        }
+        return Int32(try SystemError.check(result, "clone3"))
+    }
+
+    /// Clones a child that runs a program of steps from its first instruction on.
+    ///
+    /// - Parameter pid: the number it gets in the caller's pid namespace; 0: the kernel's choice.
+    /// - Errors: `EEXIST`: the pid is taken.
+    @inline(never)
+    package static func cloneIntoLoop(pid: Int32, program: UInt64, slot: UInt64, loop: UInt64) throws(SystemError)
+        -> Int32
+    {
+        var wanted = pid
+        var arguments = ckernel_clone_args()
+        arguments.exit_signal = UInt64(SIGCHLD)
+        let result = unsafe withUnsafePointer(to: &wanted) { set in
+            if pid != 0 {
+                arguments.set_tid = UInt64(UInt(bitPattern: set))
+                arguments.set_tid_size = 1
+            }
+            return unsafe withUnsafePointer(to: &arguments) { pointer in
+                unsafe ckernel_clone3_into_loop(
+                    pointer, MemoryLayout<ckernel_clone_args>.size, program, slot, loop)
+            }
+        }
+        return Int32(try SystemError.check(result, "clone3"))
+    }
+
+    package static func kill(_ pid: Int32, _ signal: Int32) throws(SystemError) {
+        _ = try SystemError.check(
+            ckernel_syscall(Int(SYS_kill), Int(pid), Int(signal), 0, 0, 0, 0), "kill")
+    }
+
+    package static func exists(_ pid: Int32) -> Bool {
+        let result = ckernel_syscall(Int(SYS_kill), Int(pid), 0, 0, 0, 0, 0)
+        return result == 0 || result == -Int(EPERM)
+    }
+
+    /// exit_group: no handlers, no flushing.
+    package static func exitNow(_ code: Int32) -> Never {
+        _ = ckernel_syscall(Int(SYS_exit_group), Int(code), 0, 0, 0, 0, 0)
+        while true {}
+    }
+
+    /// Ends this process as another ended: by the same code, or by the same signal (no core dump).
+    package static func end(like status: WaitStatus) -> Never {
+        if case .killed(let signal) = status {
+            setLimit(4, (0, 0))  // RLIMIT_CORE
+            _ = Glibc.signal(signal, SIG_DFL)
+            SignalMask.clear()
+            _ = Glibc.kill(getpid(), signal)
+        }
+        if case .exited(let code) = status { exitNow(code) }
+        exitNow(1)
+    }
+
+    /// What registers the calling thread's rseq area: a forked child has to give it up before its
+    /// memory goes.
+    package static var ownRestartableSequence: (address: UInt64, size: UInt32, signature: UInt32) {
+        (ckernel_own_rseq_address(), ckernel_own_rseq_size(), ckernel_own_rseq_signature())
+    }
+
+    package static func setName(_ name: String) {
+        _ = unsafe name.withCString { pointer in
+            ckernel_prctl(15, Int(bitPattern: pointer), 0, 0, 0)  // PR_SET_NAME
+        }
+    }
+
+    /// A session of its own: signals of the terminal do not reach it.
+    package static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
+
+    package static func becomeSubreaper() { _ = ckernel_prctl(36, 1, 0, 0, 0) }
+
+    /// This process dies with `signal` when its parent's thread ends.
+    package static func dieWithParent(_ signal: Int32) { _ = ckernel_prctl(1, Int(signal), 0, 0, 0) }
+
+    /// Raises the soft limit of descriptors to the hard one.
+    @inline(never)
+    package static func raiseDescriptorLimit() {
+        let limit = limit(7)  // RLIMIT_NOFILE
+        setLimit(7, (limit.hard, limit.hard))
+    }
+
+    /// Soft and hard limits of this process, by RLIMIT_* number; `UInt64.max`: none.
+    package static func resourceLimits() -> [(soft: UInt64, hard: UInt64)] { (0..<16).map { limit($0) } }
+
+    // By prlimit64: the C library declares getrlimit in two ways, and a module that saw one of them cannot
+    // be inlined into a module that saw the other.
+    @inline(never)
+    private static func limit(_ resource: Int) -> (soft: UInt64, hard: UInt64) {
+        var pair: (UInt64, UInt64) = (0, 0)
+        unsafe withUnsafeMutablePointer(to: &pair) { pointer in
+            _ = ckernel_syscall(Int(SYS_prlimit64), 0, resource, 0, Int(bitPattern: pointer), 0, 0)
+        }
+        return pair
+    }
+
+    @inline(never)
+    private static func setLimit(_ resource: Int, _ limit: (soft: UInt64, hard: UInt64)) {
+        var pair = limit
+        unsafe withUnsafeMutablePointer(to: &pair) { pointer in
+            _ = ckernel_syscall(Int(SYS_prlimit64), 0, resource, Int(bitPattern: pointer), 0, 0, 0)
+        }
+    }
+
+    package static var isRoot: Bool { geteuid() == 0 }
+}
+
+/// Signals that the tool takes by sigtimedwait instead of dying of them.
+package struct SignalQueue {
+    private let mask: UInt64
+
+    /// Blocks the signals in the calling thread.
+    package init(_ signals: [Int32]) {
+        var mask: UInt64 = 0
+        for signal in signals { mask |= 1 << UInt64(signal - 1) }
+        self.mask = mask
+        unsafe withUnsafePointer(to: &mask) { pointer in
+            _ = ckernel_syscall(Int(SYS_rt_sigprocmask), Int(SIG_BLOCK), Int(bitPattern: pointer), 0, 8, 0, 0)
+        }
+    }
+
+    /// The next signal, or nil after `nanoseconds`. `sender` 0: the kernel (a terminal's Ctrl-C).
+    @inline(never)
+    package func next(within nanoseconds: Int64) -> (signal: Int32, sender: Int32)? {
+        var mask = self.mask
+        var info = unsafe siginfo_t()
+        var time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        let result = unsafe withUnsafePointer(to: &mask) { set in
+            unsafe withUnsafeMutablePointer(to: &info) { into in
+                unsafe withUnsafePointer(to: &time) { limit in
+                    ckernel_syscall(
+                        Int(SYS_rt_sigtimedwait), Int(bitPattern: set), Int(bitPattern: into),
+                        Int(bitPattern: limit), 8, 0, 0)
+                }
+            }
+        }
+        guard result > 0 else { return nil }
+        let sender: Int32 = unsafe info.si_code == 0 ? info._sifields._kill.si_pid : 0
+        return (Int32(result), sender)
+    }
+}
+
+/// A fresh `/proc` for a new pid namespace.
+package enum Mounting {
+    /// In a new mount namespace: nothing done here is seen outside, then `/proc` anew.
+    @inline(never)
+    package static func remountProc() throws(SystemError) {
+        let propagation = unsafe mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil)
+        if propagation != 0 { throw SystemError(errno, in: "mount / private") }
+        let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
+        if unsafe mount("proc", "/proc", "proc", flags, nil) != 0 {
+            throw SystemError(errno, in: "mount /proc")
+        }
+    }
+}
+
+/// A process by descriptor: signals can never reach another one that got its number.
+package struct ProcessHandle: ~Copyable {
+    private let descriptor: Descriptor
+
+    package init(_ pid: Int32) throws(SystemError) { descriptor = try Descriptor.open(process: pid) }
+
+    /// - Errors: `ESRCH`: it has ended.
+    package borrowing func send(_ signal: Int32) throws(SystemError) {
+        let result = ckernel_syscall(Int(SYS_pidfd_send_signal), Int(descriptor.number), Int(signal), 0, 0, 0, 0)
+        _ = try SystemError.check(result, "pidfd_send_signal")
+    }
+}
+
+/// A pipe by which a child tells its parent something small, and whose end shows that the other is gone.
+package enum Channel {
+    /// SIGIO is sent to this process when something arrives, or the other end closes.
+    package static func announce(_ number: Int32) {
+        _ = ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_SETOWN), Int(getpid()), 0, 0, 0)
+        let flags = ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_GETFL), 0, 0, 0, 0)
+        _ = ckernel_syscall(
+            Int(SYS_fcntl), Int(number), Int(F_SETFL), flags | Int(O_ASYNC) | Int(O_NONBLOCK), 0, 0, 0)
+    }
+
+    /// What has arrived: nil nothing yet, empty: the other end is gone.
+    package static func poll(_ number: Int32) -> [UInt8]? {
+        var look = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
+        guard unsafe Glibc.poll(&look, 1, 0) > 0 else { return nil }
+        return try? readBytes(number, upTo: 64, at: nil)
+    }
+
+    /// Waits for a byte. False: the other end closed.
+    package static func awaitByte(_ number: Int32) -> Bool {
+        guard let bytes = try? readBytes(number, upTo: 1, at: nil) else { return false }
+        return !bytes.isEmpty
+    }
+
+    package static func send(_ bytes: [UInt8], over number: Int32) {
+        let end = Descriptor(owning: number)
+        try? end.write(bytes)
+        _ = end.release()
+    }
+}

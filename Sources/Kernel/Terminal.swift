@@ -1,0 +1,21 @@
+internal import Glibc
+
+package enum Terminal {
+    package static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
+}
+
+extension Descriptor {
+    /// A file that lines are added to; made where it is missing.
+    package static func openForAppending(_ path: String) throws(SystemError) -> Descriptor {
+        try open(path, O_WRONLY | O_CREAT | O_APPEND, mode: 0o600)
+    }
+}
+
+/// Small files for people and scripts.
+package enum TextFile {
+    /// Writes the whole file, in place of an old one.
+    package static func write(_ path: String, _ text: String) throws(SystemError) {
+        let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
+        try file.write(Array(text.utf8))
+    }
+}

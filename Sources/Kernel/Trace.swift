@@ -1,0 +1,157 @@
+internal import CKernel
+internal import Glibc
+
+/// ptrace requests on one task (a thread). All must come from the thread that seized it.
+///
+/// If the task dies meanwhile every request throws `ESRCH`; there is nothing to undo.
+///
+/// - Source: ptrace(2).
+package enum Trace {
+    /// PTRACE_O_* bits.
+    package enum Option {
+        package static let systemCallStops: UInt64 = 1  // TRACESYSGOOD: stops show signal SIGTRAP | 0x80
+        package static let fork: UInt64 = 1 << 1
+        package static let vfork: UInt64 = 1 << 2
+        package static let clone: UInt64 = 1 << 3
+        package static let exitKill: UInt64 = 1 << 20
+    }
+
+    /// Register sets by ELF note type.
+    package enum RegisterNote: UInt64, Sendable {
+        case general = 1  // NT_PRSTATUS
+        case extended = 0x202  // NT_X86_XSTATE
+    }
+
+    @inline(never)
+    static func request(_ request: UInt64, _ task: Int32, _ address: UInt64, _ data: UInt64, _ name: StaticString)
+        throws(SystemError)
+    {
+        let result = ckernel_ptrace(Int(request), Int(task), UInt(address), UInt(data))
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(\(name))") }
+    }
+
+    /// Attaches without stopping.
+    package static func seize(_ task: Int32, options: UInt64) throws(SystemError) {
+        try request(CKERNEL_PTRACE_SEIZE, task, 0, options, "PTRACE_SEIZE")
+    }
+
+    /// Asks for a stop; it is reported as `TraceEvent.stop`. Harmless if the tracer dies before it.
+    package static func interrupt(_ task: Int32) throws(SystemError) {
+        try request(CKERNEL_PTRACE_INTERRUPT, task, 0, 0, "PTRACE_INTERRUPT")
+    }
+
+    package static func resume(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
+        try request(CKERNEL_PTRACE_CONT, task, 0, UInt64(signal), "PTRACE_CONT")
+    }
+
+    /// Resumes to the next entry to or exit from a system call.
+    package static func resumeToCall(_ task: Int32) throws(SystemError) {
+        try request(CKERNEL_PTRACE_SYSCALL, task, 0, 0, "PTRACE_SYSCALL")
+    }
+
+    package static func detach(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
+        try request(CKERNEL_PTRACE_DETACH, task, 0, UInt64(signal), "PTRACE_DETACH")
+    }
+
+    package static func setOptions(_ task: Int32, _ options: UInt64) throws(SystemError) {
+        try request(CKERNEL_PTRACE_SETOPTIONS, task, 0, options, "PTRACE_SETOPTIONS")
+    }
+
+    /// The pid of the new task at a fork, vfork or clone event.
+    @inline(never)
+    package static func eventMessage(_ task: Int32) throws(SystemError) -> UInt64 {
+        var message: UInt = 0
+        let failure: SystemError? = unsafe withUnsafeMutablePointer(to: &message) { pointer in
+            do throws(SystemError) {
+                try request(
+                    CKERNEL_PTRACE_GETEVENTMSG, task, 0, UInt64(UInt(bitPattern: pointer)), "PTRACE_GETEVENTMSG")
+                return nil
+            } catch { return error }
+        }
+        if let failure { throw failure }
+        return UInt64(message)
+    }
+
+    /// Reads one register set of a stopped task, as the kernel lays it out.
+    @inline(never)
+    package static func registers(_ note: RegisterNote, of task: Int32, atMost size: Int) throws(SystemError)
+        -> [UInt8]
+    {
+        var result = 0
+        let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
+            var vector = unsafe iovec(iov_base: UnsafeMutableRawPointer(buffer.baseAddress), iov_len: size)
+            result = unsafe withUnsafeMutablePointer(to: &vector) { pointer in
+                ckernel_ptrace(
+                    Int(CKERNEL_PTRACE_GETREGSET), Int(task), UInt(note.rawValue), UInt(bitPattern: pointer))
+            }
+            filled = unsafe result < 0 ? 0 : vector.iov_len
+        }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GETREGSET)") }
+        return bytes
+    }
+
+    @inline(never)
+    package static func setRegisters(_ note: RegisterNote, of task: Int32, to bytes: [UInt8]) throws(SystemError) {
+        let result = unsafe bytes.withUnsafeBytes { buffer in
+            var vector = unsafe iovec(
+                iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count)
+            return unsafe withUnsafeMutablePointer(to: &vector) { pointer in
+                ckernel_ptrace(
+                    Int(CKERNEL_PTRACE_SETREGSET), Int(task), UInt(note.rawValue), UInt(bitPattern: pointer))
+            }
+        }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_SETREGSET)") }
+    }
+
+    @inline(never)
+    package static func signalMask(of task: Int32) throws(SystemError) -> UInt64 {
+        var mask: UInt64 = 0
+        let result = unsafe withUnsafeMutablePointer(to: &mask) { pointer in
+            ckernel_ptrace(Int(CKERNEL_PTRACE_GETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
+        }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GETSIGMASK)") }
+        return mask
+    }
+
+    @inline(never)
+    package static func setSignalMask(of task: Int32, to mask: UInt64) throws(SystemError) {
+        var mask = mask
+        let result = unsafe withUnsafeMutablePointer(to: &mask) { pointer in
+            ckernel_ptrace(Int(CKERNEL_PTRACE_SETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
+        }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_SETSIGMASK)") }
+    }
+
+    /// The queue of pending signals, oldest first, 128 bytes of siginfo each; nothing is taken out.
+    @inline(never)
+    package static func pendingSignals(of task: Int32, shared: Bool) throws(SystemError) -> [[UInt8]] {
+        var all: [[UInt8]] = []
+        while true {
+            var result = 0
+            let info = unsafe [UInt8](unsafeUninitializedCapacity: 128) { buffer, filled in
+                result = unsafe ckernel_peek_siginfo(
+                    Int(task), UInt64(all.count), shared ? 1 : 0, buffer.baseAddress)
+                filled = result == 1 ? 128 : 0
+            }
+            if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_PEEKSIGINFO)") }
+            if result == 0 { return all }
+            all.append(info)
+        }
+    }
+
+    /// Where the task registered its rseq area; address 0: nowhere. Nil: the kernel cannot tell.
+    @inline(never)
+    package static func restartableSequence(of task: Int32) throws(SystemError) -> (
+        address: UInt64, size: UInt32, signature: UInt32
+    )? {
+        var configuration = ckernel_rseq_configuration()
+        let result = unsafe withUnsafeMutablePointer(to: &configuration) { pointer in
+            ckernel_ptrace(
+                Int(CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION), Int(task),
+                UInt(MemoryLayout<ckernel_rseq_configuration>.size), UInt(bitPattern: pointer))
+        }
+        if result == -Int(EIO) { return nil }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GET_RSEQ_CONFIGURATION)") }
+        return (configuration.address, configuration.size, configuration.signature)
+    }
+}

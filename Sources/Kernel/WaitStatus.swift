@@ -1,0 +1,88 @@
+internal import CKernel
+internal import Glibc
+
+/// What wait4 reported of one task, taken apart.
+package enum WaitStatus: Equatable, Sendable {
+    case exited(Int32)
+    case killed(signal: Int32)
+    /// A ptrace stop (or a plain one): the signal, and the PTRACE_EVENT_* in bits 16 and up.
+    case stopped(signal: Int32, event: Int32)
+    case continued
+
+    package init(raw: Int32) {
+        let low = raw & 0x7f
+        if low == 0 {
+            self = .exited((raw >> 8) & 0xff)
+        } else if raw == 0xffff {
+            self = .continued
+        } else if raw & 0xff == 0x7f {
+            self = .stopped(signal: (raw >> 8) & 0xff, event: raw >> 16)
+        } else {
+            self = .killed(signal: low)
+        }
+    }
+
+    package var isDead: Bool {
+        switch self {
+        case .exited, .killed: true
+        default: false
+        }
+    }
+}
+
+/// Events of a ptrace stop (ptrace(2)).
+package enum TraceEvent {
+    package static let fork: Int32 = 1
+    package static let vfork: Int32 = 2
+    package static let clone: Int32 = 3
+    package static let exec: Int32 = 4
+    package static let exit: Int32 = 6
+    package static let stop: Int32 = 128
+}
+
+package enum Waiting {
+    /// Waits for one task, or for any (`-1`). Nil: nothing to report now (only with `block` false).
+    ///
+    /// - Errors: `ECHILD` where there is nobody to wait for. `EINTR` is thrown, not retried: the
+    ///   caller may have been told to stop.
+    @inline(never)
+    package static func wait(_ task: Int32 = -1, block: Bool) throws(SystemError) -> (
+        task: Int32, status: WaitStatus, raw: Int32
+    )? {
+        var raw: Int32 = 0
+        // __WALL: threads and children without an exit signal, too.
+        let options = Int32(0x4000_0000) | (block ? 0 : Int32(WNOHANG))
+        let result = unsafe ckernel_wait4(Int(task), &raw, options)
+        let found = try SystemError.check(result, "wait4")
+        return found == 0 ? nil : (Int32(found), WaitStatus(raw: raw), raw)
+    }
+
+    /// Sleeps until a child changes state, at most `nanoseconds`. SIGCHLD must be blocked
+    /// (`SignalMask.blockChildSignals`), so that none is lost between a look and the sleep.
+    @inline(never)
+    package static func pause(atMost nanoseconds: Int64) {
+        var set = sigset_t()
+        unsafe sigemptyset(&set)
+        unsafe sigaddset(&set, SIGCHLD)
+        var time = timespec(tv_sec: Int(nanoseconds / 1_000_000_000), tv_nsec: Int(nanoseconds % 1_000_000_000))
+        _ = unsafe sigtimedwait(&set, nil, &time)
+    }
+}
+
+package enum SignalMask {
+    /// Blocks SIGCHLD in the calling thread, for `Waiting.pause`.
+    package static func blockChildSignals() { change(SIG_BLOCK, [SIGCHLD]) }
+
+    /// Blocks everything: what a task of a restart starts with.
+    package static func blockAll() { change(SIG_SETMASK, Array(1...64)) }
+
+    package static func clear() { change(SIG_SETMASK, []) }
+
+    private static func change(_ how: Int32, _ signals: [Int32]) {
+        var mask: UInt64 = 0
+        for signal in signals { mask |= 1 << UInt64(signal - 1) }
+        unsafe withUnsafePointer(to: &mask) { pointer in
+            _ = ckernel_syscall(Int(SYS_rt_sigprocmask), Int(how), Int(bitPattern: pointer), 0, 8, 0, 0)
+        }
+    }
+}
