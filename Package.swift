@@ -37,6 +37,10 @@ let package = Package(
             name: "Kernel", dependencies: ["CKernel", "CCodec", "CLibcap"],
             cSettings: [.define("_GNU_SOURCE")], swiftSettings: kernelSettings),
         .target(name: "ArchState", swiftSettings: common),
+
+
+
+        .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,146 @@
+/// What the kernel would do next with the system call that a stopped x86 thread is in.
+///
+/// At a freeze stop the thread is on its way back to user space: `rax` holds the result, `orig_rax` the
+/// number of the call. The `-ERESTART*` results never reach a program; the kernel turns them into a
+/// restarted call or into `EINTR` after it has looked for a signal handler.
+/// Source: arch/x86/kernel/signal.c, `arch_do_signal_or_restart`; include/linux/errno.h.
+package enum InterruptedCall: Equatable, Sendable {
+    /// Not in a call, or the call is done: registers as they are.
+    case none
+    /// -512, `ERESTARTSYS`: restarted, unless a handler without `SA_RESTART` runs.
+    case restartSys
+    /// -513, `ERESTARTNOINTR`: always restarted.
+    case restartNoIntr
+    /// -514, `ERESTARTNOHAND`: restarted, unless a handler runs.
+    case restartNoHand
+    /// -516, `ERESTART_RESTARTBLOCK`: goes on through `restart_syscall` with what is left of the time.
+    case restartBlock
+    /// -4, `EINTR`: the program will see it. For a call of the never-restarted class our own stop is
+    /// the likely cause; see `X86GeneralRegisters.mended()`.
+    case eintr
+
+    /// From the result and number as registers hold them.
+    ///
+    /// - Parameter is32Bit: the thread runs 32-bit code, so only the low half of `rax` counts.
+    package init(rax: UInt64, originalRAX: UInt64, is32Bit: Bool = false) {
+        // The kernel reads the number as an int.
+        guard Int32(truncatingIfNeeded: originalRAX) >= 0 else {
+            self = .none
+            return
+        }
+        let result = is32Bit ? Int64(Int32(truncatingIfNeeded: rax)) : Int64(bitPattern: rax)
+        self =
+            switch result {
+            case -512: .restartSys
+            case -513: .restartNoIntr
+            case -514: .restartNoHand
+            case -516: .restartBlock
+            case -4: .eintr
+            default: .none
+            }
+    }
+
+    /// Whether an x86_64 call answers `EINTR` whenever it is interrupted, even without a signal to
+    /// handle: `epoll_wait` and its like.
+    ///
+    /// Source: signal(7), "Interruption of system calls and library functions by stop signals".
+    package static func isNeverRestarted(_ number: UInt64) -> Bool {
+        switch Int(truncatingIfNeeded: number) {
+        case SystemCallNumbers.epoll_wait, SystemCallNumbers.epoll_pwait, SystemCallNumbers.epoll_pwait2,
+            SystemCallNumbers.rt_sigtimedwait,
+            SystemCallNumbers.semop, SystemCallNumbers.semtimedop,
+            SystemCallNumbers.io_getevents, SystemCallNumbers.io_pgetevents, SystemCallNumbers.io_uring_enter:
+            true
+        default:
+            false
+        }
+    }
+
+    /// Whether an x86_64 call answers `EINTR` like those when its descriptor is a socket with
+    /// `SO_RCVTIMEO` or `SO_SNDTIMEO`. Whoever knows the descriptor decides.
+    ///
+    /// Source: include/net/sock.h, `sock_intr_errno`.
+    package static func isNeverRestartedOnTimedSocket(_ number: UInt64) -> Bool {
+        switch Int(truncatingIfNeeded: number) {
+        case SystemCallNumbers.accept, SystemCallNumbers.accept4, SystemCallNumbers.connect,
+            SystemCallNumbers.read, SystemCallNumbers.readv, SystemCallNumbers.recvfrom,
+            SystemCallNumbers.recvmsg, SystemCallNumbers.recvmmsg,
+            SystemCallNumbers.write, SystemCallNumbers.writev, SystemCallNumbers.sendto,
+            SystemCallNumbers.sendmsg, SystemCallNumbers.sendmmsg:
+            true
+        default:
+            false
+        }
+    }
+
+    /// The same class by i386 numbers, for a thread that runs 32-bit code: `epoll_wait` 256,
+    /// `epoll_pwait` 319, `epoll_pwait2` 441, `rt_sigtimedwait` 177 and 421, `semtimedop` 420,
+    /// `io_getevents` 247, `io_pgetevents` 385 and 416, `io_uring_enter` 426. `ipc`, which holds the
+    /// older semaphore calls, is not among them: its number does not tell.
+    package static func isNeverRestarted32(_ number: UInt64) -> Bool {
+        switch number {
+        case 256, 319, 441, 177, 421, 420, 247, 385, 416, 426: true
+        default: false
+        }
+    }
+}
+
+extension X86GeneralRegisters {
+    /// Number of `restart_syscall`.
+    static let restartCall: UInt64 = 219
+    /// The same among i386 numbers.
+    static let restartCall32: UInt64 = 0
+    /// Marks the number of an x32 call.
+    static let x32Bit: UInt64 = 0x4000_0000
+    /// Length of `syscall` and of `int $0x80`.
+    static let callInstructionLength: UInt64 = 2
+    /// `-ERESTARTNOHAND`
+    static let restartNoHandResult = UInt64(bitPattern: -514)
+
+    /// What the kernel would do next.
+    package var interruptedCall: InterruptedCall {
+        InterruptedCall(rax: rax, originalRAX: originalRAX, is32Bit: is32Bit)
+    }
+
+    /// Number of the system call the thread is in; nil where it is in none.
+    package var callNumber: Int? {
+        let number = Int32(truncatingIfNeeded: originalRAX)
+        return number >= 0 ? Int(number) : nil
+    }
+
+    /// The registers with an `EINTR` that only our stop caused turned into `-ERESTARTNOHAND`.
+    ///
+    /// With no signal pending the call is made again; with a handled one the program gets its legitimate
+    /// `EINTR`. The timeout argument is the caller's to shorten.
+    ///
+    /// - Preconditions: these are the registers of a freeze stop, before the result reached the program.
+    /// - Parameter onTimedSocket: the call's descriptor is a socket with a timeout of its own.
+    package func mended(onTimedSocket: Bool = false) -> Self {
+        guard interruptedCall == .eintr else { return self }
+        let isOurs =
+            is32Bit
+            ? InterruptedCall.isNeverRestarted32(originalRAX)
+            : InterruptedCall.isNeverRestarted(originalRAX)
+                || onTimedSocket && InterruptedCall.isNeverRestartedOnTimedSocket(originalRAX)
+        guard isOurs else { return self }
+        var mended = self
+        mended.rax = Self.restartNoHandResult
+        return mended
+    }
+
+    /// The registers as the kernel would have set them on resume with no handler to run: for whoever
+    /// loads them without the kernel's help (the stub of an original task).
+    package func registersLeadingHome() -> Self {
+        var home = self
+        switch interruptedCall {
+        case .none, .eintr:
+            return self
+        case .restartSys, .restartNoIntr, .restartNoHand:
+            home.rax = originalRAX
+        case .restartBlock:
+            home.rax = is32Bit ? Self.restartCall32 : Self.restartCall | originalRAX & Self.x32Bit
+        }
+        home.rip &-= Self.callInstructionLength
+        return home
+    }
+}
