@@ -37,10 +37,12 @@ let package = Package(
             name: "Kernel", dependencies: ["CKernel", "CCodec", "CLibcap"],
             cSettings: [.define("_GNU_SOURCE")], swiftSettings: kernelSettings),
         .target(name: "ArchState", swiftSettings: common),
+        .target(name: "StepProgram", dependencies: ["ArchState"], swiftSettings: common),
 
 
 
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
+        .testTarget(name: "StepProgramTests", dependencies: ["StepProgram", "Kernel"], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,82 @@
+/// One checked system call, or one of the three things the loop knows besides.
+///
+/// A step is data: it is built, printed, compared and encoded without being run.
+package struct Step: Sendable, Equatable {
+    package enum Operation: Sendable, Equatable {
+        case call(SystemCall)
+        /// Wait until the 32-bit word at argument 0 has reached argument 1.
+        case wait
+        /// Count the 32-bit word at argument 0 up by one and wake who waits for it.
+        case advance
+        /// Leave the loop (a checkpoint's programs only).
+        case end
+    }
+
+    package enum Argument: Sendable, Equatable {
+        case value(UInt64)
+        /// The result of an earlier step of the same program.
+        case result(of: Int)
+        /// What eight bytes at an address hold when the step runs (written by an earlier step).
+        case stored(at: UInt64)
+        /// The address of another task's program, or of its status slot.
+        case program(Int)
+        case slot(Int)
+    }
+
+    /// What the loop checks. Anything else is a failure of the step, and of the restart.
+    package enum Check: Sendable, Equatable {
+        case none
+        case noError
+        case equals(Int64)
+    }
+
+    package var operation: Operation
+    package var arguments: [Argument]
+    package var check: Check
+    /// For people: what the step does to what.
+    package var note: String
+
+    package init(_ operation: Operation, _ arguments: [Argument], check: Check, note: String) {
+        precondition(arguments.count <= 6, "a system call has six arguments at most")
+        self.operation = operation
+        self.arguments = arguments
+        self.check = check
+        self.note = note
+    }
+}
+
+extension Step.Argument: ExpressibleByIntegerLiteral {
+    package init(integerLiteral value: UInt64) { self = .value(value) }
+
+    /// A signed or narrower value, sign-extended as a C caller would.
+    package static func signed(_ value: Int64) -> Self { .value(UInt64(bitPattern: value)) }
+    package static func number(_ value: some BinaryInteger) -> Self { .value(UInt64(truncatingIfNeeded: value)) }
+}
+
+/// The program of one task: its steps in order.
+package struct Program: Sendable {
+    /// For people, e.g. `4711 bash`.
+    package var title: String
+    package var steps: [Step] = []
+
+    package init(title: String) { self.title = title }
+
+    /// Appends a system call; its index can be used as `.result(of:)` by later steps.
+    @discardableResult
+    package mutating func call(
+        _ call: SystemCall, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: String = ""
+    ) -> Int {
+        steps.append(Step(.call(call), arguments, check: check, note: note))
+        return steps.count - 1
+    }
+
+    package mutating func wait(for word: UInt64, toReach value: UInt32, _ note: String) {
+        steps.append(Step(.wait, [.value(word), .number(value)], check: .none, note: note))
+    }
+
+    package mutating func advance(_ word: UInt64, _ note: String) {
+        steps.append(Step(.advance, [.value(word)], check: .none, note: note))
+    }
+
+    package mutating func end() { steps.append(Step(.end, [], check: .none, note: "back to the stub")) }
+}

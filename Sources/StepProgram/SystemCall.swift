@@ -1,0 +1,64 @@
+/// The system calls that steps make, by their number on the architecture that is built for.
+///
+/// - Source: asm/unistd_64.h.
+package enum SystemCall: Int64, Sendable {
+    #if arch(x86_64)
+        case write = 1
+        case close = 3
+        case lseek = 8
+        case mmap = 9
+        case mprotect = 10
+        case munmap = 11
+        case brk = 12
+        case rt_sigaction = 13
+        case rt_sigprocmask = 14
+        case ioctl = 16
+        case pwrite64 = 18
+        case mremap = 25
+        case madvise = 28
+        case getitimer = 36
+        case setitimer = 38
+        case getpid = 39
+        case exit = 60
+        case kill = 62
+        case fcntl = 72
+        case chdir = 80
+        case umask = 95
+        case setpgid = 109
+        case setsid = 112
+        case setgroups = 116
+        case setresuid = 117
+        case setresgid = 119
+        case setfsuid = 122
+        case setfsgid = 123
+        case capset = 126
+        case rt_sigtimedwait = 128
+        case rt_sigqueueinfo = 129
+        case sigaltstack = 131
+        case personality = 135
+        case prctl = 157
+        case chroot = 161
+        case sched_setaffinity = 203
+        case set_tid_address = 218
+        case exit_group = 231
+        case ioprio_set = 251
+        case openat = 257
+        case set_robust_list = 273
+        case ppoll = 271
+        case dup3 = 292
+        case pipe2 = 293
+        case preadv = 295
+        case rt_tgsigqueueinfo = 297
+        case prlimit64 = 302
+        case sched_setattr = 314
+        case mlock2 = 325
+        case rseq = 334
+        case clone3 = 435
+        case close_range = 436
+        case wait4 = 61
+        case flock = 73
+        case getpgid = 121
+    #endif
+
+    package var name: String { "\(self)" }
+}
