@@ -21,6 +21,7 @@ let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swif
 let package = Package(
     name: "TreeRestore",
     products: [
+        .executable(name: "crimage", targets: ["crimage"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -38,11 +39,19 @@ let package = Package(
             cSettings: [.define("_GNU_SOURCE")], swiftSettings: kernelSettings),
         .target(name: "ArchState", swiftSettings: common),
         .target(name: "StepProgram", dependencies: ["ArchState"], swiftSettings: common),
+        .target(
+            name: "CheckpointImage", dependencies: ["ArchState", "CCodec", protobuf], swiftSettings: common),
 
 
+        .executableTarget(
+            name: "crimage", dependencies: ["CheckpointImage", "Kernel", argumentParser, protobuf],
+            swiftSettings: common),
 
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
         .testTarget(name: "StepProgramTests", dependencies: ["StepProgram", "Kernel"], swiftSettings: common),
+        .testTarget(
+            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "CCodec", "crimage", protobuf],
+            swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,59 @@
+internal import SwiftProtobuf
+
+/// Decodes a body whose checksum was already compared.
+///
+/// Fields are counted first: a field of two bytes may take a hundred in memory.
+func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at: UInt64)
+    throws(ImageError) -> Body
+{
+    guard let fields = countFields(body) else {
+        throw ImageError(.undecodable(type: type.rawValue, at: at))
+    }
+    guard fields <= ImageFormat.mostFields else {
+        throw ImageError(.tooManyFields(type: type.rawValue, at: at))
+    }
+    do { return try Body(serializedBytes: body) } catch {
+        throw ImageError(.undecodable(type: type.rawValue, at: at))
+    }
+}
+
+/// How many fields a body has at its top level; nil where it is not well formed.
+///
+/// - Source: protobuf.dev, "Encoding": a key varint (number << 3 | wire type), then a varint (0), eight
+///   bytes (1), a length and bytes (2) or four bytes (5). Groups (3, 4) are not used.
+func countFields(_ body: [UInt8]) -> Int? {
+    let bytes = body.span
+    var at = 0
+    func varint() -> UInt64? {
+        var value: UInt64 = 0
+        var shift: UInt64 = 0
+        while at < bytes.count, shift < 64 {
+            let byte = bytes[at]
+            at += 1
+            value |= UInt64(byte & 0x7f) << shift
+            if byte < 0x80 { return value }
+            shift += 7
+        }
+        return nil
+    }
+    var fields = 0
+    while at < bytes.count {
+        guard let key = varint() else { return nil }
+        fields += 1
+        let skip: UInt64
+        switch key & 7 {
+        case 0:
+            guard varint() != nil else { return nil }
+            skip = 0
+        case 1: skip = 8
+        case 2:
+            guard let length = varint() else { return nil }
+            skip = length
+        case 5: skip = 4
+        default: return nil
+        }
+        guard skip <= UInt64(bytes.count - at) else { return nil }
+        at += Int(skip)
+    }
+    return fields
+}

@@ -1,0 +1,43 @@
+extension CheckpointImage {
+    /// Reads the metadata of a file, where its pages lie and what their checksums are, and compares
+    /// everything with the tail. Page bytes are not read: `PageSection.damagedBlocks` is for them.
+    package init(reading source: some RandomSource) throws(ImageError) {
+        let size = source.size
+        if size >= UInt64(ImageFormat.preludeLength) {
+            var first = RecordReader(Cursor(source: source), size: size)
+            try first.prelude()
+            if let failed = try Self.failure(of: source) { throw failed }
+        }
+        var walk = ImageWalk(Cursor(source: source), size: size)
+        var (image, next) = try walk.metadata()
+        while case .section(let description, _) = next {
+            try walk.pageData(of: description)
+            let start = walk.reader.offset
+            walk.reader.skip(description.pages * UInt64(ImageFormat.pageSize))
+            image.add(
+                PageSection(
+                    owner: PageOwner(description.owner, description.id), pages: description.pages,
+                    offset: start, checksums: try walk.checksums(of: description)))
+            next = try walk.afterSection()
+        }
+        try walk.finish()
+        guard walk.reader.offset == size else { throw ImageError(.trailingBytes(at: walk.reader.offset)) }
+        self = image
+    }
+
+    /// The reason that the end of a failed image states, nil for any other file.
+    private static func failure(of source: some RandomSource) throws(ImageError) -> ImageError? {
+        let reach = min(source.size, UInt64(FailureRecord.reach))
+        var cursor = Cursor(source: source, position: source.size - reach)
+        var last: [UInt8] = []
+        while last.count < Int(reach) {
+            let more: [UInt8]
+            do { more = try cursor.read(upTo: Int(reach) - last.count) } catch let error as ImageError {
+                throw error
+            } catch { throw ImageError(.source("\(error)")) }
+            if more.isEmpty { break }
+            last += more
+        }
+        return FailureRecord.error(atEndOf: last)
+    }
+}

@@ -1,0 +1,99 @@
+extension ImageLookup {
+    mutating func validate(_ space: ImageAddressSpace, userEnd: UInt64) throws(ImageError) {
+        let subject = { "address space \(space.id)" }
+        try require(
+            space.mappings.count <= ImageLimits.mappingsOfOneSpace, .tooMany, "mappings of \(subject())")
+        var end: UInt64 = 0
+        for mapping in space.mappings {
+            try validate(mapping, after: end, userEnd: userEnd, of: space.id)
+            end = mapping.end
+        }
+        let areas = [
+            (space.startCode, space.endCode), (space.startData, space.endData),
+            (space.startBreak, space.currentBreak), (space.argumentStart, space.argumentEnd),
+            (space.environmentStart, space.environmentEnd), (space.startStack, space.startStack),
+        ]
+        for (start, end) in areas {
+            try require(start <= end, .areaOrder, subject())
+            try require(end <= userEnd, .address, subject())
+        }
+        let vector = space.auxiliaryVector.count
+        try require(vector <= 4096 && vector % 8 == 0, .auxiliaryVector, subject())
+        let pages = try validateRuns(space.runPage, space.runLength, end: userEnd / 4096, subject())
+        try requirePrivate(space, subject())
+        self.pages[PageOwner(.addressSpace, space.id)] = pages
+    }
+
+    mutating func validate(_ object: ImageMemoryObject) throws(ImageError) {
+        let subject = { "memory object \(object.id)" }
+        try require(object.size <= ImageLimits.objectSize, .objectSize, subject())
+        try require(!object.name.contains(0), .pathWithZero, subject())
+        let pages = try validateRuns(
+            object.runPage, object.runLength, end: (object.size + 4095) / 4096, subject())
+        self.pages[PageOwner(.memoryObject, object.id)] = pages
+    }
+
+    private func validate(
+        _ mapping: ImageMapping, after end: UInt64, userEnd: UInt64, of space: UInt32
+    ) throws(ImageError) {
+        let subject = { "mapping \(hex(mapping.start)) of address space \(space)" }
+        try require(mapping.start < mapping.end, .mappingEmpty, subject())
+        try require((mapping.start | mapping.end) % 4096 == 0, .mappingAlignment, subject())
+        try require(mapping.start >= end, .mappingOrder, subject())
+        try require(mapping.end <= userEnd, .mappingBeyond, subject())
+        try require(mapping.protection <= 7, .protection, subject())
+        let flags = UInt64(1) << UInt64(ImageMappingFlag.allCases.count)
+        try require(mapping.flags < flags, .mappingFlags, subject())
+        let offsets = UInt64(Int64.max) - (mapping.end - mapping.start)
+        switch mapping.kind {
+        case .anonymous, .vdsoData, .vdsoCode: break
+        case .file:
+            try requirePath(mapping.file.path, subject())
+            try require(mapping.offset % 4096 == 0 && mapping.offset <= offsets, .mappingOffset, subject())
+        case .object:
+            try require(memoryObject[mapping.object] != nil, .noMemoryObject, subject())
+            try require(mapping.offset % 4096 == 0 && mapping.offset <= offsets, .mappingOffset, subject())
+        case .UNRECOGNIZED: throw .rule(.mappingKind, subject())
+        }
+    }
+
+    /// Runs are ascending, disjoint, not empty and below page number `end`.
+    ///
+    /// - Returns: the number of their pages.
+    private func validateRuns(
+        _ firsts: [UInt64], _ lengths: [UInt64], end: UInt64, _ subject: @autoclosure () -> String
+    ) throws(ImageError) -> UInt64 {
+        try require(firsts.count == lengths.count, .runCounts, subject())
+        var next: UInt64 = 0
+        var pages: UInt64 = 0
+        for index in firsts.indices {
+            let first = firsts[index]
+            let length = lengths[index]
+            try require(length > 0, .runEmpty, subject())
+            try require(first >= next, .runOrder, subject())
+            try require(first < end && length <= end - first, .runOutside, subject())
+            next = first + length
+            pages += length
+        }
+        return pages
+    }
+
+    /// Every run lies in private mappings, one after another without a hole.
+    private func requirePrivate(_ space: ImageAddressSpace, _ subject: @autoclosure () -> String)
+        throws(ImageError)
+    {
+        var mappings = space.mappings.lazy.filter { !$0.shared && $0.kind != .vdsoData }
+            .map { $0.start / 4096..<$0.end / 4096 }.makeIterator()
+        var covered: Range<UInt64> = 0..<0
+        var following = mappings.next()
+        for index in space.runPage.indices {
+            let first = space.runPage[index]
+            let end = first + space.runLength[index]
+            while covered.upperBound < end, let next = following {
+                covered = next.lowerBound == covered.upperBound ? covered.lowerBound..<next.upperBound : next
+                following = mappings.next()
+            }
+            try require(covered.lowerBound <= first && end <= covered.upperBound, .runOutside, subject())
+        }
+    }
+}

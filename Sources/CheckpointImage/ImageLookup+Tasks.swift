@@ -1,0 +1,144 @@
+extension ImageLookup {
+    /// Processes and threads: who is whose child, whose thread.
+    mutating func indexTree(_ records: ImageRecords) throws(ImageError) {
+        try require(!records.processes.isEmpty, .noProcess, "the image")
+        process.reserveCapacity(records.processes.count)
+        for (position, one) in records.processes.enumerated() {
+            let subject = { "process \(one.pid)" }
+            try require(ImageLimits.pids.contains(one.pid), .pidRange, subject())
+            if position == 0 {
+                try require(one.pid == records.header.root && one.parent == 0, .rootIsFirst, subject())
+            } else {
+                try require(one.parent != 0, .oneRoot, subject())
+                try require(process[one.parent] != nil && one.parent != one.pid, .noParent, subject())
+                children[one.parent, default: []].append(position)
+            }
+            try require(process.updateValue(position, forKey: one.pid) == nil, .duplicateID, subject())
+        }
+        try indexThreads(records)
+    }
+
+    private mutating func indexThreads(_ records: ImageRecords) throws(ImageError) {
+        thread.reserveCapacity(records.threads.count)
+        var before: ImageThread?
+        for (position, one) in records.threads.enumerated() {
+            let subject = { "thread \(one.tid) of process \(one.process)" }
+            try require(ImageLimits.pids.contains(one.tid), .pidRange, subject())
+            try require(process[one.process] != nil, .noSuchProcess, subject())
+            try require(thread.updateValue(position, forKey: one.tid) == nil, .duplicateID, subject())
+            if let before, before.process == one.process {
+                // The leader may have the highest number after an execve by another thread.
+                try require(before.tid == before.process || before.tid < one.tid, .threadOrder, subject())
+                threadsOfProcess[one.process] = threadsOfProcess[one.process]!.lowerBound..<position + 1
+            } else {
+                try require(threadsOfProcess[one.process] == nil, .threadOrder, subject())
+                try require(one.tid == one.process, .leaderFirst, subject())
+                threadsOfProcess[one.process] = position..<position + 1
+            }
+            before = one
+        }
+        for one in records.processes where one.state != .zombie {
+            try require(threadsOfProcess[one.pid] != nil, .noLeader, "process \(one.pid)")
+        }
+        // A tid is not the pid of another process.
+        for one in records.threads where one.tid != one.process {
+            try require(process[one.tid] == nil, .duplicateID, "thread \(one.tid) of process \(one.process)")
+        }
+    }
+
+    func validate(_ one: ImageProcess, userEnd: UInt64) throws(ImageError) {
+        let subject = { "process \(one.pid)" }
+        for number in [one.group, one.session] where number != 0 {
+            try require(ImageLimits.pids.contains(number), .pidRange, subject())
+        }
+        try require(isCommandName(one.command), .name, subject())
+        try require(
+            one.exitSignal == 0 || ImageLimits.signals.contains(one.exitSignal), .signalRange, subject())
+        try require(one.exitStatus <= 0xffff, .exitStatus, subject())
+        switch one.state {
+        case .zombie:
+            try require(
+                one.addressSpace == 0 || addressSpace[one.addressSpace] != nil, .noAddressSpace, subject())
+            try require(one.fileTable == 0 || fileTable[one.fileTable] != nil, .noFileTable, subject())
+            return
+        case .stopped: try require(ImageLimits.signals.contains(one.stopSignal), .signalRange, subject())
+        case .running: break
+        case .UNRECOGNIZED: throw .rule(.state, subject())
+        }
+        try require(addressSpace[one.addressSpace] != nil, .noAddressSpace, subject())
+        try require(fileTable[one.fileTable] != nil, .noFileTable, subject())
+        try requirePath(one.executable.path, subject())
+        try requirePath(one.workingDirectory, subject())
+        try requirePath(one.rootDirectory, subject())
+        try require(one.umask <= 0o777, .umask, subject())
+        try require(one.dumpable <= 2, .dumpable, subject())
+        try require((-1000...1000).contains(one.oomScoreAdjustment), .outOfMemoryScore, subject())
+        try validateActions(one.actions, userEnd: userEnd, subject())
+        for signal in one.pending { try validate(signal, subject()) }
+        var timers: Set<UInt32> = []
+        for timer in one.timers {
+            let longest: UInt64 = 1 << 62
+            try require(
+                timer.which <= 2 && timers.insert(timer.which).inserted && timer.interval < longest
+                    && timer.remaining < longest, .timer, subject())
+        }
+        var resources: Set<UInt32> = []
+        for limit in one.limits {
+            try require(
+                limit.resource < 16 && limit.soft <= limit.hard && resources.insert(limit.resource).inserted,
+                .limit, subject())
+        }
+    }
+
+    private func validateActions(
+        _ actions: [ImageSignalAction], userEnd: UInt64, _ subject: @autoclosure () -> String
+    ) throws(ImageError) {
+        var seen: UInt64 = 0
+        for action in actions {
+            try require(ImageLimits.signals.contains(action.signal), .signalRange, subject())
+            let bit: UInt64 = 1 << UInt64(action.signal - 1)
+            try require(seen & bit == 0, .duplicateSignal, subject())
+            seen |= bit
+            try require(action.handler < userEnd && action.restorer < userEnd, .address, subject())
+        }
+    }
+
+    private func validate(_ signal: ImagePendingSignal, _ subject: @autoclosure () -> String)
+        throws(ImageError)
+    {
+        try require(signal.info.count == ImageLimits.siginfoLength, .siginfo, subject())
+        let number = signal.info.prefix(4).reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+        try require(ImageLimits.signals.contains(number), .signalRange, subject())
+    }
+
+    func validate(_ one: ImageThread, userEnd: UInt64) throws(ImageError) {
+        let subject = { "thread \(one.tid) of process \(one.process)" }
+        try require(isCommandName(one.name), .name, subject())
+        var features: Set<UInt32> = []
+        for record in one.cpu {
+            try require(
+                record.feature < 64 && features.insert(record.feature).inserted, .cpuRecord, subject())
+        }
+        for signal in one.pending { try validate(signal, subject()) }
+        for address in [one.clearChildTid_p, one.robustList, one.rseq.address, one.restartBlock.userAddress] {
+            try require(address < userEnd, .address, subject())
+        }
+        let stack = one.alternateStack
+        try require(stack.address < userEnd && stack.size <= userEnd - stack.address, .address, subject())
+        try require(
+            one.parentDeathSignal == 0 || ImageLimits.signals.contains(one.parentDeathSignal), .signalRange,
+            subject())
+        let credentials = one.credentials
+        try require(
+            credentials.secureBits <= 0xff && credentials.groups.count <= 65536, .credentials, subject())
+        let scheduling = one.scheduling
+        try require(
+            scheduling.policy <= 7 && (-20...19).contains(scheduling.nice) && scheduling.priority <= 99
+                && scheduling.affinity.count <= 1 << 16 && scheduling.ioPriority <= 0xffff, .scheduling,
+            subject())
+        switch (one.restartBlock.kind, one.restartBlock.source) {
+        case (.UNRECOGNIZED, _), (_, .UNRECOGNIZED): throw .rule(.restartBlock, subject())
+        default: break
+        }
+    }
+}

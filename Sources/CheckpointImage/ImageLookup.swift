@@ -1,0 +1,80 @@
+/// Where each id is, made while the records are validated.
+struct ImageLookup: Sendable {
+    var process: [UInt32: Int] = [:]
+    var thread: [UInt32: Int] = [:]
+    var threadsOfProcess: [UInt32: Range<Int>] = [:]
+    var children: [UInt32: [Int]] = [:]
+    var addressSpace: [UInt32: Int] = [:]
+    var fileTable: [UInt32: Int] = [:]
+    var openFile: [UInt32: Int] = [:]
+    var pipe: [UInt32: Int] = [:]
+    var memoryObject: [UInt32: Int] = [:]
+    /// Saved pages of each owner.
+    var pages: [PageOwner: UInt64] = [:]
+
+    /// Checks every record and every reference.
+    ///
+    /// 1. Ids, so that all later rules can look them up. 2. The tree. 3. Each record by itself, in the
+    /// order of the record types.
+    init(validating records: ImageRecords) throws(ImageError) {
+        try validateHeader(records.header)
+        try require(
+            records.processes.count + records.threads.count <= ImageLimits.tasks, .tooMany,
+            "processes and threads")
+        addressSpace = try index(records.addressSpaces, "address space", \.id)
+        fileTable = try index(records.fileTables, "file table", \.id)
+        openFile = try index(records.openFiles, "open file", \.id)
+        pipe = try index(records.pipes, "pipe", \.id)
+        memoryObject = try index(records.memoryObjects, "memory object", \.id)
+        try indexTree(records)
+        let userEnd = ImageLimits.userEnd(architecture: records.header.architecture)
+        for process in records.processes { try validate(process, userEnd: userEnd) }
+        for thread in records.threads { try validate(thread, userEnd: userEnd) }
+        for space in records.addressSpaces { try validate(space, userEnd: userEnd) }
+        for table in records.fileTables { try validate(table) }
+        for file in records.openFiles { try validate(file) }
+        for pipe in records.pipes { try validate(pipe) }
+        for object in records.memoryObjects { try validate(object) }
+    }
+
+    /// Positions by id; ids are not 0 and there once.
+    private func index<Record>(_ records: [Record], _ kind: String, _ id: (Record) -> UInt32)
+        throws(ImageError) -> [UInt32: Int]
+    {
+        var positions: [UInt32: Int] = [:]
+        positions.reserveCapacity(records.count)
+        for (position, record) in records.enumerated() {
+            try require(id(record) != 0, .zeroID, kind)
+            try require(
+                positions.updateValue(position, forKey: id(record)) == nil, .duplicateID,
+                "\(kind) \(id(record))")
+        }
+        return positions
+    }
+
+    private func validateHeader(_ header: ImageHeader) throws(ImageError) {
+        try require(header.formatVersion == ImageFormat.version, .formatVersion, "header")
+        try require(header.pageSize == UInt32(ImageFormat.pageSize), .pageSize, "header")
+        try require(!header.architecture.isEmpty, .architecture, "header")
+    }
+}
+
+/// Bounds of what an image may say.
+enum ImageLimits {
+    static let tasks = 1 << 20
+    static let mappingsOfOneSpace = 1 << 20
+    static let pids: ClosedRange<UInt32> = 1...4_194_304
+    static let signals: ClosedRange<UInt32> = 1...64
+    static let descriptors: UInt32 = 1 << 20
+    static let siginfoLength = 128
+    static let objectSize: UInt64 = 1 << 60
+
+    /// The first address that no program can have. Source: Linux, TASK_SIZE of each architecture.
+    static func userEnd(architecture: String) -> UInt64 {
+        switch architecture {
+        case "x86_64", "i686": 0x7fff_ffff_f000
+        case "aarch64": 1 << 48
+        default: 1 << 52
+        }
+    }
+}

@@ -1,0 +1,102 @@
+/// What the records of an image must keep to among themselves, one case each.
+package enum ImageRule: String, Sendable, CaseIterable {
+    // Identity.
+    case formatVersion, pageSize, architecture
+    case zeroID, duplicateID, tooMany
+    // The tree.
+    case noProcess, rootIsFirst, oneRoot, noParent, pidRange
+    case noLeader, leaderFirst, threadOrder, noSuchProcess
+    case noAddressSpace, noFileTable
+    case state, exitStatus
+    // Parts of tasks.
+    case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
+    case cpuRecord, address, credentials, scheduling, restartBlock
+    // Names.
+    case pathMissing, pathRelative, pathWithZero
+    // Memory.
+    case mappingEmpty, mappingAlignment, mappingOrder, mappingBeyond, protection, mappingFlags, mappingKind
+    case mappingOffset, noMemoryObject, areaOrder, auxiliaryVector
+    case runCounts, runEmpty, runOrder, runOutside, objectSize
+    // Files.
+    case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
+    case pipeCapacity, pipeContents
+    // Pages.
+    case noOwner, twoSections, pagesDiffer, pagesMissing
+
+    /// What the subject does wrong.
+    package var text: String {
+        switch self {
+        case .formatVersion: "the format version is not that of the file"
+        case .pageSize: "the page size is not 4096 bytes"
+        case .architecture: "the architecture is not named"
+        case .zeroID: "the id is 0"
+        case .duplicateID: "the id is there twice"
+        case .tooMany: "there are too many of them"
+        case .noProcess: "there is no process"
+        case .rootIsFirst: "the root is not the first process"
+        case .oneRoot: "a second process has no parent"
+        case .noParent: "its parent does not come before it"
+        case .pidRange: "a pid is not within 1...4194304"
+        case .noLeader: "it has no thread"
+        case .leaderFirst: "its first thread is not the leader"
+        case .threadOrder: "the threads are not side by side in ascending order"
+        case .noSuchProcess: "its process does not exist"
+        case .noAddressSpace: "its address space does not exist"
+        case .noFileTable: "its file table does not exist"
+        case .state: "its state is unknown"
+        case .exitStatus: "the exit status is out of range"
+        case .signalRange: "a signal is not within 1...64"
+        case .duplicateSignal: "a signal has two actions"
+        case .siginfo: "a pending signal has not 128 bytes"
+        case .timer: "a timer is out of range"
+        case .limit: "a limit is out of range"
+        case .umask: "the umask is out of range"
+        case .name: "the command name is longer than 15 bytes or holds a zero byte"
+        case .dumpable: "the dumpable state is out of range"
+        case .outOfMemoryScore: "the out-of-memory score is out of range"
+        case .cpuRecord: "a CPU record is out of range or there twice"
+        case .address: "an address is not one of user space"
+        case .credentials: "the credentials are out of range"
+        case .scheduling: "the scheduling parameters are out of range"
+        case .restartBlock: "the restart block is out of range"
+        case .pathMissing: "a path is missing"
+        case .pathRelative: "a path is not absolute"
+        case .pathWithZero: "a path holds a zero byte"
+        case .mappingEmpty: "a mapping ends before it starts"
+        case .mappingAlignment: "a mapping is not on page boundaries"
+        case .mappingOrder: "the mappings are not ascending and disjoint"
+        case .mappingBeyond: "a mapping lies outside of user space"
+        case .protection: "a mapping has unknown protection bits"
+        case .mappingFlags: "a mapping has unknown flags"
+        case .mappingKind: "a mapping is of an unknown kind"
+        case .mappingOffset: "the offset of a mapping is out of range"
+        case .noMemoryObject: "its memory object does not exist"
+        case .areaOrder: "an area ends before it starts"
+        case .auxiliaryVector: "the auxiliary vector has a wrong length"
+        case .runCounts: "there are not as many run lengths as runs"
+        case .runEmpty: "a run of pages is empty"
+        case .runOrder: "the runs of pages are not ascending and disjoint"
+        case .runOutside: "a run of pages lies outside of private mappings or of the object"
+        case .objectSize: "the size is out of range"
+        case .descriptorRange: "a descriptor is not below 1048576"
+        case .descriptorOrder: "the descriptors are not ascending"
+        case .noOpenFile: "an open file does not exist"
+        case .fileKind: "it is of an unknown kind"
+        case .fileOffset: "the offset is out of range"
+        case .noPipe: "its pipe does not exist"
+        case .preferred: "the descriptor that stands in is not 0, 1 or 2"
+        case .pipeCapacity: "the capacity is out of range"
+        case .pipeContents: "it holds more than its capacity"
+        case .noOwner: "the owner does not exist"
+        case .twoSections: "there are two sections of pages"
+        case .pagesDiffer: "the section has other pages than the owner"
+        case .pagesMissing: "the section is missing"
+        }
+    }
+}
+
+/// Refuses unless `kept`.
+@inline(__always)
+func require(_ kept: Bool, _ rule: ImageRule, _ subject: @autoclosure () -> String) throws(ImageError) {
+    if !kept { throw .rule(rule, subject()) }
+}

@@ -1,0 +1,65 @@
+/// Who owns pages of the image.
+package struct PageOwner: Hashable, Sendable {
+    package var kind: ImagePageDescription.Owner
+    /// Of the address space or the memory object.
+    package var id: UInt32
+
+    package init(_ kind: ImagePageDescription.Owner, _ id: UInt32) {
+        self.kind = kind
+        self.id = id
+    }
+}
+
+extension PageOwner: CustomStringConvertible {
+    package var description: String {
+        switch kind {
+        case .addressSpace: "pages of address space \(id)"
+        case .memoryObject: "pages of memory object \(id)"
+        case .UNRECOGNIZED(let value): "pages of owner kind \(value)"
+        }
+    }
+}
+
+/// The saved pages of one owner, as they lie in a seekable image.
+package struct PageSection: Equatable, Sendable {
+    package var owner: PageOwner
+    package var pages: UInt64
+    /// Of the first byte in the image; a multiple of 4096.
+    package var offset: UInt64
+    /// crc32c of each 256 KiB from `offset` on.
+    package var checksums: [UInt32]
+
+    package init(owner: PageOwner, pages: UInt64, offset: UInt64, checksums: [UInt32]) {
+        self.owner = owner
+        self.pages = pages
+        self.offset = offset
+        self.checksums = checksums
+    }
+
+    package var byteCount: UInt64 { pages * UInt64(ImageFormat.pageSize) }
+}
+
+extension PageSection {
+    /// Reads every page and returns the offsets of the 256 KiB blocks that are not what was written.
+    package func damagedBlocks(in source: some RandomSource) throws(ImageError) -> [UInt64] {
+        var damaged: [UInt64] = []
+        let block = UInt64(ImageFormat.checksumBlock)
+        for (number, checksum) in checksums.enumerated() {
+            let start = UInt64(number) * block
+            var at = offset + start
+            let end = offset + min(start + block, byteCount)
+            var sum: UInt32 = 0
+            while at < end {
+                let bytes: [UInt8]
+                do { bytes = try source.read(upTo: Int(end - at), at: at) } catch let error as ImageError {
+                    throw error
+                } catch { throw ImageError(.source("\(error)")) }
+                if bytes.isEmpty { throw ImageError(.endsEarly(at: at)) }
+                sum = crc32c(bytes, from: sum)
+                at += UInt64(bytes.count)
+            }
+            if sum != checksum { damaged.append(offset + start) }
+        }
+        return damaged
+    }
+}

@@ -1,0 +1,80 @@
+internal import ArgumentParser
+internal import CheckpointImage
+
+/// `crimage info`: who made the image, where, when, and how much it holds.
+struct Info: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Shows where the image comes from and how much it holds.")
+
+    @OptionGroup var argument: ImageArgument
+
+    func run() throws {
+        try reporting(argument.path) {
+            let loaded = try LoadedImage(try ImageInput(argument.path))
+            print(table(rows(loaded)), terminator: "")
+        }
+    }
+
+    private func rows(_ loaded: LoadedImage) -> [[String]] {
+        let image = loaded.image
+        let header = image.header
+        let zombies = image.processes.count { $0.state == .zombie }
+        let stopped = image.processes.count { $0.state == .stopped }
+        let states = [
+            stopped > 0 ? "\(stopped) stopped" : nil, zombies > 0 ? counted(zombies, "zombie") : nil,
+        ]
+        .compactMap { $0 }
+        let inFlight = image.pipes.flatMap(\.contents).reduce(0) { $0 + $1.count }
+        return [
+            ["image", argument.path == "-" ? "stdin" : printable(Array(argument.path.utf8))],
+            ["size", size(loaded.size)],
+            ["format version", "\(header.formatVersion)"],
+            ["tool version", text(header.toolVersion)],
+            ["taken", utc(header.begin.realtime)],
+            ["host", text(header.hostName)],
+            ["kernel", "\(text(header.kernelRelease)) \(text(header.kernelVersion))"],
+            ["architecture", text(header.architecture)],
+            ["root", "\(image.root.pid) \(loaded.commandLine(of: image.root))"],
+            [
+                "processes",
+                "\(image.processes.count)" + (states.isEmpty ? "" : " (\(states.joined(separator: ", ")))"),
+            ],
+            ["threads", "\(image.threads.count)"],
+            [
+                "memory",
+                "\(size(image.pageCount * UInt64(ImageFormat.pageSize))) saved of "
+                    + counted(image.addressSpaces.count, "address space")
+                    + (image.memoryObjects.isEmpty
+                        ? "" : " and \(counted(image.memoryObjects.count, "memory object"))"),
+            ],
+            ["open files", "\(image.openFiles.count)"],
+            [
+                "pipes",
+                "\(image.pipes.count)" + (inFlight > 0 ? " (\(size(UInt64(inFlight))) in flight)" : ""),
+            ],
+        ]
+    }
+
+    private func text(_ string: String) -> String { printable(Array(string.utf8)) }
+
+    /// Nanoseconds since 1970 as a date, e.g. `2026-01-31 12:00:00 UTC`.
+    ///
+    /// - Source: Howard Hinnant, "chrono-compatible low-level date algorithms".
+    private func utc(_ nanoseconds: Int64) -> String {
+        let seconds = Int(nanoseconds / 1_000_000_000)
+        guard seconds >= 0 else { return "unknown" }
+        let days = seconds / 86400 + 719_468
+        let era = days / 146_097
+        let dayOfEra = days % 146_097
+        let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36524 - dayOfEra / 146_096) / 365
+        let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+        let shifted = (5 * dayOfYear + 2) / 153
+        let day = dayOfYear - (153 * shifted + 2) / 5 + 1
+        let month = shifted < 10 ? shifted + 3 : shifted - 9
+        let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+        func two(_ number: Int) -> String { number < 10 ? "0\(number)" : "\(number)" }
+        let time = seconds % 86400
+        return
+            "\(year)-\(two(month))-\(two(day)) \(two(time / 3600)):\(two(time / 60 % 60)):\(two(time % 60)) UTC"
+    }
+}

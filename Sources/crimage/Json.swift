@@ -1,0 +1,49 @@
+internal import ArgumentParser
+internal import CheckpointImage
+internal import SwiftProtobuf
+
+/// `crimage json`: all metadata, for programs.
+///
+/// The messages of the format in their standard JSON form: fields as the `.proto` files name them,
+/// 64-bit numbers as strings, bytes in base64.
+struct Json: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Prints all metadata as JSON.",
+        discussion: "Fields as in docs/format.md; 64-bit numbers are strings, bytes are base64.")
+
+    @OptionGroup var argument: ImageArgument
+
+    func run() throws {
+        try reporting(argument.path) {
+            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let image = loaded.image
+            print("{\"header\":\(try one(image.header)),")
+            try list("processes", image.processes)
+            try list("threads", image.threads)
+            try list("address_spaces", image.addressSpaces)
+            try list("file_tables", image.fileTables)
+            try list("open_files", image.openFiles)
+            try list("pipes", image.pipes)
+            try list("memory_objects", image.memoryObjects)
+            let sections = image.pageSections.map { section in
+                "{\"owner\":\"\(section.owner.kind == .addressSpace ? "ADDRESS_SPACE" : "MEMORY_OBJECT")\","
+                    + "\"id\":\(section.owner.id),\"pages\":\"\(section.pages)\",\"offset\":\"\(section.offset)\"}"
+            }
+            print("\"page_sections\":[\(sections.joined(separator: ",\n"))]}")
+        }
+    }
+
+    private func one(_ message: some SwiftProtobuf.Message) throws -> String {
+        var options = JSONEncodingOptions()
+        options.preserveProtoFieldNames = true
+        return try message.jsonString(options: options)
+    }
+
+    private func list(_ name: String, _ messages: [some SwiftProtobuf.Message]) throws {
+        print("\"\(name)\":[", terminator: "")
+        for (number, message) in messages.enumerated() {
+            print(number == 0 ? "" : ",\n", try one(message), separator: "", terminator: "")
+        }
+        print("],")
+    }
+}

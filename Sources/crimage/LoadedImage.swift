@@ -1,0 +1,95 @@
+internal import CheckpointImage
+
+/// An image, where its pages lie, and the command lines found among them.
+struct LoadedImage {
+    private static let longestArguments: UInt64 = 128 * 1024
+
+    var image: CheckpointImage
+    /// Arguments of a process by the id of its address space, as the process holds them.
+    var arguments: [UInt32: [UInt8]] = [:]
+    /// Of the whole image, bytes.
+    var size: UInt64
+
+    /// Reads an image; a stream to its end, with all checksums.
+    init(_ input: ImageInput) throws {
+        switch input {
+        case .file(let source): try self.init(file: source)
+        case .stream(let source): try self.init(stream: source)
+        }
+    }
+
+    private init(file source: FileSource) throws {
+        image = try CheckpointImage(reading: source)
+        size = source.size
+        for space in image.addressSpaces {
+            let range = Self.argumentRange(space)
+            arguments[space.id] = try image.memory(
+                at: range.lowerBound, upTo: range.count, of: space, in: source)
+        }
+    }
+
+    private init(stream source: StreamSource) throws {
+        var reader = SequentialImageReader(source)
+        image = try reader.readMetadata()
+        size = 0
+        while let section = try reader.nextSection() {
+            let start = reader.offset
+            let owner = PageOwner(section.owner, section.id)
+            let space = owner.kind == .addressSpace ? image.addressSpace(owner.id) : nil
+            let wanted = space.flatMap(Self.argumentPlace)
+            var found: [UInt8] = []
+            while true {
+                let at = Int(reader.offset - start)
+                let bytes = try reader.readPages(upTo: 1 << 20)
+                if bytes.isEmpty { break }
+                if let wanted {
+                    let part = wanted.clamped(to: at..<at + bytes.count)
+                    found += bytes[part.lowerBound - at..<part.upperBound - at]
+                }
+            }
+            let checksums = try reader.endSection()
+            image.add(PageSection(owner: owner, pages: section.pages, offset: start, checksums: checksums))
+            if wanted != nil { arguments[owner.id] = found }
+        }
+        try reader.requireEnd()
+        size = reader.offset
+    }
+
+    private static func argumentRange(_ space: ImageAddressSpace) -> Range<UInt64> {
+        space.argumentStart..<min(space.argumentEnd, space.argumentStart + longestArguments)
+    }
+
+    /// Where the arguments lie among the saved pages, bytes; nil unless all their pages are saved.
+    private static func argumentPlace(_ space: ImageAddressSpace) -> Range<Int>? {
+        let range = argumentRange(space)
+        guard !range.isEmpty, let first = space.savedPosition(ofPage: range.lowerBound / 4096),
+            let last = space.savedPosition(ofPage: (range.upperBound - 1) / 4096),
+            last - first == (range.upperBound - 1) / 4096 - range.lowerBound / 4096
+        else { return nil }
+        let start = Int(first * 4096 + range.lowerBound % 4096)
+        return start..<start + range.count
+    }
+}
+
+extension LoadedImage {
+    /// The command line of a process where it is saved, else its command name in brackets.
+    func commandLine(of process: ImageProcess) -> String {
+        let name = "[\(printable(process.command))]"
+        guard process.state != .zombie, var bytes = arguments[process.addressSpace], !bytes.isEmpty else {
+            return name
+        }
+        while bytes.last == 0 { bytes.removeLast() }
+        if bytes.isEmpty { return name }
+        return bytes.split(separator: 0, omittingEmptySubsequences: false).map { quoted($0) }
+            .joined(separator: " ")
+    }
+
+    /// The processes that use an address space or a file table, e.g. `4711 bash, 4712 cat`.
+    func names(of processes: [ImageProcess]) -> String {
+        processes.map { "\($0.pid) \(printable($0.command))" }.joined(separator: ", ")
+    }
+
+    func savedBytes(_ kind: ImagePageDescription.Owner, _ id: UInt32) -> UInt64 {
+        image.pageSection(of: PageOwner(kind, id))?.byteCount ?? 0
+    }
+}

@@ -1,0 +1,47 @@
+internal import ArgumentParser
+internal import CheckpointImage
+
+/// `crimage tree`: the process tree, drawn.
+struct Tree: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Draws the process tree with command lines, threads and memory.")
+
+    @OptionGroup var argument: ImageArgument
+
+    func run() throws {
+        try reporting(argument.path) {
+            let loaded = try LoadedImage(try ImageInput(argument.path))
+            print(draw(loaded), terminator: "")
+        }
+    }
+
+    /// One line for each process. Not recursive: an image may be a million processes deep.
+    private func draw(_ loaded: LoadedImage) -> String {
+        var text = ""
+        var waiting = [(process: loaded.image.root, first: "", rest: "")]
+        while let (process, first, rest) = waiting.popLast() {
+            text += "\(first)\(process.pid) \(loaded.commandLine(of: process))  \(about(process, loaded))\n"
+            let children = loaded.image.children(of: process.pid)
+            let deep = rest.count > 400
+            for (number, child) in children.enumerated().reversed() {
+                let last = number == children.count - 1
+                waiting.append(
+                    (child, rest + (last ? "└─ " : "├─ "), deep ? rest : rest + (last ? "   " : "│  ")))
+            }
+        }
+        return text
+    }
+
+    private func about(_ process: ImageProcess, _ loaded: LoadedImage) -> String {
+        if process.state == .zombie {
+            let status = process.exitStatus
+            return status & 0x7f == 0
+                ? "(zombie, exit status \(status >> 8))" : "(zombie, signal \(status & 0x7f))"
+        }
+        var parts = [counted(loaded.image.threads(of: process.pid).count, "thread")]
+        parts.append(size(loaded.savedBytes(.addressSpace, process.addressSpace)))
+        if process.state == .stopped { parts.append("stopped") }
+        if process.session == process.pid { parts.append("session leader") }
+        return "(\(parts.joined(separator: ", ")))"
+    }
+}

@@ -1,0 +1,316 @@
+import CheckpointImage
+import FoundationEssentials
+import Testing
+
+/// One way to break each rule.
+struct Breach: Sendable, CustomTestStringConvertible {
+    var rule: ImageRule
+    var subject: String
+    var make: @Sendable (inout ImageRecords) -> Void
+
+    init(_ rule: ImageRule, _ subject: String, _ make: @escaping @Sendable (inout ImageRecords) -> Void) {
+        self.rule = rule
+        self.subject = subject
+        self.make = make
+    }
+
+    var testDescription: String { "\(rule): \(subject)" }
+}
+
+@Suite struct RuleTests {
+    static let end: UInt64 = 0x7fff_ffff_f000
+
+    @Test func theSampleKeepsAllRules() throws { _ = try CheckpointImage(validating: Sample.records()) }
+
+    @Test(arguments: tree + tasks + memory + files) func refused(_ breach: Breach) {
+        var records = Sample.records()
+        breach.make(&records)
+        #expect(throws: ImageError(.rule(breach.rule, breach.subject))) {
+            _ = try CheckpointImage(validating: records)
+        }
+    }
+
+    /// The rules about sections of pages need a whole image (`SectionRuleTests`).
+    @Test func everyRuleHasItsTest() {
+        let all = Self.tree + Self.tasks + Self.memory + Self.files
+        let elsewhere: Set<ImageRule> = [.noOwner, .twoSections, .pagesDiffer, .pagesMissing]
+        #expect(Set(all.map(\.rule)).union(elsewhere) == Set(ImageRule.allCases))
+    }
+
+    static let tree: [Breach] = [
+        Breach(.formatVersion, "header") { $0.header.formatVersion = 2 },
+        Breach(.pageSize, "header") { $0.header.pageSize = 65536 },
+        Breach(.architecture, "header") { $0.header.architecture = "" },
+        Breach(.tooMany, "processes and threads") { records in
+            records.threads = Array(repeating: records.threads[0], count: 1 << 20)
+        },
+        Breach(.zeroID, "pipe") { $0.pipes[0].id = 0 },
+        Breach(.zeroID, "address space") { $0.addressSpaces[1].id = 0 },
+        Breach(.duplicateID, "address space 1") { $0.addressSpaces[1].id = 1 },
+        Breach(.duplicateID, "file table 1") { $0.fileTables.append($0.fileTables[0]) },
+        Breach(.duplicateID, "open file 2") { $0.openFiles[2].id = 2 },
+        Breach(.duplicateID, "pipe 1") { $0.pipes.append($0.pipes[0]) },
+        Breach(.duplicateID, "memory object 1") { $0.memoryObjects.append($0.memoryObjects[0]) },
+        Breach(.duplicateID, "process 12") {
+            $0.processes[2].pid = 12
+            $0.processes[2].parent = 10
+        },
+        Breach(.duplicateID, "thread 11 of process 10") { $0.threads.insert($0.threads[1], at: 2) },
+        Breach(.duplicateID, "thread 13 of process 10") { $0.threads[1].tid = 13 },
+        Breach(.noProcess, "the image") { $0.processes = [] },
+        Breach(.rootIsFirst, "process 10") { $0.header.root = 12 },
+        Breach(.rootIsFirst, "process 10") { $0.processes[0].parent = 12 },
+        Breach(.oneRoot, "process 12") { $0.processes[1].parent = 0 },
+        Breach(.noParent, "process 12") { $0.processes[1].parent = 99 },
+        Breach(.noParent, "process 12") { $0.processes[1].parent = 13 },
+        Breach(.noParent, "process 12") { $0.processes[1].parent = 12 },
+        Breach(.pidRange, "process 4194305") { $0.processes[1].pid = 4_194_305 },
+        Breach(.pidRange, "process 0") { $0.processes[1].pid = 0 },
+        Breach(.pidRange, "process 12") { $0.processes[1].group = 4_194_305 },
+        Breach(.pidRange, "process 12") { $0.processes[1].session = .max },
+        Breach(.pidRange, "thread 5000000 of process 10") { $0.threads[1].tid = 5_000_000 },
+        Breach(.noSuchProcess, "thread 11 of process 99") { $0.threads[1].process = 99 },
+        Breach(.leaderFirst, "thread 14 of process 12") { $0.threads[2].tid = 14 },
+        Breach(.threadOrder, "thread 9 of process 10") { records in
+            records.threads.insert(Sample.thread(9, of: 10), at: 2)
+        },
+        Breach(.threadOrder, "thread 15 of process 10") { $0.threads.append(Sample.thread(15, of: 10)) },
+        Breach(.noLeader, "process 12") { $0.threads.removeLast() },
+    ]
+
+    static let tasks: [Breach] = [
+        Breach(.noAddressSpace, "process 12") { $0.processes[1].addressSpace = 9 },
+        Breach(.noAddressSpace, "process 13") { $0.processes[2].addressSpace = 9 },
+        Breach(.noFileTable, "process 10") { $0.processes[0].fileTable = 0 },
+        Breach(.noFileTable, "process 13") { $0.processes[2].fileTable = 9 },
+        Breach(.state, "process 10") { $0.processes[0].state = .UNRECOGNIZED(7) },
+        Breach(.exitStatus, "process 13") { $0.processes[2].exitStatus = 0x10000 },
+        Breach(.signalRange, "process 10") { $0.processes[0].state = .stopped },
+        Breach(.signalRange, "process 10") { $0.processes[0].exitSignal = 65 },
+        Breach(.signalRange, "process 10") { $0.processes[0].actions[0].signal = 0 },
+        Breach(.signalRange, "process 10") { $0.processes[0].pending = [Sample.signal(65)] },
+        Breach(.signalRange, "thread 11 of process 10") { $0.threads[1].pending = [Sample.signal(0)] },
+        Breach(.signalRange, "thread 11 of process 10") { $0.threads[1].parentDeathSignal = 65 },
+        Breach(.duplicateSignal, "process 10") { $0.processes[0].actions.append($0.processes[0].actions[0]) },
+        Breach(.siginfo, "process 10") { records in
+            var signal = Sample.signal(1)
+            signal.info.removeLast()
+            records.processes[0].pending = [signal]
+        },
+        Breach(.siginfo, "thread 10 of process 10") { $0.threads[0].pending[0].info.append(0) },
+        Breach(.timer, "process 10") { records in
+            var timer = ImageIntervalTimer()
+            timer.which = 3
+            records.processes[0].timers = [timer]
+        },
+        Breach(.timer, "process 10") {
+            $0.processes[0].timers = [ImageIntervalTimer(), ImageIntervalTimer()]
+        },
+        Breach(.timer, "process 10") { records in
+            var timer = ImageIntervalTimer()
+            timer.remaining = .max
+            records.processes[0].timers = [timer]
+        },
+        Breach(.limit, "process 10") { records in
+            var limit = ImageLimit()
+            limit.resource = 16
+            records.processes[0].limits = [limit]
+        },
+        Breach(.limit, "process 10") { records in
+            var limit = ImageLimit()
+            limit.soft = 2
+            limit.hard = 1
+            records.processes[0].limits = [limit]
+        },
+        Breach(.limit, "process 10") { $0.processes[0].limits = [ImageLimit(), ImageLimit()] },
+        Breach(.umask, "process 10") { $0.processes[0].umask = 0o1000 },
+        Breach(.name, "process 10") { $0.processes[0].command = Data(repeating: 65, count: 16) },
+        Breach(.name, "thread 11 of process 10") { $0.threads[1].name = Data([65, 0]) },
+        Breach(.dumpable, "process 10") { $0.processes[0].dumpable = 3 },
+        Breach(.outOfMemoryScore, "process 10") { $0.processes[0].oomScoreAdjustment = 1001 },
+        Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu[0].feature = 64 },
+        Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu.append($0.threads[0].cpu[0]) },
+        Breach(.address, "process 10") { $0.processes[0].actions[0].handler = end },
+        Breach(.address, "process 10") { $0.processes[0].actions[0].restorer = .max },
+        Breach(.address, "thread 10 of process 10") { $0.threads[0].clearChildTid_p = end },
+        Breach(.address, "thread 10 of process 10") { $0.threads[0].robustList = end },
+        Breach(.address, "thread 10 of process 10") { $0.threads[0].rseq.address = end },
+        Breach(.address, "thread 10 of process 10") { $0.threads[0].restartBlock.userAddress = end },
+        Breach(.address, "thread 10 of process 10") { records in
+            records.threads[0].alternateStack.address = end - 4096
+            records.threads[0].alternateStack.size = 4097
+        },
+        Breach(.credentials, "thread 10 of process 10") { $0.threads[0].credentials.secureBits = 0x100 },
+        Breach(.credentials, "thread 10 of process 10") { records in
+            records.threads[0].credentials.groups = Array(0...65536)
+        },
+        Breach(.scheduling, "thread 10 of process 10") { $0.threads[0].scheduling.policy = 8 },
+        Breach(.scheduling, "thread 10 of process 10") { $0.threads[0].scheduling.nice = 20 },
+        Breach(.scheduling, "thread 10 of process 10") { $0.threads[0].scheduling.priority = 100 },
+        Breach(.scheduling, "thread 10 of process 10") { $0.threads[0].scheduling.ioPriority = 0x10000 },
+        Breach(.scheduling, "thread 10 of process 10") { records in
+            records.threads[0].scheduling.affinity = Data(count: 65537)
+        },
+        Breach(.restartBlock, "thread 10 of process 10") {
+            $0.threads[0].restartBlock.kind = .UNRECOGNIZED(9)
+        },
+        Breach(.restartBlock, "thread 10 of process 10") {
+            $0.threads[0].restartBlock.source = .UNRECOGNIZED(9)
+        },
+        Breach(.pathMissing, "process 10") { $0.processes[0].executable.path = Data() },
+        Breach(.pathMissing, "process 10") { $0.processes[0].workingDirectory = Data() },
+        Breach(.pathRelative, "process 10") { $0.processes[0].rootDirectory = Data("tmp".utf8) },
+        Breach(.pathWithZero, "process 10") { $0.processes[0].workingDirectory = Data("/a\0b".utf8) },
+    ]
+
+    static let memory: [Breach] = [
+        Breach(.mappingEmpty, "mapping 0x400000 of address space 1") {
+            $0.addressSpaces[0].mappings[0].end = 0x40_0000
+        },
+        Breach(.mappingAlignment, "mapping 0x400001 of address space 1") {
+            $0.addressSpaces[0].mappings[0].start += 1
+        },
+        Breach(.mappingAlignment, "mapping 0x400000 of address space 1") {
+            $0.addressSpaces[0].mappings[0].end -= 1
+        },
+        Breach(.mappingOrder, "mapping 0x404000 of address space 1") {
+            $0.addressSpaces[0].mappings[0].end += 0x1000
+        },
+        Breach(.mappingOrder, "mapping 0x400000 of address space 1") {
+            $0.addressSpaces[0].mappings.swapAt(0, 1)
+        },
+        Breach(.mappingBeyond, "mapping 0x410000 of address space 1") {
+            $0.addressSpaces[0].mappings[2].end = end + 0x1000
+        },
+        Breach(.tooMany, "mappings of address space 1") { records in
+            records.addressSpaces[0].mappings = Array(repeating: ImageMapping(), count: 1 << 20 + 1)
+        },
+        Breach(.protection, "mapping 0x400000 of address space 1") {
+            $0.addressSpaces[0].mappings[0].protection = 8
+        },
+        Breach(.mappingFlags, "mapping 0x400000 of address space 1") {
+            $0.addressSpaces[0].mappings[0].flags = 1 << 13
+        },
+        Breach(.mappingKind, "mapping 0x400000 of address space 1") {
+            $0.addressSpaces[0].mappings[0].kind = .UNRECOGNIZED(9)
+        },
+        Breach(.mappingOffset, "mapping 0x404000 of address space 1") {
+            $0.addressSpaces[0].mappings[1].offset = 1
+        },
+        Breach(.mappingOffset, "mapping 0x410000 of address space 1") {
+            $0.addressSpaces[0].mappings[2].offset = UInt64(Int64.max) & ~4095
+        },
+        Breach(.noMemoryObject, "mapping 0x410000 of address space 1") {
+            $0.addressSpaces[0].mappings[2].object = 2
+        },
+        Breach(.pathMissing, "mapping 0x404000 of address space 1") {
+            $0.addressSpaces[0].mappings[1].file.path = Data()
+        },
+        Breach(.areaOrder, "address space 1") { $0.addressSpaces[0].startCode = 1 },
+        Breach(.areaOrder, "address space 1") { $0.addressSpaces[0].argumentEnd = 0 },
+        Breach(.address, "address space 1") { $0.addressSpaces[0].currentBreak = end + 1 },
+        Breach(.address, "address space 1") { $0.addressSpaces[0].startStack = .max },
+        Breach(.auxiliaryVector, "address space 1") { $0.addressSpaces[0].auxiliaryVector = Data(count: 4) },
+        Breach(.auxiliaryVector, "address space 1") {
+            $0.addressSpaces[0].auxiliaryVector = Data(count: 4104)
+        },
+        Breach(.runCounts, "address space 1") { $0.addressSpaces[0].runLength.removeLast() },
+        Breach(.runEmpty, "address space 1") { $0.addressSpaces[0].runLength[1] = 0 },
+        Breach(.runOrder, "address space 1") { $0.addressSpaces[0].runLength[0] = 3 },
+        Breach(.runOrder, "address space 1") { $0.addressSpaces[0].runPage.swapAt(0, 1) },
+        // In a hole, across a hole, in a shared mapping, before everything, past all bounds.
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runPage[1] = 0x406 },
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runLength[1] = 3 },
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runPage[1] = 0x410 },
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runPage[0] = 0 },
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runLength[1] = .max },
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runPage[1] = .max },
+        Breach(.runOutside, "address space 1") { $0.addressSpaces[0].mappings[0].kind = .vdsoData },
+        Breach(.runOutside, "memory object 1") { $0.memoryObjects[0].runPage[0] = 2 },
+        Breach(.objectSize, "memory object 1") { $0.memoryObjects[0].size = .max },
+        Breach(.pathWithZero, "memory object 1") { $0.memoryObjects[0].name.append(0) },
+    ]
+
+    static let files: [Breach] = [
+        Breach(.descriptorRange, "file table 1") { $0.fileTables[0].descriptors[3].number = 1 << 20 },
+        Breach(.descriptorOrder, "file table 1") { $0.fileTables[0].descriptors[2].number = 1 },
+        Breach(.noOpenFile, "fd 3 of file table 1") { $0.fileTables[0].descriptors[2].file = 9 },
+        Breach(.fileKind, "open file 1") { $0.openFiles[0].kind = .UNRECOGNIZED(9) },
+        Breach(.fileOffset, "open file 2") { $0.openFiles[1].offset = -1 },
+        Breach(.pathMissing, "open file 2") { $0.openFiles[1].clearIdentity() },
+        Breach(.noPipe, "open file 3") { $0.openFiles[2].pipe = 0 },
+        Breach(.noMemoryObject, "open file 4") { $0.openFiles[3].object = 9 },
+        Breach(.preferred, "open file 1") { $0.openFiles[0].preferred = 3 },
+        Breach(.pipeCapacity, "pipe 1") { $0.pipes[0].capacity = 0 },
+        Breach(.pipeContents, "pipe 1") { $0.pipes[0].contents = [Data(count: 65536), Data(count: 1)] },
+    ]
+
+    @Test func aRunMayCrossNeighbouringPrivateMappings() throws {
+        var records = Sample.records()
+        records.addressSpaces[0].runPage = [0x400]
+        records.addressSpaces[0].runLength = [5]
+        _ = try CheckpointImage(validating: records)
+    }
+
+    @Test func theLeaderMayHaveTheHighestNumber() throws {
+        var records = Sample.records()
+        records.threads[1] = Sample.thread(5, of: 10)
+        _ = try CheckpointImage(validating: records)
+    }
+
+    /// Ten thousand processes, a million runs: no step takes more than a pass.
+    @Test func largeImage() throws {
+        var records = Sample.records()
+        for pid in UInt32(100)..<10_100 {
+            records.processes.append(Sample.process(pid, parent: pid == 100 ? 10 : pid - 1, space: 1))
+            records.threads.append(Sample.thread(pid, of: pid))
+        }
+        records.addressSpaces[0].mappings = [Sample.mapping(0x1000_0000, pages: 2_000_000, .anonymous)]
+        records.addressSpaces[0].argumentStart = 0
+        records.addressSpaces[0].argumentEnd = 0
+        records.addressSpaces[0].runPage = (0..<1_000_000).map { 0x10000 + 2 * $0 }
+        records.addressSpaces[0].runLength = Array(repeating: 1, count: 1_000_000)
+        let image = try CheckpointImage(validating: records)
+        #expect(image.pageCount == 1_000_004)
+        #expect(image.children(of: 10_098).map(\.pid) == [10_099])
+    }
+}
+
+/// The rules about sections, through both readers.
+@Suite struct SectionRuleTests {
+    func refused(_ rule: ImageRule, _ subject: String, _ sections: (inout RawImage) -> Void) {
+        var image = RawImage()
+        image.metadata(Sample.records())
+        sections(&image)
+        image.end()
+        let expected = ImageError(.rule(rule, subject))
+        #expect(throws: expected) { _ = try readFile(image.bytes) }
+        #expect(throws: expected) { _ = try readPipe(image.bytes) }
+    }
+
+    @Test func ownerExists() {
+        refused(.noOwner, "pages of address space 7") { $0.section(PageOwner(.addressSpace, 7), pages: 1) }
+        refused(.noOwner, "pages of memory object 2") { $0.section(PageOwner(.memoryObject, 2), pages: 1) }
+        refused(.noOwner, "pages of owner kind 5") { $0.section(PageOwner(.UNRECOGNIZED(5), 1), pages: 3) }
+    }
+
+    @Test func oneSectionForEachOwner() {
+        refused(.twoSections, "pages of address space 1") {
+            $0.section(PageOwner(.addressSpace, 1), pages: 3)
+            $0.section(PageOwner(.addressSpace, 1), pages: 3)
+        }
+    }
+
+    @Test func asManyPagesAsTheOwner() {
+        refused(.pagesDiffer, "pages of address space 1") {
+            $0.section(PageOwner(.addressSpace, 1), pages: 2)
+        }
+    }
+
+    @Test func everyOwnerHasItsSection() {
+        refused(.pagesMissing, "pages of memory object 1") {
+            $0.section(PageOwner(.addressSpace, 1), pages: 3)
+            $0.section(PageOwner(.addressSpace, 2), pages: 3)
+        }
+    }
+}
