@@ -41,6 +41,7 @@ let package = Package(
         .target(name: "StepProgram", dependencies: ["ArchState"], swiftSettings: common),
         .target(
             name: "CheckpointImage", dependencies: ["ArchState", "CCodec", protobuf], swiftSettings: common),
+        .target(name: "PidControl", swiftSettings: common),
 
 
         .executableTarget(
@@ -52,6 +53,7 @@ let package = Package(
         .testTarget(
             name: "CheckpointImageTests", dependencies: ["CheckpointImage", "CCodec", "crimage", protobuf],
             swiftSettings: common),
+        .testTarget(name: "PidControlTests", dependencies: ["PidControl"], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )
