@@ -21,6 +21,7 @@ let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swif
 let package = Package(
     name: "TreeRestore",
     products: [
+        .executable(name: "crcheckpoint", targets: ["crcheckpoint"]),
         .executable(name: "crimage", targets: ["crimage"]),
     ],
     dependencies: [
@@ -43,7 +44,28 @@ let package = Package(
             name: "CheckpointImage", dependencies: ["ArchState", "CCodec", protobuf], swiftSettings: common),
         .target(name: "PidControl", swiftSettings: common),
 
+        // How the kernel's words become the image's.
+        .target(name: "ImageHost", dependencies: ["Kernel", "ArchState", "CheckpointImage"], swiftSettings: common),
 
+        // Checkpoint.
+        .target(
+            name: "TreeCapture",
+            dependencies: ["Kernel", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "ImageHost"],
+            swiftSettings: common),
+
+        // Restart.
+        .target(
+            name: "RestorePlan", dependencies: ["CheckpointImage", "PidControl", "StepProgram", "ArchState"],
+            swiftSettings: common),
+        .target(
+            name: "TreeRestore",
+            dependencies: ["Kernel", "RestorePlan", "CheckpointImage", "StepProgram", "ArchState", "ImageHost"],
+            swiftSettings: common),
+
+        // Commands.
+        .target(name: "CommandSupport", dependencies: ["Kernel", argumentParser], swiftSettings: common),
+        .executableTarget(
+            name: "crcheckpoint", dependencies: ["TreeCapture", "CommandSupport", argumentParser], swiftSettings: common),
         .executableTarget(
             name: "crimage", dependencies: ["CheckpointImage", "Kernel", argumentParser, protobuf],
             swiftSettings: common),

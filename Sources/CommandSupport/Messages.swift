@@ -1,0 +1,126 @@
+package import ArgumentParser
+internal import Kernel
+
+/// How the commands talk: results to one place, everything else to standard error.
+package enum Messages {
+    package static func error(_ text: String) { write(text + "\n", to: 2) }
+    package static func result(_ text: String) { write(text + "\n", to: 1) }
+
+    package static func write(_ text: String, to number: Int32) {
+        let stream = Descriptor(owning: number)
+        try? stream.write(Array(text.utf8))
+        _ = stream.release()
+    }
+}
+
+package enum LogLevel: String, CaseIterable, ExpressibleByArgument, Sendable {
+    case error, warning, info, debug
+    var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+}
+
+package enum ProgressStyle: String, CaseIterable, ExpressibleByArgument, Sendable {
+    case auto, live, lines, none
+}
+
+/// Options that all commands share.
+package struct CommonOptions: ParsableArguments {
+    @Option(name: .long, help: "How much to tell: error, warning, info or debug.")
+    package var logLevel: LogLevel = .warning
+
+    @Option(name: .long, help: "Write the log to this file, too, in full.")
+    package var logFile: String?
+
+    @Flag(name: .long, help: "Print the result, and errors, as JSON.")
+    package var json = false
+
+    @Option(name: .long, help: "Show progress: auto, live, lines or none.")
+    package var progress: ProgressStyle = .auto
+
+    package init() {}
+}
+
+/// The log: lines to standard error from a level on, all of them to a file where one is asked for.
+package final class Log {
+    private let level: LogLevel
+    private let file: Int32?
+
+    package init(_ options: CommonOptions) {
+        level = options.logLevel
+        file = options.logFile.flatMap { try? Descriptor.openForAppending($0).release() }
+        if let path = options.logFile, file == nil { Messages.error("cannot write log \(path)") }
+    }
+
+    package func write(_ level: LogLevel, _ text: String) {
+        if level.rank <= self.level.rank { Messages.error("\(level.rawValue): \(text)") }
+        if let file { Messages.write("\(level.rawValue): \(text)\n", to: file) }
+    }
+}
+
+/// Progress: one live line on a terminal, one line per stage elsewhere.
+package final class ProgressLine {
+    private let style: ProgressStyle
+    private var stage = ""
+    private var begin: Int64 = 0
+    private var lastShown: Int64 = 0
+    private var isShown = false
+
+    package init(_ style: ProgressStyle, quiet: Bool) {
+        if style == .auto {
+            self.style = quiet ? .none : Terminal.isTerminal(2) ? .live : .lines
+        } else {
+            self.style = style
+        }
+    }
+
+    package func show(stage: String, done: UInt64, total: UInt64) {
+        let now = SystemClock.monotonic.now()
+        let isNew = stage != self.stage
+        if isNew {
+            self.stage = stage
+            begin = now
+        }
+        switch style {
+        case .none, .auto: break
+        case .lines: if isNew { Messages.error(stage) }
+        case .live:
+            guard isNew || now - lastShown > 100_000_000 || done == total else { return }
+            lastShown = now
+            var line = stage
+            if total > 0 {
+                let seconds = Double(now - begin) / 1e9
+                let rate = seconds > 0 ? Double(done) / seconds : 0
+                let left = rate > 0 ? Double(total - min(done, total)) / rate : 0
+                line += "  \(done >> 20) of \(total >> 20) MiB  \(Int(rate) >> 20) MiB/s  \(Int(left.rounded(.up))) s left"
+            }
+            Messages.write("\r\u{1b}[K" + line, to: 2)
+            isShown = true
+        }
+    }
+
+    /// Removes the live line.
+    package func end() {
+        if isShown { Messages.write("\r\u{1b}[K", to: 2) }
+        isShown = false
+    }
+}
+
+/// A string as JSON writes it.
+package func jsonString(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case "\n": result += "\\n"
+        case "\t": result += "\\t"
+        default:
+            if scalar.value < 0x20 {
+                let digits = String(scalar.value, radix: 16)
+                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+            } else {
+                result.unicodeScalars.append(scalar)
+            }
+        }
+    }
+    return result + "\""
+}

@@ -1,0 +1,50 @@
+package import Kernel
+
+/// Why a checkpoint did not come about. The tree runs on as before.
+package struct CaptureError: Error, Sendable {
+    package enum Fault: Sendable {
+        /// The operation failed (exit status 1).
+        case operation
+        /// The tree holds what cannot be saved (exit status 4): `findings`.
+        case tree
+    }
+    package var fault: Fault
+    /// One sentence: `cannot <verb> <object>: <ERRNO> (<what helps>)`.
+    package var sentence: String
+    package var findings: [Finding]
+
+    package init(_ sentence: String) {
+        fault = .operation
+        self.sentence = sentence
+        findings = []
+    }
+
+    package init(cannot what: String, _ error: SystemError, help: String) {
+        self.init("cannot \(what): \(error.name) (\(help.isEmpty ? error.call : help))")
+    }
+
+    package init(findings: [Finding]) {
+        fault = .tree
+        sentence = "cannot checkpoint the tree: \(findings.count) thing\(findings.count == 1 ? "" : "s") in it cannot be saved"
+        self.findings = findings
+    }
+
+    package var exitStatus: Int32 { fault == .tree ? 4 : 1 }
+}
+
+/// One thing that cannot be saved: which task, what it is, and what would help.
+package struct Finding: Sendable, Hashable {
+    package var pid: Int32
+    package var command: String
+    /// `fd 7`, `mapping 0x7f12...`, `task`.
+    package var object: String
+    package var reason: String
+    package var help: String
+
+    package var line: String {
+        "\(pid) \(command): \(object): \(reason)" + (help.isEmpty ? "" : " (\(help))")
+    }
+}
+
+/// Bytes from the kernel (paths, command names) as text for people.
+func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }

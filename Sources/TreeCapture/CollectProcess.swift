@@ -1,0 +1,169 @@
+internal import CheckpointImage
+internal import Kernel
+internal import PidControl
+
+extension Collector {
+    /// Everything of one process that can be learned from outside. Appends the process and its address
+    /// space and file table.
+    func collectProcess(_ pid: Int32) throws(SystemError) {
+        let stat = try ProcessStat(of: pid)
+        let status = try TaskStatus(of: pid)
+        var process = ImageProcess()
+        fillIdentity(&process, pid, stat, status)
+        if let stop = threads[pid]?.compactMap(\.stopSignal).first {
+            process.state = .stopped
+            process.stopSignal = UInt32(stop)
+        }
+        process.umask = status.fileModeMask ?? 0o022
+        process.workingDirectory = try directory(of: pid, "cwd", "working directory").asData
+        process.rootDirectory = try directory(of: pid, "root", "root directory").asData
+        process.limits = try ResourceLimit.all(of: pid).map { limit in
+            var image = ImageLimit()
+            image.resource = UInt32(limit.resource)
+            image.soft = limit.soft
+            image.hard = limit.hard
+            return image
+        }
+        process.oomScoreAdjustment = number(in: "/proc/\(pid)/oom_score_adj", radix: 10)
+        process.personality = UInt32(bitPattern: number(in: "/proc/\(pid)/personality", radix: 16))
+        if process.personality & 0xff != 0 {
+            find(pid, "task", "runs under another personality (execution domain)", help: "setarch without options runs it as a Linux task")
+        }
+        process.executable = try executable(of: pid)
+        if status.seccompMode != 0 {
+            find(pid, "task", "has a seccomp filter, which cannot be saved yet", help: "run it without one")
+        }
+        if let timers = try? readFile("/proc/\(pid)/timers"), !timers.isEmpty {
+            find(pid, "task", "has POSIX timers (timer_create), which cannot be saved yet")
+        }
+        process.addressSpace = UInt32(spaces.count + 1)
+        try collectMemory(of: pid, stat: stat, as: process.addressSpace)
+        process.fileTable = UInt32(tables.count + 1)
+        try collectFiles(of: pid, as: process.fileTable)
+        checkSharing(of: pid)
+        imageProcesses.append(process)
+    }
+
+    /// A process that is dead and not yet waited for: its numbers and its status.
+    func collectZombie(_ pid: Int32) throws(SystemError) {
+        let stat = try ProcessStat(of: pid)
+        let status = try TaskStatus(of: pid)
+        var process = ImageProcess()
+        fillIdentity(&process, pid, stat, status)
+        process.state = .zombie
+        process.exitStatus = UInt32(bitPattern: stat.exitStatus)
+        imageProcesses.append(process)
+    }
+
+    private func fillIdentity(
+        _ process: inout ImageProcess, _ pid: Int32, _ stat: ProcessStat, _ status: TaskStatus
+    ) {
+        process.pid = pidInNamespace[pid] ?? UInt32(pid)
+        process.parent = pid == root ? 0 : pidInNamespace[stat.parent] ?? 0
+        process.group = status.namespaceGroups.last ?? UInt32(stat.group)
+        process.session = status.namespaceSessions.last ?? UInt32(stat.session)
+        process.startTime = stat.startTime
+        process.exitSignal = UInt32(stat.exitSignal)
+        process.command = stat.comm.asData
+        if pid == root {
+            header.rootIsNamespaceInit = process.pid == 1
+            if header.rootIsNamespaceInit && pid != 1 {
+                find(pid, "task", "is the init of a pid namespace, which cannot be rebuilt yet", help: "checkpoint its child")
+            }
+            if process.session != process.pid { header.outsideSession = process.session }
+        }
+    }
+
+    private func number(in path: String, radix: Int) -> Int32 {
+        guard let bytes = try? readFile(path) else { return 0 }
+        let digits = text(bytes).prefix { $0 != "\n" }
+        if radix == 16 { return Int32(bitPattern: UInt32(digits, radix: 16) ?? 0) }
+        return Int32(digits) ?? 0
+    }
+
+    private func directory(of pid: Int32, _ name: String, _ label: String) throws(SystemError) -> [UInt8] {
+        let path = try readLink("/proc/\(pid)/\(name)")
+        if text(path).hasSuffix(" (deleted)") {
+            find(pid, label, "\(text(path)) has been removed", help: "make it again and let the program enter it")
+        }
+        return path
+    }
+
+    private func executable(of pid: Int32) throws(SystemError) -> ImageFileIdentity {
+        let path = text(try readLink("/proc/\(pid)/exe"))
+        let status = try FileStatus(of: "/proc/\(pid)/exe")
+        guard let known = identity(of: path), known.status.isSameFile(as: status) else {
+            find(
+                pid, "program \(path)", "the file has been removed or replaced since it was started",
+                help: "put the old file back, or restart the program")
+            return ImageFileIdentity()
+        }
+        return known.identity
+    }
+
+    /// A file by name, with what is needed to recognise it; nil where there is none. Cached.
+    func identity(of path: String) -> (identity: ImageFileIdentity, status: FileStatus)? {
+        if let known = identities[path] { return known }
+        guard path.hasPrefix("/"), let status = try? FileStatus(of: path) else { return nil }
+        var identity = ImageFileIdentity()
+        identity.path = Array(path.utf8).asData
+        identity.device = status.device
+        identity.inode = status.inode
+        identity.size = UInt64(max(0, status.size))
+        identity.modified = status.modificationTime
+        identity.mode = status.mode
+        identities[path] = (identity, status)
+        return (identity, status)
+    }
+
+    /// Namespaces that are not ours cannot be entered again yet; a pid namespace can.
+    func checkNamespaces(of pid: Int32) {
+        for name in ["net", "ipc", "uts", "user", "cgroup", "time", "mnt"] {
+            let own: [UInt8]
+            if let known = ownNamespaces[name] { own = known } else {
+                own = (try? readLink("/proc/self/ns/\(name)")) ?? []
+                ownNamespaces[name] = own
+            }
+            guard let theirs = try? readLink("/proc/\(pid)/ns/\(name)"), theirs != own else { continue }
+            if name == "mnt" && MountTable.matchesOurs(pid) { continue }
+            find(
+                pid, "task", "lives in another \(name) namespace, which cannot be saved yet",
+                help: name == "mnt" ? "its mounts differ from ours" : "")
+        }
+    }
+
+    /// What threads or processes share by clone flags and we do not rebuild yet.
+    private func checkSharing(of pid: Int32) {
+        for task in threads[pid] ?? [] where task.tid != pid {
+            if (try? compare(.descriptorTable, of: pid, with: task.tid)) != .same {
+                find(pid, "thread \(task.tid)", "has a descriptor table of its own (unshare(CLONE_FILES)), which cannot be saved yet")
+            }
+            if (try? compare(.fileSystem, of: pid, with: task.tid)) != .same {
+                find(pid, "thread \(task.tid)", "has a working directory of its own (unshare(CLONE_FS)), which cannot be saved yet")
+            }
+        }
+        guard let stat = try? ProcessStat(of: pid), processes.contains(stat.parent) else { return }
+        for (kind, name) in [
+            (SharedKind.memory, "memory (CLONE_VM)"), (.descriptorTable, "descriptors (CLONE_FILES)"),
+            (.fileSystem, "working directory (CLONE_FS)"), (.signalActions, "signal handlers (CLONE_SIGHAND)"),
+        ] where (try? compare(kind, of: pid, with: stat.parent)) == .same {
+            find(pid, "task", "shares \(name) with its parent \(stat.parent), which cannot be saved yet")
+        }
+    }
+
+    /// Can the tree's sessions and groups be rebuilt?
+    func checkCreation() {
+        guard let first = imageProcesses.first else { return }
+        let pids = Set(imageProcesses.map(\.pid))
+        if !pids.contains(first.group) { header.outsideGroup = first.group }
+        let plan = CreationPlan(
+            imageProcesses.map {
+                CreationPlan.Member(
+                    pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie)
+            }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
+        let hostPid = Dictionary(pidInNamespace.map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        for finding in plan.findings {
+            find(hostPid[finding.pid] ?? Int32(finding.pid), "task", finding.reason + ", which cannot be rebuilt yet")
+        }
+    }
+}

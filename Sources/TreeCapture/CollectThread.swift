@@ -1,0 +1,150 @@
+internal import ArchState
+internal import CheckpointImage
+internal import ImageHost
+internal import Kernel
+internal import StepProgram
+
+extension Collector {
+    /// Registers, signals, credentials and scheduling of every thread, and what only the tasks themselves
+    /// can ask: one injected program per process, a short one per thread.
+    ///
+    /// - Preconditions: all tasks are stopped, nothing was found that cannot be saved.
+    func collectFromInside() throws(CaptureError) {
+        for index in imageProcesses.indices where imageProcesses[index].state != .zombie {
+            let pid = hostPid(of: imageProcesses[index].pid)
+            for task in threads[pid] ?? [] {
+                try describing(pid, "ask thread \(task.tid) of") { () throws(SystemError) in
+                    try collectThread(task.tid, of: pid, process: &imageProcesses[index])
+                }
+            }
+            try describing(pid, "read the pending signals of") { () throws(SystemError) in
+                let pending = try Trace.pendingSignals(of: pid, shared: true)
+                imageProcesses[index].pending = pending.map(pendingSignal)
+                // A periodic real-time timer that has fired stands still until its SIGALRM is taken. Without
+                // that signal a timer without remaining time is not armed at all.
+                let hasAlarm = pending.contains { $0.littleEndian32(at: 0) == 14 }
+                // The signal may have been taken meanwhile by a thread that was asked later: the timer runs.
+                let wasTaken = disturbed.contains(pid)
+                imageProcesses[index].timers.removeAll {
+                    $0.remaining == 0 && !($0.which == 0 && (hasAlarm || wasTaken))
+                }
+            }
+        }
+    }
+
+    private func hostPid(of pid: UInt32) -> Int32 {
+        processes.first { pidInNamespace[$0] == pid } ?? Int32(pid)
+    }
+
+    private func pendingSignal(_ info: [UInt8]) -> ImagePendingSignal {
+        var signal = ImagePendingSignal()
+        signal.info = info.asData
+        return signal
+    }
+
+    private func collectThread(_ tid: Int32, of pid: Int32, process: inout ImageProcess) throws(SystemError) {
+        let isLeader = tid == pid
+        guard let injection = try injection(for: pid, process) else { return }
+        let questions = ThreadQuestions(
+            at: injection.dataAddress, process: isLeader ? try TaskStatus(of: pid) : nil)
+        var raw: [UInt8] = []
+        var answer: Injection.Answer?
+        var registers = X86GeneralRegisters()
+        // Again if a signal was on its way: it is delivered first.
+        for _ in 0..<64 where answer == nil {
+            raw = try Trace.registers(.general, of: tid, atMost: X86GeneralRegisters.registerSetSize)
+            guard let parsed = try? X86GeneralRegisters(registerSet: raw) else {
+                throw SystemError(22, in: "registers that no 64-bit task has")
+            }
+            registers = parsed
+            if let abort = try restartableAbort(of: tid, at: registers.rip) {
+                registers.rip = abort
+                raw = registers.registerSet
+            }
+            answer = try injection.run(
+                questions.program, in: tid, registers: registers, raw: raw, dataSize: questions.dataSize)
+            if answer == nil { disturbed.insert(pid) }
+        }
+        guard let answer else { throw SystemError(4, in: "too many signals on their way") }
+        if isLeader { questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer) }
+
+        let status = try TaskStatus(of: pid, task: tid)
+        var thread = ImageThread()
+        thread.tid = status.namespaceTaskIDs.last ?? UInt32(tid)
+        thread.process = process.pid
+        thread.name = try ProcessStat(of: pid, task: tid).comm.asData
+        thread.signalMask = try Trace.signalMask(of: tid)
+        thread.pending = try Trace.pendingSignals(of: tid, shared: false).map(pendingSignal)
+        thread.noNewPrivileges = status.noNewPrivileges
+        thread.credentials = ImageCredentials(status)
+        thread.scheduling = try ImageScheduling(of: tid)
+        let robust = try RobustList(of: tid)
+        thread.robustList = robust.head
+        thread.robustListSize = robust.length
+        if let area = try Trace.restartableSequence(of: tid), area.address != 0 {
+            thread.rseq.address = area.address
+            thread.rseq.size = area.size
+            thread.rseq.signature = area.signature
+        }
+        questions.fill(&thread, from: answer)
+        thread.call = Int64(registers.callNumber ?? -1)
+        if status.seccompMode != 0 {
+            find(pid, "thread \(tid)", "has a seccomp filter, which cannot be saved yet")
+        }
+        let extended = try Trace.registers(.extended, of: tid, atMost: 16384)
+        do throws(ArchStateError) {
+            let state = CPUState(
+                generalRegisters: registers,
+                extendedState: try X86ExtendedState(registerSet: extended, layout: xsave))
+            header.cpuFeaturesInUse |= state.features.rawValue
+            thread.cpu = state.records.map { record in
+                var image = ImageCpuRecord()
+                image.feature = record.feature
+                image.body = record.body.asData
+                return image
+            }
+        } catch {
+            find(pid, "thread \(tid)", "has a processor state that cannot be saved: \(error)")
+        }
+        if case .restartBlock = registers.interruptedCall {
+            thread.restartBlock = try restartBlock(of: tid, registers)
+        }
+        imageThreads.append(thread)
+    }
+
+    /// Where the stub can go and where its working memory can be in this process.
+    private func injection(for pid: Int32, _ process: ImageProcess) throws(SystemError) -> Injection? {
+        if let known = injections[pid] { return known }
+        let mappings = spaces[Int(process.addressSpace) - 1].mappings
+        guard let vdso = mappings.first(where: { $0.kind == .vdsoCode }) else {
+            find(pid, "task", "has no vdso", help: "boot without vdso=0")
+            return nil
+        }
+        let size = CheckpointStub.code().count + 16
+        guard vdsoCode.count > size, vdsoCode.suffix(size).allSatisfy({ $0 == 0 }) else {
+            find(pid, "task", "this kernel's vdso leaves no room for the stub (\(size) bytes)")
+            return nil
+        }
+        var hole: UInt64 = 0x6100_0000_0000
+        for mapping in mappings where mapping.end > hole && mapping.start < hole + Injection.memorySize {
+            hole = (mapping.end + 0xf_ffff) & ~0xf_ffff
+        }
+        let injection = Injection(process: pid, vdsoEnd: vdso.end, memory: hole)
+        injections[pid] = injection
+        return injection
+    }
+
+    /// The abort address, if the thread is inside a critical section of its rseq area: any register change
+    /// on the way would let the section commit as if it had not been interrupted.
+    ///
+    /// - Source: rseq(2), `struct rseq_cs`.
+    private func restartableAbort(of tid: Int32, at rip: UInt64) throws(SystemError) -> UInt64? {
+        guard let area = try Trace.restartableSequence(of: tid), area.address != 0,
+            let section = RemoteMemory.word(tid, at: area.address + 8), section != 0,
+            let start = RemoteMemory.word(tid, at: section + 8),
+            let length = RemoteMemory.word(tid, at: section + 16),
+            let abort = RemoteMemory.word(tid, at: section + 24)
+        else { return nil }
+        return rip >= start && rip - start < length ? abort : nil
+    }
+}

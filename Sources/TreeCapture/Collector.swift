@@ -1,0 +1,144 @@
+internal import ArchState
+internal import CheckpointImage
+internal import ImageHost
+internal import Kernel
+
+/// Gathers everything about a frozen tree that is not the bytes of pages.
+///
+/// Shared things are collected once and referred to by id. What cannot be saved becomes a finding; all
+/// of them are reported together, before anything is written.
+final class Collector {
+    /// Where an owner's pages are read from.
+    enum PageSource {
+        case task(Int32)
+        case file(String)
+    }
+
+    let root: Int32
+    let processes: [Int32]
+    let zombies: [Int32]
+    let threads: [Int32: [FrozenTree.Task]]
+    let log: (String) -> Void
+
+    var header = ImageHeader()
+    var imageProcesses: [ImageProcess] = []
+    var imageThreads: [ImageThread] = []
+    var spaces: [ImageAddressSpace] = []
+    var spaceSources: [PageSource] = []
+    var tables: [ImageFileTable] = []
+    var files: [ImageOpenFile] = []
+    var pipes: [ImagePipe] = []
+    var objects: [ImageMemoryObject] = []
+    var objectSources: [PageSource] = []
+    var findings: [Finding] = []
+    /// What people should know, e.g. descriptors that belong to somebody outside.
+    var notices: [String] = []
+
+    // Caches and identities.
+    var pidInNamespace: [Int32: UInt32] = [:]
+    var commands: [Int32: String] = [:]
+    var identities: [String: (identity: ImageFileIdentity, status: FileStatus)] = [:]
+    var objectIds: [FileKey: UInt32] = [:]
+    var openFiles = OpenFileIndex()
+    var pipeUses: [UInt64: PipeUse] = [:]
+    var ownNamespaces: [String: [UInt8]] = [:]
+    /// Processes to which a signal was delivered while they were asked.
+    var disturbed: Set<Int32> = []
+    var injections: [Int32: Injection] = [:]
+    var restartProbe: RestartBlockProbe?
+    var restartProbeRefused = false
+    let xsave: XSaveLayout
+    let ownVdso: Vdso?
+    let vdsoCode: [UInt8]
+
+    struct FileKey: Hashable {
+        var device: UInt64
+        var inode: UInt64
+    }
+
+    init(
+        root: Int32, processes: [Int32], zombies: [Int32], threads: [Int32: [FrozenTree.Task]],
+        log: @escaping (String) -> Void
+    ) throws(CaptureError) {
+        guard let layout = HostCPU.layout else {
+            throw CaptureError("cannot read processor state: ENOTSUP (this processor has no xsave)")
+        }
+        self.root = root
+        self.processes = processes
+        self.zombies = zombies
+        self.threads = threads
+        self.log = log
+        xsave = layout
+        ownVdso = (try? Vdso.current()) ?? nil
+        vdsoCode = ownVdso?.codeBytes() ?? []
+    }
+
+    /// Takes over what is known of the host and the beginning, keeping what was found out since.
+    func begin(_ start: ImageHeader) {
+        var header = start
+        header.formatVersion = ImageFormat.version
+        header.toolVersion = "0.1.0"
+        header.root = self.header.root
+        header.rootIsNamespaceInit = self.header.rootIsNamespaceInit
+        header.outsideSession = self.header.outsideSession
+        header.outsideGroup = self.header.outsideGroup
+        header.cpuFeaturesOffered = xsave.features.rawValue
+        if let vdso = ownVdso {
+            header.vdso = ImageVdso(vdso, code: vdsoCode)
+        }
+        self.header = header
+    }
+
+    func find(_ pid: Int32, _ object: String, _ reason: String, help: String = "") {
+        let finding = Finding(pid: pid, command: commands[pid] ?? "", object: object, reason: reason, help: help)
+        if !findings.contains(finding) { findings.append(finding) }
+    }
+
+    /// Collects everything from outside: `/proc` and descriptors. Nothing of the tree is touched.
+    func collectFromOutside() throws(CaptureError) {
+        for pid in processes + zombies {
+            try describing(pid, "read the state of") { () throws(SystemError) in
+                let status = try TaskStatus(of: pid)
+                pidInNamespace[pid] = status.namespaceProcessIDs.last ?? UInt32(pid)
+                commands[pid] = text(try ProcessStat(of: pid).comm)
+            }
+        }
+        for pid in processes {
+            checkNamespaces(of: pid)
+            try describing(pid, "read the state of") { () throws(SystemError) in
+                try collectProcess(pid)
+            }
+        }
+        for pid in zombies {
+            try describing(pid, "read the state of") { () throws(SystemError) in try collectZombie(pid) }
+        }
+        finishPipes()
+        sortProcesses()
+        checkCreation()
+    }
+
+    /// Wraps a kernel error into a sentence that names the task.
+    func describing(_ pid: Int32, _ verb: String, _ body: () throws(SystemError) -> Void) throws(CaptureError) {
+        do throws(SystemError) { try body() } catch {
+            let help = error.isGone ? "it ended meanwhile; try again" : error.call
+            throw CaptureError(cannot: "\(verb) \(pid) \(commands[pid] ?? "")", error, help: help)
+        }
+    }
+
+    /// Parents before children, siblings in the order of their start.
+    private func sortProcesses() {
+        var children: [UInt32: [ImageProcess]] = [:]
+        for process in imageProcesses { children[process.parent, default: []].append(process) }
+        guard let rootPid = pidInNamespace[root], let first = imageProcesses.first(where: { $0.pid == rootPid })
+        else { return }
+        var ordered: [ImageProcess] = []
+        var waiting = [first]
+        while let process = waiting.popLast() {
+            ordered.append(process)
+            let own = process.pid == first.parent ? [] : children[process.pid] ?? []
+            waiting += own.sorted { ($0.startTime, $0.pid) > ($1.startTime, $1.pid) }
+        }
+        imageProcesses = ordered
+        header.root = rootPid
+    }
+}

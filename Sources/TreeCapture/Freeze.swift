@@ -1,0 +1,242 @@
+internal import Kernel
+
+/// A tree whose tasks are all ptrace-stopped by this process.
+///
+/// What is taken is given back when this value ends: every task is detached and goes on, on every path.
+/// If this process dies, the kernel does the same.
+package struct FrozenTree: ~Copyable {
+    /// One stopped task.
+    package struct Task: Sendable {
+        package var tid: Int32
+        package var process: Int32
+        /// The signal of a job-control stop that was in force before the freeze, or that came during it.
+        package var stopSignal: Int32?
+        var isStopped = false
+    }
+
+    package let root: Int32
+    /// Processes, parents before children.
+    package internal(set) var processes: [Int32] = []
+    package internal(set) var zombies: [Int32] = []
+    package internal(set) var tasks: [Int32: Task] = [:]
+    private var released = false
+
+    init(root: Int32) { self.root = root }
+
+    deinit {
+        guard !released else { return }
+        for tid in tasks.keys { try? Trace.detach(tid) }
+    }
+
+    /// Lets every task go on (or die, where a kill is pending).
+    package mutating func release() {
+        for tid in tasks.keys { try? Trace.detach(tid) }
+        tasks = [:]
+        released = true
+    }
+
+    /// Threads of a process, its leader first.
+    package borrowing func threads(of process: Int32) -> [Int32] {
+        tasks.values.filter { $0.process == process }.map(\.tid).sorted { first, second in
+            if first == process || second == process { return first == process }
+            return first < second
+        }
+    }
+}
+
+/// Stops every task of a tree, including those born meanwhile.
+///
+/// Seize and interrupt all that can be seen, wait until they have stopped, look again, until a look is
+/// conclusive: it saw nothing new, nothing known had died, and no process was made anywhere meanwhile
+/// (`processes` of /proc/stat); where others on the machine keep forking, three clean looks in a row do.
+/// Children of traced tasks are traced from birth, so the tree cannot outrun this.
+package struct Freezer {
+    private static let options =
+        Trace.Option.systemCallStops | Trace.Option.fork | Trace.Option.vfork | Trace.Option.clone
+    package var timeout: Int64
+    private let walker = ProcessTree()
+    /// Called with each task at each stop, before it may run on: mends what a stop disturbs.
+    var mend: (Int32) -> Void
+
+    package init(timeoutNanoseconds: Int64, mend: @escaping (Int32) -> Void) {
+        timeout = timeoutNanoseconds
+        self.mend = mend
+    }
+
+    package func freeze(_ root: Int32) throws(CaptureError) -> FrozenTree {
+        SignalMask.blockChildSignals()
+        let deadline = SystemClock.monotonic.now() + timeout
+        var tree = FrozenTree(root: root)
+        var cleanLooks = 0
+        while true {
+            let forksBefore = try? forkCount()
+            let found = try look(&tree)
+            let died = try waitForStops(&tree, until: deadline)
+            if found || died {
+                cleanLooks = 0
+            } else {
+                cleanLooks += 1
+                let forksAfter = try? forkCount()
+                if forksBefore != nil && forksBefore == forksAfter || cleanLooks >= 3 { break }
+            }
+            if SystemClock.monotonic.now() > deadline {
+                throw CaptureError(
+                    "cannot freeze the tree of \(root) within the time given (--freeze-timeout gives it longer)")
+            }
+        }
+        return tree
+    }
+
+    /// One look over /proc. True if there was anything new.
+    private func look(_ tree: inout FrozenTree) throws(CaptureError) -> Bool {
+        var new = false
+        var processes: [Int32] = []
+        var zombies: [Int32] = []
+        let pids: [Int32]
+        do throws(SystemError) { pids = try walker.processes(below: tree.root) } catch {
+            throw CaptureError(cannot: "look for the processes of \(tree.root)", error, help: "is /proc mounted?")
+        }
+        for pid in pids {
+            guard let stat = try? ProcessStat(of: pid) else { continue }
+            if stat.isZombie && stat.threadCount <= 1 {
+                zombies.append(pid)
+                continue
+            }
+            processes.append(pid)
+            let tids = (try? Kernel.tasks(of: pid)) ?? []
+            for tid in tids where tree.tasks[tid] == nil {
+                do throws(SystemError) {
+                    try Trace.seize(tid, options: Self.options)
+                } catch {
+                    if error.name == "ESRCH" { continue }
+                    // EPERM: already traced (also by us, from birth), not ours, or dead.
+                    if error.name == "EPERM", adopt(tid, of: pid, in: &tree) {
+                        new = true
+                        continue
+                    }
+                    if let now = try? ProcessStat(of: pid, task: tid), now.isZombie {
+                        if tid == pid {
+                            throw CaptureError(
+                                "cannot freeze \(pid) \(text(stat.comm)): its first thread has exited while others live (wait until it ends, or end it)")
+                        }
+                        continue
+                    }
+                    if (try? ProcessStat(of: pid, task: tid)) == nil { continue }
+                    let tracer = (try? TaskStatus(of: pid, task: tid))?.tracer ?? 0
+                    let help =
+                        tracer != 0
+                        ? "it is traced by \(tracer): end the debugger first"
+                        : "it belongs to somebody else: be root, or its owner"
+                    throw CaptureError(cannot: "seize \(tid) \(text(stat.comm))", error, help: help)
+                }
+                tree.tasks[tid] = FrozenTree.Task(tid: tid, process: pid)
+                try? Trace.interrupt(tid)
+                new = true
+            }
+        }
+        if zombies != tree.zombies { new = true }
+        tree.processes = processes
+        tree.zombies = zombies
+        return new
+    }
+
+    /// A task that was traced from birth by its parent's options and not yet heard of.
+    private func adopt(_ tid: Int32, of pid: Int32, in tree: inout FrozenTree) -> Bool {
+        guard let status = try? TaskStatus(of: pid, task: tid), status.tracer == Processes.ownPid else { return false }
+        tree.tasks[tid] = FrozenTree.Task(tid: tid, process: pid)
+        try? Trace.interrupt(tid)
+        return true
+    }
+
+    /// Takes stops until every known task is in one. True if any died.
+    private func waitForStops(_ tree: inout FrozenTree, until deadline: Int64) throws(CaptureError) -> Bool {
+        var waiting = tree.tasks.values.count { !$0.isStopped }
+        var died = false
+        var quiet = 0
+        while waiting > 0 {
+            let found: (task: Int32, status: WaitStatus, raw: Int32)?
+            do throws(SystemError) { found = try Waiting.wait(block: false) } catch {
+                if error.name == "EINTR" { continue }
+                found = nil
+            }
+            guard let found else {
+                if SystemClock.monotonic.now() > deadline { throw stuck(tree) }
+                quiet += 1
+                if quiet % 4 == 0 { waiting += letVforkChildrenRun(&tree) }
+                Waiting.pause(atMost: 2_000_000)
+                continue
+            }
+            quiet = 0
+            let tid = found.task
+            switch found.status {
+            case .exited, .killed:
+                if let task = tree.tasks.removeValue(forKey: tid) {
+                    died = true
+                    if !task.isStopped { waiting -= 1 }
+                }
+            case .stopped(let signal, TraceEvent.stop):
+                let known = tree.tasks[tid]
+                if known == nil { waiting += 1 }
+                var task = known ?? FrozenTree.Task(tid: tid, process: processOf(tid))
+                if !task.isStopped { waiting -= 1 }
+                task.isStopped = true
+                task.stopSignal = signal == 5 ? nil : signal
+                tree.tasks[tid] = task
+                mend(tid)
+            case .stopped(_, let event) where event != 0:
+                // A fork, vfork or clone: the child is traced and reports itself.
+                if let child = try? Trace.eventMessage(tid), tree.tasks[Int32(truncatingIfNeeded: child)] == nil {
+                    let born = Int32(truncatingIfNeeded: child)
+                    tree.tasks[born] = FrozenTree.Task(tid: born, process: processOf(born))
+                    waiting += 1
+                }
+                resumeToStop(tid, signal: 0)
+            case .stopped(let signal, _):
+                // On the way to a signal: it is delivered as if nobody looked, and the stop comes after.
+                mend(tid)
+                resumeToStop(tid, signal: signal & 0x7f)
+            case .continued: break
+            }
+        }
+        return died
+    }
+
+    /// Any trap takes back a stop that was asked for: ask again, then let it run into it.
+    private func resumeToStop(_ tid: Int32, signal: Int32) {
+        try? Trace.interrupt(tid)
+        try? Trace.resume(tid, signal: signal)
+    }
+
+    private func processOf(_ tid: Int32) -> Int32 { (try? TaskStatus(of: tid))?.processID ?? tid }
+
+    /// A vfork parent stops only when its child has called exec or ended: such a child has to go on.
+    /// Returns how many were let run.
+    private func letVforkChildrenRun(_ tree: inout FrozenTree) -> Int {
+        var resumed = 0
+        for task in tree.tasks.values where !task.isStopped {
+            for other in tree.tasks.values
+            where other.isStopped && other.stopSignal == nil && other.process != task.process {
+                guard let stat = try? ProcessStat(of: other.process), stat.parent == task.process,
+                    (try? compare(.memory, of: task.tid, with: other.tid)) == .same
+                else { continue }
+                tree.tasks[other.tid]?.isStopped = false
+                resumed += 1
+                try? Trace.resume(other.tid)
+                // It is stopped again as soon as the parent has been seen to stop.
+                Waiting.pause(atMost: 1_000_000)
+                try? Trace.interrupt(other.tid)
+            }
+        }
+        return resumed
+    }
+
+    private func stuck(_ tree: borrowing FrozenTree) -> CaptureError {
+        guard let task = tree.tasks.values.filter({ !$0.isStopped }).min(by: { $0.tid < $1.tid }) else {
+            return CaptureError("cannot freeze the tree of \(tree.root) within the time given")
+        }
+        let stat = try? ProcessStat(of: task.process, task: task.tid)
+        let state = stat.map { String(UnicodeScalar($0.state)) } ?? "?"
+        return CaptureError(
+            "cannot stop \(task.tid) \(text(stat?.comm ?? [])): it is in state \(state) and did not stop in time (D: it waits in the kernel; --freeze-timeout gives it longer)")
+    }
+}
