@@ -22,6 +22,7 @@ let package = Package(
     name: "TreeRestore",
     products: [
         .executable(name: "crcheckpoint", targets: ["crcheckpoint"]),
+        .executable(name: "crrestart", targets: ["crrestart"]),
         .executable(name: "crimage", targets: ["crimage"]),
     ],
     dependencies: [
@@ -67,6 +68,8 @@ let package = Package(
         .executableTarget(
             name: "crcheckpoint", dependencies: ["TreeCapture", "CommandSupport", argumentParser], swiftSettings: common),
         .executableTarget(
+            name: "crrestart", dependencies: ["TreeRestore", "CommandSupport", "Kernel", argumentParser], swiftSettings: common),
+        .executableTarget(
             name: "crimage", dependencies: ["CheckpointImage", "Kernel", argumentParser, protobuf],
             swiftSettings: common),
 
@@ -76,6 +79,8 @@ let package = Package(
             name: "CheckpointImageTests", dependencies: ["CheckpointImage", "CCodec", "crimage", protobuf],
             swiftSettings: common),
         .testTarget(name: "PidControlTests", dependencies: ["PidControl"], swiftSettings: common),
+        .testTarget(
+            name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage"], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )

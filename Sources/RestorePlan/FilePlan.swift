@@ -1,0 +1,66 @@
+import CheckpointImage
+
+/// Where each open file and pipe is made: in the lowest common ancestor of the processes that use it, at a
+/// high descriptor that they inherit.
+struct FilePlan {
+    /// Open file id -> the descriptor it stands at while the tree is built.
+    private(set) var number: [UInt32: UInt32] = [:]
+    /// Process -> ids of open files and pipes that it makes for others, before it forks.
+    private(set) var shared: [UInt32: [UInt32]] = [:]
+    private(set) var sharedPipes: [UInt32: [UInt32]] = [:]
+    /// Process -> ids that only it uses, made when its turn comes.
+    private(set) var own: [UInt32: [UInt32]] = [:]
+    private(set) var ownPipes: [UInt32: [UInt32]] = [:]
+    /// Pipe -> its open files.
+    private(set) var ends: [UInt32: [ImageOpenFile]] = [:]
+
+    init(
+        _ image: CheckpointImage, high: RestorePlan.HighDescriptors, parents: [UInt32: UInt32], depths: [UInt32: Int]
+    ) {
+        func ancestor(_ first: UInt32, _ second: UInt32) -> UInt32 {
+            var first = first
+            var second = second
+            while first != second {
+                if (depths[first] ?? 0) >= (depths[second] ?? 0) {
+                    first = parents[first] ?? second
+                } else {
+                    second = parents[second] ?? first
+                }
+            }
+            return first
+        }
+        var maker: [UInt32: UInt32] = [:]
+        var users: [UInt32: Set<UInt32>] = [:]
+        for process in image.processes where process.state != .zombie {
+            for descriptor in image.fileTable(process.fileTable)?.descriptors ?? [] {
+                maker[descriptor.file] = maker[descriptor.file].map { ancestor($0, process.pid) } ?? process.pid
+                users[descriptor.file, default: []].insert(process.pid)
+            }
+        }
+        var pipeMaker: [UInt32: UInt32] = [:]
+        var pipeUsers: [UInt32: Set<UInt32>] = [:]
+        for file in image.openFiles where file.kind == .pipeEnd {
+            ends[file.pipe, default: []].append(file)
+            guard let place = maker[file.id] else { continue }
+            pipeMaker[file.pipe] = pipeMaker[file.pipe].map { ancestor($0, place) } ?? place
+            pipeUsers[file.pipe, default: []].formUnion(users[file.id] ?? [])
+        }
+        var next = high.firstObject + UInt32(image.memoryObjects.count)
+        for file in image.openFiles {
+            if file.kind == .outside { continue }
+            guard let place = maker[file.id] else { continue }
+            number[file.id] = next
+            next += 1
+            if file.kind == .pipeEnd { continue }
+            if users[file.id] == [place] { own[place, default: []].append(file.id) } else { shared[place, default: []].append(file.id) }
+        }
+        for pipe in image.pipes {
+            guard let place = pipeMaker[pipe.id] else { continue }
+            if pipeUsers[pipe.id] == [place] {
+                ownPipes[place, default: []].append(pipe.id)
+            } else {
+                sharedPipes[place, default: []].append(pipe.id)
+            }
+        }
+    }
+}

@@ -1,0 +1,86 @@
+package import ArchState
+package import CheckpointImage
+
+/// What a restart needs to know of this host, asked once before anything is decided.
+///
+/// Values only: tests make them up.
+package struct HostFacts: Sendable {
+    /// A file named in the image, as it is here.
+    package struct File: Sendable {
+        package var size: UInt64
+        package var modified: Int64
+        package var mode: UInt32
+        package var buildID: [UInt8]
+
+        package init(size: UInt64, modified: Int64, mode: UInt32, buildID: [UInt8]) {
+            self.size = size
+            self.modified = modified
+            self.mode = mode
+            self.buildID = buildID
+        }
+    }
+
+    package struct Range: Sendable, Equatable {
+        package var start: UInt64
+        package var end: UInt64
+
+        package init(start: UInt64, end: UInt64) {
+            self.start = start
+            self.end = end
+        }
+    }
+
+    package var architecture = ""
+    package var pageSize: UInt64 = 4096
+    /// By path: what is there, or the name of the errno.
+    package var files: [String: Result<File, MissingFile>] = [:]
+    /// Numbers of the image that are taken here, and by whom.
+    package var takenPids: [UInt32: String] = [:]
+    package var cpuFeatures: CPUFeatureSet = []
+    package var xsaveLayout: XSaveLayout?
+    /// The vdso of this kernel: sizes, checksum, and where the tool itself has its parts.
+    package var vdso = ImageVdso()
+    package var vdsoParts: [Range] = []
+    /// Mappings of the tool itself: nothing may be put there before they are gone.
+    package var ownMappings: [Range] = []
+    package var ownRseq: (address: UInt64, size: UInt32, signature: UInt32) = (0, 0, 0)
+    /// What a task starts with unless a step changes it.
+    package var ownCredentials = ImageCredentials()
+    package var ownScheduling = ImageScheduling()
+    package var ownOomScoreAdjustment: Int32 = 0
+    /// By RLIMIT_* number.
+    package var hardLimits: [UInt64] = []
+    package var mayRaiseLimits = false
+    package var mayChoosePids = true
+    /// Which of 0, 1, 2 of the tool are terminals.
+    package var terminals: [Bool] = [false, false, false]
+
+    package init() {}
+}
+
+package struct MissingFile: Error, Sendable, Equatable {
+    package var errno: String
+
+    package init(errno: String) { self.errno = errno }
+}
+
+/// What the user chose.
+package struct RestartOptions: Sendable {
+    /// A new pid namespace, or the pids of this one; nil: the plan decides.
+    package var newPidNamespace: Bool?
+    /// The image comes as a stream: pages are pushed by the monitor.
+    package var isStream = false
+    /// No `set_tid`: pids come from `ns_last_pid`.
+    package var usesLastPid = false
+
+    package init() {}
+}
+
+/// One reason why this host cannot run the image.
+package struct HostFinding: Sendable, Equatable {
+    package var object: String
+    package var reason: String
+    package var help: String
+
+    package var line: String { "\(object): \(reason)" + (help.isEmpty ? "" : " (\(help))") }
+}

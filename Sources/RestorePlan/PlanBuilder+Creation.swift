@@ -1,0 +1,140 @@
+import CheckpointImage
+import PidControl
+import StepProgram
+
+extension PlanBuilder {
+    static let userEnd: UInt64 = 0x7fff_ffff_f000
+
+    /// What only the root has to do: it is born as a copy of the tool's inner half.
+    mutating func enter(_ program: inout Program) {
+        if facts.ownRseq.size != 0 {
+            // First of all: an area that is registered and unmapped kills at the next return from the kernel.
+            program.call(
+                .rseq, [.value(facts.ownRseq.address), .number(facts.ownRseq.size), 1, .number(facts.ownRseq.signature)],
+                check: .none, "unregister restartable sequences of crrestart")
+        }
+        program.call(.close_range, [0, .number(high.base - 1), 0], "drop descriptors of crrestart")
+        // The Swift runtime's backtracer has one, and a handler with SA_ONSTACK would run on it.
+        let disabled = launchpad.add(words: [0, 2, 0])
+        program.call(.sigaltstack, [.value(disabled), 0], "no alternate signal stack")
+        let standard = data([UInt8](repeating: 0, count: 32))
+        for signal in 1...64 where signal != 9 && signal != 19 {
+            program.call(.rt_sigaction, [.number(signal), standard, 0, 8], check: .none, "default action")
+        }
+    }
+
+    /// Moves the vdso to where this process had it, and drops everything else but the launchpad.
+    ///
+    /// Parts are moved one by one; where an old and a new place overlap they go by way of a free place.
+    mutating func moveVdso(
+        _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, isRoot: Bool
+    ) {
+        let wanted = space.mappings.filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
+        let current: [HostFacts.Range] =
+            isRoot
+            ? facts.vdsoParts
+            : (image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }?.mappings ?? [])
+                .filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
+                .map { HostFacts.Range(start: $0.start, end: $0.end) }
+        let base = launchpad.base
+        func drop(_ start: UInt64, _ end: UInt64) {
+            if end > start { program.call(.munmap, [.value(start), .value(end - start)], "drop what was there") }
+        }
+        let currentStart = current.first?.start ?? 0
+        let currentEnd = current.last?.end ?? 0
+        let launchpadEnd = scratch
+        let kept = [(base, launchpadEnd), (currentStart, currentEnd)].sorted { $0.0 < $1.0 }
+        if isRoot {
+            var position: UInt64 = 0
+            for (start, end) in kept {
+                drop(position, start)
+                position = end
+            }
+            drop(position, Self.userEnd)
+        }
+        guard let first = wanted.first, current.count == wanted.count, first.start != currentStart else { return }
+        let wantedEnd = wanted[wanted.count - 1].end
+        let overlaps = first.start < currentEnd && currentStart < wantedEnd
+        var from = current
+        if overlaps {
+            let distance = scratch - currentStart
+            for part in from { move(&program, part, to: part.start &+ distance) }
+            from = from.map { HostFacts.Range(start: $0.start &+ distance, end: $0.end &+ distance) }
+        }
+        for (part, place) in zip(from, wanted) { move(&program, part, to: place.start) }
+    }
+
+    private func move(_ program: inout Program, _ part: HostFacts.Range, to place: UInt64) {
+        let size = part.end - part.start
+        program.call(
+            .mremap, [.value(part.start), .value(size), .value(size), 3, .value(place)],
+            check: .equals(Int64(bitPattern: place)), "vdso part to its old place")
+    }
+
+    /// Creates the children, around `setsid` where the plan says so.
+    mutating func create(_ program: inout Program, _ process: ImageProcess) {
+        guard let actions = valid.creation.actions[process.pid] else { return }
+        for child in actions.createBeforeSession { fork(&program, child) }
+        if actions.callsSetsid { program.call(.setsid, check: .equals(Int64(process.pid))) }
+        for child in actions.createAfterSession { fork(&program, child) }
+    }
+
+    private mutating func fork(_ program: inout Program, _ child: UInt32) {
+        guard let index = leaderIndex[child], let process = image.process(child) else { return }
+        clone(&program, index, flags: 0, exitSignal: UInt64(process.exitSignal))
+    }
+
+    /// A thread of this process.
+    mutating func createThread(_ program: inout Program, _ index: Int) {
+        // CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM
+        clone(&program, index, flags: 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
+    }
+
+    private mutating func clone(_ program: inout Program, _ index: Int, flags: UInt64, exitSignal: UInt64) {
+        let tid = tasks[index].tid
+        var lastPid: Step.Argument?
+        if valid.options.usesLastPid { lastPid = takeLastPid(&program, tid) }
+        let set = lastPid == nil ? launchpad.add(words: [UInt64(tid)]) : 0
+        // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
+        // set_tid, set_tid_size, cgroup
+        let arguments = launchpad.add(
+            words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, lastPid == nil ? 1 : 0, 0])
+        program.call(
+            .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(index)], check: .equals(Int64(tid)),
+            tasks[index].title)
+        if lastPid != nil { program.call(.flock, [.number(high.lock), 8], "unlock ns_last_pid") }
+    }
+
+    /// Where `set_tid` is not to be had: the next pid is the one after `ns_last_pid`, if nobody comes
+    /// between; a lock keeps our own tasks apart, the check of clone3 sees the rest.
+    private mutating func takeLastPid(_ program: inout Program, _ pid: UInt32) -> Step.Argument {
+        program.call(.flock, [.number(high.lock), 2], "lock ns_last_pid")
+        let text = Array(String(pid - 1).utf8)
+        program.call(
+            .pwrite64, [.number(high.lock), data(text), .number(text.count), 0], check: .equals(Int64(text.count)),
+            "the next pid is \(pid)")
+        return .number(pid)
+    }
+
+    /// Joins or makes the process group. Members wait until every group exists.
+    mutating func joinGroup(_ program: inout Program, _ process: ImageProcess) {
+        guard let actions = valid.creation.actions[process.pid] else { return }
+        switch actions.group {
+        case .inherited: break
+        case .leads:
+            if !actions.callsSetsid { program.call(.setpgid, [0, 0], "lead a process group") }
+            program.advance(word(.grouped), "group \(process.pid) exists")
+        case .joins(let group):
+            program.wait(
+                for: word(.grouped), toReach: UInt32(valid.creation.groupLeaders), "until all groups exist")
+            program.call(.setpgid, [0, .number(group)], "join group \(group)")
+        }
+    }
+
+    /// Deaths that were planned left a SIGCHLD behind.
+    func flushChildSignals(_ program: inout Program, _ process: ImageProcess) {
+        guard image.children(of: process.pid).contains(where: { $0.state == .zombie }) else { return }
+        program.call(
+            .rt_sigtimedwait, [.value(childSignalSet), 0, .value(zeroTime), 8], check: .none, "flush SIGCHLD")
+    }
+}

@@ -1,0 +1,55 @@
+import CheckpointImage
+import StepProgram
+
+extension PlanBuilder {
+    /// Actions that differ from the default one; the loop's tasks start with defaults and everything blocked.
+    mutating func signalActions(_ program: inout Program, _ process: ImageProcess) {
+        for action in process.actions {
+            // struct kernel_sigaction: handler, flags, restorer, mask
+            var words: [UInt8] = []
+            for word in [action.handler, action.flags, action.restorer, action.mask] {
+                words.append(littleEndian: word)
+            }
+            program.call(.rt_sigaction, [.number(action.signal), data(words), 0, 8], "signal action")
+        }
+    }
+
+    /// Puts a signal back into the queue of the process, or of the calling thread. It stays there: all
+    /// signals are blocked until the monitor sets the thread's own mask.
+    private mutating func queue(_ program: inout Program, _ signal: ImagePendingSignal, pid: UInt32, tid: UInt32?) {
+        let info = signal.info.asBytes
+        let number = info.littleEndian32(at: 0)
+        // A process may send itself any siginfo, whatever its code (rt_sigqueueinfo(2)).
+        if let tid {
+            program.call(
+                .rt_tgsigqueueinfo, [.number(pid), .number(tid), .number(number), data(info)],
+                "pending signal \(number) of the thread")
+        } else {
+            program.call(.rt_sigqueueinfo, [.number(pid), .number(number), data(info)], "pending signal \(number)")
+        }
+    }
+
+    mutating func pendingSignals(_ program: inout Program, of process: ImageProcess) {
+        for signal in process.pending { queue(&program, signal, pid: process.pid, tid: nil) }
+    }
+
+    mutating func pendingSignals(_ program: inout Program, of thread: ImageThread) {
+        for signal in thread.pending { queue(&program, signal, pid: thread.process, tid: thread.tid) }
+    }
+
+    /// Interval timers run from here on: the rest of the restart counts a few milliseconds into them.
+    mutating func timers(_ program: inout Program, of process: ImageProcess) {
+        for timer in process.timers {
+            let words = [
+                timer.interval / 1_000_000, timer.interval % 1_000_000, timer.remaining / 1_000_000,
+                max(1, timer.remaining % 1_000_000),
+            ]
+            let value = launchpad.add(words: words)
+            program.call(.setitimer, [.number(timer.which), .value(value), 0], "interval timer")
+        }
+    }
+
+    /// The set {SIGCHLD}, and a time of nothing.
+    var childSignalSet: UInt64 { launchpad.dataStart }
+    var zeroTime: UInt64 { launchpad.dataStart + 16 }
+}

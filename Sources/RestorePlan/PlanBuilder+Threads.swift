@@ -1,0 +1,131 @@
+import CheckpointImage
+import StepProgram
+
+extension PlanBuilder {
+    /// What each thread sets for itself.
+    mutating func threadState(
+        _ program: inout Program, _ thread: ImageThread, _ process: ImageProcess, isLeader: Bool, index: Int
+    ) {
+        if thread.clearChildTid_p != 0 {
+            program.call(.set_tid_address, [.value(thread.clearChildTid_p)], check: .equals(Int64(thread.tid)))
+        }
+        if thread.robustList != 0 {
+            program.call(.set_robust_list, [.value(thread.robustList), .value(thread.robustListSize)])
+        }
+        if thread.alternateStack.size != 0 {
+            // stack_t: pointer, flags, size
+            let stack = launchpad.add(
+                words: [thread.alternateStack.address, UInt64(thread.alternateStack.flags), thread.alternateStack.size])
+            program.call(.sigaltstack, [.value(stack), 0], "alternate signal stack")
+        }
+        pendingSignals(&program, of: thread)
+        scheduling(&program, thread)
+        if thread.hasRestartBlock, thread.restartBlock.kind != .unknown { armingOperands[index] = room(32) }
+        credentials(&program, thread)
+        // After the credentials: changing them takes it back.
+        if thread.parentDeathSignal != 0 {
+            program.call(.prctl, [1, .number(thread.parentDeathSignal)], "PR_SET_PDEATHSIG")
+        }
+        if thread.noNewPrivileges { program.call(.prctl, [38, 1, 0, 0, 0], "PR_SET_NO_NEW_PRIVS") }
+    }
+
+    private mutating func scheduling(_ program: inout Program, _ thread: ImageThread) {
+        let wanted = thread.scheduling
+        let own = facts.ownScheduling
+        if wanted.affinity != own.affinity && !wanted.affinity.isEmpty {
+            let mask = wanted.affinity.asBytes
+            program.call(.sched_setaffinity, [0, .number(mask.count), data(mask)], "processors it may run on")
+        }
+        if wanted.policy != own.policy || wanted.nice != own.nice || wanted.priority != own.priority
+            || wanted.flags & 1 != own.flags & 1
+        {
+            // struct sched_attr, first version: 48 bytes
+            let words = [
+                48 | UInt64(wanted.policy) << 32, wanted.flags & 7,
+                UInt64(UInt32(bitPattern: wanted.nice)) | UInt64(wanted.priority) << 32, wanted.runtime,
+                wanted.deadline, wanted.period,
+            ]
+            program.call(.sched_setattr, [0, .value(launchpad.add(words: words)), 0], "scheduling policy and nice value")
+        }
+        if wanted.ioPriority != own.ioPriority {
+            program.call(.ioprio_set, [1, 0, .number(wanted.ioPriority)], "disk priority")
+        }
+        if thread.timerSlack != 0 && thread.timerSlack != 50_000 {
+            program.call(.prctl, [29, .value(thread.timerSlack)], "PR_SET_TIMERSLACK")
+        }
+    }
+
+    /// Users, groups and capabilities, in the order in which each step may still be done: ids while
+    /// capabilities last (kept by SECBIT_NO_SETUID_FIXUP), the bounding set while CAP_SETPCAP lasts, the
+    /// sets themselves, ambient ones out of them, secure bits before CAP_SETPCAP goes.
+    ///
+    /// - Source: capabilities(7).
+    private mutating func credentials(_ program: inout Program, _ thread: ImageThread) {
+        let wanted = thread.credentials
+        let own = facts.ownCredentials
+        guard wanted != own else { return }
+        let keep: UInt64 = 1 << 2  // SECBIT_NO_SETUID_FIXUP
+        program.call(.prctl, [28, .value(keep)], "PR_SET_SECUREBITS: keep capabilities over the change")
+        if wanted.groups != own.groups {
+            var list: [UInt8] = []
+            for group in wanted.groups { list.append(littleEndian32: group) }
+            program.call(.setgroups, [.number(wanted.groups.count), list.isEmpty ? 0 : data(list)])
+        }
+        program.call(
+            .setresgid, [.number(wanted.realGroup), .number(wanted.effectiveGroup), .number(wanted.savedGroup)])
+        program.call(.setfsgid, [.number(wanted.fileSystemGroup)], check: .none)
+        program.call(.setresuid, [.number(wanted.realUser), .number(wanted.effectiveUser), .number(wanted.savedUser)])
+        program.call(.setfsuid, [.number(wanted.fileSystemUser)], check: .none)
+        for capability in UInt64(0)..<64 where own.bounding & ~wanted.bounding & 1 << capability != 0 {
+            program.call(.prctl, [24, .value(capability)], "PR_CAPBSET_DROP")
+        }
+        // Inheritable and permitted first, so that ambient ones can be raised; effective as wanted.
+        if wanted.ambient != 0 || own.ambient != 0 { program.call(.prctl, [47, 4, 0, 0, 0], check: .none, "clear ambient capabilities") }
+        let setpcap: UInt64 = 1 << 8
+        capabilities(
+            &program, effective: wanted.permitted & own.effective | setpcap & own.effective,
+            permitted: wanted.permitted | setpcap & own.permitted, inheritable: wanted.inheritable)
+        for capability in UInt64(0)..<64 where wanted.ambient & 1 << capability != 0 {
+            program.call(.prctl, [47, 2, .value(capability), 0, 0], "PR_CAP_AMBIENT_RAISE")
+        }
+        program.call(.prctl, [28, .number(wanted.secureBits)], "PR_SET_SECUREBITS")
+        capabilities(
+            &program, effective: wanted.effective, permitted: wanted.permitted, inheritable: wanted.inheritable)
+    }
+
+    /// capset(2): header of version 3, then two halves of effective, permitted, inheritable.
+    private mutating func capabilities(
+        _ program: inout Program, effective: UInt64, permitted: UInt64, inheritable: UInt64
+    ) {
+        var bytes: [UInt8] = []
+        for shift in [UInt64(0), 32] {
+            for set in [effective, permitted, inheritable] {
+                bytes.append(littleEndian32: UInt32(truncatingIfNeeded: set >> shift))
+            }
+        }
+        // The kernel writes to the header: it must not be shared with other data.
+        let header = launchpad.add(words: [0x2008_0522])
+        program.call(.capset, [.value(header), data(bytes)], "capabilities")
+    }
+
+    /// What belongs to the process and would stand in the way of what came before.
+    mutating func processState(_ program: inout Program, _ process: ImageProcess, threads: Int) {
+        pendingSignals(&program, of: process)
+        timers(&program, of: process)
+        if process.childSubreaper { program.call(.prctl, [36, 1, 0, 0, 0], "PR_SET_CHILD_SUBREAPER") }
+        for limit in process.limits {
+            let words = [limit.soft, limit.hard]
+            var bytes: [UInt8] = []
+            for word in words { bytes.append(littleEndian: word) }
+            program.call(.prlimit64, [0, .number(limit.resource), data(bytes), 0], "limit \(limit.resource)")
+        }
+        if threads > 0 {
+            // Each thread's change of credentials sets dumpable anew: it comes after the last of them.
+            program.wait(
+                for: word(.threads), toReach: UInt32(tasks.count { !$0.isLeader }), "until all threads are done")
+        }
+        if process.dumpable <= 1 {
+            program.call(.prctl, [4, .number(process.dumpable)], "PR_SET_DUMPABLE")
+        }
+    }
+}

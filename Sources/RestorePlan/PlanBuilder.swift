@@ -1,0 +1,161 @@
+import ArchState
+import CheckpointImage
+import PidControl
+import StepProgram
+
+/// Builds the programs of all tasks. The parts are in files by kernel object.
+struct PlanBuilder {
+    let valid: ValidImage
+    let tasks: [RestorePlan.Task]
+    let high: RestorePlan.HighDescriptors
+    var launchpad: Launchpad
+    let scratch: UInt64
+    var armingOperands: [Int: UInt64] = [:]
+
+    var image: CheckpointImage { valid.image }
+    var facts: HostFacts { valid.facts }
+
+    /// Task index of a process's leader, of a thread.
+    private(set) var leaderIndex: [UInt32: Int] = [:]
+    private(set) var threadIndices: [UInt32: [Int]] = [:]
+    /// Depth in the tree and parent, for lowest common ancestors.
+    private(set) var parents: [UInt32: UInt32] = [:]
+    private(set) var depths: [UInt32: Int] = [:]
+    var files: FilePlan
+    private var dataCache: [[UInt8]: UInt64] = [:]
+
+    init(
+        valid: ValidImage, tasks: [RestorePlan.Task], high: RestorePlan.HighDescriptors, launchpad: Launchpad,
+        scratch: UInt64
+    ) {
+        self.valid = valid
+        self.tasks = tasks
+        self.high = high
+        self.launchpad = launchpad
+        self.scratch = scratch
+        for process in valid.image.processes {
+            parents[process.pid] = process.parent
+            depths[process.pid] = process.parent == 0 ? 0 : (depths[process.parent] ?? 0) + 1
+        }
+        for (index, task) in tasks.enumerated() {
+            if task.isLeader { leaderIndex[task.pid] = index } else { threadIndices[task.pid, default: []].append(index) }
+        }
+        // The first two pieces: a signal set and a time, see `childSignalSet`.
+        _ = self.launchpad.add(words: [1 << 16])
+        _ = self.launchpad.add(words: [0, 0])
+        files = FilePlan(valid.image, high: high, parents: parents, depths: depths)
+    }
+
+    mutating func build() {
+        for task in tasks {
+            let program: Program
+            if task.isZombie {
+                program = zombieProgram(task)
+            } else if task.isLeader {
+                program = leaderProgram(task)
+            } else {
+                program = threadProgram(task)
+            }
+            launchpad.add(program)
+        }
+    }
+
+    /// A string or structure in the data segment; the same bytes are put there once.
+    mutating func data(_ bytes: [UInt8]) -> Step.Argument {
+        if let known = dataCache[bytes] { return .value(known) }
+        let address = launchpad.add(bytes)
+        dataCache[bytes] = address
+        return .value(address)
+    }
+
+    mutating func path(_ bytes: [UInt8]) -> Step.Argument { data(bytes + [0]) }
+
+    /// Room that a step writes to or that the monitor fills in: never shared.
+    mutating func room(_ count: Int) -> UInt64 { launchpad.add([UInt8](repeating: 0, count: count)) }
+
+    func word(_ word: Launchpad.Word) -> UInt64 { launchpad.address(of: word) }
+
+    /// The program of a process's first thread. The order of its parts matters:
+    ///
+    /// 1. Drop what came with the fork, but for the launchpad, and move the vdso: its new place may be
+    ///    where something else was.
+    /// 2. Make what several descendants share, while it can still be inherited.
+    /// 3. Create children: those of the old session, `setsid`, the others. Nothing is loaded yet, so a
+    ///    fork copies next to nothing, and the whole tree unfolds before anybody begins to load.
+    /// 4. Join the process group: it exists once its leader has said so.
+    /// 5. Map and load memory; then descriptors, directories, signal actions.
+    /// 6. Say "loaded" and wait: from here on the monitor counts the time.
+    /// 7. Threads, timers, pending signals, limits, credentials: each after what it would block.
+    /// 8. rseq again, say "parked", park.
+    private mutating func leaderProgram(_ task: RestorePlan.Task) -> Program {
+        guard let process = image.process(task.pid), let space = image.addressSpace(process.addressSpace),
+            let thread = task.thread.map({ image.threads[$0] })
+        else { preconditionFailure("a validated image has these") }
+        var program = Program(title: task.title)
+        let isRoot = task.pid == image.header.root
+        if isRoot { enter(&program) }
+        moveVdso(&program, process, space, isRoot: isRoot)
+        makeShared(&program, task.pid)
+        create(&program, process)
+        if !process.command.isEmpty {
+            program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
+        }
+        joinGroup(&program, process)
+        loadMemory(&program, process, space)
+        memoryKillAdjustment(&program, process)
+        installDescriptors(&program, process)
+        placeInFiles(&program, process)
+        signalActions(&program, process)
+        program.advance(word(.loaded), "loaded")
+        program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
+        flushChildSignals(&program, process)
+        for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
+        threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
+        processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
+        park(&program, thread)
+        return program
+    }
+
+    private mutating func threadProgram(_ task: RestorePlan.Task) -> Program {
+        guard let process = image.process(task.pid), let thread = task.thread.map({ image.threads[$0] }) else {
+            preconditionFailure("a validated image has these")
+        }
+        var program = Program(title: task.title)
+        program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
+        threadState(&program, thread, process, isLeader: false, index: task.thread ?? 0)
+        program.advance(word(.threads), "thread done")
+        park(&program, thread)
+        return program
+    }
+
+    /// A process that is dead: it comes, takes its place, and ends as it ended.
+    private mutating func zombieProgram(_ task: RestorePlan.Task) -> Program {
+        guard let process = image.process(task.pid) else { preconditionFailure("a validated image has it") }
+        var program = Program(title: task.title + " (zombie)")
+        if valid.creation.actions[process.pid]?.callsSetsid == true {
+            program.call(.setsid, check: .equals(Int64(process.pid)))
+        }
+        program.call(.prctl, [15, path(process.command.asBytes)], "name \(process.command.asText)")
+        joinGroup(&program, process)
+        let signal = process.exitStatus & 0x7f
+        if signal != 0 {
+            program.call(.prlimit64, [0, 4, data([UInt8](repeating: 0, count: 16)), 0], "no core file")
+            let none = data([UInt8](repeating: 0, count: 8))
+            program.call(.rt_sigprocmask, [2, none, 0, 8], "unblock")
+            program.call(.kill, [.number(process.pid), .number(signal)], "ends by signal \(signal)")
+        }
+        program.call(.exit_group, [.number(process.exitStatus >> 8 & 0xff)], "ends with \(process.exitStatus >> 8 & 0xff)")
+        return program
+    }
+
+    private mutating func park(_ program: inout Program, _ thread: ImageThread) {
+        if thread.rseq.address != 0 {
+            program.call(
+                .rseq,
+                [.value(thread.rseq.address), .number(thread.rseq.size), 0, .number(thread.rseq.signature)],
+                "register restartable sequences")
+        }
+        program.advance(word(.parked), "parked")
+        program.call(.ppoll, [0, 0, 0, 0, 0], check: .none, "park")
+    }
+}

@@ -1,0 +1,113 @@
+internal import ArchState
+internal import CheckpointImage
+internal import PidControl
+package import StepProgram
+
+/// A restart, compiled: one program per task, the data they need, and what has to be prepared for them.
+///
+/// Pure and printable: nothing has been created when it exists.
+package struct RestorePlan: Sendable {
+    /// One task to be: a process's leader or one of its threads.
+    package struct Task: Sendable {
+        package var pid: UInt32
+        package var tid: UInt32
+        package var title: String
+        /// Index into the image's threads; nil for a zombie.
+        package var thread: Int?
+        package var isLeader: Bool
+        package var isZombie: Bool
+    }
+
+    /// Where descriptors stand while the tree is built, above all numbers that the tasks use.
+    package struct HighDescriptors: Sendable {
+        package var base: UInt32
+        /// 0, 1, 2 of the tool stand at base, base + 1, base + 2.
+        package var image: UInt32 { base + 3 }
+        var scratch: UInt32 { base + 4 }
+        package var lock: UInt32 { base + 5 }
+        var firstObject: UInt32 { base + 8 }
+        package func object(_ index: Int) -> UInt32 { firstObject + UInt32(index) }
+    }
+
+    package let valid: ValidImage
+    /// Task i has program i and status slot i of the launchpad.
+    package let tasks: [Task]
+    package let launchpad: Launchpad
+    package let high: HighDescriptors
+    /// Processes that are to live, and those that are planned to die.
+    package let processCount: Int
+    package let zombieCount: Int
+    /// For a thread (by index) with a restart block: where its timespec goes.
+    package let armingOperands: [Int: UInt64]
+    /// A place that is free in every address space, for the tool's own use while moving.
+    package let scratchAddress: UInt64
+
+    package init(for valid: ValidImage) {
+        let image = valid.image
+        var tasks: [Task] = []
+        for process in image.processes {
+            let name = process.command.asText
+            if process.state == .zombie {
+                tasks.append(
+                    Task(
+                        pid: process.pid, tid: process.pid, title: "\(process.pid) \(name)", thread: nil,
+                        isLeader: true, isZombie: true))
+                continue
+            }
+            for (index, thread) in zip(image.threads(of: process.pid).indices, image.threads(of: process.pid)) {
+                let isLeader = thread.tid == process.pid
+                tasks.append(
+                    Task(
+                        pid: process.pid, tid: thread.tid,
+                        title: isLeader ? "\(process.pid) \(name)" : "\(process.pid) \(name) thread \(thread.tid)",
+                        thread: index, isLeader: isLeader, isZombie: false))
+            }
+        }
+        let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
+        let high = HighDescriptors(base: max(highest + 1, 64))
+        let hole = Self.commonHole(valid)
+        var builder = PlanBuilder(
+            valid: valid, tasks: tasks, high: high, launchpad: Launchpad(base: hole, slots: tasks.count),
+            scratch: hole + (1 << 30))
+        builder.build()
+        self.valid = valid
+        self.tasks = tasks
+        self.high = high
+        launchpad = builder.launchpad
+        armingOperands = builder.armingOperands
+        scratchAddress = hole + (1 << 30)
+        zombieCount = tasks.count { $0.isZombie }
+        processCount = tasks.count { $0.isLeader } - zombieCount
+    }
+
+    /// A hole of two GiB that no task's address space and none of the tool's mappings use: the launchpad,
+    /// and room beside it.
+    private static func commonHole(_ valid: ValidImage) -> UInt64 {
+        var used = valid.facts.ownMappings
+        for space in valid.image.addressSpaces {
+            used += space.mappings.map { HostFacts.Range(start: $0.start, end: $0.end) }
+            // The heap may grow while the tasks load: not far, but not into us either.
+            used.append(HostFacts.Range(start: space.startBreak, end: space.currentBreak + (1 << 30)))
+        }
+        let size: UInt64 = 2 << 30
+        var candidate: UInt64 = 0x2000_0000_0000
+        for range in used.sorted(by: { $0.start < $1.start }) where range.end > candidate {
+            // Stacks grow down into what lies below them: keep a distance.
+            if range.start >= candidate + size + (64 << 20) { break }
+            candidate = (range.end + 0x1f_ffff) & ~0x1f_ffff
+        }
+        return candidate
+    }
+
+    /// What `crrestart --dry-run` prints.
+    package func lines() -> [String] {
+        var lines: [String] = []
+        for (index, program) in launchpad.programs.enumerated() {
+            let task = tasks[index]
+            let root = index == 0 ? "  root" : ""
+            lines.append("task \(task.title)\(root)  program at \(hex(launchpad.programAddress(index)))")
+            lines += program.lines()
+        }
+        return lines
+    }
+}

@@ -1,0 +1,147 @@
+package import ArchState
+package import CheckpointImage
+internal import PidControl
+
+/// An image that this host can run: every question has been asked, and nothing has been created yet.
+///
+/// Pure: image and host facts in; all findings at once out.
+package struct ValidImage: Sendable {
+    package let image: CheckpointImage
+    package let facts: HostFacts
+    package let options: RestartOptions
+    /// Whether the tree gets a pid namespace of its own.
+    package let newPidNamespace: Bool
+    /// The checked processor state of each thread, in the image's order.
+    package let states: [CPUState]
+    let creation: CreationPlan
+
+    /// Why not.
+    package struct Refusal: Error, Sendable {
+        package var findings: [HostFinding]
+    }
+
+    package init(_ image: CheckpointImage, on facts: HostFacts, options: RestartOptions) throws(Refusal) {
+        var findings: [HostFinding] = []
+        func find(_ object: String, _ reason: String, help: String = "") {
+            let finding = HostFinding(object: object, reason: reason, help: help)
+            if !findings.contains(finding) { findings.append(finding) }
+        }
+        let header = image.header
+        if header.architecture != facts.architecture {
+            find("architecture", "the image is of \(header.architecture), this host is \(facts.architecture)", help: "restart it on a host of its kind")
+        }
+        if UInt64(header.pageSize) != facts.pageSize {
+            find("page size", "the image has pages of \(header.pageSize) bytes, this host of \(facts.pageSize)")
+        }
+        if header.vdso != facts.vdso {
+            find("vdso", "this kernel maps another vdso than \(header.kernelRelease) did", help: "restart it on a host with the same kernel")
+        }
+        if !facts.mayChoosePids {
+            find("privilege", "pids cannot be chosen", help: "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root")
+        }
+        let namespace =
+            options.newPidNamespace ?? (!facts.takenPids.isEmpty || image.processes.first?.pid == 1)
+        if !namespace {
+            for (pid, holder) in facts.takenPids.sorted(by: { $0.key < $1.key }) {
+                let name = image.process(pid)?.command.asText ?? "a thread"
+                find("pid \(pid)", "needed by \(name), taken by \(holder)", help: "--pidns gives the tree numbers of its own")
+            }
+        }
+        Self.checkFiles(image, facts, find)
+        var states: [CPUState] = []
+        for thread in image.threads {
+            do throws(ArchStateError) {
+                let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
+                let state = try CPUState(records: records).validated()
+                let missing = state.features.features.filter { !facts.cpuFeatures.contains($0) }
+                for feature in missing {
+                    find("thread \(thread.tid)", "uses \(feature.name), which this processor does not have", help: "restart it on a host that has it")
+                }
+                states.append(state)
+            } catch {
+                find("thread \(thread.tid)", "its processor state is refused: \(error)", help: "the image was damaged or made up")
+            }
+            if thread.restartBlock.kind == .unknown && thread.hasRestartBlock {
+                find("thread \(thread.tid)", "waits in a system call that cannot be taken up again")
+            }
+        }
+        for process in image.processes {
+            for limit in process.limits {
+                let resource = Int(limit.resource)
+                guard resource < facts.hardLimits.count, !facts.mayRaiseLimits else { continue }
+                if limit.hard > facts.hardLimits[resource] {
+                    find(
+                        "\(process.pid) \(process.command.asText)",
+                        "its limit \(resource) is \(limit.hard), ours is \(facts.hardLimits[resource])",
+                        help: "CAP_SYS_RESOURCE is needed to raise it; ulimit -H shows ours")
+                }
+            }
+        }
+        creation = CreationPlan(
+            image.processes.map {
+                CreationPlan.Member(
+                    pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie)
+            }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
+        for finding in creation.findings { find("process \(finding.pid)", finding.reason) }
+        if image.processes.contains(where: { $0.pid == 1 }) {
+            find("process 1", "the tree's root was the init of its pid namespace, which cannot be rebuilt yet")
+        }
+        let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
+        let needed = UInt64(highest) + UInt64(image.openFiles.count + image.memoryObjects.count) + 64
+        if facts.hardLimits.count > 7, needed > facts.hardLimits[7] {
+            find("descriptors", "\(needed) are needed, \(facts.hardLimits[7]) are allowed here", help: "raise the hard limit: ulimit -Hn \(needed)")
+        }
+        if !findings.isEmpty { throw Refusal(findings: findings) }
+        self.image = image
+        self.facts = facts
+        self.options = options
+        self.states = states
+        newPidNamespace = namespace
+    }
+
+    /// Files that are missing, or are not what they were.
+    private static func checkFiles(
+        _ image: CheckpointImage, _ facts: HostFacts, _ find: (String, String, String) -> Void
+    ) {
+        func check(_ identity: ImageFileIdentity, mapped: Bool, by whom: String) {
+            let path = identity.path.asText
+            guard let known = facts.files[path] else { return }
+            switch known {
+            case .failure(let missing):
+                find(path, "\(missing.errno), needed by \(whom)", "the file existed at the checkpoint: put it back")
+            case .success(let file):
+                if file.mode & 0o170000 != identity.mode & 0o170000 {
+                    find(path, "is another kind of file than at the checkpoint", "needed by \(whom)")
+                } else if mapped {
+                    let sameBuild = !identity.buildID.isEmpty && identity.buildID.asBytes == file.buildID
+                    let same = file.size == identity.size && file.modified == identity.modified
+                    if !same && !(sameBuild && file.size == identity.size) {
+                        find(path, "has changed since the checkpoint, and \(whom) has it mapped", "put the old file back")
+                    }
+                } else if identity.mode & 0o170000 == 0o100000 && file.size < identity.size {
+                    find(path, "is shorter than at the checkpoint (\(file.size) of \(identity.size) bytes), needed by \(whom)", "put the old file back")
+                }
+            }
+        }
+        var seen: Set<String> = []
+        for process in image.processes where process.state != .zombie {
+            let whom = "\(process.pid) \(process.command.asText)"
+            check(process.executable, mapped: true, by: whom)
+            for mapping in image.addressSpace(process.addressSpace)?.mappings ?? [] where mapping.kind == .file {
+                if seen.insert(mapping.file.path.asText).inserted {
+                    // A shared mapping is a view of a file that lives on: it may grow and change.
+                    check(mapping.file, mapped: !mapping.shared, by: whom)
+                }
+            }
+            for path in [process.workingDirectory.asText, process.rootDirectory.asText] {
+                if case .failure(let missing)? = facts.files[path] {
+                    find(path, "\(missing.errno), the directory that \(whom) is in", "make it again")
+                }
+            }
+        }
+        for file in image.openFiles where file.kind == .path {
+            let number = image.fileTables.lazy.flatMap(\.descriptors).first { $0.file == file.id }?.number
+            check(file.identity, mapped: false, by: "fd \(number ?? 0)")
+        }
+    }
+}

@@ -1,0 +1,193 @@
+internal import ArchState
+internal import CheckpointImage
+internal import Kernel
+internal import RestorePlan
+internal import StepProgram
+
+/// From "every task is parked" to "the tree runs". Numbered as in the design: each position has its reason.
+final class Finaliser {
+    let tree: ForkedTree
+    let staysStopped: Bool
+    private var plan: RestorePlan { tree.plan }
+    private var image: CheckpointImage { plan.valid.image }
+    /// Offset of a system-call instruction in the vdso: the launchpad is unmapped through it.
+    private let callOffset: UInt64
+    /// By thread of the image: what an armed call returned at once, because what it waits for was there.
+    private var earlyResults: [Int: Int64] = [:]
+
+    init(_ tree: ForkedTree, staysStopped: Bool) throws(RestoreError) {
+        guard let code = (try? Vdso.current())??.codeBytes(),
+            let offset = (0..<code.count - 6).first(where: {
+                code[$0] == 0xb8 && code[$0 + 3] == 0 && code[$0 + 4] == 0 && code[$0 + 5] == 0x0f && code[$0 + 6] == 0x05
+            })
+        else { throw RestoreError("cannot finalise: this kernel's vdso has no system-call instruction") }
+        self.tree = tree
+        self.staysStopped = staysStopped
+        callOffset = UInt64(offset) + 5
+    }
+
+    func run() throws(RestoreError) {
+        // 1. All tasks stop, and are what the image says.
+        try stopAll()
+        try TreeCheck(tree).check()
+        // 2. Restart blocks as late as possible, then the launchpad goes.
+        let release = SystemClock.monotonic.now() + 300_000 + Int64(plan.tasks.count) * 20_000
+        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+            try naming(task) { () throws(SystemError) in try arm(index, release: release) }
+        }
+        for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
+            try naming(task) { () throws(SystemError) in try unmapLaunchpad(index) }
+        }
+        // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
+        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+            try naming(task) { () throws(SystemError) in try load(index) }
+        }
+        for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
+            let process = image.process(task.pid)
+            if staysStopped || process?.state == .stopped { try? Processes.kill(tree.hostPids[index], 19) }
+        }
+        // 4. Nobody dies with the monitor any more. The guardian first: it has to outlive it.
+        try naming(plan.tasks[0]) { () throws(SystemError) in
+            try Trace.interrupt(tree.inner)
+            try awaitStop(tree.inner)
+            try Trace.detach(tree.inner)
+        }
+        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+            try naming(task) { () throws(SystemError) in try Trace.setOptions(tree.hostPids[index], 0) }
+        }
+        // 5. The point of no return, one store.
+        tree.publish(.committed, 1)
+        tree.letGo()
+        // 6. Go.
+        for (index, task) in plan.tasks.enumerated() where !task.isZombie { try? Trace.detach(tree.hostPids[index]) }
+    }
+
+    private func naming(_ task: RestorePlan.Task, _ body: () throws(SystemError) -> Void) throws(RestoreError) {
+        do throws(SystemError) { try body() } catch {
+            throw RestoreError(cannot: "finalise \(task.title)", error)
+        }
+    }
+
+    private func stopAll() throws(RestoreError) {
+        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+            try naming(task) { () throws(SystemError) in try Trace.interrupt(tree.hostPids[index]) }
+        }
+        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+            try naming(task) { () throws(SystemError) in
+                try awaitStop(tree.hostPids[index])
+                // Stops at system calls are told apart from signals.
+                try Trace.setOptions(tree.hostPids[index], Trace.Option.exitKill | Trace.Option.systemCallStops)
+            }
+        }
+    }
+
+    private func awaitStop(_ pid: Int32) throws(SystemError) {
+        while true {
+            guard let found = try Waiting.wait(pid, block: true) else { continue }
+            switch found.status {
+            case .stopped(_, TraceEvent.stop): return
+            case .stopped:
+                try Trace.interrupt(pid)
+                try Trace.resume(pid)
+            case .exited, .killed: throw SystemError(3, in: "it was killed from outside")
+            case .continued: break
+            }
+        }
+    }
+
+    private func awaitCallStop(_ pid: Int32) throws(SystemError) {
+        try Trace.resumeToCall(pid)
+        while true {
+            guard let found = try Waiting.wait(pid, block: true) else { continue }
+            switch found.status {
+            case .stopped(0x85, 0): return
+            case .stopped: try Trace.resumeToCall(pid)
+            case .exited, .killed: throw SystemError(3, in: "it was killed from outside")
+            case .continued: break
+            }
+        }
+    }
+
+    private func callInstruction(_ pid: UInt32) -> UInt64 {
+        let space = image.process(pid).flatMap { image.addressSpace($0.addressSpace) }
+        let vdso = space?.mappings.first { $0.kind == .vdsoCode }?.start ?? 0
+        return vdso + callOffset
+    }
+
+    /// Registers of a task of the loop, pointed at a system call.
+    private func pointed(at task: RestorePlan.Task, _ host: Int32, call: UInt64, _ arguments: [UInt64])
+        throws(SystemError) -> [UInt8]
+    {
+        let raw = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
+        guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
+            throw SystemError(22, in: "registers of the loop")
+        }
+        registers.rip = callInstruction(task.pid)
+        registers.rax = call
+        registers.originalRAX = UInt64.max
+        let all = arguments + [UInt64](repeating: 0, count: 6 - arguments.count)
+        (registers.rdi, registers.rsi, registers.rdx) = (all[0], all[1], all[2])
+        (registers.r10, registers.r8, registers.r9) = (all[3], all[4], all[5])
+        return registers.registerSet
+    }
+
+    /// Puts a thread into the call it was in, with the time it had left, and interrupts it there: so it owns
+    /// a real restart block of the kernel's.
+    private func arm(_ index: Int, release: Int64) throws(SystemError) {
+        let task = plan.tasks[index]
+        guard let number = task.thread, let operand = plan.armingOperands[number] else { return }
+        let block = image.threads[number].restartBlock
+        let host = tree.hostPids[index]
+        let now = SystemClock.monotonic.now()
+        let remaining = max(0, release - now) + Int64(clamping: block.remaining)
+        guard let call = ArmedCall(block, operand: operand, remaining: remaining) else { return }
+        tree.memory.write(call.operandBytes, at: operand)
+        try Trace.setRegisters(.general, of: host, to: pointed(at: task, host, call: call.number, call.arguments))
+        try awaitCallStop(host)
+        try Trace.interrupt(host)
+        try Trace.resume(host)
+        try awaitStop(host)
+        let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
+        let result = Int64(bitPattern: after.littleEndian64(at: 80))
+        // Not interrupted: what it waits for is there already, and that is its result.
+        if result != -516 { earlyResults[number] = result }
+    }
+
+    /// The loop's memory goes, through an instruction that stays: the vdso's own.
+    private func unmapLaunchpad(_ index: Int) throws(SystemError) {
+        let task = plan.tasks[index]
+        let host = tree.hostPids[index]
+        try Trace.setRegisters(
+            .general, of: host,
+            to: pointed(at: task, host, call: 11, [plan.launchpad.base, tree.memory.size]))
+        try awaitCallStop(host)
+        try awaitCallStop(host)
+        let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
+        let result = Int64(bitPattern: after.littleEndian64(at: 80))
+        if result != 0 { throw SystemError(Int32(clamping: -result), in: "munmap of the launchpad") }
+        // To a stop from which the kernel looks at restart codes.
+        try Trace.interrupt(host)
+        try Trace.resume(host)
+        try awaitStop(host)
+    }
+
+    private func load(_ index: Int) throws(SystemError) {
+        let task = plan.tasks[index]
+        guard let number = task.thread, let layout = plan.valid.facts.xsaveLayout else { return }
+        let host = tree.hostPids[index]
+        let state = plan.valid.states[number]
+        var general = state.general
+        if let result = earlyResults[number] {
+            general.rax = UInt64(bitPattern: result)
+            general.originalRAX = UInt64.max
+        }
+        let current = try Trace.registers(.extended, of: host, atMost: 16384)
+        let extended: [UInt8]
+        do { extended = try state.extended.registerSet(layout: layout, size: current.count) } catch {
+            throw SystemError(22, in: "\(error)")
+        }
+        try Trace.setRegisters(.extended, of: host, to: extended)
+        try Trace.setRegisters(.general, of: host, to: general.registerSet)
+        try Trace.setSignalMask(of: host, to: image.threads[number].signalMask)
+    }
+}

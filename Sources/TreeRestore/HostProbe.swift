@@ -1,0 +1,89 @@
+internal import ArchState
+internal import CheckpointImage
+internal import ImageHost
+internal import Kernel
+internal import RestorePlan
+
+extension HostFacts {
+    /// Asks this host what a restart of `image` needs to know. Creates nothing.
+    static func probe(for image: CheckpointImage, options: RestartOptions) -> HostFacts {
+        var facts = HostFacts()
+        facts.architecture = KernelIdentity.current().machine
+        facts.pageSize = Kernel.pageSize
+        facts.probeProcessor()
+        facts.probeFiles(of: image)
+        facts.probeSelf()
+        facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
+        // CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE
+        facts.mayChoosePids = Capabilities.currentEffective & (1 << 21 | 1 << 40) != 0
+        if options.newPidNamespace != true {
+            for process in image.processes where Processes.exists(Int32(process.pid)) {
+                facts.takenPids[process.pid] = holder(of: Int32(process.pid))
+            }
+            for thread in image.threads where Processes.exists(Int32(thread.tid)) {
+                facts.takenPids[thread.tid] = holder(of: Int32(thread.tid))
+            }
+        }
+        facts.terminals = (0...2).map { Terminal.isTerminal($0) }
+        return facts
+    }
+
+    private static func holder(of pid: Int32) -> String {
+        guard let stat = try? ProcessStat(of: pid) else { return "somebody (as session or group)" }
+        let ended = stat.isZombie ? ", which has ended and is not reaped yet" : ""
+        return "\(pid) \(String(decoding: stat.comm, as: UTF8.self))\(ended)"
+    }
+
+    private mutating func probeProcessor() {
+        let layout = HostCPU.layout
+        xsaveLayout = layout
+        var features = layout?.features ?? []
+        features.insert(.x86General)
+        features.insert(.x86Bases)
+        cpuFeatures = features
+        if let found = (try? Vdso.current()) ?? nil { vdso = ImageVdso(found, code: found.codeBytes()) }
+    }
+
+    private mutating func probeFiles(of image: CheckpointImage) {
+        var paths: Set<String> = []
+        for process in image.processes where process.state != .zombie {
+            paths.insert(process.executable.path.asText)
+            paths.insert(process.workingDirectory.asText)
+            paths.insert(process.rootDirectory.asText)
+        }
+        for space in image.addressSpaces {
+            for mapping in space.mappings where mapping.kind == .file { paths.insert(mapping.file.path.asText) }
+        }
+        for file in image.openFiles where file.kind == .path { paths.insert(file.identity.path.asText) }
+        for path in paths {
+            do throws(SystemError) {
+                let status = try FileStatus(of: path)
+                let buildID = status.kind == .regular ? (try? BuildID.read(from: path)) ?? nil : nil
+                files[path] = .success(
+                    File(
+                        size: UInt64(max(0, status.size)), modified: status.modificationTime, mode: status.mode,
+                        buildID: buildID ?? []))
+            } catch {
+                files[path] = .failure(MissingFile(errno: error.name))
+            }
+        }
+    }
+
+    /// What a task of ours starts with.
+    private mutating func probeSelf() {
+        let maps = (try? MemoryMap.plain(of: Processes.ownPid)) ?? []
+        ownMappings = maps.map { Range(start: $0.start, end: $0.end) }.filter { $0.start < 0x7fff_ffff_f000 }
+        vdsoParts = maps.filter { map in
+            let name = String(decoding: map.path, as: UTF8.self)
+            return name == "[vvar]" || name == "[vvar_vclock]" || name == "[vdso]"
+        }.map { Range(start: $0.start, end: $0.end) }
+        ownRseq = Processes.ownRestartableSequence
+        hardLimits = Processes.resourceLimits().map(\.hard)
+        ownOomScoreAdjustment = (try? memoryKillAdjustment(of: Processes.ownPid)) ?? 0
+        if let status = try? TaskStatus(of: Processes.ownPid) {
+            ownCredentials = ImageCredentials(status)
+            ownCredentials.secureBits = Processes.secureBits
+        }
+        if let scheduling = try? ImageScheduling(of: 0) { ownScheduling = scheduling }
+    }
+}

@@ -1,0 +1,117 @@
+internal import Kernel
+internal import RestorePlan
+internal import StepProgram
+
+/// The inner half of crrestart: the process that creates the tree's root and stays as its parent.
+///
+/// With a pid namespace of its own it is that namespace's init: it adopts, reaps, and its end is the end of
+/// everything in it. Until the point of no return it is the guardian, too: if the monitor dies, it ends the
+/// tree; afterwards it leaves it alone.
+///
+/// Runs in a forked copy of crrestart; leaves by `exitNow` only.
+struct InnerHalf {
+    let plan: RestorePlan
+    let memory: SharedMemoryReference
+    /// Read end whose other end only the monitor has: a byte says "go", its end says that the monitor died.
+    let guardian: Int32
+    /// Write end: the root's wait status goes here.
+    let status: Int32
+    let imageDescriptor: Int32
+    let objects: [Int32]
+    let staysForOrphans: Bool
+    let detaches: Bool
+
+    func run() -> Never {
+        SignalMask.blockAll()
+        // Until the monitor has seized this process, nothing is created.
+        guard Channel.awaitByte(guardian) else { Processes.exitNow(0) }
+        Processes.setName("crrestart-init")
+        do throws(SystemError) {
+            if plan.valid.newPidNamespace { try Mounting.remountProc() }
+            try arrangeDescriptors()
+            let launchpad = plan.launchpad
+            let pid = try Processes.cloneIntoLoop(
+                pid: plan.valid.options.usesLastPid ? 0 : Int32(plan.tasks[0].tid),
+                program: launchpad.programAddress(0), slot: launchpad.slotAddress(0), loop: launchpad.base)
+            memory.publish(launchpad.address(of: .rootPid), UInt32(pid))
+            watch(root: pid)
+        } catch {
+            memory.publish(plan.launchpad.address(of: .innerError), UInt32(error.number))
+            Processes.exitNow(1)
+        }
+    }
+
+    /// Everything that tasks inherit stands at its high number; the root drops all below.
+    private func arrangeDescriptors() throws(SystemError) {
+        let high = plan.high
+        for number in Int32(0)...2 {
+            if DescriptorTable.isOpen(number) && !(number == 0 && plan.valid.options.isStream) {
+                try DescriptorTable.duplicate(number, to: high.base + UInt32(number))
+                continue
+            }
+            // The image came on standard input: the terminal stands in, or nothing.
+            let instead: Descriptor
+            if number == 0, let terminal = try? Descriptor.open("/dev/tty", 2) { instead = terminal } else {
+                instead = try Descriptor.open("/dev/null", 2)
+            }
+            try DescriptorTable.duplicate(instead.number, to: high.base + UInt32(number))
+        }
+        if !plan.valid.options.isStream { try DescriptorTable.duplicate(imageDescriptor, to: high.image) }
+        if plan.valid.options.usesLastPid {
+            let file = try Descriptor.open("/proc/sys/kernel/ns_last_pid", 1)
+            try DescriptorTable.duplicate(file.number, to: high.lock)
+        }
+        for (index, object) in objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }
+    }
+
+    /// Guards the tree while it is made, then waits for it.
+    private func watch(root: Int32) -> Never {
+        // Only the tasks hold what they inherited, from here on.
+        DescriptorTable.closeAll(from: plan.high.base)
+        if !plan.valid.options.isStream { DescriptorTable.close(imageDescriptor) }
+        let signals = SignalQueue([17])
+        let committed = plan.launchpad.address(of: .committed)
+        var isCommitted = false
+        var rootEnded = false
+        while true {
+            if !isCommitted {
+                isCommitted = memory.load32(committed) != 0
+                if isCommitted {
+                    for number in Int32(0)...2 { DescriptorTable.close(number) }
+                    if detaches && !staysForOrphans { Processes.exitNow(0) }
+                }
+            }
+            if let message = Channel.poll(guardian), message.isEmpty {
+                if memory.load32(committed) == 0 { endTree() }
+                if !staysForOrphans { Processes.exitNow(0) }
+            }
+            while true {
+                guard let found = try? Waiting.wait(block: false) else { break }
+                if found.task == root && found.status.isDead {
+                    rootEnded = true
+                    let raw = UInt32(bitPattern: found.raw)
+                    Channel.send((0..<4).map { UInt8(truncatingIfNeeded: raw >> ($0 * 8)) }, over: status)
+                    if !staysForOrphans { Processes.exitNow(0) }
+                }
+            }
+            if rootEnded && !hasChildren() { Processes.exitNow(0) }
+            _ = signals.next(within: isCommitted && staysForOrphans ? 1_000_000_000 : 50_000_000)
+        }
+    }
+
+    private func hasChildren() -> Bool {
+        do throws(SystemError) {
+            _ = try Waiting.wait(block: false)
+            return true
+        } catch { return false }
+    }
+
+    /// The monitor died before the point of no return.
+    private func endTree() -> Never {
+        if !plan.valid.newPidNamespace {
+            for task in plan.tasks where task.isLeader { try? Processes.kill(Int32(task.pid), 9) }
+        }
+        Processes.exitNow(1)
+    }
+}
+

@@ -1,0 +1,318 @@
+internal import ArchState
+internal import CheckpointImage
+package import Kernel
+internal import RestorePlan
+internal import StepProgram
+
+/// A restart: read, validate, plan, prepare, fork, load, park, finalise.
+///
+/// Until the point of no return nothing is left of a restart that fails, or whose process dies.
+package final class Restart {
+    package struct Options: Sendable {
+        /// Nil: standard input.
+        package var path: String?
+        package var newPidNamespace: Bool?
+        package var staysStopped = false
+        /// Nobody waits for the root: the inner half keeps only what a namespace needs.
+        package var detaches = false
+        package var usesLastPid = false
+
+        package init(path: String?) { self.path = path }
+    }
+
+    /// What runs when it has succeeded.
+    package struct Running: Sendable {
+        /// As seen from here.
+        package var rootPid: Int32
+        package var tasks: Int
+        package var processes: Int
+        package var nanoseconds: Int64
+        package var notices: [String]
+        /// The tree is in our process group: what the terminal sends reaches it by itself.
+        package var sharesProcessGroup: Bool
+        fileprivate var status: Int32
+        fileprivate var inner: Int32
+    }
+
+    private let options: Options
+    private let log: (String) -> Void
+    private let progress: (String, UInt64, UInt64) -> Void
+    private let interrupts = SignalQueue([1, 2, 3, 15])
+    private var begin: Int64 = 0
+
+    package init(
+        _ options: Options, log: @escaping (String) -> Void,
+        progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in }
+    ) {
+        self.options = options
+        self.log = log
+        self.progress = progress
+    }
+
+    /// The whole restart as text, one line per step. Creates nothing.
+    package func dryRun() throws(RestoreError) -> [String] {
+        let input = try ImageInput(path: options.path)
+        var reader: SequentialImageReader<StreamSource>?
+        let plan = try makePlan(readImage(input, &reader), isStream: input.size == nil)
+        return plan.lines()
+    }
+
+    package func run() throws(RestoreError) -> Running {
+        begin = SystemClock.monotonic.now()
+        SignalMask.blockChildSignals()
+        Processes.raiseDescriptorLimit()
+        progress("read", 0, 0)
+        let input = try ImageInput(path: options.path)
+        var reader: SequentialImageReader<StreamSource>?
+        let image = try readImage(input, &reader)
+        progress("plan", 0, 0)
+        let plan = try makePlan(image, isStream: reader != nil)
+
+        progress("prepare", 0, 0)
+        let objects = try PreparedObjects(image.memoryObjects)
+        var pending: ImagePageDescription?
+        try fillObjects(objects, image, input, &reader, &pending)
+        let memory = try installLaunchpad(plan)
+        let guardian = try pipe()
+        let status = try pipe()
+
+        progress("fork", 0, 0)
+        let inner = try forkInner(plan, memory, guardian, status, input, objects)
+        let tree = ForkedTree(plan: plan, memory: memory, inner: inner)
+        do throws(SystemError) {
+            try Trace.seize(
+                inner,
+                options: Trace.Option.exitKill | Trace.Option.clone | Trace.Option.fork | Trace.Option.vfork)
+        } catch { throw RestoreError(cannot: "seize the inner half", error) }
+        Channel.send([1], over: guardian.write)
+        let interrupted = { self.interrupts.next(within: 0) != nil }
+        try tree.pump(interrupted) { tree.processesAreBorn }
+
+        progress("load", 0, 0)
+        if reader != nil {
+            try tree.pump(interrupted) { tree.word(.mapped) >= UInt32(plan.processCount) }
+            try pushPages(tree, image, &reader, &pending)
+            tree.publish(.pages, 1)
+        } else {
+            try checkPages(tree, image, input)
+        }
+        try tree.pump(interrupted) { tree.word(.loaded) >= UInt32(plan.processCount) && tree.plannedDeathsAreOver }
+        tree.publish(.go, 1)
+
+        progress("park", 0, 0)
+        let all = UInt32(plan.tasks.count - plan.zombieCount)
+        try tree.pump(interrupted) { tree.word(.parked) >= all && tree.allAreBorn }
+
+        progress("finalise", 0, 0)
+        try Finaliser(tree, staysStopped: options.staysStopped).run()
+        let header = image.header
+        return Running(
+            rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
+            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image),
+            sharesProcessGroup: header.outsideGroup != 0, status: status.read, inner: inner)
+    }
+
+    /// Waits for the root, passing signals on. Nil: its status was not told.
+    package func wait(for running: Running) -> WaitStatus? {
+        // Blocked before anything can send them: SIGIO (29) says that the root's status is there.
+        let queue = SignalQueue([1, 2, 3, 10, 12, 15, 17, 18, 28, 29])
+        let root = try? ProcessHandle(running.rootPid)
+        Channel.announce(running.status)
+        while true {
+            if let message = Channel.poll(running.status) {
+                guard message.count == 4 else { return nil }
+                let raw = message.reversed().reduce(UInt32(0)) { $0 << 8 | UInt32($1) }
+                return WaitStatus(raw: Int32(bitPattern: raw))
+            }
+            guard let found = queue.next(within: 60_000_000_000) else { continue }
+            switch found.signal {
+            case 17: while (try? Waiting.wait(block: false)) != nil {}
+            case 29: break
+            default:
+                if found.sender == 0 && running.sharesProcessGroup { break }
+                try? root?.send(found.signal)
+            }
+        }
+    }
+
+    private func readImage(_ input: ImageInput, _ reader: inout SequentialImageReader<StreamSource>?)
+        throws(RestoreError) -> CheckpointImage
+    {
+        do throws(ImageError) {
+            if let size = input.size { return try CheckpointImage(reading: FileSource(input: input, size: size)) }
+            var stream = SequentialImageReader(StreamSource(input: input))
+            let image = try stream.readMetadata()
+            reader = stream
+            return image
+        } catch { throw RestoreError(error, image: input.name) }
+    }
+
+    private func makePlan(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
+        var choice = RestartOptions()
+        choice.newPidNamespace = options.newPidNamespace
+        choice.isStream = isStream
+        choice.usesLastPid = options.usesLastPid
+        let facts = HostFacts.probe(for: image, options: choice)
+        do throws(ValidImage.Refusal) {
+            return RestorePlan(for: try ValidImage(image, on: facts, options: choice))
+        } catch { throw RestoreError(error) }
+    }
+
+    private func pipe() throws(RestoreError) -> (read: Int32, write: Int32) {
+        do throws(SystemError) { return try DescriptorTable.pipe() } catch {
+            throw RestoreError(cannot: "make a pipe", error)
+        }
+    }
+
+    private func installLaunchpad(_ plan: RestorePlan) throws(RestoreError) -> SharedMemory {
+        let launchpad = plan.launchpad
+        do throws(SystemError) {
+            let memory = try SharedMemory(at: launchpad.base, size: launchpad.size)
+            memory.write(launchpad.encoded(), at: launchpad.dataStart)
+            try memory.installStepLoop(at: launchpad.base)
+            return memory
+        } catch { throw RestoreError(cannot: "map the launchpad", error) }
+    }
+
+    private func forkInner(
+        _ plan: RestorePlan, _ memory: borrowing SharedMemory, _ guardian: (read: Int32, write: Int32),
+        _ status: (read: Int32, write: Int32), _ input: ImageInput, _ objects: PreparedObjects
+    ) throws(RestoreError) -> Int32 {
+        let namespaces = plan.valid.newPidNamespace ? Processes.newPidNamespace | Processes.newMountNamespace : 0
+        do throws(SystemError) {
+            let inner = try Processes.fork(namespaces: namespaces)
+            guard inner == 0 else {
+                DescriptorTable.close(guardian.read)
+                DescriptorTable.close(status.write)
+                return inner
+            }
+            DescriptorTable.close(guardian.write)
+            DescriptorTable.close(status.read)
+            InnerHalf(
+                plan: plan, memory: memory.reference(), guardian: guardian.read, status: status.write,
+                imageDescriptor: input.descriptor, objects: objects.descriptors,
+                staysForOrphans: plan.valid.newPidNamespace, detaches: options.detaches
+            ).run()
+        } catch { throw RestoreError(cannot: "fork the inner half", error, help: "a new pid namespace needs CAP_SYS_ADMIN") }
+    }
+
+    /// Contents of memory objects, from the file or from the stream, whose first sections they are.
+    private func fillObjects(
+        _ objects: PreparedObjects, _ image: CheckpointImage, _ input: ImageInput,
+        _ reader: inout SequentialImageReader<StreamSource>?, _ pending: inout ImagePageDescription?
+    ) throws(RestoreError) {
+        do {
+            while reader != nil {
+                pending = try reader?.nextSection()
+                guard let section = pending, section.owner == .memoryObject,
+                    let index = image.memoryObjects.firstIndex(where: { $0.id == section.id })
+                else { break }
+                var walk = RunWalk(image.memoryObjects[index].runPage, image.memoryObjects[index].runLength)
+                try eachPiece(of: &reader, &walk) { bytes, offset in try objects.write(bytes, at: offset, into: index) }
+            }
+            for (index, object) in image.memoryObjects.enumerated() {
+                if reader == nil, let section = image.pageSection(of: PageOwner(.memoryObject, object.id)) {
+                    try check(section, input)
+                    var walk = RunWalk(object.runPage, object.runLength)
+                    var offset = section.offset
+                    while let (place, count) = walk.next(1 << 20) {
+                        var done = 0
+                        while done < count {
+                            let bytes = try input.readAt(upTo: count - done, offset)
+                            if bytes.isEmpty { throw SystemError(5, in: "the image is shorter than it was") }
+                            try objects.write(bytes, at: place + UInt64(done), into: index)
+                            offset += UInt64(bytes.count)
+                            done += bytes.count
+                        }
+                    }
+                }
+                try objects.finish(object, index)
+            }
+        } catch let error as RestoreError {
+            throw error
+        } catch let error as ImageError {
+            throw RestoreError(error, image: input.name)
+        } catch let error as SystemError {
+            throw RestoreError(cannot: "fill memory objects", error)
+        } catch { throw RestoreError("cannot fill memory objects: \(error)") }
+    }
+
+    /// Hands the bytes of a section out, piece by piece, with the place where each belongs.
+    private func eachPiece(
+        of reader: inout SequentialImageReader<StreamSource>?, _ walk: inout RunWalk,
+        _ body: ([UInt8], UInt64) throws -> Void
+    ) throws {
+        while let bytes = try reader?.readPages(upTo: 1 << 20), !bytes.isEmpty {
+            var done = 0
+            while done < bytes.count, let (place, count) = walk.next(bytes.count - done) {
+                try body(done == 0 && count == bytes.count ? bytes : Array(bytes[done..<done + count]), place)
+                done += count
+            }
+        }
+        _ = try reader?.endSection()
+    }
+
+    /// Pages from a stream go straight into the tasks that wait for them.
+    private func pushPages(
+        _ tree: ForkedTree, _ image: CheckpointImage, _ reader: inout SequentialImageReader<StreamSource>?,
+        _ pending: inout ImagePageDescription?
+    ) throws(RestoreError) {
+        do {
+            while let section = pending {
+                guard section.owner == .addressSpace, let space = image.addressSpace(section.id),
+                    let process = image.processes.first(where: { $0.addressSpace == section.id && $0.state != .zombie }),
+                    let index = tree.plan.tasks.firstIndex(where: { $0.isLeader && $0.pid == process.pid })
+                else { throw RestoreError("cannot load pages: they belong to nobody", exitStatus: 2) }
+                let host = tree.hostPids[index]
+                var walk = RunWalk(space.runPage, space.runLength)
+                try eachPiece(of: &reader, &walk) { bytes, place in try RemoteMemory.write(host, at: place, bytes) }
+                try tree.drain()
+                pending = try reader?.nextSection()
+            }
+        } catch let error as RestoreError {
+            throw error
+        } catch let error as ImageError {
+            throw RestoreError(error, image: "(standard input)")
+        } catch let error as SystemError {
+            throw RestoreError(cannot: "load pages", error)
+        } catch { throw RestoreError("cannot load pages: \(error)") }
+    }
+
+    /// While the tasks read their pages in place, the monitor reads them, too, and compares checksums.
+    private func checkPages(_ tree: ForkedTree, _ image: CheckpointImage, _ input: ImageInput) throws(RestoreError) {
+        let total = image.pageCount * 4096
+        var done: UInt64 = 0
+        for section in image.pageSections where section.owner.kind == .addressSpace {
+            try check(section, input)
+            done += section.byteCount
+            progress("load", done, total)
+            try tree.drain()
+        }
+    }
+
+    private func check(_ section: PageSection, _ input: ImageInput) throws(RestoreError) {
+        let file = Descriptor(owning: input.descriptor)
+        let found: [UInt32]
+        do throws(SystemError) {
+            found = try PageCheck.checksums(of: file, at: section.offset, length: section.byteCount)
+            _ = file.release()
+        } catch {
+            _ = file.release()
+            throw RestoreError(cannot: "read image \(input.name)", error)
+        }
+        if found != section.checksums {
+            let bad = zip(found, section.checksums).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
+            let place = section.offset + UInt64(bad) * UInt64(ImageFormat.checksumBlock)
+            throw RestoreError(
+                "cannot read image \(input.name): the pages at offset \(place) do not match their checksum (the file was damaged; nothing was restarted)",
+                exitStatus: 2)
+        }
+    }
+
+    private func notices(_ image: CheckpointImage) -> [String] {
+        image.openFiles.filter { $0.kind == .outside }.map { file in
+            let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
+            return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
+        }
+    }
+}

@@ -1,0 +1,34 @@
+internal import CheckpointImage
+internal import Kernel
+internal import RestorePlan
+
+/// Why a restart did not come about. Nothing is left of it.
+package struct RestoreError: Error, Sendable {
+    /// One sentence.
+    package var sentence: String
+    /// 1 the operation failed, 2 the image is at fault, 3 this host cannot do it.
+    package var exitStatus: Int32
+    /// With exit status 3: every reason.
+    package var findings: [String] = []
+
+    package init(_ sentence: String, exitStatus: Int32 = 1) {
+        self.sentence = sentence
+        self.exitStatus = exitStatus
+    }
+
+    init(_ error: ImageError, image: String) {
+        sentence = error.sentence(image: image)
+        exitStatus = error.exitStatus
+    }
+
+    init(_ refusal: ValidImage.Refusal) {
+        let count = refusal.findings.count
+        sentence = "cannot restart here: \(count) reason\(count == 1 ? "" : "s")"
+        exitStatus = 3
+        findings = refusal.findings.map(\.line)
+    }
+
+    init(cannot what: String, _ error: SystemError, help: String = "") {
+        self.init("cannot \(what): \(error.name) (\(help.isEmpty ? error.call : help))")
+    }
+}

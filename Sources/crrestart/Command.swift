@@ -1,0 +1,139 @@
+import ArgumentParser
+import CommandSupport
+import Kernel
+import TreeRestore
+
+@main
+struct Command: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "crrestart",
+        abstract: "Rebuilds a tree of processes from an image of crcheckpoint.",
+        discussion: "Waits for the root of the tree by default, and passes signals on to it.")
+
+    @Argument(help: ArgumentHelp("The image; - is standard input.", valueName: "IMG"))
+    var image: String
+
+    @Flag(
+        inversion: .prefixedNo,
+        help: "A pid namespace of its own (default where pids are taken), or the pids of this one.")
+    var pidns: Bool?
+
+    @Flag(inversion: .prefixedNo, help: "The old pids.")
+    var pids = true
+
+    @Flag(name: .long, help: "Print the root's pid and leave as soon as the tree runs.")
+    var detach = false
+
+    @Flag(name: .long, help: "Wait for the root (the default).")
+    var wait = false
+
+    @Flag(name: .long, help: "End as the root ends: the same code, or the same signal.")
+    var copyStatus = false
+
+    @Flag(name: .long, help: "Say how the root ended.")
+    var showStatus = false
+
+    @Option(name: .long, help: ArgumentHelp("Write the root's pid, as seen from here, to this file.", valueName: "FILE"))
+    var pidFile: String?
+
+    @Option(name: .long, help: ArgumentHelp("Write the status of the tool and of the root to this file, as JSON.", valueName: "FILE"))
+    var statusFile: String?
+
+    @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
+    var stopped = false
+
+    @Flag(name: .long, help: "Print every task's program; create nothing.")
+    var dryRun = false
+
+    @Flag(name: .long, help: .hidden)
+    var lastPid = false
+
+    @OptionGroup var common: CommonOptions
+
+    func validate() throws {
+        if !pids { throw ValidationError("--no-pids is not there yet: the tree gets its old pids; --pidns avoids collisions.") }
+        if detach && (wait || copyStatus || showStatus) {
+            throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
+        }
+    }
+
+    func run() throws {
+        let log = Log(common)
+        let line = ProgressLine(common.progress, quiet: common.json || dryRun)
+        var options = Restart.Options(path: image == "-" ? nil : image)
+        options.newPidNamespace = pidns
+        options.staysStopped = stopped
+        options.detaches = detach
+        options.usesLastPid = lastPid
+        let restart = Restart(
+            options, log: { log.write(.warning, $0) }, progress: { line.show(stage: $0, done: $1, total: $2) })
+        let running: Restart.Running
+        do throws(RestoreError) {
+            if dryRun {
+                let lines = try restart.dryRun()
+                Messages.result(lines.joined(separator: "\n"))
+                return
+            }
+            running = try restart.run()
+            line.end()
+        } catch {
+            line.end()
+            report(error)
+            writeStatus(tool: error.exitStatus, root: nil)
+            throw ExitCode(error.exitStatus)
+        }
+        for notice in running.notices where !common.json { Messages.error("note: \(notice)") }
+        if let pidFile { try writeFile(pidFile, "\(running.rootPid)\n") }
+        if detach {
+            if common.json { Messages.result(json(running)) } else { Messages.result("\(running.rootPid)") }
+            return
+        }
+        if common.json { Messages.error(json(running)) }
+        let status = restart.wait(for: running)
+        if showStatus { Messages.error("root \(running.rootPid) \(describe(status))") }
+        writeStatus(tool: 0, root: status)
+        guard copyStatus else { return }
+        guard let status else { throw ExitCode(1) }
+        Processes.end(like: status)
+    }
+
+    private func json(_ running: Restart.Running) -> String {
+        "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
+    }
+
+    private func describe(_ status: WaitStatus?) -> String {
+        switch status {
+        case .exited(let code)?: "exited with \(code)"
+        case .killed(let signal)?: "was killed by signal \(signal)"
+        default: "ended, how is not known"
+        }
+    }
+
+    private func writeStatus(tool: Int32, root: WaitStatus?) {
+        guard let statusFile else { return }
+        var text = "{\"tool\": \(tool), \"root\": "
+        switch root {
+        case .exited(let code)?: text += "{\"exit\": \(code)}"
+        case .killed(let signal)?: text += "{\"signal\": \(signal)}"
+        default: text += "null"
+        }
+        try? writeFile(statusFile, text + "}\n")
+    }
+
+    private func writeFile(_ path: String, _ text: String) throws {
+        do { try TextFile.write(path, text) } catch {
+            Messages.error("cannot write \(path): \(error)")
+            throw ExitCode(1)
+        }
+    }
+
+    private func report(_ error: RestoreError) {
+        if common.json {
+            Messages.error(
+                "{\"error\": \(jsonString(error.sentence)), \"status\": \(error.exitStatus), \"findings\": [\(error.findings.map(jsonString).joined(separator: ", "))]}")
+            return
+        }
+        Messages.error(error.sentence)
+        for finding in error.findings { Messages.error("  " + finding) }
+    }
+}
