@@ -73,6 +73,11 @@ let package = Package(
             name: "crimage", dependencies: ["CheckpointImage", "Kernel", argumentParser, protobuf],
             swiftSettings: common),
 
+        // Tests. `Workloads` is a C program with one self-checking property per sub-command.
+        .executableTarget(
+            name: "Workloads", path: "Tests/Workloads", cSettings: [.define("_GNU_SOURCE")],
+            linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("rt"), .linkedLibrary("m")]),
+        .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: common),
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
         .testTarget(name: "StepProgramTests", dependencies: ["StepProgram", "Kernel"], swiftSettings: common),
         .testTarget(
@@ -81,6 +86,9 @@ let package = Package(
         .testTarget(name: "PidControlTests", dependencies: ["PidControl"], swiftSettings: common),
         .testTarget(
             name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage"], swiftSettings: common),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["CKernel", "crcheckpoint", "crrestart", "crimage", "Workloads"],
+            exclude: ["Programs"], cSettings: [.define("_GNU_SOURCE")], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -1,0 +1,88 @@
+import Foundation
+
+/// One line of the process table.
+struct ProcessEntry {
+    let pid: pid_t
+    let parent: pid_t
+    let group: pid_t
+    let session: pid_t
+    let state: Character
+    let command: String
+
+    /// Reads `/proc/PID/stat`; nil if there is no such process.
+    init?(_ pid: pid_t) {
+        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+            let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")")
+        else { return nil }
+        let fields = text[text.index(after: close)...].split(separator: " ")
+        guard fields.count > 3, let parent = pid_t(fields[1]), let group = pid_t(fields[2]),
+            let session = pid_t(fields[3])
+        else { return nil }
+        self.pid = pid
+        self.parent = parent
+        self.group = group
+        self.session = session
+        state = fields[0].first ?? "?"
+        command = String(text[text.index(after: open)..<close])
+    }
+}
+
+/// Questions to `/proc`.
+enum ProcessTable {
+    static func all() -> [ProcessEntry] {
+        let names = (try? FileManager.default.contentsOfDirectory(atPath: "/proc")) ?? []
+        return names.compactMap { pid_t($0) }.compactMap { ProcessEntry($0) }
+    }
+
+    /// The process and all its descendants, parents first.
+    static func tree(of root: pid_t) -> [ProcessEntry] {
+        let children = Dictionary(grouping: all(), by: \.parent)
+        var found = [ProcessEntry(root)].compactMap { $0 }
+        var next = 0
+        while next < found.count {
+            found += children[found[next].pid] ?? []
+            next += 1
+        }
+        return found
+    }
+
+    /// The children of a process, zombies included.
+    static func children(of pid: pid_t) -> [pid_t] {
+        let lists = threads(of: pid).map { tid in
+            try? String(contentsOfFile: "/proc/\(pid)/task/\(tid)/children", encoding: .utf8)
+        }
+        if lists.contains(where: { $0 != nil }) {
+            return lists.flatMap { ($0 ?? "").split(separator: " ").compactMap { pid_t($0) } }
+        }
+        // A kernel without these lists.
+        return all().filter { $0.parent == pid }.map(\.pid)
+    }
+
+    /// The thread numbers of a process.
+    static func threads(of pid: pid_t) -> [pid_t] {
+        ((try? FileManager.default.contentsOfDirectory(atPath: "/proc/\(pid)/task")) ?? []).compactMap { pid_t($0) }
+    }
+
+    /// Whether every thread is neither stopped nor traced.
+    static func runs(_ pid: pid_t) -> Bool {
+        let threads = threads(of: pid)
+        return !threads.isEmpty
+            && threads.allSatisfy { tid in
+                let status = (try? String(contentsOfFile: "/proc/\(pid)/task/\(tid)/status", encoding: .utf8)) ?? ""
+                return !status.contains("State:\tT") && !status.contains("State:\tt")
+                    && status.contains("TracerPid:\t0\n")
+            }
+    }
+
+    static func mappings(of pid: pid_t) -> [String] {
+        ((try? String(contentsOfFile: "/proc/\(pid)/maps", encoding: .utf8)) ?? "").split(separator: "\n")
+            .map(String.init)
+    }
+
+    static func environment(of pid: pid_t) -> Data {
+        // Not with Data(contentsOf:): it asks for the size, which is zero.
+        guard let file = FileHandle(forReadingAtPath: "/proc/\(pid)/environ") else { return Data() }
+        defer { try? file.close() }
+        return (try? file.readToEnd()) ?? Data()
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Testing
+
+/// A program of the distribution and a task that keeps it busy for some seconds.
+struct Program: CustomTestStringConvertible {
+    let name: String
+    /// Run by `bash -c` in an empty directory; what matters goes to the file `out`.
+    let commands: String
+    var testDescription: String { name }
+
+    static let all = [
+        Program(
+            name: "perl",
+            commands: #"""
+                perl -e '
+                  my %seen; my $x = 1; open(my $log, ">>", "log"); $log->autoflush(1);
+                  for my $round (1..40) {
+                    for (1..60000) { $x = ($x * 1103515245 + 12345) % 2147483648; $seen{$x % 5000}++ }
+                    print $log "$round $x\n"; select(undef, undef, undef, 0.03);
+                  }
+                  print join(",", map { "$_=$seen{$_}" } sort { $a <=> $b } keys %seen), "\n"' > out
+                cat log >> out
+                """#),
+        Program(
+            name: "gawk",
+            commands: #"""
+                gawk 'BEGIN {
+                  for (i = 1; i <= 4000000; i++) { n[i % 1009] += sqrt(i); if (i % 500000 == 0) print i, n[17] }
+                  while (("seq 200000" | getline line) > 0) sum += line
+                  printf "%.10f %d\n", n[3], sum }' > out
+                """#),
+        Program(name: "bc", commands: "echo 'scale = 1900; 4 * a(1); e(1)' | BC_LINE_LENGTH=0 bc -l > out"),
+        Program(name: "dc", commands: "dc -e '22000 [d1-d1<F*]dsFx p' > out"),
+        Program(
+            name: "sqlite3",
+            commands: #"""
+                sqlite3 :memory: "CREATE TABLE t(a INTEGER PRIMARY KEY, b TEXT);
+                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 400000)
+                    INSERT INTO t SELECT i, hex(i * 7919 % 100003) FROM n;
+                  CREATE INDEX i ON t(b);
+                  SELECT count(*), min(b), max(b), sum(a * (b > 'A')) FROM t;
+                  WITH RECURSIVE n(i, x) AS (SELECT 1, 7 UNION ALL SELECT i + 1, (x * 48271) % 2147483647
+                    FROM n WHERE i < 9000000) SELECT sum(x), max(x) FROM n;
+                  PRAGMA integrity_check" > out
+                """#),
+        Program(
+            name: "gzip pipeline",
+            commands: "seq 6000000 | gzip -9 | tee copy | gunzip | sed 's/7/seven/g' | cksum > out; gunzip < copy | cksum >> out"
+        ),
+        Program(
+            name: "bash with traps and jobs",
+            commands: #"""
+                count=0; trap 'count=$((count + 1))' USR1; trap 'echo end $count >> out' EXIT
+                for i in $(seq 60); do
+                  ( sleep 0.03; kill -USR1 $$ ) &
+                  until (( count >= i )); do sleep 0.005; done
+                  wait
+                  echo $i $count >> out
+                  (( i % 20 )) || echo $(seq $i | md5sum) >> out
+                done
+                """#),
+        Program(
+            name: "tar, xz and find",
+            commands: #"""
+                mkdir d; for i in $(seq 300); do seq $((i * 97)) > d/$i; done
+                tar cf - --sort=name --mtime=@0 --owner=0 --group=0 d | xz -6 | tee a.xz | sha256sum > out
+                xz -d < a.xz | tar xf - --transform s/^d/e/; find e -type f | sort | xargs cat | sha256sum >> out
+                """#),
+        Program(
+            name: "make -j2",
+            commands: #"""
+                cat > Makefile << 'END'
+                all: $(patsubst %,part%,$(shell seq 40))
+                part%:
+                \t@seq $$((200000 + $*)) | sha256sum > $@; sleep 0.05
+                END
+                sed -i 's/^ *\\t/\t/' Makefile
+                make -s -j2 && cat $(ls part* | sort -V) > out
+                """#),
+    ]
+}
+
+extension EndToEnd {
+    /// Programs that nobody here wrote.
+    @Suite struct Programs {
+        @Test(arguments: Program.all)
+        func endsAsUndisturbed(program: Program) throws {
+            let calm = try Scratch()
+            let seconds = try Clock.seconds { try calm.run(Self.shell(program, in: calm), seconds: 300).require() }
+            let wanted = calm.bytes("work/out")
+            try #require(!wanted.isEmpty)
+
+            for place in Place.allCases {
+                let scratch = try Scratch()
+                var running = try scratch.start(Self.shell(program, in: scratch))
+                var root = running.pid
+                for _ in 0..<place.rounds {
+                    Clock.sleep(seconds * Double.random(in: 0.05...0.3))
+                    guard running.poll() == nil else { break }
+                    try scratch.checkpointAndKill(root, of: running)
+                    (running, root) = try scratch.restart(place)
+                }
+                #expect(try running.wait(seconds: 300) == .exited(0), "\(running.errors)")
+                #expect(scratch.bytes("work/out") == wanted, "\(place.testDescription)")
+                #expect(scratch.becomesEmpty())
+            }
+        }
+
+        private static func shell(_ program: Program, in scratch: Scratch) -> [String] {
+            ["bash", "-c", "mkdir \(scratch.file("work")); cd \(scratch.file("work"))\n\(program.commands)"]
+        }
+    }
+}

@@ -1,0 +1,41 @@
+"""Holds what cannot be saved yet, prints the descriptors, and checks at its end that all still work.
+
+    holder.py DIRECTORY
+"""
+
+import os
+import select
+import socket
+import sys
+import time
+
+directory = sys.argv[1]
+listening = socket.socket()
+listening.bind(("127.0.0.1", 0))
+listening.listen()
+client = socket.create_connection(listening.getsockname())
+server, _ = listening.accept()
+left, right = socket.socketpair()
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+events = select.epoll()
+events.register(left.fileno(), select.EPOLLIN)
+master, slave = os.openpty()
+
+# The other side of the terminal is no finding of its own: with its master elsewhere it could be saved.
+held = [listening, client, server, left, right, datagrams, events]
+with open(os.path.join(directory, "ready.new"), "w") as ready:
+    ready.write(" ".join(str(thing.fileno()) for thing in held) + f" {master}\n")
+os.rename(os.path.join(directory, "ready.new"), os.path.join(directory, "ready"))
+
+while not os.path.exists(os.path.join(directory, "finish")):
+    time.sleep(0.01)
+
+client.sendall(b"to server")
+assert server.recv(100) == b"to server"
+right.sendall(b"to left")
+assert events.poll(1) == [(left.fileno(), select.EPOLLIN)]
+assert left.recv(100) == b"to left"
+os.write(master, b"line\n")
+assert os.read(slave, 100) == b"line\n"
+with open(os.path.join(directory, "result"), "w") as result:
+    result.write("OK holder\n")

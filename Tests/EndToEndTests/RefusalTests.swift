@@ -1,0 +1,70 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// What cannot be saved is named, all of it, and the tree goes on untouched.
+    @Suite struct Refusals {
+        @Test(arguments: [[], ["--kill"], ["--dry-run"]])
+        func everyFindingIsListed(options: [String]) throws {
+            let scratch = try Scratch()
+            let program = try scratch.start(["/usr/bin/python3", Host.programs + "/holder.py", scratch.path])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(program.errors)")
+            let descriptors = scratch.read("ready").split(whereSeparator: \.isWhitespace)
+            #expect(descriptors.count == 8)
+
+            let refused = try scratch.run(
+                "crcheckpoint", ["--tree", "\(program.pid)", "-o", scratch.file("image")] + options
+            ).expect(4)
+            for descriptor in descriptors {
+                let named = refused.errorLines.contains { line in
+                    line.contains("\(program.pid) python3") && line.contains("fd \(descriptor):")
+                }
+                #expect(named, "fd \(descriptor) is not in\n\(refused.errors)")
+            }
+            #expect(!scratch.exists("image"))
+            #expect(ProcessTable.runs(program.pid))
+            try scratch.write("finish")
+            #expect(try program.wait(seconds: 20) == .exited(0), "\(program.errors)")
+            #expect(scratch.read("result") == "OK holder\n")
+        }
+
+        /// Sessions and groups whose leaders are dead cannot be rebuilt yet.
+        @Test func orphansOfDeadLeaders() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("orphans")
+            try scratch.run(
+                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]
+            ).expect(4)
+            #expect(!scratch.exists("image"))
+            try scratch.finishWorkload("orphans", child)
+        }
+
+        /// Mounts that are not ours cannot be made again yet.
+        @Test func treeInAMountNamespace() throws {
+            let scratch = try Scratch()
+            let commands = "mount -t tmpfs none /mnt && echo > \(scratch.file("ready")); exec sleep 100"
+            let child = try scratch.start(["unshare", "-m", "bash", "-c", commands])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(child.errors)")
+            let refused = try scratch.run(
+                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]
+            ).expect(4)
+            #expect(refused.errors.contains("mnt namespace"))
+            #expect(child.poll() == nil)
+        }
+
+        /// A finding in a child that is deep in the tree is found as well.
+        @Test func findingsInDescendants() throws {
+            let scratch = try Scratch()
+            let commands = "sleep 100 & /usr/bin/python3 \(Host.programs)/holder.py \(scratch.path); kill %1; wait"
+            let shell = try scratch.start(["bash", "-c", commands])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(shell.errors)")
+            let refused = try scratch.run(
+                "crcheckpoint", ["--tree", "\(shell.pid)", "-o", scratch.file("image"), "--kill"]
+            ).expect(4)
+            #expect(refused.errorLines.filter { $0.contains("python3") }.count == 8, "\(refused.errors)")
+            try scratch.write("finish")
+            try shell.wait(seconds: 20)
+            #expect(scratch.read("result") == "OK holder\n")
+        }
+    }
+}

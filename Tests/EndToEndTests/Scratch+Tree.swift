@@ -1,0 +1,77 @@
+import Foundation
+import Testing
+
+/// Where a tree is restarted.
+enum Place: String, CaseIterable, CustomTestStringConvertible {
+    case namespace
+    case here
+
+    var options: [String] {
+        switch self {
+        case .namespace: ["--pidns"]
+        case .here: ["--no-pidns", "--pids"]
+        }
+    }
+
+    /// How often a tree is checkpointed and restarted in a row.
+    var rounds: Int { 3 }
+
+    var testDescription: String { options.joined(separator: " ") }
+}
+
+extension Scratch {
+    /// Starts a workload and waits until it says that it is ready.
+    func startWorkload(_ name: String, _ arguments: [String] = []) throws -> Child {
+        let child = try start("Workloads", [name, path] + arguments)
+        let ready = Clock.wait(seconds: 30) { exists("ready") || child.poll() != nil }
+        guard ready, child.poll() == nil else {
+            throw HarnessError("\(name) is not ready: \(child.output)\(child.errors)\(read("failures"))")
+        }
+        return child
+    }
+
+    /// Asks the workload to verify and end; `child` is it, or the crrestart that waits for it.
+    func finishWorkload(
+        _ name: String, _ child: Child, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws {
+        try write("finish")
+        let status = try child.wait(seconds: 90)
+        #expect(
+            status == .exited(0) && read("result") == "OK \(name)\n",
+            "\(name): \(status), \(read("result"))\(read("failures"))\(child.errors)", sourceLocation: sourceLocation)
+        #expect(!exists("failures"), "\(read("failures"))", sourceLocation: sourceLocation)
+    }
+
+    /// Checkpoints a tree and ends it.
+    @discardableResult
+    func checkpointAndKill(
+        _ root: pid_t, of child: Child, image: String = "image", sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Finished {
+        let finished = try run("crcheckpoint", ["--tree", "\(root)", "-o", file(image), "--kill", "--force"])
+        try finished.require(sourceLocation: sourceLocation)
+        try child.wait(seconds: 20)
+        guard becomesEmpty() else { throw HarnessError("after --kill there are \(living().map(\.pid))") }
+        return finished
+    }
+
+    /// Restarts an image; the command waits for the tree. Gives it and the root's pid as seen from here.
+    func restart(
+        _ place: Place, image: String = "image", options: [String] = [],
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> (command: Child, root: pid_t) {
+        remove("root.pid")
+        let child = try start(
+            "crrestart", place.options + ["--copy-status", "--pid-file", file("root.pid")] + options + [file(image)])
+        var root: pid_t?
+        _ = Clock.wait(seconds: 60) {
+            // The newline tells that the number is complete.
+            let text = read("root.pid")
+            if text.hasSuffix("\n") { root = pid_t(text.dropLast()) }
+            return root != nil || child.poll() != nil
+        }
+        let pid = try #require(
+            root, "crrestart gave no root: \(child.poll().map(\.description) ?? "") \(child.errors)",
+            sourceLocation: sourceLocation)
+        return (child, pid)
+    }
+}

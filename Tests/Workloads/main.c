@@ -1,0 +1,33 @@
+#include "workload.h"
+
+void set_run_directory(const char *path);
+
+static const struct workload workloads[] = {
+    {"registers", run_registers, "threads that hold patterns in every register, or wait in a system call"},
+    {"vectors", run_vectors, "threads that hold patterns in vector registers, x87, control words, TLS bases"},
+    {"sleepers", run_sleepers, "threads that sleep and check how long"},
+    {"waits", run_waits, "threads that wait with a time limit in every way that needs no special file"},
+    {"memory", run_memory, "every kind of mapping, with contents"},
+    {"files", run_files, "open files: offsets, flags, sharing; umask, working directory"},
+    {"pipes", run_pipes, "pipes: data in flight, full, packets, closed ends"},
+    {"signals", run_signals, "handlers, masks, pending signals with values, alternate stack, interval timers"},
+    {"credentials", run_credentials, "an ordinary user with groups, one capability and no new privileges"},
+    {"processes", run_processes, "N processes that count [N]"},
+    {"threads", run_threads, "N threads that count [N]"},
+    {"anon", run_anon, "random anonymous memory [MEBIBYTES]"},
+    {"tree", run_tree, "sessions, groups, zombies, a stopped child"},
+    {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},
+    {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
+};
+
+int main(int count, char **arguments) {
+    const size_t known = sizeof workloads / sizeof workloads[0];
+    for (size_t i = 0; count >= 3 && i < known; i++) {
+        if (strcmp(arguments[1], workloads[i].name) != 0) continue;
+        set_run_directory(arguments[2]);
+        return workloads[i].run(count - 3, arguments + 3);
+    }
+    fprintf(stderr, "usage: Workloads NAME DIRECTORY [ARGUMENT...]\n");
+    for (size_t i = 0; i < known; i++) fprintf(stderr, "  %-12s %s\n", workloads[i].name, workloads[i].summary);
+    return 64;
+}
