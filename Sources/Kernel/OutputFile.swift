@@ -32,8 +32,8 @@ package final class OutputFile {
         isStream = false
         self.path = path
         self.force = force
-        var parent = path.contains("/") ? String(path[..<path.lastIndex(of: "/")!]) : "."
-        if parent.isEmpty { parent = "/" }
+        var parent = "."
+        if let slash = path.lastIndex(of: "/") { parent = slash == path.startIndex ? "/" : String(path[..<slash]) }
         directory = parent
         if let status = try? FileStatus(of: path) {
             if status.kind == .directory { throw SystemError(EISDIR, in: "it is a directory") }

@@ -18,7 +18,6 @@ final class ForkedTree {
     /// Born, but not yet introduced by its creator.
     private var newborn: Set<Int32> = []
     private var isDone = false
-    private var stopped: Set<Int32> = []
 
     init(plan: RestorePlan, memory: consuming SharedMemory, inner: Int32) {
         self.plan = plan
