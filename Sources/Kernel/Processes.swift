@@ -70,7 +70,8 @@ package enum Processes {
         if case .killed(let signal) = status {
             setLimit(4, (0, 0))  // RLIMIT_CORE
             _ = Glibc.signal(signal, SIG_DFL)
-            SignalMask.clear()
+            // Only this one: another may be waiting (SIGIO of the status pipe), and would win.
+            SignalMask.blockAll(but: signal)
             _ = Glibc.kill(getpid(), signal)
         }
         if case .exited(let code) = status { exitNow(code) }

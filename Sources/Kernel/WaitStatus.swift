@@ -76,7 +76,8 @@ package enum SignalMask {
     /// Blocks everything: what a task of a restart starts with.
     package static func blockAll() { change(SIG_SETMASK, Array(1...64)) }
 
-    package static func clear() { change(SIG_SETMASK, []) }
+    /// All but one, which is let through.
+    package static func blockAll(but signal: Int32) { change(SIG_SETMASK, Array(1...64).filter { $0 != signal }) }
 
     private static func change(_ how: Int32, _ signals: [Int32]) {
         var mask: UInt64 = 0
