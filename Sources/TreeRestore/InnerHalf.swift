@@ -30,6 +30,10 @@ struct InnerHalf {
             if plan.valid.newPidNamespace { try Mounting.remountProc() }
             try arrangeDescriptors()
             let launchpad = plan.launchpad
+            if plan.valid.options.usesLastPid {
+                let lastPid = try Descriptor.open("/proc/sys/kernel/ns_last_pid", 1)
+                try lastPid.write(Array(String(plan.tasks[0].tid - 1).utf8))
+            }
             let pid = try Processes.cloneIntoLoop(
                 pid: plan.valid.options.usesLastPid ? 0 : Int32(plan.tasks[0].tid),
                 program: launchpad.programAddress(0), slot: launchpad.slotAddress(0), loop: launchpad.base)
