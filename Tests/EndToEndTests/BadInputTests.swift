@@ -38,7 +38,7 @@ extension EndToEnd {
 
         @Test func processOfSomebodyElse() throws {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("sleepers")
+            let child = try scratch.startWorkload("threads", ["3"])
             // The tools may lie where an ordinary user cannot reach them.
             try scratch.run(["cp", Host.path(of: "crcheckpoint"), scratch.file("crcheckpoint")]).require()
             let done = try scratch.run([
@@ -47,7 +47,7 @@ extension EndToEnd {
                 "--progress", "none",
             ]).expect(1)
             #expect(done.errorLines.count == 1 && done.errors.contains("\(child.pid) Workloads"), "\(done.errors)")
-            try scratch.finishWorkload("sleepers", child)
+            try scratch.finishWorkload("threads", child)
         }
 
         @Test func diskFull() throws {
@@ -69,11 +69,11 @@ extension EndToEnd {
 
         @Test func directoryOfTheImageIsMissing() throws {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("sleepers")
+            let child = try scratch.startWorkload("threads", ["3"])
             try scratch.run(
                 "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("no/image"), "--kill"]
             ).expect(1)
-            try scratch.finishWorkload("sleepers", child)
+            try scratch.finishWorkload("threads", child)
         }
 
         // MARK: Restart

@@ -6,14 +6,14 @@ extension EndToEnd {
     @Suite struct Options {
         @Test func checkpointLeavesTheTreeRunning() throws {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("sleepers")
+            let child = try scratch.startWorkload("threads", ["3"])
             let done = try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image")]).require()
             #expect(done.output.contains(scratch.file("image")))
             #expect(ProcessTable.runs(child.pid))
             var status = stat()
             #expect(stat(scratch.file("image"), &status) == 0)
             #expect(status.st_mode & 0o7777 == 0o600)
-            try scratch.finishWorkload("sleepers", child)
+            try scratch.finishWorkload("threads", child)
         }
 
         @Test func checkpointReportsAsJSON() throws {
@@ -33,14 +33,14 @@ extension EndToEnd {
 
         @Test func checkpointDoesNotOverwrite() throws {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("sleepers")
+            let child = try scratch.startWorkload("threads", ["3"])
             try scratch.write("image", Array("precious".utf8))
             let arguments = ["--tree", "\(child.pid)", "-o", scratch.file("image")]
             try scratch.run("crcheckpoint", arguments).expect(1)
             #expect(scratch.read("image") == "precious")
             try scratch.run("crcheckpoint", arguments + ["--force"]).expect(0)
             try scratch.run("crimage", ["verify", scratch.file("image")]).expect(0)
-            try scratch.finishWorkload("sleepers", child)
+            try scratch.finishWorkload("threads", child)
         }
 
         @Test func checkpointStops() throws {
@@ -101,7 +101,8 @@ extension EndToEnd {
         func restartCopiesTheStatus(place: Place, ending: (commands: String, status: ExitStatus)) throws {
             let scratch = try Scratch()
             let restarted = try Self.restartShell(ending.commands, in: scratch, place, options: ["--copy-status"])
-            #expect(try restarted.wait(seconds: 30) == ending.status)
+            let status = try restarted.wait(seconds: 30)
+            #expect(status == ending.status, "\(restarted.errors)")
         }
 
         /// Without --copy-status the tool's own status tells that the tool did its work.

@@ -59,6 +59,6 @@ int run_sleepers(int count, char **arguments) {
     nap_ms(100);
     say_ready();
     wait_for_finish();
-    for (size_t i = 0; i < known; i++) expect_progress(sleepers[i].name, &sleepers[i].count, 2);
+    for (size_t i = 0; i < known; i++) expect_progress(sleepers[i].name, &sleepers[i].count, 1);
     return verdict("sleepers");
 }
