@@ -106,15 +106,15 @@ extension EndToEnd {
             return try scratch.start(["bash", "-c", commands])
         }
 
-        /// Lines of words, each occurring about six times: sort has work to do, and xz does not take
-        /// minutes.
+        /// A hundred thousand different lines, again and again: sort has work to do, and xz does not
+        /// take minutes.
         private static func writeText(to scratch: Scratch) throws {
             var random = SplitMix(state: 1)
             let size = Host.pipelineMegabytes * 1_000_000
             let words = (0..<4096).map { _ in
                 (0..<Int.random(in: 3...9, using: &random)).map { _ in UInt8.random(in: 97...122, using: &random) }
             }
-            let lines = (0..<max(1, size / 6 / 60)).map { _ in
+            let lines = (0..<100_000).map { _ in
                 Array((0..<8).map { _ in words[Int.random(in: 0..<4096, using: &random)] }.joined(separator: [32])) + [10]
             }
             var text: [UInt8] = []
