@@ -68,7 +68,7 @@ let package = Package(
         .executableTarget(
             name: "crcheckpoint", dependencies: ["TreeCapture", "CommandSupport", argumentParser], swiftSettings: common),
         .executableTarget(
-            name: "crrestart", dependencies: ["TreeRestore", "CommandSupport", "Kernel", argumentParser], swiftSettings: common),
+            name: "crrestart", dependencies: ["TreeRestore", "RestorePlan", "CommandSupport", "Kernel", argumentParser], swiftSettings: common),
         .executableTarget(
             name: "crimage", dependencies: ["CheckpointImage", "Kernel", argumentParser, protobuf],
             swiftSettings: common),

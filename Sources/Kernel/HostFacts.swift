@@ -71,6 +71,9 @@ package enum SystemClock: Int32, Sendable {
     case threadTime = 3
     case monotonicRaw = 4
     case boottime = 7
+    case realtimeAlarm = 8
+    case boottimeAlarm = 9
+    case tai = 11
 
     /// Nanoseconds since the clock's zero. Asks the kernel, so that a time namespace counts as it does for
     /// every program in it.

@@ -52,6 +52,8 @@ package struct HostFacts: Sendable {
     package var hardLimits: [UInt64] = []
     package var mayRaiseLimits = false
     package var mayChoosePids = true
+    package var bootID = ""
+    package var mayMakeTimeNamespace = true
     /// Which of 0, 1, 2 of the tool are terminals.
     package var terminals: [Bool] = [false, false, false]
 
@@ -72,6 +74,7 @@ package struct RestartOptions: Sendable {
     package var isStream = false
     /// No `set_tid`: pids come from `ns_last_pid`.
     package var usesLastPid = false
+    package var time = TimeModel.relative
 
     package init() {}
 }

@@ -22,15 +22,15 @@ extension PlanBuilder {
                 [.number(from), .number(descriptor.number), descriptor.closeOnExec ? .value(Self.cloexec) : 0],
                 check: .equals(Int64(descriptor.number)), note(file))
         }
-        program.call(.close_range, [.number(high.base), .value(0xffff_ffff), 0], "drop what stood high")
+        program.call(.close_range, [.number(high.timeNamespace + 1), .value(0xffff_ffff), 0], "drop what stood high")
     }
 
     /// Which of 0, 1, 2 of crrestart stands in for something that belonged to somebody outside.
     private func standIn(for file: ImageOpenFile, at number: UInt32) -> UInt32 {
-        if number <= 2 { return high.base + number }
-        if file.preferred <= 2 { return high.base + file.preferred }
+        if number <= 2 { return high.standard(number) }
+        if file.preferred <= 2 { return high.standard(file.preferred) }
         let terminal = facts.terminals.firstIndex(of: true) ?? 0
-        return high.base + UInt32(terminal)
+        return high.standard(UInt32(terminal))
     }
 
     private func note(_ file: ImageOpenFile) -> String {

@@ -37,7 +37,7 @@ extension PlanBuilder {
         for signal in thread.pending { queue(&program, signal, pid: thread.process, tid: thread.tid) }
     }
 
-    /// Interval timers run from here on: the rest of the restart counts a few milliseconds into them.
+    /// Interval timers. The real-time one runs from here on: the monitor adds what is left until the release.
     mutating func timers(_ program: inout Program, of process: ImageProcess) {
         for timer in process.timers {
             let words = [
@@ -45,6 +45,10 @@ extension PlanBuilder {
                 max(1, timer.remaining % 1_000_000),
             ]
             let value = launchpad.add(words: words)
+            if timer.which == 0 {
+                releaseTimes.append(
+                    ReleaseTime(address: value + 16, unit: .microseconds, left: timer.remaining &* 1000, clock: 1))
+            }
             program.call(.setitimer, [.number(timer.which), .value(value), 0], "interval timer")
         }
     }

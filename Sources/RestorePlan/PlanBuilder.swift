@@ -11,6 +11,7 @@ struct PlanBuilder {
     var launchpad: Launchpad
     let scratch: UInt64
     var armingOperands: [Int: UInt64] = [:]
+    var releaseTimes: [ReleaseTime] = []
 
     var image: CheckpointImage { valid.image }
     var facts: HostFacts { valid.facts }
@@ -84,7 +85,8 @@ struct PlanBuilder {
     ///    fork copies next to nothing, and the whole tree unfolds before anybody begins to load.
     /// 4. Join the process group: it exists once its leader has said so.
     /// 5. Map and load memory; then descriptors, directories, signal actions.
-    /// 6. Say "loaded" and wait: from here on the monitor counts the time.
+    /// 6. Say "loaded" and wait: from here on the monitor counts the time. Join the time namespace, whose
+    ///    offsets are written now, as long as there are no threads.
     /// 7. Threads, timers, pending signals, limits, credentials: each after what it would block.
     /// 8. rseq again, say "parked", park.
     private mutating func leaderProgram(_ task: RestorePlan.Task) -> Program {
@@ -108,12 +110,20 @@ struct PlanBuilder {
         signalActions(&program, process)
         program.advance(word(.loaded), "loaded")
         program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
+        joinTimeNamespace(&program)
         flushChildSignals(&program, process)
         for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
         park(&program, thread)
         return program
+    }
+
+    private func joinTimeNamespace(_ program: inout Program) {
+        guard valid.time.usesNamespace else { return }
+        let number = Step.Argument.number(high.timeNamespace)
+        program.call(.setns, [number, 0x80], "the tree's clocks (CLONE_NEWTIME)")
+        program.call(.close, [number])
     }
 
     private mutating func threadProgram(_ task: RestorePlan.Task) -> Program {

@@ -21,10 +21,13 @@ package struct RestorePlan: Sendable {
     /// Where descriptors stand while the tree is built, above all numbers that the tasks use.
     package struct HighDescriptors: Sendable {
         package var base: UInt32
-        /// 0, 1, 2 of the tool stand at base, base + 1, base + 2.
-        package var image: UInt32 { base + 3 }
-        var scratch: UInt32 { base + 4 }
-        package var lock: UInt32 { base + 5 }
+        /// Stays open longer than those above it: a process joins when it has nothing else left to do.
+        package var timeNamespace: UInt32 { base }
+        /// 0, 1, 2 of the tool.
+        package func standard(_ number: UInt32) -> UInt32 { base + 1 + number }
+        package var image: UInt32 { base + 4 }
+        var scratch: UInt32 { base + 5 }
+        package var lock: UInt32 { base + 6 }
         var firstObject: UInt32 { base + 8 }
         package func object(_ index: Int) -> UInt32 { firstObject + UInt32(index) }
     }
@@ -39,6 +42,8 @@ package struct RestorePlan: Sendable {
     package let zombieCount: Int
     /// For a thread (by index) with a restart block: where its timespec goes.
     package let armingOperands: [Int: UInt64]
+    /// Times that the monitor fills in when it knows the instant of the release.
+    package let releaseTimes: [ReleaseTime]
     /// A place that is free in every address space, for the tool's own use while moving.
     package let scratchAddress: UInt64
 
@@ -75,6 +80,7 @@ package struct RestorePlan: Sendable {
         self.high = high
         launchpad = builder.launchpad
         armingOperands = builder.armingOperands
+        releaseTimes = builder.releaseTimes
         scratchAddress = hole + (1 << 30)
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount

@@ -14,6 +14,7 @@ package struct ValidImage: Sendable {
     /// The checked processor state of each thread, in the image's order.
     package let states: [CPUState]
     let creation: CreationPlan
+    package let time: TimePlan
 
     /// Why not.
     package struct Refusal: Error, Sendable {
@@ -83,6 +84,8 @@ package struct ValidImage: Sendable {
                     pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie)
             }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
         for finding in creation.findings { find("process \(finding.pid)", finding.reason) }
+        time = TimePlan(
+            header, model: options.time, bootID: facts.bootID, mayMakeNamespace: facts.mayMakeTimeNamespace)
         if image.processes.contains(where: { $0.pid == 1 }) {
             find("process 1", "the tree's root was the init of its pid namespace, which cannot be rebuilt yet")
         }

@@ -50,6 +50,7 @@ package enum SystemCall: Int64, Sendable {
         case preadv = 295
         case rt_tgsigqueueinfo = 297
         case prlimit64 = 302
+        case setns = 308
         case sched_setattr = 314
         case mlock2 = 325
         case rseq = 334

@@ -243,8 +243,5 @@ package struct Checkpoint {
         header.architecture = kernel.machine
         header.bootID = (try? bootID()) ?? ""
         header.pageSize = UInt32(pageSize)
-        header.begin.realtime = SystemClock.realtime.now()
-        header.begin.monotonic = SystemClock.monotonic.now()
-        header.begin.boottime = SystemClock.boottime.now()
     }
 }

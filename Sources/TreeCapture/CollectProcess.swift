@@ -118,7 +118,8 @@ extension Collector {
 
     /// Namespaces that are not ours cannot be entered again yet; a pid namespace can.
     func checkNamespaces(of pid: Int32) {
-        for name in ["net", "ipc", "uts", "user", "cgroup", "time", "mnt"] {
+        checkTimeNamespace(of: pid)
+        for name in ["net", "ipc", "uts", "user", "cgroup", "mnt"] {
             let own: [UInt8]
             if let known = ownNamespaces[name] { own = known } else {
                 own = (try? readLink("/proc/self/ns/\(name)")) ?? []
@@ -129,6 +130,22 @@ extension Collector {
             find(
                 pid, "task", "lives in another \(name) namespace, which cannot be saved yet",
                 help: name == "mnt" ? "its mounts differ from ours" : "")
+        }
+    }
+
+    /// A tree's clocks are made again by their offsets: it needs to be one pair of clocks for all.
+    private func checkTimeNamespace(of pid: Int32) {
+        guard let link = try? readLink("/proc/\(pid)/ns/time") else { return }
+        let children = (try? readLink("/proc/\(pid)/ns/time_for_children")) ?? []
+        if children != link {
+            find(pid, "task", "has made a time namespace for its children, which cannot be saved yet")
+        }
+        guard let known = timeNamespace else {
+            timeNamespace = (link, (try? TimeNamespace.offsets(of: pid)) ?? TimeNamespace.Offsets())
+            return
+        }
+        if known.link != link {
+            find(pid, "task", "lives in another time namespace than the root, which cannot be saved yet")
         }
     }
 

@@ -23,8 +23,7 @@ extension Collector {
         image.source = .kernel
         image.hasTimeout_p = true
         func remaining(_ clock: Int32, _ until: Int64) -> UInt64 {
-            let now = (SystemClock(rawValue: clock) ?? .monotonic).now()
-            return UInt64(max(0, until - now))
+            stamp.left(until: until, on: SystemClock(rawValue: clock) ?? .monotonic)
         }
         switch block {
         case .nanosleep(let clock, let address, _, let expires):
@@ -90,8 +89,11 @@ extension Collector {
             image.bits = waitBits ? UInt32(truncatingIfNeeded: registers.r9) : UInt32.max
             var left = time(at: registers.r10)
             if waitBits {
-                let now = (registers.rsi & 256 != 0 ? SystemClock.realtime : .monotonic).now()
-                left = UInt64(max(0, Int64(bitPattern: left) - now))
+                let deadline = Int64(bitPattern: left)
+                left =
+                    registers.rsi & 256 != 0
+                    ? stamp.left(until: deadline, on: .realtime)
+                    : stamp.left(until: deadline &- (timeNamespace?.offsets.monotonic ?? 0), on: .monotonic)
             }
             image.remaining = left
         default:

@@ -45,6 +45,9 @@ final class Collector {
     /// Processes to which a signal was delivered while they were asked.
     var disturbed: Set<Int32> = []
     var injections: [Int32: Injection] = [:]
+    /// The instant that all times of the image count from.
+    let stamp = TimeStamp()
+    var timeNamespace: (link: [UInt8], offsets: TimeNamespace.Offsets)?
     var restartProbe: RestartBlockProbe?
     var restartProbeRefused = false
     let xsave: XSaveLayout
@@ -82,6 +85,11 @@ final class Collector {
         header.rootIsNamespaceInit = self.header.rootIsNamespaceInit
         header.outsideSession = self.header.outsideSession
         header.outsideGroup = self.header.outsideGroup
+        header.begin.realtime = stamp.now(on: .realtime)
+        header.begin.monotonic = stamp.now(on: .monotonic)
+        header.begin.boottime = stamp.now(on: .boottime)
+        header.monotonicOffset = timeNamespace?.offsets.monotonic ?? 0
+        header.boottimeOffset = timeNamespace?.offsets.boottime ?? 0
         header.cpuFeaturesOffered = xsave.features.rawValue
         if let vdso = ownVdso {
             header.vdso = ImageVdso(vdso, code: vdsoCode)

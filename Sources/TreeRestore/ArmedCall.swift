@@ -12,8 +12,10 @@ struct ArmedCall {
     /// What has to be at the operand's address: a timespec, or nothing.
     let operandBytes: [UInt8]
 
-    /// - Parameter remaining: nanoseconds from now.
-    init?(_ block: ImageRestartBlock, operand: UInt64, remaining: Int64) {
+    /// - Parameters:
+    ///   - remaining: nanoseconds from now.
+    ///   - monotonicOffset: the tree's CLOCK_MONOTONIC minus ours; the tasks have joined its time namespace.
+    init?(_ block: ImageRestartBlock, operand: UInt64, remaining: Int64, monotonicOffset: Int64) {
         func time(_ nanoseconds: Int64) -> [UInt8] {
             var bytes: [UInt8] = []
             bytes.append(littleEndian: UInt64(nanoseconds / 1_000_000_000))
@@ -34,13 +36,25 @@ struct ArmedCall {
         case .futex:
             // FUTEX_WAIT_BITSET with an absolute time on the clock that it was on.
             number = 202
-            let clock: SystemClock = block.flags & 256 != 0 ? .realtime : .monotonic
+            let isRealtime = block.clockOfDeadline == 0
+            let now = isRealtime ? SystemClock.realtime.now() : SystemClock.monotonic.now() + monotonicOffset
             arguments = [
                 block.userAddress, 9 | UInt64(block.flags), block.count, operand, 0, UInt64(block.bits),
             ]
-            operandBytes = time(clock.now() + remaining)
+            operandBytes = time(now + remaining)
         case .unknown, .UNRECOGNIZED:
             return nil
+        }
+    }
+}
+
+extension ImageRestartBlock {
+    /// The clock that the remaining time is measured on, by its number.
+    var clockOfDeadline: UInt32 {
+        switch kind {
+        case .nanosleep, .cpuNanosleep: clock
+        case .futex: flags & 256 != 0 ? 0 : 1  // FUTEX_CLOCK_REALTIME
+        case .poll, .unknown, .UNRECOGNIZED: 1
         }
     }
 }

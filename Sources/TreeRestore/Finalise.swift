@@ -8,6 +8,7 @@ internal import StepProgram
 final class Finaliser {
     let tree: ForkedTree
     let staysStopped: Bool
+    let release: ReleaseInstant
     private var plan: RestorePlan { tree.plan }
     private var image: CheckpointImage { plan.valid.image }
     /// Offset of a system-call instruction in the vdso: the launchpad is unmapped through it.
@@ -15,7 +16,7 @@ final class Finaliser {
     /// By thread of the image: what an armed call returned at once, because what it waits for was there.
     private var earlyResults: [Int: Int64] = [:]
 
-    init(_ tree: ForkedTree, staysStopped: Bool) throws(RestoreError) {
+    init(_ tree: ForkedTree, staysStopped: Bool, release: ReleaseInstant) throws(RestoreError) {
         guard let code = (try? Vdso.current())??.codeBytes(),
             let offset = (0..<code.count - 6).first(where: {
                 code[$0] == 0xb8 && code[$0 + 3] == 0 && code[$0 + 4] == 0 && code[$0 + 5] == 0x0f && code[$0 + 6] == 0x05
@@ -23,6 +24,7 @@ final class Finaliser {
         else { throw RestoreError("cannot finalise: this kernel's vdso has no system-call instruction") }
         self.tree = tree
         self.staysStopped = staysStopped
+        self.release = release
         callOffset = UInt64(offset) + 5
     }
 
@@ -31,9 +33,8 @@ final class Finaliser {
         try stopAll()
         try TreeCheck(tree).check()
         // 2. Restart blocks as late as possible, then the launchpad goes.
-        let release = SystemClock.monotonic.now() + 300_000 + Int64(plan.tasks.count) * 20_000
         for (index, task) in plan.tasks.enumerated() where !task.isZombie {
-            try naming(task) { () throws(SystemError) in try arm(index, release: release) }
+            try naming(task) { () throws(SystemError) in try arm(index) }
         }
         for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
             try naming(task) { () throws(SystemError) in try unmapLaunchpad(index) }
@@ -55,6 +56,7 @@ final class Finaliser {
         for (index, task) in plan.tasks.enumerated() where !task.isZombie {
             try naming(task) { () throws(SystemError) in try Trace.setOptions(tree.hostPids[index], 0) }
         }
+        release.wait()
         // 5. The point of no return, one store.
         tree.publish(.committed, 1)
         tree.letGo()
@@ -133,14 +135,16 @@ final class Finaliser {
 
     /// Puts a thread into the call it was in, with the time it had left, and interrupts it there: so it owns
     /// a real restart block of the kernel's.
-    private func arm(_ index: Int, release: Int64) throws(SystemError) {
+    private func arm(_ index: Int) throws(SystemError) {
         let task = plan.tasks[index]
         guard let number = task.thread, let operand = plan.armingOperands[number] else { return }
         let block = image.threads[number].restartBlock
         let host = tree.hostPids[index]
-        let now = SystemClock.monotonic.now()
-        let remaining = max(0, release - now) + Int64(clamping: block.remaining)
-        guard let call = ArmedCall(block, operand: operand, remaining: remaining) else { return }
+        let remaining = release.remaining(of: block.remaining, clock: block.clockOfDeadline)
+        guard
+            let call = ArmedCall(
+                block, operand: operand, remaining: remaining, monotonicOffset: release.monotonicOffset)
+        else { return }
         tree.memory.write(call.operandBytes, at: operand)
         try Trace.setRegisters(.general, of: host, to: pointed(at: task, host, call: call.number, call.arguments))
         try awaitCallStop(host)

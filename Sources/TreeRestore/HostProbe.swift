@@ -16,6 +16,8 @@ extension HostFacts {
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
         // CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE
         facts.mayChoosePids = Capabilities.currentEffective & (1 << 21 | 1 << 40) != 0
+        facts.bootID = (try? Kernel.bootID()) ?? ""
+        facts.mayMakeTimeNamespace = TimeNamespace.canBeMade
         if options.newPidNamespace != true {
             for process in image.processes where Processes.exists(Int32(process.pid)) {
                 facts.takenPids[process.pid] = holder(of: Int32(process.pid))

@@ -12,6 +12,8 @@ internal import StepProgram
 struct InnerHalf {
     let plan: RestorePlan
     let memory: SharedMemoryReference
+    /// The tree's time namespace, where it gets one.
+    let timeNamespace: Int32?
     /// Read end whose other end only the monitor has: a byte says "go", its end says that the monitor died.
     let guardian: Int32
     /// Write end: the root's wait status goes here.
@@ -50,7 +52,7 @@ struct InnerHalf {
         let high = plan.high
         for number in Int32(0)...2 {
             if DescriptorTable.isOpen(number) && !(number == 0 && plan.valid.options.isStream) {
-                try DescriptorTable.duplicate(number, to: high.base + UInt32(number))
+                try DescriptorTable.duplicate(number, to: high.standard(UInt32(number)))
                 continue
             }
             // The image came on standard input: the terminal stands in, or nothing.
@@ -58,13 +60,14 @@ struct InnerHalf {
             if number == 0, let terminal = try? Descriptor.open("/dev/tty", 2) { instead = terminal } else {
                 instead = try Descriptor.open("/dev/null", 2)
             }
-            try DescriptorTable.duplicate(instead.number, to: high.base + UInt32(number))
+            try DescriptorTable.duplicate(instead.number, to: high.standard(UInt32(number)))
         }
         if !plan.valid.options.isStream { try DescriptorTable.duplicate(imageDescriptor, to: high.image) }
         if plan.valid.options.usesLastPid {
             let file = try Descriptor.open("/proc/sys/kernel/ns_last_pid", 1)
             try DescriptorTable.duplicate(file.number, to: high.lock)
         }
+        if let timeNamespace { try DescriptorTable.duplicate(timeNamespace, to: high.timeNamespace) }
         for (index, object) in objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }
     }
 

@@ -1,7 +1,7 @@
 internal import ArchState
 internal import CheckpointImage
 package import Kernel
-internal import RestorePlan
+package import RestorePlan
 internal import StepProgram
 
 /// A restart: read, validate, plan, prepare, fork, load, park, finalise.
@@ -16,6 +16,7 @@ package final class Restart {
         /// Nobody waits for the root: the inner half keeps only what a namespace needs.
         package var detaches = false
         package var usesLastPid = false
+        package var time = TimeModel.relative
 
         package init(path: String?) { self.path = path }
     }
@@ -69,6 +70,7 @@ package final class Restart {
         let plan = try makePlan(image, isStream: reader != nil)
 
         progress("prepare", 0, 0)
+        let clocks = try PreparedClocks(plan.valid.time)
         let objects = try PreparedObjects(image.memoryObjects)
         var pending: ImagePageDescription?
         try fillObjects(objects, image, input, &reader, &pending)
@@ -77,7 +79,7 @@ package final class Restart {
         let status = try pipe()
 
         progress("fork", 0, 0)
-        let inner = try forkInner(plan, memory, guardian, status, input, objects)
+        let inner = try forkInner(plan, memory, guardian, status, input, objects, clocks.namespace)
         let tree = ForkedTree(plan: plan, memory: memory, inner: inner)
         do throws(SystemError) {
             try Trace.seize(
@@ -97,6 +99,7 @@ package final class Restart {
             try checkPages(tree, image, input)
         }
         try tree.pump(interrupted) { tree.word(.loaded) >= UInt32(plan.processCount) && tree.plannedDeathsAreOver }
+        let release = try ReleaseInstant(tree, clocks)
         tree.publish(.go, 1)
 
         progress("park", 0, 0)
@@ -104,11 +107,11 @@ package final class Restart {
         try tree.pump(interrupted) { tree.word(.parked) >= all && tree.allAreBorn }
 
         progress("finalise", 0, 0)
-        try Finaliser(tree, staysStopped: options.staysStopped).run()
+        try Finaliser(tree, staysStopped: options.staysStopped, release: release).run()
         let header = image.header
         return Running(
             rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
-            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image),
+            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid.time),
             sharesProcessGroup: header.outsideGroup != 0, status: status.read, inner: inner)
     }
 
@@ -152,6 +155,7 @@ package final class Restart {
         choice.newPidNamespace = options.newPidNamespace
         choice.isStream = isStream
         choice.usesLastPid = options.usesLastPid
+        choice.time = options.time
         let facts = HostFacts.probe(for: image, options: choice)
         do throws(ValidImage.Refusal) {
             return RestorePlan(for: try ValidImage(image, on: facts, options: choice))
@@ -176,7 +180,8 @@ package final class Restart {
 
     private func forkInner(
         _ plan: RestorePlan, _ memory: borrowing SharedMemory, _ guardian: (read: Int32, write: Int32),
-        _ status: (read: Int32, write: Int32), _ input: ImageInput, _ objects: PreparedObjects
+        _ status: (read: Int32, write: Int32), _ input: ImageInput, _ objects: PreparedObjects,
+        _ timeNamespace: Int32?
     ) throws(RestoreError) -> Int32 {
         let namespaces = plan.valid.newPidNamespace ? Processes.newPidNamespace | Processes.newMountNamespace : 0
         do throws(SystemError) {
@@ -189,7 +194,7 @@ package final class Restart {
             DescriptorTable.close(guardian.write)
             DescriptorTable.close(status.read)
             InnerHalf(
-                plan: plan, memory: memory.reference(), guardian: guardian.read, status: status.write,
+                plan: plan, memory: memory.reference(), timeNamespace: timeNamespace, guardian: guardian.read, status: status.write,
                 imageDescriptor: input.descriptor, objects: objects.descriptors,
                 staysForOrphans: plan.valid.newPidNamespace, detaches: options.detaches
             ).run()
@@ -309,10 +314,15 @@ package final class Restart {
         }
     }
 
-    private func notices(_ image: CheckpointImage) -> [String] {
-        image.openFiles.filter { $0.kind == .outside }.map { file in
+    private func notices(_ image: CheckpointImage, _ time: TimePlan) -> [String] {
+        var notices = image.openFiles.filter { $0.kind == .outside }.map { file in
             let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
             return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
         }
+        if time.model == .relative && !time.usesNamespace {
+            notices.append(
+                "no time namespace can be made here (CAP_SYS_ADMIN): sleeps and timers keep what they had left, but the tree's monotonic clock jumps, and deadlines that it holds in its own memory come too early")
+        }
+        return notices
     }
 }

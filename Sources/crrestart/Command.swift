@@ -1,7 +1,10 @@
 import ArgumentParser
 import CommandSupport
 import Kernel
+import RestorePlan
 import TreeRestore
+
+extension TimeModel: ExpressibleByArgument {}
 
 @main
 struct Command: ParsableCommand {
@@ -39,6 +42,12 @@ struct Command: ParsableCommand {
     @Option(name: .long, help: ArgumentHelp("Write the status of the tool and of the root to this file, as JSON.", valueName: "FILE"))
     var statusFile: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "Whether the time spent as a file counts for sleeps, timers and clocks: it does not (relative), or it does (absolute).",
+            valueName: "MODEL"))
+    var time = TimeModel.relative
+
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
@@ -65,6 +74,7 @@ struct Command: ParsableCommand {
         options.staysStopped = stopped
         options.detaches = detach
         options.usesLastPid = lastPid
+        options.time = time
         let restart = Restart(
             options, log: { log.write(.warning, $0) }, progress: { line.show(stage: $0, done: $1, total: $2) })
         let running: Restart.Running

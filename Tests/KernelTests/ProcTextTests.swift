@@ -308,3 +308,13 @@ extension String {
         return parts[0] + "(" + name + ")" + parts[1]
     }
 }
+
+extension ProcTextTests {
+    @Test func timeOffsets() throws {
+        let text = "monotonic          -26 999999999\nboottime             3         5\n"
+        let offsets = try parseTimeOffsets(Array(text.utf8))
+        #expect(offsets == TimeNamespace.Offsets(monotonic: -25_000_000_001, boottime: 3_000_000_005))
+        #expect(throws: SystemError.self) { try parseTimeOffsets(Array("monotonic x 0\n".utf8)) }
+        #expect(throws: SystemError.self) { try parseTimeOffsets(Array("monotonic 99999999999999 0\n".utf8)) }
+    }
+}

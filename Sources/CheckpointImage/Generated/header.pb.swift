@@ -75,7 +75,7 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
     set {_uniqueStorage()._pageSize = newValue}
   }
 
-  /// when the freeze began
+  /// the instant at which the tree had stopped, on the host's clocks
   package var begin: ImageClocks {
     get {_storage._begin ?? ImageClocks()}
     set {_uniqueStorage()._begin = newValue}
@@ -132,6 +132,24 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
     set {_uniqueStorage()._outsideGroup = newValue}
   }
 
+  /// The tree's time namespace: its clock is the host's clock plus this (nanoseconds; 0 where it had none).
+  package var monotonicOffset: Int64 {
+    get {_storage._monotonicOffset}
+    set {_uniqueStorage()._monotonicOffset = newValue}
+  }
+
+  /// CLOCK_BOOTTIME
+  package var boottimeOffset: Int64 {
+    get {_storage._boottimeOffset}
+    set {_uniqueStorage()._boottimeOffset = newValue}
+  }
+
+  /// instruction sets of the source host, bits of ArchState's table
+  package var cpuInstructionsOffered: UInt64 {
+    get {_storage._cpuInstructionsOffered}
+    set {_uniqueStorage()._cpuInstructionsOffered = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -185,7 +203,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -204,6 +222,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _vdso: ImageVdso? = nil
     var _outsideSession: UInt32 = 0
     var _outsideGroup: UInt32 = 0
+    var _monotonicOffset: Int64 = 0
+    var _boottimeOffset: Int64 = 0
+    var _cpuInstructionsOffered: UInt64 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -230,6 +251,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _vdso = source._vdso
       _outsideSession = source._outsideSession
       _outsideGroup = source._outsideGroup
+      _monotonicOffset = source._monotonicOffset
+      _boottimeOffset = source._boottimeOffset
+      _cpuInstructionsOffered = source._cpuInstructionsOffered
     }
   }
 
@@ -264,6 +288,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 14: try { try decoder.decodeSingularMessageField(value: &_storage._vdso) }()
         case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._outsideSession) }()
         case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._outsideGroup) }()
+        case 17: try { try decoder.decodeSingularSInt64Field(value: &_storage._monotonicOffset) }()
+        case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._boottimeOffset) }()
+        case 19: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
         default: break
         }
       }
@@ -324,6 +351,15 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._outsideGroup != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._outsideGroup, fieldNumber: 16)
       }
+      if _storage._monotonicOffset != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._monotonicOffset, fieldNumber: 17)
+      }
+      if _storage._boottimeOffset != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._boottimeOffset, fieldNumber: 18)
+      }
+      if _storage._cpuInstructionsOffered != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._cpuInstructionsOffered, fieldNumber: 19)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -349,6 +385,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._vdso != rhs_storage._vdso {return false}
         if _storage._outsideSession != rhs_storage._outsideSession {return false}
         if _storage._outsideGroup != rhs_storage._outsideGroup {return false}
+        if _storage._monotonicOffset != rhs_storage._monotonicOffset {return false}
+        if _storage._boottimeOffset != rhs_storage._boottimeOffset {return false}
+        if _storage._cpuInstructionsOffered != rhs_storage._cpuInstructionsOffered {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -1,0 +1,80 @@
+internal import Kernel
+internal import RestorePlan
+internal import StepProgram
+
+/// The instant at which the tree shall go on, chosen when everybody has loaded.
+///
+/// Deadlines and clocks are set for it beforehand, so what the monitor still has to do does not count for the
+/// tree. It waits for the instant if it is done early; if it is late, the tree has been away for that long.
+struct ReleaseInstant {
+    let instant: TimePlan.Instant
+    /// The tree's CLOCK_MONOTONIC minus this host's.
+    let monotonicOffset: Int64
+    private let time: TimePlan
+
+    /// Writes the offsets of the tree's time namespace, which nobody has joined yet, and the times that the
+    /// tasks arm their timers with.
+    ///
+    /// - Preconditions: every process waits for "go".
+    init(_ tree: ForkedTree, _ clocks: PreparedClocks) throws(RestoreError) {
+        time = tree.plan.valid.time
+        let now = TimePlan.Instant(
+            realtime: SystemClock.realtime.now(), monotonic: SystemClock.monotonic.now(),
+            boottime: SystemClock.boottime.now())
+        // What finalising takes at least, measured: threads are made, every task is stopped and loaded.
+        let ahead = 1_000_000 + Int64(tree.plan.tasks.count) * 100_000
+        instant = TimePlan.Instant(
+            realtime: now.realtime + ahead, monotonic: now.monotonic + ahead, boottime: now.boottime + ahead)
+        for place in tree.plan.releaseTimes {
+            var bytes: [UInt8] = []
+            for word in place.words(time, at: instant, untilRelease: UInt64(ahead)) { bytes.append(littleEndian: word) }
+            tree.memory.write(bytes, at: place.address)
+        }
+        guard time.usesNamespace else {
+            monotonicOffset = 0
+            return
+        }
+        let offsets = time.offsets(at: instant)
+        monotonicOffset = offsets.monotonic
+        try clocks.set(TimeNamespace.Offsets(monotonic: offsets.monotonic, boottime: offsets.boottime))
+    }
+
+    /// Nanoseconds from now until `left` has passed for the tree, on a clock by its number.
+    func remaining(of left: UInt64, clock: UInt32) -> Int64 {
+        let ahead = max(0, instant.monotonic - SystemClock.monotonic.now())
+        return ahead + Int64(clamping: time.remaining(of: left, clock: clock, at: instant))
+    }
+
+    /// No clock of the tree runs backwards: not before the instant.
+    func wait() {
+        while true {
+            let ahead = instant.monotonic - SystemClock.monotonic.now()
+            if ahead <= 0 { return }
+            Waiting.pause(atMost: ahead)
+        }
+    }
+}
+
+/// The tree's time namespace, made before the fork so that it can be inherited; nobody is in it yet.
+final class PreparedClocks {
+    private let made: NewTimeNamespace?
+
+    init(_ time: TimePlan) throws(RestoreError) {
+        guard time.usesNamespace else {
+            made = nil
+            return
+        }
+        do throws(SystemError) { made = try NewTimeNamespace.make() } catch {
+            throw RestoreError(cannot: "make a time namespace", error)
+        }
+    }
+
+    /// Its descriptor.
+    var namespace: Int32? { made?.descriptor.number }
+
+    func set(_ offsets: TimeNamespace.Offsets) throws(RestoreError) {
+        do throws(SystemError) { try made?.setOffsets(offsets) } catch {
+            throw RestoreError(cannot: "set the tree's clocks", error)
+        }
+    }
+}

@@ -1,0 +1,42 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// What the time spent as a file means to a tree.
+    @Suite struct Time {
+        /// Clocks go on where they were, however often, and also for a tree that already has clocks of its own.
+        @Test(arguments: Place.allCases) func relativeTimeDoesNotCount(place: Place) throws {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("clocks", ["relative", "1500"])
+            var root = running.pid
+            for _ in 0..<place.rounds {
+                Clock.sleep(Double.random(in: 0...0.3))
+                try scratch.checkpointAndKill(root, of: running)
+                Clock.sleep(2)
+                (running, root) = try scratch.restart(place)
+            }
+            Clock.sleep(0.5)
+            try scratch.finishWorkload("clocks", running)
+        }
+
+        @Test(arguments: Place.allCases) func absoluteTimeCounts(place: Place) throws {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("clocks", ["absolute", "2000"])
+            var root = running.pid
+            // The second round is of a tree whose clocks are behind the host's.
+            try scratch.checkpointAndKill(root, of: running)
+            (running, root) = try scratch.restart(place)
+            try scratch.checkpointAndKill(root, of: running)
+            Clock.sleep(2)
+            (running, root) = try scratch.restart(place, options: ["--time", "absolute"])
+            Clock.sleep(0.5)
+            try scratch.finishWorkload("clocks", running)
+        }
+
+        @Test func anotherModelIsRefused() throws {
+            let scratch = try Scratch()
+            let done = try scratch.run("crrestart", ["--time", "sideways", "image"]).expect(64)
+            #expect(done.errors.contains("relative") && done.errors.contains("absolute"), "\(done.errors)")
+        }
+    }
+}

@@ -1,0 +1,96 @@
+import CheckpointImage
+import Testing
+
+@testable import RestorePlan
+
+/// What a restarted tree's clocks show and what is left of its deadlines.
+@Suite struct TimePlanTests {
+    private static let second: Int64 = 1_000_000_000
+
+    /// Stopped at real time 1000 s, monotonic 100 s, boot time 200 s of its host.
+    private func header(bootID: String = "here", monotonicOffset: Int64 = 0, boottimeOffset: Int64 = 0) -> ImageHeader {
+        var header = ImageHeader()
+        header.bootID = bootID
+        header.begin.realtime = 1000 * Self.second
+        header.begin.monotonic = 100 * Self.second
+        header.begin.boottime = 200 * Self.second
+        header.monotonicOffset = monotonicOffset
+        header.boottimeOffset = boottimeOffset
+        return header
+    }
+
+    private func plan(_ model: TimeModel, _ header: ImageHeader, mayMakeNamespace: Bool = true) -> TimePlan {
+        TimePlan(header, model: model, bootID: "here", mayMakeNamespace: mayMakeNamespace)
+    }
+
+    /// 30 s later, of which the machine slept 5.
+    private let later = TimePlan.Instant(realtime: 1030 * second, monotonic: 125 * second, boottime: 230 * second)
+
+    @Test func relativeTimeGoesOnWhereItWas() {
+        let plan = plan(.relative, header())
+        #expect(plan.usesNamespace)
+        let offsets = plan.offsets(at: later)
+        #expect(offsets.monotonic == -25 * Self.second)
+        #expect(offsets.boottime == -30 * Self.second)
+        #expect(plan.remaining(of: 7, clock: 1, at: later) == 7)
+        #expect(plan.deadline(left: 7, clock: 1) == 100 * Self.second + 7)
+        #expect(plan.deadline(left: 7, clock: 7) == 200 * Self.second + 7)
+        #expect(plan.deadline(left: 7, clock: 0) == nil)
+    }
+
+    @Test func absoluteTimeOnTheSameBootLeavesTheClocksAlone() {
+        let plan = plan(.absolute, header())
+        #expect(!plan.usesNamespace)
+        #expect(plan.offsets(at: later) == (0, 0))
+        let minute = UInt64(60 * Self.second)
+        #expect(plan.remaining(of: minute, clock: 0, at: later) == UInt64(30 * Self.second))
+        #expect(plan.remaining(of: minute, clock: 1, at: later) == UInt64(35 * Self.second))
+        #expect(plan.remaining(of: minute, clock: 7, at: later) == UInt64(30 * Self.second))
+        #expect(plan.remaining(of: 5, clock: 1, at: later) == 0)
+        // CPU time does not go by.
+        #expect(plan.remaining(of: 5, clock: 2, at: later) == 5)
+    }
+
+    @Test func absoluteTimeAfterARebootCountsRealTime() {
+        let plan = plan(.absolute, header(bootID: "another"))
+        #expect(plan.usesNamespace)
+        let rebooted = TimePlan.Instant(realtime: 1030 * Self.second, monotonic: 4 * Self.second, boottime: 4 * Self.second)
+        let offsets = plan.offsets(at: rebooted)
+        #expect(rebooted.monotonic + offsets.monotonic == 130 * Self.second)
+        #expect(rebooted.boottime + offsets.boottime == 230 * Self.second)
+    }
+
+    @Test func absoluteTimeKeepsANamespaceThatTheTreeHad() {
+        let plan = plan(.absolute, header(monotonicOffset: 3, boottimeOffset: 4))
+        #expect(plan.usesNamespace)
+        #expect(plan.offsets(at: later) == (3, 4))
+    }
+
+    @Test func relativeTimeOfATreeThatHadANamespace() {
+        let plan = plan(.relative, header(monotonicOffset: -50 * Self.second))
+        #expect(plan.offsets(at: later).monotonic == -75 * Self.second)
+        #expect(plan.deadline(left: 1, clock: 1) == 50 * Self.second + 1)
+    }
+
+    @Test func withoutANamespaceDeadlinesAreTheHosts() {
+        let plan = plan(.relative, header(), mayMakeNamespace: false)
+        #expect(!plan.usesNamespace)
+        #expect(plan.deadline(left: 7, clock: 1) == nil)
+        #expect(plan.remaining(of: 7, clock: 1, at: later) == 7)
+    }
+
+    @Test func aClockThatWasSetBackTakesNothingAway() {
+        let plan = plan(.absolute, header(bootID: "another"))
+        let earlier = TimePlan.Instant(realtime: 990 * Self.second, monotonic: 1, boottime: 1)
+        #expect(plan.remaining(of: 9, clock: 1, at: earlier) == 9)
+    }
+
+    @Test func timesOfTimersAreNeverZero() {
+        let plan = plan(.absolute, header())
+        let micros = ReleaseTime(address: 0, unit: .microseconds, left: 5, clock: 1)
+        #expect(micros.words(plan, at: later, untilRelease: 0) == [0, 1])
+        #expect(micros.words(plan, at: later, untilRelease: 1_500_000_000) == [1, 500_000])
+        let nanos = ReleaseTime(address: 0, unit: .nanoseconds, left: 26 * UInt64(Self.second) + 7, clock: 1)
+        #expect(nanos.words(plan, at: later, untilRelease: 1) == [1, 8])
+    }
+}
