@@ -70,7 +70,7 @@ let package = Package(
         .executableTarget(
             name: "crrestart", dependencies: ["TreeRestore", "RestorePlan", "CommandSupport", "Kernel", argumentParser], swiftSettings: common),
         .executableTarget(
-            name: "crimage", dependencies: ["CheckpointImage", "Kernel", argumentParser, protobuf],
+            name: "crimage", dependencies: ["CheckpointImage", "ImageHost", "ArchState", "Kernel", argumentParser, protobuf],
             swiftSettings: common),
 
         // Tests. `Workloads` is a C program with one self-checking property per sub-command.

@@ -8,6 +8,9 @@ package struct X86InstructionSets: OptionSet, Hashable, Sendable {
 
     package init(rawValue: UInt64) { self.rawValue = rawValue }
 
+    /// Every set that this version knows.
+    package static let all = X86InstructionSets(rawValue: UInt64.max >> UInt64(64 - table.count))
+
     /// From the answers to `leavesNeeded`; a leaf that is missing offers nothing.
     package init(leaves: [CPUIDLeaf]) {
         rawValue = 0

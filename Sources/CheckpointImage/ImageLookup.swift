@@ -1,3 +1,5 @@
+internal import ArchState
+
 /// Where each id is, made while the records are validated.
 struct ImageLookup: Sendable {
     var process: [UInt32: Int] = [:]
@@ -56,6 +58,17 @@ struct ImageLookup: Sendable {
         try require(header.formatVersion == ImageFormat.version, .formatVersion, "header")
         try require(header.pageSize == UInt32(ImageFormat.pageSize), .pageSize, "header")
         try require(!header.architecture.isEmpty, .architecture, "header")
+        for mask in [header.cpuFeaturesInUse, header.cpuFeaturesOffered] {
+            let unknown = mask & ~CPUFeatureSet.all.rawValue
+            try require(unknown == 0, .cpuFeatures, "header: feature number \(unknown.trailingZeroBitCount)")
+        }
+        let unknown = X86InstructionSets(rawValue: header.cpuInstructionsOffered).subtracting(.all)
+        try require(unknown.isEmpty, .cpuFeatures, "header: instruction set \(unknown.rawValue.trailingZeroBitCount)")
+        let clocks = [
+            header.begin.realtime, header.begin.monotonic, header.begin.boottime, header.monotonicOffset,
+            header.boottimeOffset,
+        ]
+        try require(clocks.allSatisfy { abs(Double($0)) < ImageLimits.nanoseconds }, .clocks, "header")
     }
 }
 
@@ -68,6 +81,8 @@ enum ImageLimits {
     static let descriptors: UInt32 = 1 << 20
     static let siginfoLength = 128
     static let objectSize: UInt64 = 1 << 60
+    /// 146 years: sums of a few times stay in 64 bits.
+    static let nanoseconds = 0x1p62
 
     /// The first address that no program can have. Source: Linux, TASK_SIZE of each architecture.
     static func userEnd(architecture: String) -> UInt64 {

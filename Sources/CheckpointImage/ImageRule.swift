@@ -10,6 +10,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case state, exitStatus
     // Parts of tasks.
     case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
+    case cpuFeatures, clocks
     case cpuRecord, address, credentials, scheduling, restartBlock
     // Names.
     case pathMissing, pathRelative, pathWithZero
@@ -54,6 +55,8 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .name: "the command name is longer than 15 bytes or holds a zero byte"
         case .dumpable: "the dumpable state is out of range"
         case .outOfMemoryScore: "the out-of-memory score is out of range"
+        case .cpuFeatures: "a processor feature is not known to this version"
+        case .clocks: "a clock is out of range"
         case .cpuRecord: "a CPU record is out of range or there twice"
         case .address: "an address is not one of user space"
         case .credentials: "the credentials are out of range"

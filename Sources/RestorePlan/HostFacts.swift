@@ -36,7 +36,7 @@ package struct HostFacts: Sendable {
     package var files: [String: Result<File, MissingFile>] = [:]
     /// Numbers of the image that are taken here, and by whom.
     package var takenPids: [UInt32: String] = [:]
-    package var cpuFeatures: CPUFeatureSet = []
+    package var cpu = CPUOffer(features: [])
     package var xsaveLayout: XSaveLayout?
     /// The vdso of this kernel: sizes, checksum, and where the tool itself has its parts.
     package var vdso = ImageVdso()
@@ -75,6 +75,8 @@ package struct RestartOptions: Sendable {
     /// No `set_tid`: pids come from `ns_last_pid`.
     package var usesLastPid = false
     package var time = TimeModel.relative
+    /// Refuses a host that lacks instructions which the source host offered.
+    package var isStrictAboutCPU = false
 
     package init() {}
 }

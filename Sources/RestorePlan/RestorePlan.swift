@@ -105,9 +105,9 @@ package struct RestorePlan: Sendable {
         return candidate
     }
 
-    /// What `crrestart --dry-run` prints.
+    /// What `crrestart --dry-run` prints: what the processor has to offer, then every program.
     package func lines() -> [String] {
-        var lines: [String] = []
+        var lines = valid.cpu.table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) + [""]
         for (index, program) in launchpad.programs.enumerated() {
             let task = tasks[index]
             let root = index == 0 ? "  root" : ""

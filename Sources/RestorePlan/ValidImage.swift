@@ -15,6 +15,8 @@ package struct ValidImage: Sendable {
     package let states: [CPUState]
     let creation: CreationPlan
     package let time: TimePlan
+    /// What the threads use, and what the source host and this one offer.
+    package let cpu: CPUCompatibility
 
     /// Why not.
     package struct Refusal: Error, Sendable {
@@ -50,21 +52,27 @@ package struct ValidImage: Sendable {
         }
         Self.checkFiles(image, facts, find)
         var states: [CPUState] = []
+        var users: [CPUCompatibility.Thread] = []
         for thread in image.threads {
             do throws(ArchStateError) {
                 let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
                 let state = try CPUState(records: records).validated()
-                let missing = state.features.features.filter { !facts.cpuFeatures.contains($0) }
-                for feature in missing {
-                    find("thread \(thread.tid)", "uses \(feature.name), which this processor does not have", help: "restart it on a host that has it")
-                }
                 states.append(state)
+                let name = "\(thread.tid) \(thread.name.asText)"
+                users.append(CPUCompatibility.Thread(name: name, features: state.features))
             } catch {
                 find("thread \(thread.tid)", "its processor state is refused: \(error)", help: "the image was damaged or made up")
             }
             if thread.restartBlock.kind == .unknown && thread.hasRestartBlock {
                 find("thread \(thread.tid)", "waits in a system call that cannot be taken up again")
             }
+        }
+        cpu = CPUCompatibility(
+            inUse: [], offeredThere: CPUOffer(header), offeredHere: facts.cpu, threads: users)
+        if cpu.isRefused(strict: options.isStrictAboutCPU) {
+            let help =
+                if case .cannotRun = cpu.verdict { "restart it on a host that has it" } else { "--cpu lenient lets it run" }
+            for sentence in cpu.sentences { find("processor", sentence, help: help) }
         }
         for process in image.processes {
             for limit in process.limits {

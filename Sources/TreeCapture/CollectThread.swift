@@ -92,10 +92,13 @@ extension Collector {
             find(pid, "thread \(tid)", "has a seccomp filter, which cannot be saved yet")
         }
         let extended = try Trace.registers(.extended, of: tid, atMost: 16384)
+        let breakpoints = try X86DebugRegisters(of: tid)
         do throws(ArchStateError) {
-            let state = CPUState(
+            let state = try CPUState(
                 generalRegisters: registers,
-                extendedState: try X86ExtendedState(registerSet: extended, layout: xsave))
+                extendedState: X86ExtendedState(registerSet: extended, layout: xsave),
+                debugRegisters: breakpoints
+            ).validated()
             header.cpuFeaturesInUse |= state.features.rawValue
             thread.cpu = state.records.map { record in
                 var image = ImageCpuRecord()

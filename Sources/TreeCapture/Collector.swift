@@ -90,7 +90,8 @@ final class Collector {
         header.begin.boottime = stamp.now(on: .boottime)
         header.monotonicOffset = timeNamespace?.offsets.monotonic ?? 0
         header.boottimeOffset = timeNamespace?.offsets.boottime ?? 0
-        header.cpuFeaturesOffered = xsave.features.rawValue
+        header.cpuFeaturesOffered = HostCPU.offer.features.rawValue
+        header.cpuInstructionsOffered = HostCPU.offer.instructions.rawValue
         if let vdso = ownVdso {
             header.vdso = ImageVdso(vdso, code: vdsoCode)
         }

@@ -191,6 +191,14 @@ final class Finaliser {
             throw SystemError(22, in: "\(error)")
         }
         try Trace.setRegisters(.extended, of: host, to: extended)
+        // Addresses before the word that enables them.
+        if let debug = state.debug {
+            for (number, address) in debug.addresses.enumerated() where address != 0 {
+                try DebugRegisters.write(number, of: host, to: address)
+            }
+            try DebugRegisters.write(6, of: host, to: debug.status)
+            try DebugRegisters.write(7, of: host, to: debug.control)
+        }
         try Trace.setRegisters(.general, of: host, to: general.registerSet)
         try Trace.setSignalMask(of: host, to: image.threads[number].signalMask)
     }

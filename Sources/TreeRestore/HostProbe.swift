@@ -37,12 +37,8 @@ extension HostFacts {
     }
 
     private mutating func probeProcessor() {
-        let layout = HostCPU.layout
-        xsaveLayout = layout
-        var features = layout?.features ?? []
-        features.insert(.x86General)
-        features.insert(.x86Bases)
-        cpuFeatures = features
+        xsaveLayout = HostCPU.layout
+        cpu = HostCPU.offer
         if let found = (try? Vdso.current()) ?? nil { vdso = ImageVdso(found, code: found.codeBytes()) }
     }
 

@@ -17,6 +17,7 @@ package final class Restart {
         package var detaches = false
         package var usesLastPid = false
         package var time = TimeModel.relative
+        package var isStrictAboutCPU = false
 
         package init(path: String?) { self.path = path }
     }
@@ -111,7 +112,7 @@ package final class Restart {
         let header = image.header
         return Running(
             rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
-            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid.time),
+            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid),
             sharesProcessGroup: header.outsideGroup != 0, status: status.read, inner: inner)
     }
 
@@ -156,6 +157,7 @@ package final class Restart {
         choice.isStream = isStream
         choice.usesLastPid = options.usesLastPid
         choice.time = options.time
+        choice.isStrictAboutCPU = options.isStrictAboutCPU
         let facts = HostFacts.probe(for: image, options: choice)
         do throws(ValidImage.Refusal) {
             return RestorePlan(for: try ValidImage(image, on: facts, options: choice))
@@ -314,12 +316,13 @@ package final class Restart {
         }
     }
 
-    private func notices(_ image: CheckpointImage, _ time: TimePlan) -> [String] {
+    private func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {
         var notices = image.openFiles.filter { $0.kind == .outside }.map { file in
             let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
             return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
         }
-        if time.model == .relative && !time.usesNamespace {
+        if case .mayHaveChosen = valid.cpu.verdict { notices += valid.cpu.sentences }
+        if valid.time.model == .relative && !valid.time.usesNamespace {
             notices.append(
                 "no time namespace can be made here (CAP_SYS_ADMIN): sleeps and timers keep what they had left, but the tree's monotonic clock jumps, and deadlines that it holds in its own memory come too early")
         }

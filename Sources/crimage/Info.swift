@@ -1,5 +1,8 @@
+internal import ArchState
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
+internal import Kernel
 
 /// `crimage info`: who made the image, where, when, and how much it holds.
 struct Info: ParsableCommand {
@@ -12,7 +15,17 @@ struct Info: ParsableCommand {
         try reporting(argument.path) {
             let loaded = try LoadedImage(try ImageInput(argument.path))
             print(table(rows(loaded)), terminator: "")
+            print(processor(loaded.image.header), terminator: "")
         }
+    }
+
+    /// What the threads use of the processor, and what the source host and this one offer.
+    private func processor(_ header: ImageHeader) -> String {
+        let inUse = CPUFeatureSet(rawValue: header.cpuFeaturesInUse)
+        let there = CPUOffer(header)
+        let isOurs = header.architecture == KernelIdentity.current().machine
+        let here = isOurs ? HostCPU.offer : CPUOffer(features: [])
+        return "\n" + CPUCompatibility(inUse: inUse, offeredThere: there, offeredHere: here).table + "\n"
     }
 
     private func rows(_ loaded: LoadedImage) -> [[String]] {
@@ -31,6 +44,7 @@ struct Info: ParsableCommand {
             ["format version", "\(header.formatVersion)"],
             ["tool version", text(header.toolVersion)],
             ["taken", utc(header.begin.realtime)],
+            ["clocks then", clocks(header)],
             ["host", text(header.hostName)],
             ["kernel", "\(text(header.kernelRelease)) \(text(header.kernelVersion))"],
             ["architecture", text(header.architecture)],
@@ -53,6 +67,15 @@ struct Info: ParsableCommand {
                 "\(image.pipes.count)" + (inFlight > 0 ? " (\(size(UInt64(inFlight))) in flight)" : ""),
             ],
         ]
+    }
+
+    /// What the tree's own clocks showed.
+    private func clocks(_ header: ImageHeader) -> String {
+        func seconds(_ nanoseconds: Int64) -> String { "\(nanoseconds / 1_000_000_000) s" }
+        let monotonic = seconds(header.begin.monotonic + header.monotonicOffset)
+        let boottime = seconds(header.begin.boottime + header.boottimeOffset)
+        let own = header.monotonicOffset != 0 || header.boottimeOffset != 0
+        return "monotonic \(monotonic), boot time \(boottime)" + (own ? " (a time namespace of its own)" : "")
     }
 
     private func text(_ string: String) -> String { printable(Array(string.utf8)) }

@@ -6,6 +6,11 @@ import TreeRestore
 
 extension TimeModel: ExpressibleByArgument {}
 
+/// What to do about instructions that the source host offered and this one lacks.
+enum CPUStrictness: String, CaseIterable, ExpressibleByArgument {
+    case lenient, strict
+}
+
 @main
 struct Command: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,6 +53,12 @@ struct Command: ParsableCommand {
             valueName: "MODEL"))
     var time = TimeModel.relative
 
+    @Option(
+        help: ArgumentHelp(
+            "If this host lacks instructions that the program may have chosen: warn (lenient), or refuse (strict).",
+            valueName: "HOW"))
+    var cpu = CPUStrictness.lenient
+
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
@@ -75,6 +86,7 @@ struct Command: ParsableCommand {
         options.detaches = detach
         options.usesLastPid = lastPid
         options.time = time
+        options.isStrictAboutCPU = cpu == .strict
         let restart = Restart(
             options, log: { log.write(.warning, $0) }, progress: { line.show(stage: $0, done: $1, total: $2) })
         let running: Restart.Running

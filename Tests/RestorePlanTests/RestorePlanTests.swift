@@ -21,7 +21,7 @@ private struct Sample {
         addProcess(101, parent: 100)
         facts.architecture = "x86_64"
         facts.vdso = records.header.vdso
-        facts.cpuFeatures = [.x86General, .x86Bases].reduce(into: []) { $0.insert($1) }
+        facts.cpu = CPUOffer(features: CPUOffer.everywhere)
         facts.hardLimits = [UInt64](repeating: .max, count: 16)
         facts.vdsoParts = [
             HostFacts.Range(start: 0x7000_0000_0000, end: 0x7000_0000_4000),
@@ -214,7 +214,7 @@ private struct Sample {
 
     @Test func missingProcessorFeature() throws {
         var sample = Sample()
-        sample.facts.cpuFeatures = [.x86General].reduce(into: []) { $0.insert($1) }
+        sample.facts.cpu = CPUOffer(features: CPUFeatureSet([.x86General]))
         var general = X86GeneralRegisters()
         general.rip = 0x40_0000
         general.fsBase = 0x1000
@@ -224,7 +224,7 @@ private struct Sample {
             record.body = $0.body.asData
             return record
         }
-        #expect(try sample.findings().contains { $0.hasPrefix("thread 100: uses ") })
+        #expect(try sample.findings().contains { $0.hasPrefix("processor: cannot run: thread 100 ") })
     }
 
     @Test func processorStateWithoutRegistersIsRefused() throws {

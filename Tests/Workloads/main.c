@@ -17,6 +17,8 @@ static const struct workload workloads[] = {
     {"anon", run_anon, "random anonymous memory [MEBIBYTES]"},
     {"tree", run_tree, "sessions, groups, zombies, a stopped child"},
     {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},
+    {"breakpoints", run_breakpoints, "hardware breakpoints in a child"},
+    {"rseq", run_rseq, "restartable sequences that commit only if nothing came between [MEBIBYTES]"},
     {"clocks", run_clocks, "clocks that neither jump nor run backwards, or jump [relative|absolute MILLISECONDS]"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };

@@ -96,4 +96,5 @@ void fill_pattern(void *memory, size_t bytes, uint64_t seed);
 long wrong_byte(const void *memory, size_t bytes, uint64_t seed);
 
 workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memory, run_files, run_pipes, run_signals,
-    run_credentials, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_yardstick;
+    run_credentials, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_breakpoints,
+    run_rseq, run_yardstick;
