@@ -64,6 +64,10 @@ struct ImageLookup: Sendable {
         }
         let unknown = X86InstructionSets(rawValue: header.cpuInstructionsOffered).subtracting(.all)
         try require(unknown.isEmpty, .cpuFeatures, "header: instruction set \(unknown.rawValue.trailingZeroBitCount)")
+        let code = header.vdso.code
+        try require(
+            code.isEmpty || code.count <= ImageLimits.vdsoCode && code.count == Int(header.vdso.codeSize)
+                && crc32c(code.asBytes) == header.vdso.checksum, .vdso, "header")
         let clocks = [
             header.begin.realtime, header.begin.monotonic, header.begin.boottime, header.monotonicOffset,
             header.boottimeOffset,
@@ -81,6 +85,7 @@ enum ImageLimits {
     static let descriptors: UInt32 = 1 << 20
     static let siginfoLength = 128
     static let objectSize: UInt64 = 1 << 60
+    static let vdsoCode = 1 << 16
     /// 146 years: sums of a few times stay in 64 bits.
     static let nanoseconds = 0x1p62
 

@@ -10,7 +10,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case state, exitStatus
     // Parts of tasks.
     case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
-    case cpuFeatures, clocks
+    case cpuFeatures, clocks, vdso
     case cpuRecord, address, credentials, scheduling, restartBlock
     // Names.
     case pathMissing, pathRelative, pathWithZero
@@ -57,6 +57,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .outOfMemoryScore: "the out-of-memory score is out of range"
         case .cpuFeatures: "a processor feature is not known to this version"
         case .clocks: "a clock is out of range"
+        case .vdso: "the vdso is not what its size and checksum say"
         case .cpuRecord: "a CPU record is out of range or there twice"
         case .address: "an address is not one of user space"
         case .credentials: "the credentials are out of range"

@@ -51,5 +51,6 @@ extension ImageVdso {
         dataSize = UInt32(found.codeStart - found.dataStart)
         codeSize = UInt32(found.codeEnd - found.codeStart)
         checksum = crc32c(code)
+        self.code = code.asData
     }
 }

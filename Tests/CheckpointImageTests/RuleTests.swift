@@ -130,6 +130,15 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.outOfMemoryScore, "process 10") { $0.processes[0].oomScoreAdjustment = 1001 },
         Breach(.cpuFeatures, "header: feature number 31") { $0.header.cpuFeaturesInUse |= 1 << 31 },
         Breach(.cpuFeatures, "header: feature number 31") { $0.header.cpuFeaturesOffered |= 1 << 31 },
+        Breach(.vdso, "header") {
+            $0.header.vdso.code = [UInt8](repeating: 1, count: 16).asData
+            $0.header.vdso.codeSize = 16
+        },
+        Breach(.vdso, "header") {
+            $0.header.vdso.code = [UInt8](repeating: 1, count: 16).asData
+            $0.header.vdso.checksum = crc32c([UInt8](repeating: 1, count: 16))
+            $0.header.vdso.codeSize = 17
+        },
         Breach(.clocks, "header") { $0.header.begin.monotonic = 1 << 62 },
         Breach(.clocks, "header") { $0.header.boottimeOffset = -1 << 62 },
         Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu[0].feature = 64 },

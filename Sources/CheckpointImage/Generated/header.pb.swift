@@ -10,6 +10,11 @@
 
 /// Record 1 "header": who wrote the image, where, when, and what the tree needs of a host.
 
+#if canImport(FoundationEssentials)
+package import FoundationEssentials
+#else
+package import Foundation
+#endif
 package import SwiftProtobuf
 
 // If the compiler emits an error on this type, it is because this file
@@ -177,7 +182,8 @@ package nonisolated struct ImageClocks: Sendable {
   package init() {}
 }
 
-/// What the source kernel mapped as vdso: a restart keeps it at its old address, so it must be the same.
+/// What the source kernel mapped as vdso. A restart keeps it at its old address; a kernel with another one keeps
+/// the code there as plain memory, whose functions hand over to its own.
 package nonisolated struct ImageVdso: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -191,6 +197,9 @@ package nonisolated struct ImageVdso: Sendable {
 
   /// crc32c of the code as the kernel made it
   package var checksum: UInt32 = 0
+
+  /// the code
+  package var code: Data = Data()
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -439,7 +448,7 @@ nonisolated extension ImageClocks: SwiftProtobuf.Message, SwiftProtobuf._Message
 
 nonisolated extension ImageVdso: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Vdso"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}data_size\0\u{3}code_size\0\u{1}checksum\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}data_size\0\u{3}code_size\0\u{1}checksum\0\u{1}code\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -450,6 +459,7 @@ nonisolated extension ImageVdso: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.dataSize) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.codeSize) }()
       case 3: try { try decoder.decodeSingularUInt32Field(value: &self.checksum) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.code) }()
       default: break
       }
     }
@@ -465,6 +475,9 @@ nonisolated extension ImageVdso: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if self.checksum != 0 {
       try visitor.visitSingularUInt32Field(value: self.checksum, fieldNumber: 3)
     }
+    if !self.code.isEmpty {
+      try visitor.visitSingularBytesField(value: self.code, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -472,6 +485,7 @@ nonisolated extension ImageVdso: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
     if lhs.dataSize != rhs.dataSize {return false}
     if lhs.codeSize != rhs.codeSize {return false}
     if lhs.checksum != rhs.checksum {return false}
+    if lhs.code != rhs.code {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -1,0 +1,99 @@
+import StepProgram
+
+/// The vdso of another kernel, kept at its old address, with its functions handing over to this kernel's.
+///
+/// Programs look the vdso's functions up once and keep their addresses. Where this kernel maps another vdso than
+/// the source kernel did, the old code stays where it was as plain memory: each exported function begins
+/// with a jump to the function of the same name here, or, where there is none, makes the system call itself.
+///
+/// - Source: vdso(7); elf(5).
+struct VdsoProxy {
+    /// The old code with its functions replaced: as many bytes as it had.
+    let code: [UInt8]
+
+    /// Functions by name, and the system call that does the same with the same arguments.
+    static let calls: [(name: String, number: UInt32)] = [
+        ("__vdso_clock_gettime", 228), ("__vdso_gettimeofday", 96), ("__vdso_time", 201),
+        ("__vdso_clock_getres", 229), ("__vdso_getcpu", 309), ("__vdso_getrandom", 318),
+    ]
+
+    /// - Parameters:
+    ///   - old: the code of the source kernel's vdso.
+    ///   - new: this kernel's, which lies at `start`.
+    /// - Returns: nil where the old one cannot be understood, or has a function too short to be replaced.
+    init?(old: [UInt8], new: [UInt8], at start: UInt64) {
+        guard let functions = VdsoSymbols(old), let successors = VdsoSymbols(new) else { return nil }
+        var code = old
+        for (name, number) in Self.calls {
+            guard let function = functions.functions[name] else { continue }
+            let patch: [UInt8]
+            if let successor = successors.functions[name] {
+                // movabs $successor, %rax; jmp *%rax
+                var bytes: [UInt8] = [0x48, 0xb8]
+                bytes.append(littleEndian: start &+ successor.offset)
+                patch = bytes + [0xff, 0xe0]
+            } else {
+                // mov $number, %eax; syscall; ret
+                var bytes: [UInt8] = [0xb8]
+                bytes.append(littleEndian32: number)
+                patch = bytes + [0x0f, 0x05, 0xc3]
+            }
+            guard function.size >= UInt64(patch.count) else { return nil }
+            let place = Int(function.offset)
+            code.replaceSubrange(place..<place + patch.count, with: patch)
+        }
+        self.code = code
+    }
+}
+
+/// The functions that a vdso exports, as its own ELF tables tell. The bytes may be anything.
+struct VdsoSymbols {
+    struct Function: Equatable {
+        var offset: UInt64
+        var size: UInt64
+    }
+
+    private(set) var functions: [String: Function] = [:]
+    private static let mostSymbols = 256
+
+    /// Nil where the tables cannot be followed.
+    init?(_ bytes: [UInt8]) {
+        func word(_ offset: UInt64, _ count: Int) -> UInt64? {
+            guard offset <= UInt64(bytes.count), UInt64(bytes.count) - offset >= UInt64(count) else { return nil }
+            return (0..<count).reduce(UInt64(0)) { $0 | UInt64(bytes[Int(offset) + $1]) << UInt64($1 * 8) }
+        }
+        // Elf64_Ehdr: e_phoff at 32, e_phnum at 56. Elf64_Phdr: 56 bytes, p_type at 0, p_offset at 8.
+        guard bytes.starts(with: [0x7f, 0x45, 0x4c, 0x46, 2, 1]), let headers = word(32, 8), headers < 4096,
+            let count = word(56, 2)
+        else { return nil }
+        var dynamic: UInt64?
+        for index in 0..<min(count, 16) where word(headers + index * 56, 4) == 2 {  // PT_DYNAMIC
+            dynamic = word(headers + index * 56 + 8, 8)
+        }
+        guard let dynamic, dynamic < UInt64(bytes.count) else { return nil }
+        // Elf64_Dyn: tag, value; addresses are offsets, as the vdso is linked at 0.
+        var tables: [UInt64: UInt64] = [:]
+        for index in 0..<UInt64(64) {
+            guard let tag = word(dynamic + index * 16, 8), tag != 0, let value = word(dynamic + index * 16 + 8, 8) else {
+                break
+            }
+            tables[tag] = value
+        }
+        let end = UInt64(bytes.count)
+        guard let strings = tables[5], let symbols = tables[6], strings < end, symbols < end else { return nil }
+        // Elf64_Sym: 24 bytes: st_name at 0, st_info at 4, st_shndx at 6, st_value at 8, st_size at 16. The hash
+        // table says how many there are; without one they end where the strings begin.
+        let known = tables[4].flatMap { $0 < end ? word($0 + 4, 4) : nil } ?? (strings > symbols ? (strings - symbols) / 24 : 0)
+        for index in 0..<min(known, UInt64(Self.mostSymbols)) {
+            let symbol = symbols + index * 24
+            guard let name = word(symbol, 4), let info = word(symbol + 4, 1), let section = word(symbol + 6, 2),
+                let offset = word(symbol + 8, 8), let size = word(symbol + 16, 8)
+            else { return nil }
+            guard info & 0xf == 2, section != 0, strings + name < end else { continue }  // STT_FUNC, defined
+            guard offset < end, size <= end - offset else { return nil }
+            let text = bytes[Int(strings + name)...].prefix { $0 != 0 }
+            functions[String(decoding: text, as: UTF8.self)] = Function(offset: offset, size: size)
+        }
+        if functions.isEmpty { return nil }
+    }
+}
