@@ -4,7 +4,6 @@ internal import Glibc
 /// Making, signalling and ending processes.
 package enum Processes {
     package static var ownPid: Int32 { getpid() }
-    package static var parentPid: Int32 { getppid() }
 
     /// Namespace bits of clone(2).
     package static let newPidNamespace: UInt64 = 0x2000_0000
@@ -92,11 +91,6 @@ package enum Processes {
 
     /// A session of its own: signals of the terminal do not reach it.
     package static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
-
-    package static func becomeSubreaper() { _ = ckernel_prctl(36, 1, 0, 0, 0) }
-
-    /// This process dies with `signal` when its parent's thread ends.
-    package static func dieWithParent(_ signal: Int32) { _ = ckernel_prctl(1, Int(signal), 0, 0, 0) }
 
     /// Raises the soft limit of descriptors to the hard one.
     @inline(never)

@@ -122,7 +122,7 @@ extension PlanBuilder {
         if threads > 0 {
             // Each thread's change of credentials sets dumpable anew: it comes after the last of them.
             program.wait(
-                for: word(.threads), toReach: UInt32(tasks.count { !$0.isLeader }), "until all threads are done")
+                for: word(.threads), toReach: UInt32(threadCount), "until all threads are done")
         }
         if process.dumpable <= 1 {
             program.call(.prctl, [4, .number(process.dumpable)], "PR_SET_DUMPABLE")

@@ -19,6 +19,8 @@ struct PlanBuilder {
     /// Task index of a process's leader, of a thread.
     private(set) var leaderIndex: [UInt32: Int] = [:]
     private(set) var threadIndices: [UInt32: [Int]] = [:]
+    /// Tasks that are not leaders.
+    let threadCount: Int
     /// Depth in the tree and parent, for lowest common ancestors.
     private(set) var parents: [UInt32: UInt32] = [:]
     private(set) var depths: [UInt32: Int] = [:]
@@ -34,6 +36,7 @@ struct PlanBuilder {
         self.high = high
         self.launchpad = launchpad
         self.scratch = scratch
+        threadCount = tasks.count { !$0.isLeader }
         for process in valid.image.processes {
             parents[process.pid] = process.parent
             depths[process.pid] = process.parent == 0 ? 0 : (depths[process.parent] ?? 0) + 1

@@ -16,33 +16,25 @@ package struct Launchpad: Sendable {
 
     package enum Word: UInt64, Sendable {
         /// Tasks (threads included) that have arrived at their park.
-        case parked = 0
+        case parked
         /// Processes that have loaded everything and are still single-threaded.
-        case loaded = 1
+        case loaded
         /// Set by the monitor: threads may be made and timers armed.
-        case go = 2
+        case go
         /// Set by the monitor: pages from a stream are in place.
-        case pages = 3
-        /// Set by the monitor: every planned death has been reaped.
-        case reaped = 4
+        case pages
         /// Set by the monitor at the point of no return.
-        case committed = 5
+        case committed
         /// What the inner half tells: pid of the root as the inner half sees it.
-        case rootPid = 6
-        /// What the inner half tells: the root's wait status + 1.
-        case rootStatus = 7
-        /// The inner half is ready to be told the rest.
-        case innerReady = 8
+        case rootPid
         /// Processes that have mapped their memory and wait for pages from a stream.
-        case mapped = 9
+        case mapped
         /// Process groups that have been joined by everyone who will.
-        case grouped = 10
-        /// Sent by the monitor to the inner half: a signal to pass to the root.
-        case signal = 11
+        case grouped
         /// errno of the inner half's failure.
-        case innerError = 12
+        case innerError
         /// Threads other than leaders that have nothing left to do but park.
-        case threads = 13
+        case threads
     }
 
     package let base: UInt64

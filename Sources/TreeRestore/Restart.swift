@@ -37,17 +37,14 @@ package final class Restart {
     }
 
     private let options: Options
-    private let log: (String) -> Void
     private let progress: (String, UInt64, UInt64) -> Void
     private let interrupts = SignalQueue([1, 2, 3, 15])
     private var begin: Int64 = 0
 
     package init(
-        _ options: Options, log: @escaping (String) -> Void,
-        progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in }
+        _ options: Options, progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in }
     ) {
         self.options = options
-        self.log = log
         self.progress = progress
     }
 

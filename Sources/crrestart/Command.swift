@@ -87,8 +87,7 @@ struct Command: ParsableCommand {
         options.usesLastPid = lastPid
         options.time = time
         options.isStrictAboutCPU = cpu == .strict
-        let restart = Restart(
-            options, log: { log.write(.warning, $0) }, progress: { line.show(stage: $0, done: $1, total: $2) })
+        let restart = Restart(options) { line.show(stage: $0, done: $1, total: $2) }
         let running: Restart.Running
         do throws(RestoreError) {
             if dryRun {
@@ -104,7 +103,7 @@ struct Command: ParsableCommand {
             writeStatus(tool: error.exitStatus, root: nil)
             throw ExitCode(error.exitStatus)
         }
-        for notice in running.notices where !common.json { Messages.error("note: \(notice)") }
+        for notice in running.notices where !common.json { log.write(.warning, notice) }
         if let pidFile { try writeFile(pidFile, "\(running.rootPid)\n") }
         if detach {
             if common.json { Messages.result(json(running)) } else { Messages.result("\(running.rootPid)") }
