@@ -40,16 +40,21 @@ package enum InterruptedCall: Equatable, Sendable {
             }
     }
 
-    /// Whether an x86_64 call answers `EINTR` whenever it is interrupted, even without a signal to
-    /// handle: `epoll_wait` and its like.
+    /// Whether an x86_64 call answers `EINTR` when it is interrupted, even without a signal to handle, and
+    /// can be made again: `epoll_wait` and its like. Three more do so only sometimes: `select` and its kin
+    /// where the timeout lies in memory that cannot be written, so that the kernel cannot leave the rest of
+    /// the time there; `fallocate` of memory files, which takes back what it had done.
     ///
-    /// Source: signal(7), "Interruption of system calls and library functions by stop signals".
+    /// Source: signal(7), "Interruption of system calls and library functions by stop signals";
+    /// fs/select.c, `poll_select_finish`; mm/shmem.c, `shmem_fallocate`.
     package static func isNeverRestarted(_ number: UInt64) -> Bool {
         switch Int(truncatingIfNeeded: number) {
         case SystemCallNumbers.epoll_wait, SystemCallNumbers.epoll_pwait, SystemCallNumbers.epoll_pwait2,
             SystemCallNumbers.rt_sigtimedwait,
             SystemCallNumbers.semop, SystemCallNumbers.semtimedop,
-            SystemCallNumbers.io_getevents, SystemCallNumbers.io_pgetevents, SystemCallNumbers.io_uring_enter:
+            SystemCallNumbers.io_getevents, SystemCallNumbers.io_pgetevents, SystemCallNumbers.io_uring_enter,
+            SystemCallNumbers.select, SystemCallNumbers.pselect6, SystemCallNumbers.ppoll,
+            SystemCallNumbers.fallocate:
             true
         default:
             false
@@ -87,7 +92,7 @@ package enum InterruptedCall: Equatable, Sendable {
 
 extension X86GeneralRegisters {
     /// Number of `restart_syscall`.
-    static let restartCall: UInt64 = 219
+    package static let restartCall: UInt64 = 219
     /// The same among i386 numbers.
     static let restartCall32: UInt64 = 0
     /// Marks the number of an x32 call.

@@ -136,9 +136,15 @@ extension ImageLookup {
             scheduling.policy <= 7 && (-20...19).contains(scheduling.nice) && scheduling.priority <= 99
                 && scheduling.affinity.count <= 1 << 16 && scheduling.ioPriority <= 0xffff, .scheduling,
             subject())
-        switch (one.restartBlock.kind, one.restartBlock.source) {
-        case (.UNRECOGNIZED, _), (_, .UNRECOGNIZED): throw .rule(.restartBlock, subject())
+        switch (one.restartBlock.kind, one.restartBlock.source, one.timeout.source) {
+        case (.UNRECOGNIZED, _, _), (_, .UNRECOGNIZED, _), (_, _, .UNRECOGNIZED):
+            throw .rule(.restartBlock, subject())
         default: break
         }
+        let longest: UInt64 = 1 << 62
+        let block = one.restartBlock
+        try require(
+            block.remaining < longest && one.timeout.remaining < longest && block.count <= UInt32.max
+                && block.flags & ~0x180 == 0, .restartBlock, subject())
     }
 }

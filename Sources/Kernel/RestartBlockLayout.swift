@@ -3,6 +3,7 @@ struct RestartBlockLayout: Equatable, Sendable {
     // In struct task_struct.
     var task: Int
     var process: Int
+    var tracing: Int
     var block: Int
     var blockSize: Int
 
@@ -34,6 +35,7 @@ extension RestartBlockLayout {
         self.init(
             task: try types.member("pid", of: taskStruct).offset,
             process: try types.member("tgid", of: taskStruct).offset,
+            tracing: try types.member("ptrace", of: taskStruct).offset,
             block: blockMember.offset,
             blockSize: types.size(of: restart),
             function: try types.member("fn", of: restart).offset,
@@ -51,7 +53,7 @@ extension RestartBlockLayout {
             futexFlags: try types.member("futex.flags", of: restart).offset,
             futexBitset: try types.member("futex.bitset", of: restart).offset,
             futexTime: try types.member("futex.time", of: restart).offset)
-        guard blockSize > 0, blockSize <= 256, task < 1 << 20, block < 1 << 20 else {
+        guard blockSize > 0, blockSize <= 256, task < 1 << 15, tracing < 1 << 15, block < 1 << 20 else {
             throw malformed("BTF: restart_block")
         }
     }

@@ -1,102 +1,154 @@
 internal import CKernel
 internal import Glibc
 
-/// Reads the restart blocks of tasks out of the kernel, by a BPF program that runs over tasks.
+/// Reads what the kernel remembers of interrupted and of sleeping calls, by BPF programs that run over tasks.
 ///
 /// Needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`), Linux 5.8 and its type description. Nothing in
-/// the task is touched. A block means something only if the task is stopped with `-ERESTART_RESTARTBLOCK`
-/// in its result register: open the probe when the first such task is met, it costs a few milliseconds.
+/// the task is touched; only traced tasks are looked at. A restart block means something only if the task is
+/// stopped with `-ERESTART_RESTARTBLOCK` in its result register; a timer only if the task still sleeps. To
+/// open it costs a few milliseconds: do so before anything is stopped.
 ///
-/// Each task gives one record: `{u32 tid, u32 pid, u64 0, block filled up to 8}`, the name of the function it
-/// points to, and a line end. The kernel itself turns the address into the name (`%ps`), which works with
-/// any `kptr_restrict` and spares reading `/proc/kallsyms`.
+/// Each task gives records of bytes, each followed by the name of a kernel function and a line end. The kernel
+/// itself turns the address into the name (`%ps`), which works with any `kptr_restrict` and spares reading
+/// `/proc/kallsyms`.
 ///
 /// - Source: bpf(2); kernel/bpf/task_iter.c.
 package final class RestartBlockProbe {
-    private let program: Descriptor
-    private let layout: RestartBlockLayout
+    private let blockProgram: LoadedProgram
+    private let blockLayout: RestartBlockLayout
+    /// Nil where the kernel does not take it (before 5.15, other architectures).
+    private let timerProgram: LoadedProgram?
+    private let timerLayout: SleepTimerLayout?
     /// The kernel counts pids in the initial namespace; elsewhere tasks are asked for one by one.
     private let isInInitialNamespace: Bool
 
-    private init(program: consuming Descriptor, layout: RestartBlockLayout, isInInitialNamespace: Bool) {
-        self.program = program
-        self.layout = layout
-        self.isInInitialNamespace = isInInitialNamespace
-    }
-
-    /// Loads the program.
+    /// Loads the programs.
     ///
     /// - Throws: `EPERM` without the capabilities, `ENOENT` without type description, `EBADMSG` where the
     ///   kernel's structures are not the known ones.
-    package static func open() throws(SystemError) -> RestartBlockProbe {
+    package init() throws(SystemError) {
         let types = try KernelTypes.ofRunningKernel()
         let layout = try RestartBlockLayout(types)
-        let instructions = RestartBlockProgram(layout).instructions
         let function = try types.find("bpf_iter_task", .function)
+        blockLayout = layout
+        blockProgram = try Self.load(RestartBlockProgram(layout).instructions, over: function)
+        let timers = try? SleepTimerLayout(types)
+        timerLayout = timers
+        if let timers {
+            timerProgram = try? Self.load(SleepTimerProgram(timers).instructions, over: function)
+        } else {
+            timerProgram = nil
+        }
+        // PROC_PID_INIT_INO of include/linux/proc_ns.h.
+        isInInitialNamespace = try readLink("/proc/self/ns/pid").elementsEqual("pid:[4026531836]".utf8)
+    }
+
+    /// Whether ``timers(of:)`` can tell anything.
+    package var seesTimers: Bool { timerProgram != nil }
+
+    /// The restart blocks of traced tasks, by tid; those that are gone are missing.
+    package func blocks(of tasks: [Int32]) throws(SystemError) -> [Int32: RestartBlock] {
+        let layout = blockLayout
+        let header = RestartBlockProgram.headerSize
+        var blocks: [Int32: RestartBlock] = [:]
+        for record in try records(
+            blockProgram.number, of: tasks, size: RestartBlockProgram.recordSize(layout))
+        {
+            let block = Array(record.bytes[header..<header + layout.blockSize])
+            blocks[record.task] = layout.decode(block, name: record.name)
+        }
+        return blocks
+    }
+
+    /// The timers of those traced tasks that sleep interruptibly, by tid.
+    ///
+    /// - Preconditions: nothing has woken the tasks: they are seized and not yet interrupted.
+    package func timers(of tasks: [Int32]) throws(SystemError) -> [Int32: SleepTimer] {
+        guard let timerProgram, let layout = timerLayout else { return [:] }
+        var timers: [Int32: SleepTimer] = [:]
+        for record in try records(
+            timerProgram.number, of: tasks, size: SleepTimerProgram.recordSize(layout))
+        {
+            if timers[record.task] == nil {
+                timers[record.task] = SleepTimer(
+                    expires: nil, sleeps: littleEndian8(record.bytes, at: 8),
+                    call: layout.registers.map {
+                        littleEndian8(record.bytes, at: SleepTimerProgram.headerSize + $0)
+                    })
+            } else if record.name.prefix(while: { $0 != "." }) == "hrtimer_wakeup",
+                timers[record.task]?.expires == nil
+            {
+                timers[record.task]?.expires = Int64(bitPattern: littleEndian8(record.bytes, at: 16))
+            }
+        }
+        return timers
+    }
+
+    /// A descriptor that can be optional in a class.
+    private final class LoadedProgram {
+        private let descriptor: Descriptor
+        var number: Int32 { descriptor.number }
+        init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+    }
+
+    private static func load(_ instructions: [UInt64], over function: Int) throws(SystemError) -> LoadedProgram {
         let result = unsafe ckernel_bpf_load_iterator(
             instructions, UInt32(instructions.count), UInt32(function))
-        let program = Descriptor(owning: Int32(try SystemError.check(Int(result), "bpf(BPF_PROG_LOAD)")))
-        // PROC_PID_INIT_INO of include/linux/proc_ns.h.
-        let isInitial = try readLink("/proc/self/ns/pid").elementsEqual("pid:[4026531836]".utf8)
-        return RestartBlockProbe(program: program, layout: layout, isInInitialNamespace: isInitial)
+        return LoadedProgram(
+            Descriptor(owning: Int32(try SystemError.check(Int(result), "bpf(BPF_PROG_LOAD)"))))
     }
 
-    /// The blocks of all threads of a process, by tid. Empty if it is gone.
-    package func read(process pid: Int32) throws(SystemError) -> [Int32: RestartBlock] {
-        guard isInInitialNamespace else {
-            var blocks: [Int32: RestartBlock] = [:]
-            for task in try tasks(of: pid) { blocks[task] = try read(task: task) }
-            return blocks
+    /// One record and the name after it.
+    private struct Record {
+        var task: Int32
+        var bytes: [UInt8]
+        var name: String
+    }
+
+    /// Asks for a few tasks one by one, for many by one look at all.
+    private func records(_ program: Int32, of tasks: [Int32], size: Int) throws(SystemError) -> [Record] {
+        if isInInitialNamespace && tasks.count > 8 {
+            let wanted = Set(tasks)
+            return split(try run(program, task: 0), size: size).filter { wanted.contains($0.task) }
         }
-        do throws(SystemError) {
-            return decode(try run(task: 0, process: pid), process: pid)
-        } catch let error where error.number == EINVAL || error.number == E2BIG {
-            // Before 6.1 an iterator runs over all tasks.
-            return decode(try run(task: 0, process: 0), process: pid)
-        } catch let error where error.isGone {
-            return [:]
+        var found: [Record] = []
+        for task in tasks {
+            do throws(SystemError) {
+                for var record in split(try run(program, task: task), size: size) {
+                    record.task = task
+                    found.append(record)
+                }
+            } catch let error where error.isGone {
+                continue
+            } catch let error where error.number == EINVAL || error.number == E2BIG {
+                // Before 6.1 an iterator runs over all tasks.
+                guard isInInitialNamespace else { throw error }
+                let wanted = Set(tasks)
+                return split(try run(program, task: 0), size: size).filter { wanted.contains($0.task) }
+            }
         }
+        return found
     }
 
-    /// The block of one task; nil if it is gone.
-    package func read(task: Int32) throws(SystemError) -> RestartBlock? {
-        do throws(SystemError) {
-            return decode(try run(task: task, process: 0), process: nil).values.first
-        } catch let error where error.isGone {
-            return nil
-        }
-    }
-
-    /// The blocks of all tasks of the machine in one go, by tid of the initial pid namespace.
-    package func readAll() throws(SystemError) -> [Int32: RestartBlock] {
-        decode(try run(task: 0, process: 0), process: nil)
-    }
-
-    private func run(task: Int32, process: Int32) throws(SystemError) -> [UInt8] {
-        let linked = ckernel_bpf_link_iterator(
-            program.number, UInt32(bitPattern: task), UInt32(bitPattern: process))
+    private func run(_ program: Int32, task: Int32) throws(SystemError) -> [UInt8] {
+        let linked = ckernel_bpf_link_iterator(program, UInt32(bitPattern: task), 0)
         let link = Descriptor(owning: Int32(try SystemError.check(Int(linked), "bpf(BPF_LINK_CREATE)")))
         let started = ckernel_bpf_start_iterator(link.number)
         let iterator = Descriptor(owning: Int32(try SystemError.check(Int(started), "bpf(BPF_ITER_CREATE)")))
         return try readKernelText(iterator, capacity: 1 << 15)
     }
 
-    private func decode(_ records: [UInt8], process: Int32?) -> [Int32: RestartBlock] {
-        var blocks: [Int32: RestartBlock] = [:]
-        let header = RestartBlockProgram.headerSize
-        let size = RestartBlockProgram.recordSize(layout)
+    private func split(_ text: [UInt8], size: Int) -> [Record] {
+        var found: [Record] = []
         var at = 0
-        while at + size < records.count {
-            let numbers = littleEndian8(records, at: at)
-            let block = Array(records[(at + header)..<(at + header + layout.blockSize)])
-            let nameStart = at + size
-            let nameEnd = records[nameStart...].firstIndex(of: .newline) ?? records.count
-            if process == nil || process == Int32(truncatingIfNeeded: numbers >> 32) {
-                let name = String(decoding: records[nameStart..<nameEnd], as: UTF8.self)
-                blocks[Int32(truncatingIfNeeded: numbers)] = layout.decode(block, name: name)
-            }
+        while at + size < text.count {
+            let nameEnd = text[(at + size)...].firstIndex(of: .newline) ?? text.count
+            found.append(
+                Record(
+                    task: Int32(truncatingIfNeeded: littleEndian8(text, at: at)), bytes: Array(text[at..<at + size]),
+                    name: String(decoding: text[at + size..<nameEnd], as: UTF8.self)))
             at = nameEnd + 1
         }
-        return blocks
+        return found
     }
 }

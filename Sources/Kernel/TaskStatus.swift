@@ -54,6 +54,8 @@ package struct TaskStatus: Equatable, Sendable {
     /// Resident bytes, and those swapped out.
     package var residentBytes: UInt64?
     package var swappedBytes: UInt64?
+    /// Times that the task went to sleep of itself.
+    package var voluntarySwitches: UInt64?
 }
 
 extension TaskStatus {
@@ -120,6 +122,7 @@ extension TaskStatus {
         case key("VmLck"): lockedBytes = cursor.decimal().map { $0 << 10 }
         case key("VmRSS"): residentBytes = cursor.decimal().map { $0 << 10 }
         case key("VmSwap"): swappedBytes = cursor.decimal().map { $0 << 10 }
+        case key("voluntary_ctxt_switches"): voluntarySwitches = cursor.decimal()
         default: break
         }
     }

@@ -63,9 +63,7 @@ package struct ValidImage: Sendable {
             } catch {
                 find("thread \(thread.tid)", "its processor state is refused: \(error)", help: "the image was damaged or made up")
             }
-            if thread.restartBlock.kind == .unknown && thread.hasRestartBlock {
-                find("thread \(thread.tid)", "waits in a system call that cannot be taken up again")
-            }
+            if thread.hasRestartBlock { Self.checkRestartBlock(of: thread, in: image, find) }
         }
         cpu = CPUCompatibility(
             inUse: [], offeredThere: CPUOffer(header), offeredHere: facts.cpu, threads: users)
@@ -108,6 +106,32 @@ package struct ValidImage: Sendable {
         self.options = options
         self.states = states
         newPidNamespace = namespace
+    }
+
+    /// Kinds and clocks that this tool does not know, and processor time of nobody.
+    private static func checkRestartBlock(
+        of thread: ImageThread, in image: CheckpointImage, _ find: (String, String, String) -> Void
+    ) {
+        let whom = "thread \(thread.tid)"
+        let clock = Int32(bitPattern: thread.restartBlock.clock)
+        switch thread.restartBlock.kind {
+        case .poll, .futex: break
+        case .nanosleep:
+            // Real time, monotonic, boot time, their alarms, atomic time.
+            if ![0, 1, 7, 8, 9, 11].contains(clock) { find(whom, "sleeps on clock \(clock), which is not known", "") }
+        case .cpuNanosleep:
+            // Bits 0 and 1: which time; bit 2: of a thread; above: the pid, inverted.
+            let task = UInt32(bitPattern: ~(clock >> 3))
+            if clock >= 0 || clock & 3 == 3 {
+                find(whom, "sleeps on processor clock \(clock), which is not known", "")
+            } else if task != 0
+                && (clock & 4 != 0 ? image.thread(task) == nil : image.process(task) == nil)
+            {
+                find(whom, "sleeps on the processor time of \(task), which is not in the image", "")
+            }
+        case .unknown, .UNRECOGNIZED:
+            find(whom, "waits in a system call that cannot be taken up again", "")
+        }
     }
 
     /// Files that are missing, or are not what they were.

@@ -61,7 +61,8 @@ package struct Checkpoint {
         var header = ImageHeader()
         fill(&header)
         var looked: Collector?
-        var tree = try freezeAndLook(&looked)
+        let calls = TimedCalls(log: log)
+        var tree = try freezeAndLook(&looked, calls)
         guard let collector = looked else { throw CaptureError("cannot collect: nothing was looked at") }
         let stoppedAt = SystemClock.monotonic.now()
         collector.begin(header)
@@ -70,6 +71,7 @@ package struct Checkpoint {
         try collector.collectFromInside()
         try collector.collectPages()
         if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
+        calls.report()
 
         let image = ImageOutput(collector, to: output)
         do {
@@ -140,10 +142,10 @@ package struct Checkpoint {
 
     /// Stops the tree and collects what can be seen from outside. A task that an earlier checkpoint's stub
     /// has not left yet is given the time to get home.
-    private func freezeAndLook(_ looked: inout Collector?) throws(CaptureError) -> FrozenTree {
+    private func freezeAndLook(_ looked: inout Collector?, _ calls: TimedCalls) throws(CaptureError) -> FrozenTree {
         let deadline = SystemClock.monotonic.now() + options.freezeTimeout
         while true {
-            let freezer = Freezer(timeoutNanoseconds: options.freezeTimeout, mend: mend)
+            let freezer = Freezer(timeoutNanoseconds: options.freezeTimeout, calls: calls)
             var tree = try freezer.freeze(options.root)
             if SystemClock.monotonic.now() < deadline && holdsStub(tree) {
                 tree.release()
@@ -160,6 +162,7 @@ package struct Checkpoint {
             }
             let collector = try Collector(
                 root: options.root, processes: tree.processes, zombies: tree.zombies, threads: threads, log: log)
+            collector.calls = calls
             try collector.collectFromOutside()
             if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
             looked = collector
@@ -183,15 +186,6 @@ package struct Checkpoint {
             if registers.rip >= end - size && registers.rip < end { return true }
         }
         return false
-    }
-
-    /// Turns an EINTR that only our stop caused into a call that is made again.
-    private func mend(_ tid: Int32) {
-        guard let raw = try? Trace.registers(.general, of: tid, atMost: X86GeneralRegisters.registerSetSize),
-            let registers = try? X86GeneralRegisters(registerSet: raw)
-        else { return }
-        let mended = registers.mended()
-        if mended != registers { try? Trace.setRegisters(.general, of: tid, to: mended.registerSet) }
     }
 
     /// Refuses a root that cannot be checkpointed, each for its own reason.

@@ -110,8 +110,9 @@ extension Collector {
             find(pid, "thread \(tid)", "has a processor state that cannot be saved: \(error)")
         }
         if case .restartBlock = registers.interruptedCall {
-            thread.restartBlock = try restartBlock(of: tid, registers)
+            thread.restartBlock = restartBlock(of: tid, in: pid, registers)
         }
+        if let timeout = callTimeout(of: tid, in: pid, registers) { thread.timeout = timeout }
         imageThreads.append(thread)
     }
 

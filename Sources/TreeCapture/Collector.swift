@@ -48,8 +48,8 @@ final class Collector {
     /// The instant that all times of the image count from.
     let stamp = TimeStamp()
     var timeNamespace: (link: [UInt8], offsets: TimeNamespace.Offsets)?
-    var restartProbe: RestartBlockProbe?
-    var restartProbeRefused = false
+    /// What interrupted calls have left. Nil where nothing is stopped.
+    var calls: TimedCalls?
     let xsave: XSaveLayout
     let ownVdso: Vdso?
     let vdsoCode: [UInt8]

@@ -19,17 +19,23 @@ package struct FrozenTree: ~Copyable {
     package internal(set) var processes: [Int32] = []
     package internal(set) var zombies: [Int32] = []
     package internal(set) var tasks: [Int32: Task] = [:]
+    private let calls: TimedCalls
     private var released = false
 
-    init(root: Int32) { self.root = root }
+    init(root: Int32, calls: TimedCalls) {
+        self.root = root
+        self.calls = calls
+    }
 
     deinit {
         guard !released else { return }
+        calls.shorten(tasks.mapValues(\.process))
         for tid in tasks.keys { try? Trace.detach(tid) }
     }
 
-    /// Lets every task go on (or die, where a kill is pending).
+    /// Lets every task go on (or die, where a kill is pending), each interrupted call with the time it has left.
     package mutating func release() {
+        calls.shorten(tasks.mapValues(\.process))
         for tid in tasks.keys { try? Trace.detach(tid) }
         tasks = [:]
         released = true
@@ -46,7 +52,8 @@ package struct FrozenTree: ~Copyable {
 
 /// Stops every task of a tree, including those born meanwhile.
 ///
-/// Seize and interrupt all that can be seen, wait until they have stopped, look again, until a look is
+/// Seize all that can be seen, note what they wait for, interrupt them, wait until they have stopped, look again,
+/// until a look is
 /// conclusive: it saw nothing new, nothing known had died, and no process was made anywhere meanwhile
 /// (`processes` of /proc/stat); where others on the machine keep forking, three clean looks in a row do.
 /// Children of traced tasks are traced from birth, so the tree cannot outrun this.
@@ -55,18 +62,19 @@ package struct Freezer {
         Trace.Option.systemCallStops | Trace.Option.fork | Trace.Option.vfork | Trace.Option.clone
     package var timeout: Int64
     private let walker = ProcessTree()
-    /// Called with each task at each stop, before it may run on: mends what a stop disturbs.
-    var mend: (Int32) -> Void
+    /// Told of tasks before they are stopped, and at each stop before they may run on: mends what it disturbs.
+    let calls: TimedCalls
 
-    package init(timeoutNanoseconds: Int64, mend: @escaping (Int32) -> Void) {
+    init(timeoutNanoseconds: Int64, calls: TimedCalls) {
         timeout = timeoutNanoseconds
-        self.mend = mend
+        self.calls = calls
     }
 
     package func freeze(_ root: Int32) throws(CaptureError) -> FrozenTree {
         SignalMask.blockChildSignals()
         let deadline = SystemClock.monotonic.now() + timeout
-        var tree = FrozenTree(root: root)
+        var tree = FrozenTree(root: root, calls: calls)
+        calls.begin()
         var cleanLooks = 0
         while true {
             let forksBefore = try? forkCount()
@@ -90,6 +98,7 @@ package struct Freezer {
     /// One look over /proc. True if there was anything new.
     private func look(_ tree: inout FrozenTree) throws(CaptureError) -> Bool {
         var new = false
+        var seized: [Int32] = []
         var processes: [Int32] = []
         var zombies: [Int32] = []
         let pids: [Int32]
@@ -130,10 +139,12 @@ package struct Freezer {
                     throw CaptureError(cannot: "seize \(tid) \(text(stat.comm))", error, help: help)
                 }
                 tree.tasks[tid] = FrozenTree.Task(tid: tid, process: pid)
-                try? Trace.interrupt(tid)
+                seized.append(tid)
                 new = true
             }
         }
+        if !seized.isEmpty { calls.look(at: seized) }
+        for tid in seized { try? Trace.interrupt(tid) }
         if zombies != tree.zombies { new = true }
         tree.processes = processes
         tree.zombies = zombies
@@ -182,7 +193,7 @@ package struct Freezer {
                 task.isStopped = true
                 task.stopSignal = signal == 5 ? nil : signal
                 tree.tasks[tid] = task
-                mend(tid)
+                calls.mend(tid)
             case .stopped(_, let event) where event != 0:
                 // A fork, vfork or clone: the child is traced and reports itself.
                 if let child = try? Trace.eventMessage(tid), tree.tasks[Int32(truncatingIfNeeded: child)] == nil {
@@ -193,7 +204,7 @@ package struct Freezer {
                 resumeToStop(tid, signal: 0)
             case .stopped(let signal, _):
                 // On the way to a signal: it is delivered as if nobody looked, and the stop comes after.
-                mend(tid)
+                calls.mend(tid)
                 resumeToStop(tid, signal: signal & 0x7f)
             case .continued: break
             }

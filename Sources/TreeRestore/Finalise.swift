@@ -9,12 +9,16 @@ final class Finaliser {
     let tree: ForkedTree
     let staysStopped: Bool
     let release: ReleaseInstant
-    private var plan: RestorePlan { tree.plan }
-    private var image: CheckpointImage { plan.valid.image }
+    var plan: RestorePlan { tree.plan }
+    var image: CheckpointImage { plan.valid.image }
     /// Offset of a system-call instruction in the vdso: the launchpad is unmapped through it.
     private let callOffset: UInt64
     /// By thread of the image: what an armed call returned at once, because what it waits for was there.
-    private var earlyResults: [Int: Int64] = [:]
+    var earlyResults: [Int: Int64] = [:]
+    /// By process: the room for timeouts that its threads have taken.
+    var takenSlots: [UInt32: Set<UInt64>] = [:]
+    /// Bytes of the vdso's code: where it ends in zeros there is room.
+    let vdsoCode: [UInt8]
 
     init(_ tree: ForkedTree, staysStopped: Bool, release: ReleaseInstant) throws(RestoreError) {
         guard let code = (try? Vdso.current())??.codeBytes(),
@@ -23,6 +27,7 @@ final class Finaliser {
             })
         else { throw RestoreError("cannot finalise: this kernel's vdso has no system-call instruction") }
         self.tree = tree
+        vdsoCode = code
         self.staysStopped = staysStopped
         self.release = release
         callOffset = UInt64(offset) + 5
@@ -33,8 +38,8 @@ final class Finaliser {
         try stopAll()
         try TreeCheck(tree).check()
         // 2. Restart blocks as late as possible, then the launchpad goes.
-        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
-            try naming(task) { () throws(SystemError) in try arm(index) }
+        for index in armingOrder() {
+            try naming(plan.tasks[index]) { () throws(SystemError) in try arm(index) }
         }
         for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
             try naming(task) { () throws(SystemError) in try unmapLaunchpad(index) }
@@ -83,7 +88,7 @@ final class Finaliser {
         }
     }
 
-    private func awaitStop(_ pid: Int32) throws(SystemError) {
+    func awaitStop(_ pid: Int32) throws(SystemError) {
         while true {
             guard let found = try Waiting.wait(pid, block: true) else { continue }
             switch found.status {
@@ -97,7 +102,7 @@ final class Finaliser {
         }
     }
 
-    private func awaitCallStop(_ pid: Int32) throws(SystemError) {
+    func awaitCallStop(_ pid: Int32) throws(SystemError) {
         try Trace.resumeToCall(pid)
         while true {
             guard let found = try Waiting.wait(pid, block: true) else { continue }
@@ -117,7 +122,7 @@ final class Finaliser {
     }
 
     /// Registers of a task of the loop, pointed at a system call.
-    private func pointed(at task: RestorePlan.Task, _ host: Int32, call: UInt64, _ arguments: [UInt64])
+    func pointed(at task: RestorePlan.Task, _ host: Int32, call: UInt64, _ arguments: [UInt64])
         throws(SystemError) -> [UInt8]
     {
         let raw = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
@@ -131,30 +136,6 @@ final class Finaliser {
         (registers.rdi, registers.rsi, registers.rdx) = (all[0], all[1], all[2])
         (registers.r10, registers.r8, registers.r9) = (all[3], all[4], all[5])
         return registers.registerSet
-    }
-
-    /// Puts a thread into the call it was in, with the time it had left, and interrupts it there: so it owns
-    /// a real restart block of the kernel's.
-    private func arm(_ index: Int) throws(SystemError) {
-        let task = plan.tasks[index]
-        guard let number = task.thread, let operand = plan.armingOperands[number] else { return }
-        let block = image.threads[number].restartBlock
-        let host = tree.hostPids[index]
-        let remaining = release.remaining(of: block.remaining, clock: block.clockOfDeadline)
-        guard
-            let call = ArmedCall(
-                block, operand: operand, remaining: remaining, monotonicOffset: release.monotonicOffset)
-        else { return }
-        tree.memory.write(call.operandBytes, at: operand)
-        try Trace.setRegisters(.general, of: host, to: pointed(at: task, host, call: call.number, call.arguments))
-        try awaitCallStop(host)
-        try Trace.interrupt(host)
-        try Trace.resume(host)
-        try awaitStop(host)
-        let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
-        let result = Int64(bitPattern: after.littleEndian64(at: 80))
-        // Not interrupted: what it waits for is there already, and that is its result.
-        if result != -516 { earlyResults[number] = result }
     }
 
     /// The loop's memory goes, through an instruction that stays: the vdso's own.
@@ -184,6 +165,8 @@ final class Finaliser {
         if let result = earlyResults[number] {
             general.rax = UInt64(bitPattern: result)
             general.originalRAX = UInt64.max
+        } else {
+            try shorten(&general, index)
         }
         let current = try Trace.registers(.extended, of: host, atMost: 16384)
         let extended: [UInt8]

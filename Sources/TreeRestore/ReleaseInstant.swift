@@ -45,6 +45,14 @@ struct ReleaseInstant {
         return ahead + Int64(clamping: time.remaining(of: left, clock: clock, at: instant))
     }
 
+    /// Nanoseconds from the release until `left` has passed for the tree, on a clock by its number.
+    func remainingAtRelease(of left: UInt64, clock: UInt32) -> UInt64 {
+        time.remaining(of: left, clock: clock, at: instant)
+    }
+
+    /// Whether what was left to a wait is less by now.
+    var timeHasCounted: Bool { time.model == .absolute }
+
     /// No clock of the tree runs backwards: not before the instant.
     func wait() {
         while true {

@@ -7,7 +7,7 @@ import Testing
 @Suite struct RestartBlockTests {
     /// 56 bytes as Linux 6.18 lays them out on x86_64.
     static let layout = RestartBlockLayout(
-        task: 0, process: 0, block: 0, blockSize: 56, function: 8, sleepClock: 16, sleepType: 20,
+        task: 0, process: 0, tracing: 0, block: 0, blockSize: 56, function: 8, sleepClock: 16, sleepType: 20,
         sleepRemaining: 24, sleepExpires: 32, pollDescriptors: 16, pollCount: 24, pollHasTimeout: 28,
         pollSeconds: 32, pollNanoseconds: 40, futexAddress: 16, futexValue: 24, futexFlags: 28,
         futexBitset: 32,
@@ -84,7 +84,7 @@ import Testing
 struct RestartBlockProbeTests {
     @Test func sleepingProcess() throws {
         try interrupted(["/bin/sleep", "5"], in: [35, 230]) { probe, pid in
-            let blocks = try probe.read(process: pid)
+            let blocks = try probe.blocks(of: [pid])
             #expect(blocks.count == 1)
             guard case .nanosleep(let clock, _, false, let expires) = try #require(blocks[pid]) else {
                 Issue.record("not asleep: \(blocks)")
@@ -93,8 +93,9 @@ struct RestartBlockProbeTests {
             #expect(clock == SystemClock.monotonic.rawValue)
             let left = expires - SystemClock.monotonic.now()
             #expect(left > 0 && left < 5_000_000_000)
-            #expect(try probe.read(task: pid) == blocks[pid])
-            #expect(try probe.readAll()[pid] == blocks[pid])
+            // Many are looked for among all.
+            let many = [pid] + (4_194_200..<4_194_220).map { Int32($0) }
+            #expect(try probe.blocks(of: many) == blocks)
         }
     }
 
@@ -102,7 +103,7 @@ struct RestartBlockProbeTests {
     func pollingProcess() throws {
         let code = "import os,select; p=select.poll(); p.register(os.pipe()[0]); p.poll(5000)"
         try interrupted(["/usr/bin/python3", "-c", code], in: [7]) { probe, pid in
-            guard case .poll(let address, 1, let deadline?) = try probe.read(process: pid)[pid] else {
+            guard case .poll(let address, 1, let deadline?) = try probe.blocks(of: [pid])[pid] else {
                 Issue.record("not polling")
                 return
             }
@@ -117,8 +118,8 @@ struct RestartBlockProbeTests {
         let code = "import threading; l=threading.Lock(); l.acquire(); l.acquire(timeout=5)"
         try interrupted(["/usr/bin/python3", "-c", code], in: [202]) { probe, pid in
             guard
-                case .futex(let address, _, let flags, let bitset, let expires) = try probe.read(
-                    process: pid)[pid]
+                case .futex(let address, _, let flags, let bitset, let expires) = try probe.blocks(
+                    of: [pid])[pid]
             else {
                 Issue.record("not waiting")
                 return
@@ -132,20 +133,42 @@ struct RestartBlockProbeTests {
     }
 
     @Test func processThatIsGone() throws {
-        let probe = try RestartBlockProbe.open()
-        #expect(try probe.read(process: 4_194_303).isEmpty)
-        #expect(try probe.read(task: 4_194_303) == nil)
+        let probe = try RestartBlockProbe()
+        #expect(try probe.blocks(of: [4_194_303]).isEmpty)
+        #expect(try probe.timers(of: [4_194_303]).isEmpty)
+    }
+
+    @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "wants python3"), arguments: [
+        (232, "import select; select.epoll().poll(5)"),
+        (128, "import signal; signal.sigtimedwait([signal.SIGUSR1], 5)"),
+        (7, "import select; select.poll().poll(5000)"),
+    ])
+    func timerOfSleepingCall(call: Int, code: String) throws {
+        let begin = SystemClock.monotonic.now()
+        try interrupted(["/usr/bin/python3", "-c", code], in: [call], stop: false) { probe, pid in
+            try #require(probe.seesTimers)
+            let timer = try #require(try probe.timers(of: [pid])[pid])
+            #expect(timer.call.first == UInt64(call))
+            #expect(timer.sleeps > 0)
+            let now = SystemClock.monotonic.now()
+            let expires = try #require(timer.expires)
+            #expect(expires > begin + 5_000_000_000 && expires <= now + 5_000_000_000)
+            // An untraced task is none of ours.
+            #expect(try probe.timers(of: [getppid()]).isEmpty)
+        }
     }
 
     /// Starts a program, stops it inside one of the calls by ptrace, looks, and ends it.
     private func interrupted(
-        _ arguments: [String], in calls: [Int], _ look: (RestartBlockProbe, Int32) throws -> Void
+        _ arguments: [String], in calls: [Int], stop: Bool = true,
+        _ look: (RestartBlockProbe, Int32) throws -> Void
     ) throws {
-        let probe = try RestartBlockProbe.open()
+        let probe = try RestartBlockProbe()
         let pid = try Child.spawn(arguments)
         defer { Child.end(pid) }
         try #require(Child.waitForCall(of: pid, in: calls), "\(arguments) did not get into its call")
         #expect(ckernel_syscall(101, 0x4206, Int(pid), 0, 0, 0, 0) == 0)  // PTRACE_SEIZE
+        guard stop else { return try look(probe, pid) }
         #expect(ckernel_syscall(101, 0x4207, Int(pid), 0, 0, 0, 0) == 0)  // PTRACE_INTERRUPT
         var status: Int32 = 0
         #expect(waitpid(pid, &status, Int32(bitPattern: 0x4000_0000)) == pid)

@@ -160,6 +160,16 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._call = newValue}
   }
 
+  /// what is left to a call that is made again from its arguments
+  package var timeout: ImageCallTimeout {
+    get {_storage._timeout ?? ImageCallTimeout()}
+    set {_uniqueStorage()._timeout = newValue}
+  }
+  /// Returns true if `timeout` has been explicitly set.
+  package var hasTimeout: Bool {_storage._timeout != nil}
+  /// Clears the value of `timeout`. Subsequent reads from it will return its default value.
+  package mutating func clearTimeout() {_uniqueStorage()._timeout = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -304,13 +314,13 @@ package nonisolated struct ImageRestartBlock: Sendable {
   /// which call
   package var kind: ImageRestartBlock.Kind = .unknown
 
-  /// CLOCK_*, NANOSLEEP and CPU_NANOSLEEP
+  /// NANOSLEEP: CLOCK_*; CPU_NANOSLEEP: bits of the number as the task sees it
   package var clock: UInt32 = 0
 
   /// `remaining` holds
   package var hasTimeout_p: Bool = false
 
-  /// nanoseconds at the checkpoint's begin
+  /// nanoseconds at the checkpoint's begin; of CPU time for CPU_NANOSLEEP
   package var remaining: UInt64 = 0
 
   /// NANOSLEEP: rmtp; POLL: fds; FUTEX: the word
@@ -325,7 +335,7 @@ package nonisolated struct ImageRestartBlock: Sendable {
   /// FUTEX: bitset
   package var bits: UInt32 = 0
 
-  /// where the values come from
+  /// where `remaining` comes from
   package var source: ImageRestartBlock.Source = .none
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -395,8 +405,17 @@ package nonisolated struct ImageRestartBlock: Sendable {
     /// read from the restart block itself
     case kernel // = 1
 
-    /// the call's whole timeout: nothing better was known
+    /// the call's whole timeout: nothing better was known, or it had just begun
     case arguments // = 2
+
+    /// read from the timer on the thread's kernel stack
+    case kernelTimer // = 3
+
+    /// written to the thread's own memory by the kernel at the interruption
+    case memory // = 4
+
+    /// worked out from the time at which the thread had last run
+    case lastSleep // = 5
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -408,6 +427,9 @@ package nonisolated struct ImageRestartBlock: Sendable {
       case 0: self = .none
       case 1: self = .kernel
       case 2: self = .arguments
+      case 3: self = .kernelTimer
+      case 4: self = .memory
+      case 5: self = .lastSleep
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -417,6 +439,9 @@ package nonisolated struct ImageRestartBlock: Sendable {
       case .none: return 0
       case .kernel: return 1
       case .arguments: return 2
+      case .kernelTimer: return 3
+      case .memory: return 4
+      case .lastSleep: return 5
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -426,9 +451,30 @@ package nonisolated struct ImageRestartBlock: Sendable {
       .none,
       .kernel,
       .arguments,
+      .kernelTimer,
+      .memory,
+      .lastSleep,
     ]
 
   }
+
+  package init() {}
+}
+
+/// The limit of a call that has no restart block: the kernel makes it again from its arguments (epoll_wait,
+/// semtimedop, select and the like), with the timeout argument set to what is left.
+package nonisolated struct ImageCallTimeout: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// nanoseconds at the checkpoint's begin
+  package var remaining: UInt64 = 0
+
+  /// MEMORY: the argument already points to what is left
+  package var source: ImageRestartBlock.Source = .none
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -439,7 +485,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{2}*timeout\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -460,6 +506,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _noNewPrivileges: Bool = false
     var _restartBlock: ImageRestartBlock? = nil
     var _call: Int64 = 0
+    var _timeout: ImageCallTimeout? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -488,6 +535,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _noNewPrivileges = source._noNewPrivileges
       _restartBlock = source._restartBlock
       _call = source._call
+      _timeout = source._timeout
     }
   }
 
@@ -524,6 +572,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 16: try { try decoder.decodeSingularBoolField(value: &_storage._noNewPrivileges) }()
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._restartBlock) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._call) }()
+        case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
         default: break
         }
       }
@@ -590,6 +639,9 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._call != 0 {
         try visitor.visitSingularSInt64Field(value: _storage._call, fieldNumber: 18)
       }
+      try { if let v = _storage._timeout {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -617,6 +669,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._noNewPrivileges != rhs_storage._noNewPrivileges {return false}
         if _storage._restartBlock != rhs_storage._restartBlock {return false}
         if _storage._call != rhs_storage._call {return false}
+        if _storage._timeout != rhs_storage._timeout {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -946,5 +999,40 @@ nonisolated extension ImageRestartBlock.Kind: SwiftProtobuf._ProtoNameProviding 
 }
 
 nonisolated extension ImageRestartBlock.Source: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0NONE\0\u{1}KERNEL\0\u{1}ARGUMENTS\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0NONE\0\u{1}KERNEL\0\u{1}ARGUMENTS\0\u{1}KERNEL_TIMER\0\u{1}MEMORY\0\u{1}LAST_SLEEP\0")
+}
+
+nonisolated extension ImageCallTimeout: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CallTimeout"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}remaining\0\u{1}source\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.remaining) }()
+      case 2: try { try decoder.decodeSingularEnumField(value: &self.source) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.remaining != 0 {
+      try visitor.visitSingularUInt64Field(value: self.remaining, fieldNumber: 1)
+    }
+    if self.source != .none {
+      try visitor.visitSingularEnumField(value: self.source, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageCallTimeout, rhs: ImageCallTimeout) -> Bool {
+    if lhs.remaining != rhs.remaining {return false}
+    if lhs.source != rhs.source {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
 }

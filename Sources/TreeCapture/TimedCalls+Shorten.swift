@@ -1,0 +1,54 @@
+internal import ArchState
+internal import CheckpointImage
+internal import Kernel
+
+extension TimedCalls {
+    /// Points the calls that will be made again at what is left of their time, so that a tree that goes on does not
+    /// wait longer than it asked to. Their other registers stay as they are.
+    ///
+    /// - Preconditions: the tasks are stopped and about to be released.
+    /// - If this process dies in the middle: each thread waits either the rest or its whole time.
+    func shorten(_ processOf: [Int32: Int32]) {
+        var places: [Int32: (slots: TimeSlots, used: Set<UInt64>)] = [:]
+        for (tid, wait) in waits where wait.source != .memory {
+            guard let process = processOf[tid], var registers = generalRegisters(of: tid),
+                let argument = registers.timeoutOfRepeatedCall, registers.call == wait.call
+            else { continue }
+            let left = UInt64(max(0, wait.deadline - SystemClock.monotonic.now()))
+            if argument.form == .milliseconds {
+                registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)
+            } else {
+                if places[process] == nil { places[process] = slots(of: process, processOf) }
+                guard var place = places[process] else { continue }
+                let held = registers[argument.register]
+                guard let slot = place.slots.contains(held) ? held : place.slots.free(besides: place.used) else {
+                    log("thread \(tid) begins its call anew with its whole timeout: too many threads wait that way")
+                    continue
+                }
+                place.used.insert(slot)
+                places[process] = place
+                do throws(SystemError) {
+                    try RemoteMemory.force(tid, at: slot, argument.bytes(nanoseconds: left))
+                } catch { continue }
+                registers[argument.register] = slot
+            }
+            try? Trace.setRegisters(.general, of: tid, to: registers.registerSet)
+        }
+    }
+
+    /// Where a process has room for timeouts, and what of it its threads still point to.
+    private func slots(of process: Int32, _ processOf: [Int32: Int32]) -> (slots: TimeSlots, used: Set<UInt64>)? {
+        guard let maps = try? MemoryMap.plain(of: process), let vdso = Vdso.find(in: maps),
+            let code = (try? Vdso.current())??.codeBytes()
+        else { return nil }
+        let slots = TimeSlots(vdsoEnd: vdso.codeEnd, code: code)
+        var used: Set<UInt64> = []
+        for (tid, owner) in processOf where owner == process {
+            guard let registers = generalRegisters(of: tid) else { continue }
+            for pointer in [registers.rdx, registers.r10, registers.r8] where slots.contains(pointer) {
+                used.insert(pointer)
+            }
+        }
+        return (slots, used)
+    }
+}

@@ -1,0 +1,120 @@
+internal import ArchState
+internal import CheckpointImage
+internal import Kernel
+internal import RestorePlan
+internal import StepProgram
+
+/// Interrupted calls go on where they were: through a restart block of the kernel's, or made again with what
+/// is left of their time.
+extension Finaliser {
+    /// Threads with restart blocks, in the order in which they are armed.
+    ///
+    /// poll(2) takes whole milliseconds: the monitor lets a thread into it when whole milliseconds are left. Sorted
+    /// by that moment, all of them together cost a millisecond, not one each.
+    func armingOrder() -> [Int] {
+        var polls: [(phase: Int64, index: Int)] = []
+        var others: [Int] = []
+        for (index, task) in plan.tasks.enumerated() {
+            guard !task.isZombie, let number = task.thread, plan.armingOperands[number] != nil else { continue }
+            let block = image.threads[number].restartBlock
+            if block.kind == .poll && block.hasTimeout_p {
+                polls.append((release.remaining(of: block.remaining, clock: 1) % Self.millisecond, index))
+            } else {
+                others.append(index)
+            }
+        }
+        return others + polls.sorted { $0.phase < $1.phase }.map(\.index)
+    }
+
+    private static let millisecond: Int64 = 1_000_000
+
+    /// Puts a thread into the call it was in, with the time it has left at the release, and interrupts it there: so
+    /// it owns a real restart block of the kernel's.
+    func arm(_ index: Int) throws(SystemError) {
+        let task = plan.tasks[index]
+        guard let number = task.thread, let operand = plan.armingOperands[number] else { return }
+        let thread = image.threads[number]
+        let block = thread.restartBlock
+        let host = tree.hostPids[index]
+        // Real-time and deadline policies (1, 2, 6) sleep without slack.
+        let slack = [1, 2, 6].contains(thread.scheduling.policy) ? 0 : Int64(clamping: thread.timerSlack)
+        // Processor time stands still until the release.
+        let remaining =
+            block.kind == .cpuNanosleep
+            ? Int64(clamping: block.remaining) : release.remaining(of: block.remaining, clock: block.clockOfDeadline)
+        guard
+            let call = ArmedCall(
+                block, operand: operand, remaining: remaining, slack: slack, monotonicOffset: release.monotonicOffset)
+        else { return }
+        tree.memory.write(call.operandBytes, at: operand)
+        try Trace.setRegisters(.general, of: host, to: pointed(at: task, host, call: call.number, call.arguments))
+        try awaitCallStop(host)
+        if block.kind == .poll && block.hasTimeout_p {
+            let end = SystemClock.monotonic.now() + release.remaining(of: block.remaining, clock: 1)
+            try setTimeout(of: host, to: waitForWholeMilliseconds(until: end))
+        }
+        try Trace.interrupt(host)
+        try Trace.resume(host)
+        try awaitStop(host)
+        let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
+        let result = Int64(bitPattern: after.littleEndian64(at: 80))
+        guard result != -516 else { return }
+        // Not interrupted: what it waits for is there already, and that is its result.
+        guard call.earlyResults.contains(result) || call.earlyErrors.contains(result) else {
+            throw SystemError(Int32(clamping: -result), in: "system call \(call.number) that was interrupted")
+        }
+        earlyResults[number] = result
+    }
+
+    /// Waits until a whole number of milliseconds is left, and gives it. If the last such moment has just gone by,
+    /// that many are taken all the same: the monitor was late, by less than the wait would be.
+    private func waitForWholeMilliseconds(until deadline: Int64) -> UInt64 {
+        let lateness: Int64 = 150_000
+        var left = deadline - SystemClock.monotonic.now()
+        let fraction = left % Self.millisecond
+        if left > 0 && fraction < Self.millisecond - lateness {
+            if fraction > lateness { Waiting.pause(atMost: fraction - lateness) }
+            let goal = left - fraction
+            repeat { left = deadline - SystemClock.monotonic.now() } while left > goal
+            return UInt64(min(goal / Self.millisecond, Int64(Int32.max)))
+        }
+        return ArmedCall.milliseconds(left)
+    }
+
+    /// The third argument of the call at whose entry a thread stands.
+    private func setTimeout(of host: Int32, to value: UInt64) throws(SystemError) {
+        let raw = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
+        guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
+            throw SystemError(22, in: "registers of the loop")
+        }
+        registers.rdx = value
+        try Trace.setRegisters(.general, of: host, to: registers.registerSet)
+    }
+
+    /// Points a call that will be made again at what is left of its time: the number itself in its register, or a
+    /// structure in the slack of the vdso.
+    func shorten(_ registers: inout X86GeneralRegisters, _ index: Int) throws(SystemError) {
+        let task = plan.tasks[index]
+        guard let number = task.thread, image.threads[number].hasTimeout else { return }
+        let timeout = image.threads[number].timeout
+        guard let argument = registers.timeoutOfRepeatedCall ?? TimeoutArgument(ofCall: registers.rax) else { return }
+        // The call is made again after the release, never before it.
+        let left = release.remainingAtRelease(of: timeout.remaining, clock: 1)
+        let host = tree.hostPids[index]
+        if timeout.source == .memory {
+            // The kernel has written what was left when the tree stopped.
+            guard release.timeHasCounted else { return }
+            try? RemoteMemory.write(host, at: registers[argument.register], argument.bytes(nanoseconds: left))
+        } else if argument.form == .milliseconds {
+            registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)
+        } else {
+            let space = image.process(task.pid).flatMap { image.addressSpace($0.addressSpace) }
+            guard let vdso = space?.mappings.first(where: { $0.kind == .vdsoCode }),
+                let slot = TimeSlots(vdsoEnd: vdso.end, code: vdsoCode).free(besides: takenSlots[task.pid] ?? [])
+            else { return }
+            takenSlots[task.pid, default: []].insert(slot)
+            try RemoteMemory.force(host, at: slot, argument.bytes(nanoseconds: left))
+            registers[argument.register] = slot
+        }
+    }
+}
