@@ -17,6 +17,7 @@ struct BPFAssembler {
         case moveRegister = 0xbf  // ALU64 | MOV | X
         case moveImmediate = 0xb7  // ALU64 | MOV | K
         case addImmediate = 0x07  // ALU64 | ADD | K
+        case andImmediate = 0x57  // ALU64 | AND | K
         case load1 = 0x71  // LDX | MEM | B
         case load4 = 0x61  // LDX | MEM | W
         case load8 = 0x79  // LDX | MEM | DW

@@ -94,7 +94,8 @@ struct SleepTimerProgram {
         var end = BPFAssembler.Label()
         program.beginTask(layout.tracing, end: &end)
         program.emit(.load4, 1, source: 7, offset: layout.state)
-        program.jump(.jumpUnlessEqual, 1, immediate: 1, to: &end)  // TASK_INTERRUPTIBLE
+        program.emit(.andImmediate, 1, immediate: 1)  // TASK_INTERRUPTIBLE, whatever else is set
+        program.jump(.jumpIfEqual, 1, to: &end)
         for offset in stride(from: format, to: 0, by: 8) { program.emit(.storeImmediate8, 10, offset: offset) }
         program.emit(.load4, 1, source: 7, offset: layout.task)
         program.emit(.store8, 10, source: 1, offset: record)

@@ -10,11 +10,16 @@ extension TimedCalls {
     /// - If this process dies in the middle: each thread waits either the rest or its whole time.
     func shorten(_ processOf: [Int32: Int32]) {
         var places: [Int32: (slots: TimeSlots, used: Set<UInt64>)] = [:]
-        for (tid, wait) in waits where wait.source != .memory {
+        for (tid, wait) in waits {
             guard let process = processOf[tid], var registers = generalRegisters(of: tid),
                 let argument = registers.timeoutOfRepeatedCall, registers.call == wait.call
             else { continue }
             let left = UInt64(max(0, wait.deadline - SystemClock.monotonic.now()))
+            if wait.source == .memory {
+                // The kernel wrote what was left when we stopped it; the stop has lasted since.
+                try? RemoteMemory.write(tid, at: registers[argument.register], argument.bytes(nanoseconds: left))
+                continue
+            }
             if argument.form == .milliseconds {
                 registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)
             } else {
