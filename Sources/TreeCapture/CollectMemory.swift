@@ -81,7 +81,7 @@ extension Collector {
                 } else if !map.isDeleted, let file = identity(of: name), file.status.inode == map.inode {
                     mapping.kind = .file
                     mapping.file = withBuildID(file.identity, name, executable: map.protection.contains(.execute))
-                } else if map.isFileBacked {
+                } else if map.isFileBacked, !Self.isAsynchronousRing(name) {
                     mapping.kind = .object
                     mapping.object = try mappedObject(map, of: pid, name)
                 }
@@ -109,11 +109,14 @@ extension Collector {
         if map.protectionKey != 0 { refuse("has protection key \(map.protectionKey), which cannot be saved yet") }
         if map.flags.contains(.lockOnFault) { refuse("is locked on fault (MLOCK_ONFAULT), which cannot be saved yet") }
         if name.hasPrefix("/SYSV") { refuse("is System V shared memory, which cannot be saved yet") }
+        if Self.isAsynchronousRing(name) { refuse("belongs to asynchronous input and output (io_setup), which cannot be saved yet") }
         if name.hasPrefix("[uprobes]") { refuse("holds user-space probes", help: "remove them first") }
         if !map.unknownFlags.isEmpty {
             refuse("has flags that this version does not know: \(map.unknownFlags.joined(separator: " "))")
         }
     }
+
+    private static func isAsynchronousRing(_ name: String) -> Bool { name.hasPrefix("/[aio]") }
 
     private static let flagTable: [(MappingFlags, ImageMappingFlag)] = [
         (.growsDown, .growsDown), (.noReserve, .noReserve), (.locked, .locked), (.dontFork, .dontFork),

@@ -1,0 +1,134 @@
+import Foundation
+import Testing
+
+/// One line of the workload `calls`: what came of one call.
+private struct Outcome {
+    /// Result, errno, signals handled, what the call wrote.
+    var values: [String]
+    var flags: Int
+    /// Milliseconds, without the time as a file.
+    var asleep: Int
+    /// What the call wrote back as its remaining time, -1: nothing.
+    var left: Int
+    /// Milliseconds that the clock jumped while the tree was a file.
+    var gap: Int
+
+    var endsByWallClock: Bool { flags & 2 != 0 }
+    /// Waits for processor time, or has a limit that begins anew.
+    var hasNoTime: Bool { flags & 4 != 0 }
+
+    static func parse(_ text: String) -> [String: Outcome] {
+        var outcomes: [String: Outcome] = [:]
+        for line in text.split(separator: "\n") {
+            let words = line.split(separator: " ").map(String.init)
+            guard words.count == 9, let flags = Int(words[1]), let asleep = Int(words[6]), let left = Int(words[7]),
+                let gap = Int(words[8])
+            else { continue }
+            outcomes[words[0]] = Outcome(
+                values: Array(words[2...5]), flags: flags, asleep: asleep, left: left, gap: gap)
+        }
+        return outcomes
+    }
+}
+
+extension EndToEnd {
+    /// Interrupted system calls go on where they were: every call of `Tests/Workloads/calls_*.c`, compared with
+    /// a run that nobody disturbed.
+    @Suite struct Calls {
+        private static let byEvent = Result { try undisturbed("event") }
+        private static let bySignal = Result { try undisturbed("signal") }
+        /// What every call asks for, and when the signal comes, in milliseconds.
+        private static let asked = 4000
+        private static let signaled = 3000
+
+        private static func undisturbed(_ end: String) throws -> [String: Outcome] {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("calls", ["all", end])
+            let status = try child.wait(seconds: 60)
+            guard status == .exited(0) else { throw HarnessError("calls: \(status) \(scratch.read("failures"))") }
+            return Outcome.parse(scratch.read("calls"))
+        }
+
+        /// Nothing is seen of a checkpoint, whether it comes about or is refused for a descriptor; nor of ignored
+        /// signals that arrive meanwhile.
+        @Test(arguments: ["all", "restartable"])
+        func notDisturbedByCheckpoints(which: String) throws {
+            let wanted = try Self.byEvent.get()
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("calls", [which, "event"])
+            let storm = try scratch.start([
+                "/bin/sh", "-c", "while kill -URG $(cat /proc/\(child.pid)/task/\(child.pid)/children); do sleep 0.001; done",
+            ])
+            for _ in 0..<3 {
+                Clock.sleep(0.3)
+                let status = try scratch.run(
+                    "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force"]).status
+                #expect(status == .exited(which == "all" ? 4 : 0))
+            }
+            #expect(try child.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))")
+            storm.end()
+            compare(Outcome.parse(scratch.read("calls")), with: wanted, ends: Self.asked)
+        }
+
+        @Test(arguments: Place.allCases, [1, 3])
+        func restarted(place: Place, rounds: Int) throws {
+            let outcomes = try restartedRun("event", place, rounds: rounds)
+            compare(outcomes, with: try Self.byEvent.get(), ends: Self.asked, rounds: rounds)
+        }
+
+        /// A handled signal reaches a call that was restarted: the handler runs, the call returns what Linux returns,
+        /// and what it writes back as the rest of its time is right.
+        @Test(arguments: Place.allCases)
+        func restartedAndInterrupted(place: Place) throws {
+            let outcomes = try restartedRun("signal", place, rounds: 1)
+            compare(outcomes, with: try Self.bySignal.get(), ends: Self.signaled, rounds: 1)
+            for (name, outcome) in outcomes where outcome.left > 0 {
+                let sum = outcome.asleep + outcome.left
+                #expect(abs(sum - Self.asked) < 250, "\(name): \(outcome.asleep) ms and \(outcome.left) ms left")
+            }
+        }
+
+        private func restartedRun(_ end: String, _ place: Place, rounds: Int) throws -> [String: Outcome] {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("calls", ["restartable", end])
+            var root = running.pid
+            for _ in 0..<rounds {
+                Clock.sleep(0.3)
+                try scratch.checkpointAndKill(root, of: running)
+                Clock.sleep(2)
+                (running, root) = try scratch.restart(place)
+            }
+            #expect(try running.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
+            #expect(scratch.read("result") == "OK calls\n")
+            #expect(scratch.becomesEmpty())
+            return Outcome.parse(scratch.read("calls"))
+        }
+
+        /// Same values; times are those asked for: never too short (where the clock jumped, the gap holds some of the
+        /// time around it, too), and at most 3 s too long on a busy machine.
+        private func compare(
+            _ outcomes: [String: Outcome], with wanted: [String: Outcome], ends: Int, rounds: Int = 0,
+            sourceLocation: SourceLocation = #_sourceLocation
+        ) {
+            let names = wanted.filter { outcomes[$0.key] != nil || $0.value.flags & 1 != 0 }.keys.sorted()
+            #expect(names.count > 35 && outcomes.count == names.count, sourceLocation: sourceLocation)
+            for name in names {
+                guard let outcome = outcomes[name], let model = wanted[name] else {
+                    Issue.record("\(name) is missing", sourceLocation: sourceLocation)
+                    continue
+                }
+                // Points in time of clocks that went on while the tree was a file are over by now.
+                if outcome.gap > 0 && (outcome.endsByWallClock || Self.absolute.contains(name)) { continue }
+                #expect(outcome.values == model.values, "\(name)", sourceLocation: sourceLocation)
+                let early = outcome.gap > 0 ? 150 * rounds : 1
+                guard !outcome.hasNoTime, !outcome.endsByWallClock else { continue }
+                #expect(
+                    outcome.asleep >= ends - early && outcome.asleep < ends + 3000,
+                    "\(name) took \(outcome.asleep) ms", sourceLocation: sourceLocation)
+            }
+        }
+
+        /// Calls whose end lies in their own memory as a point in time of the monotonic clock.
+        private static let absolute: Set<String> = ["until-monotonic", "futex-waitv", "futex-wait"]
+    }
+}
