@@ -28,8 +28,9 @@ int64_t ns_of(struct timespec time) { return time.tv_sec * 1000000000LL + time.t
 static void record(const struct call *call, struct trial *trial) {
     int64_t asleep = now_ns() - trial->begin - shared->gap_ns;
     char line[400];
-    snprintf(line, sizeof line, "%s %d %ld %d %d %s %lld %lld %lld\n", call->name, call->flags, trial->result, trial->error,
-             handled, *trial->wrote ? trial->wrote : "-", (long long)asleep / 1000000,
+    snprintf(line, sizeof line, "%s %d %ld %d %d %s %lld %lld %lld\n", call->name,
+             call->flags | (call->wake ? WOKEN : 0), trial->result, trial->error, handled,
+             *trial->wrote ? trial->wrote : "-", (long long)asleep / 1000000,
              (long long)(trial->left_ns < 0 ? -1 : trial->left_ns / 1000000), (long long)shared->gap_ns / 1000000);
     int fd = open(run_path("calls"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0 || write(fd, line, strlen(line)) != (ssize_t)strlen(line)) _exit(3);

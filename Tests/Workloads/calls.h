@@ -23,6 +23,7 @@ enum {
     RESTARTABLE = 1,  // nothing in it stands in the way of a restart
     WALL = 2,         // ends at a point in time of the real-time clock
     PROCESSOR = 4,    // waits for processor time: no wall-clock time is promised
+    WOKEN = 8,        // ends by an event (set where there is one)
 };
 
 struct call {
