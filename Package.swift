@@ -81,7 +81,7 @@ let package = Package(
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
         .testTarget(name: "StepProgramTests", dependencies: ["StepProgram", "Kernel"], swiftSettings: common),
         .testTarget(
-            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "CCodec", "crimage", protobuf],
+            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "CCodec", "crimage", protobuf],
             swiftSettings: common),
         .testTarget(name: "PidControlTests", dependencies: ["PidControl"], swiftSettings: common),
         .testTarget(

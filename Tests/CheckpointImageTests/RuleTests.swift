@@ -167,6 +167,10 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.restartBlock, "thread 10 of process 10") {
             $0.threads[0].restartBlock.kind = .UNRECOGNIZED(9)
         },
+        Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].timeout.source = .UNRECOGNIZED(9) },
+        Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].timeout.remaining = 1 << 62 },
+        Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].restartBlock.remaining = .max },
+        Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].restartBlock.flags = 0x80 | 9 },
         Breach(.restartBlock, "thread 10 of process 10") {
             $0.threads[0].restartBlock.source = .UNRECOGNIZED(9)
         },

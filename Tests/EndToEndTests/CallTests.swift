@@ -102,6 +102,24 @@ extension EndToEnd {
             }
         }
 
+        /// Without the right to read the kernel's memory: what is left is learned from the tasks' own memory and their
+        /// last sleep, and what is not begins anew. Nothing ends early or with another result.
+        @Test(.enabled(if: access("/usr/bin/setpriv", X_OK) == 0, "wants setpriv")) func restartedWithoutBPF() throws {
+            let scratch = try Scratch()
+            let workload = try scratch.startWorkload("calls", ["restartable", "event"])
+            Clock.sleep(0.3)
+            let finished = try scratch.run([
+                "setpriv", "--bounding-set", "-sys_admin,-bpf,-perfmon", Host.path(of: "crcheckpoint"), "--tree",
+                "\(workload.pid)", "-o", scratch.file("image"), "--kill",
+            ])
+            try finished.require()
+            #expect(finished.errors.contains("cannot read the kernel's timers: EPERM"))
+            try workload.wait(seconds: 20)
+            let (running, _) = try scratch.restart(.here)
+            #expect(try running.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
+            compare(Outcome.parse(scratch.read("calls")), with: try Self.byEvent.get(), ends: Self.asked, rounds: 1)
+        }
+
         private func restartedRun(
             _ end: String, _ place: Place, rounds: Int, options: [String] = []
         ) throws -> [String: Outcome] {

@@ -193,6 +193,33 @@ private struct Sample {
         #expect(try sample.valid().newPidNamespace)
     }
 
+    @Test func callsThatCannotBeTakenUp() throws {
+        func findings(_ change: (inout ImageRestartBlock) -> Void) throws -> [String] {
+            var sample = Sample()
+            change(&sample.records.threads[1].restartBlock)
+            return try sample.findings()
+        }
+        #expect(try findings { $0.kind = .unknown } == ["thread 101: waits in a system call that cannot be taken up again"])
+        for clock in [Int32(0), 1, 7, 8, 9, 11] {
+            #expect(try findings { ($0.kind, $0.clock) = (.nanosleep, UInt32(bitPattern: clock)) } == [])
+        }
+        #expect(try findings { ($0.kind, $0.clock) = (.nanosleep, 2) } == ["thread 101: sleeps on clock 2, which is not known"])
+        // Itself, the other process, its thread; nobody; no such time; no processor clock.
+        let known: [Int32] = [-6, ~100 << 3 | 2, ~101 << 3 | 6]
+        for clock in known {
+            #expect(try findings { ($0.kind, $0.clock) = (.cpuNanosleep, UInt32(bitPattern: clock)) } == [])
+        }
+        #expect(
+            try findings { ($0.kind, $0.clock) = (.cpuNanosleep, UInt32(bitPattern: Int32(~102 << 3 | 2))) }
+                == ["thread 101: sleeps on the processor time of 102, which is not in the image"])
+        let unknown: [Int32] = [-5, 1]
+        for clock in unknown {
+            #expect(
+                try findings { ($0.kind, $0.clock) = (.cpuNanosleep, UInt32(bitPattern: clock)) }
+                    == ["thread 101: sleeps on processor clock \(clock), which is not known"])
+        }
+    }
+
     @Test func missingPrivilege() throws {
         var sample = Sample()
         sample.facts.mayChoosePids = false

@@ -1,0 +1,86 @@
+internal import ArchState
+
+/// What a thread was doing when the tree was stopped, as one reads it in a list.
+///
+/// `running`, `in read of descriptor 3`, `in poll on 2 descriptors, 3.20 s left`.
+package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
+    /// Name of the system call that it was in; nil: it ran its own code.
+    package var call: String?
+    /// What the call was on: `2 descriptors`, `descriptor 3`; empty where the call has no such thing.
+    package var object = ""
+    /// Nanoseconds that the call would have gone on; nil: until something happens.
+    package var left: UInt64?
+    /// `left` is time of the processor.
+    package var isProcessorTime = false
+
+    package var description: String {
+        guard let call else { return "running" }
+        var text = "in \(call)"
+        if !object.isEmpty { text += " \(object)" }
+        if let left {
+            text += ", \(Self.seconds(left)) \(isProcessorTime ? "of processor time " : "")left"
+        }
+        return text
+    }
+
+    package init(of thread: ImageThread) {
+        let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
+        guard let registers = (try? CPUState(records: records))?.general else {
+            // Another architecture: the number is all that can be told.
+            if thread.call >= 0 { call = "system call \(thread.call)" }
+            return
+        }
+        guard registers.interruptedCall != .none else { return }
+        let number = registers.callNumber ?? -1
+        let name = registers.is32Bit ? nil : SystemCallNumbers.name(number)
+        call = name ?? "system call \(number)"
+        if thread.hasRestartBlock {
+            take(thread.restartBlock, isRestarted: number == Int(X86GeneralRegisters.restartCall))
+        } else if !registers.is32Bit {
+            if thread.hasTimeout { left = thread.timeout.remaining }
+            object = Self.object(of: number, registers)
+        }
+    }
+
+    /// Behind `restart_syscall` the block alone tells which call it is.
+    private mutating func take(_ block: ImageRestartBlock, isRestarted: Bool) {
+        if block.hasTimeout_p { left = block.remaining }
+        switch block.kind {
+        case .nanosleep:
+            if isRestarted { call = "nanosleep" }
+        case .cpuNanosleep:
+            if isRestarted { call = "clock_nanosleep" }
+            isProcessorTime = true
+        case .poll:
+            if isRestarted { call = "poll" }
+            object = Self.descriptors(block.count)
+        case .futex:
+            if isRestarted { call = "futex" }
+        case .unknown, .UNRECOGNIZED: break
+        }
+    }
+
+    private static func object(of number: Int, _ registers: X86GeneralRegisters) -> String {
+        switch number {
+        case SystemCallNumbers.ppoll: descriptors(registers.rsi)
+        case SystemCallNumbers.epoll_wait, SystemCallNumbers.epoll_pwait, SystemCallNumbers.epoll_pwait2,
+            SystemCallNumbers.read, SystemCallNumbers.readv, SystemCallNumbers.write, SystemCallNumbers.writev,
+            SystemCallNumbers.recvfrom, SystemCallNumbers.recvmsg, SystemCallNumbers.recvmmsg,
+            SystemCallNumbers.sendto, SystemCallNumbers.sendmsg, SystemCallNumbers.sendmmsg,
+            SystemCallNumbers.accept, SystemCallNumbers.accept4, SystemCallNumbers.connect,
+            SystemCallNumbers.flock, SystemCallNumbers.fcntl, SystemCallNumbers.ioctl,
+            SystemCallNumbers.mq_timedsend, SystemCallNumbers.mq_timedreceive:
+            "of descriptor \(Int32(truncatingIfNeeded: registers.rdi))"
+        default: ""
+        }
+    }
+
+    private static func descriptors(_ count: UInt64) -> String { "on \(count) descriptor\(count == 1 ? "" : "s")" }
+
+    /// Two decimals.
+    private static func seconds(_ nanoseconds: UInt64) -> String {
+        let hundredths = nanoseconds / 10_000_000
+        let rest = hundredths % 100
+        return "\(hundredths / 100).\(rest < 10 ? "0" : "")\(rest) s"
+    }
+}
