@@ -26,7 +26,7 @@ private struct Outcome {
                 let gap = Int(words[8])
             else { continue }
             outcomes[words[0]] = Outcome(
-                values: Array(words[2...5]), flags: flags, asleep: asleep, left: left, gap: gap)
+                values: Array(words[2...5]), flags: flags, asleep: asleep / 1000, left: left / 1000, gap: gap / 1000)
         }
         return outcomes
     }

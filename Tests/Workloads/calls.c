@@ -7,7 +7,7 @@
 // `signal` it sends all of them a handled SIGUSR1 at three quarters of the time instead. Each child appends
 // a line to `calls`; whoever watches compares them with those of an undisturbed run:
 //
-//     NAME FLAGS result errno handled WROTE asleep-ms left-ms gap-ms
+//     NAME FLAGS result errno handled WROTE asleep-us left-us gap-us
 //
 // Time asleep leaves out gaps, in which the whole tree was a file: the parent sees its clock jump.
 #include "calls.h"
@@ -30,8 +30,8 @@ static void record(const struct call *call, struct trial *trial) {
     char line[400];
     snprintf(line, sizeof line, "%s %d %ld %d %d %s %lld %lld %lld\n", call->name,
              call->flags | (call->wake ? WOKEN : 0), trial->result, trial->error, handled,
-             *trial->wrote ? trial->wrote : "-", (long long)asleep / 1000000,
-             (long long)(trial->left_ns < 0 ? -1 : trial->left_ns / 1000000), (long long)shared->gap_ns / 1000000);
+             *trial->wrote ? trial->wrote : "-", (long long)asleep / 1000,
+             (long long)(trial->left_ns < 0 ? -1 : trial->left_ns / 1000), (long long)shared->gap_ns / 1000);
     int fd = open(run_path("calls"), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
     if (fd < 0 || write(fd, line, strlen(line)) != (ssize_t)strlen(line)) _exit(3);
     _exit(0);

@@ -46,7 +46,7 @@ static void *spin(void *unused) {
     return unused;
 }
 static void use_processor(struct trial *t, clockid_t clock) {
-    struct timespec asked = time_of(ASKED_NS / 8), left;
+    struct timespec asked = time_of(ASKED_NS / 5), left;
     TRY(t, SYS_clock_nanosleep, clock, 0, &asked, &left);
 }
 static void own_processor_time(struct trial *t) {

@@ -1,0 +1,96 @@
+"""The second table of scripts/bench: how much longer than asked an interrupted call lasts.
+
+Each call sleeps 4 s in a tree of its own (workload `calls`), one second into which the tree is checkpointed:
+left running, or ended and restarted; and both without the right to use BPF. Trees begin 0.4 s
+apart, so that they do not wake up together. Medians in microseconds; the undisturbed column is what the
+kernel itself adds. Sources are those the image names.
+"""
+
+import json
+import os
+import statistics
+import subprocess
+import threading
+import time
+
+ASKED = 4_000_000
+CALLS = [
+    "nanosleep", "nanosleep-rest", "clock-tai", "poll", "futex", "futex-bitset", "futex-realtime", "select", "ppoll",
+    "select-constant", "sigtimedwait", "semtimedop", "epoll_wait", "epoll_pwait2",
+]
+WITHOUT_BPF = ["setpriv", "--bounding-set", "-sys_admin,-bpf,-perfmon"]
+MODES = [("undisturbed", None, []), ("left running", [], []), ("restarted", ["--kill"], []),
+         ("left running without BPF", [], WITHOUT_BPF), ("restarted without BPF", ["--kill"], WITHOUT_BPF)]
+
+
+def source(bench, image, name):
+    """Where the image has the remaining time of this call from."""
+    shown = subprocess.run(bench.tool("crimage", "json", image), stdout=subprocess.PIPE, check=True)
+    for thread in json.loads(shown.stdout)["threads"]:
+        if bytes_of(thread.get("name", "")) == name[:15].encode():
+            part = thread.get("restart_block") or thread.get("timeout") or {}
+            return part.get("source", "").lower().replace("_", " ")
+    return ""
+
+
+def bytes_of(text):
+    import base64
+    return base64.b64decode(text)
+
+
+def one(bench, name, mode, results):
+    _, afterwards, prefix = mode
+    directory = os.path.join(bench.directory, f"call-{name}")
+    subprocess.run(["rm", "-rf", directory], check=True)
+    os.mkdir(directory)
+    tree = subprocess.Popen(
+        [bench.workloads, "calls", directory, "all", "event", name], stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL, start_new_session=True)
+    while not os.path.exists(os.path.join(directory, "ready")):
+        time.sleep(0.01)
+    time.sleep(0.9)
+    said = ""
+    if afterwards is not None:
+        image = os.path.join(directory, "image")
+        done = subprocess.run(
+            prefix + bench.tool("crcheckpoint", "--tree", str(tree.pid), "-o", image, *afterwards),
+            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if done.returncode and afterwards:
+            # Cannot be restarted yet. Left running it shows all the same what a checkpoint does to it.
+            tree.kill()
+            tree.wait()
+            return
+        if done.returncode == 0:
+            said = source(bench, image, name)
+        if afterwards:
+            tree.wait()
+            subprocess.run(
+                bench.tool("crrestart", "--pidns", image), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL, check=True)
+    tree.wait()
+    with open(os.path.join(directory, "calls")) as lines:
+        words = lines.read().split()
+    results.setdefault((name, mode[0]), []).append((int(words[6]) - ASKED, said))
+
+
+def measure(bench, rounds):
+    results = {}
+    for _ in range(rounds):
+        for mode in MODES:
+            threads = [threading.Thread(target=one, args=(bench, name, mode, results)) for name in CALLS]
+            for thread in threads:
+                thread.start()
+                time.sleep(0.4)
+            for thread in threads:
+                thread.join()
+    print("\n| call | " + " | ".join(mode[0] for mode in MODES) + " |")
+    print("|---" * (len(MODES) + 1) + "|")
+    for name in CALLS:
+        cells = []
+        for mode in MODES:
+            values = results.get((name, mode[0]))
+            if not values:
+                cells.append("–")
+                continue
+            cells.append(f"{statistics.median(value for value, _ in values):+.0f} us {values[-1][1]}".strip())
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
