@@ -102,8 +102,7 @@ extension Finaliser {
         let left = release.remainingAtRelease(of: timeout.remaining, clock: 1)
         let host = tree.hostPids[index]
         if timeout.source == .memory {
-            // The kernel has written what was left when the tree stopped.
-            guard release.timeHasCounted else { return }
+            // The kernel has written there what was left when the thread stopped.
             try? RemoteMemory.write(host, at: registers[argument.register], argument.bytes(nanoseconds: left))
         } else if argument.form == .milliseconds {
             registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)

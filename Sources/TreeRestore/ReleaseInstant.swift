@@ -39,19 +39,19 @@ struct ReleaseInstant {
         try clocks.set(TimeNamespace.Offsets(monotonic: offsets.monotonic, boottime: offsets.boottime))
     }
 
-    /// Nanoseconds from now until `left` has passed for the tree, on a clock by its number.
+    /// Nanoseconds from now until `left` has passed for the tree, on a clock by its number. The tree's clocks go
+    /// from the instant on, also if it is over by now.
     func remaining(of left: UInt64, clock: UInt32) -> Int64 {
-        let ahead = max(0, instant.monotonic - SystemClock.monotonic.now())
-        return ahead + Int64(clamping: time.remaining(of: left, clock: clock, at: instant))
+        let ahead = instant.monotonic - SystemClock.monotonic.now()
+        return max(0, ahead + Int64(clamping: time.remaining(of: left, clock: clock, at: instant)))
     }
 
-    /// Nanoseconds from the release until `left` has passed for the tree, on a clock by its number.
+    /// The same for a call that is made when the task is let go: at the instant, or now if that is over.
     func remainingAtRelease(of left: UInt64, clock: UInt32) -> UInt64 {
-        time.remaining(of: left, clock: clock, at: instant)
+        let late = max(0, SystemClock.monotonic.now() - instant.monotonic)
+        let remaining = time.remaining(of: left, clock: clock, at: instant)
+        return remaining - min(remaining, UInt64(late))
     }
-
-    /// Whether what was left to a wait is less by now.
-    var timeHasCounted: Bool { time.model == .absolute }
 
     /// No clock of the tree runs backwards: not before the instant.
     func wait() {
