@@ -1,0 +1,91 @@
+internal import CKernel
+internal import Glibc
+
+/// What fdinfo says about a timerfd. Times in nanoseconds.
+///
+/// - Source: proc(5), `/proc/pid/fdinfo`; fs/timerfd.c, `timerfd_show`.
+package struct TimerFileState: Equatable, Sendable {
+    package var clock: UInt32 = 0
+    /// Expirations that nobody has read.
+    package var expirations: UInt64 = 0
+    /// Of timerfd_settime(2): TFD_TIMER_ABSTIME 1, TFD_TIMER_CANCEL_ON_SET 2.
+    package var flags: UInt32 = 0
+    /// To the next expiration; 0: not armed.
+    package var remaining: UInt64 = 0
+    package var interval: UInt64 = 0
+}
+
+extension TimerFileState {
+    /// Nil unless the lines are those of a timerfd.
+    package init?(_ info: DescriptorInfo) {
+        var known = 0
+        for line in info.extra {
+            var cursor = ByteCursor(line)
+            switch cursor.key() {
+            case key("clockid"):
+                guard let value = cursor.decimal() else { return nil }
+                clock = UInt32(truncatingIfNeeded: value)
+                known += 1
+            case key("ticks"):
+                guard let value = cursor.decimal() else { return nil }
+                expirations = value
+                known += 1
+            case key("settime flags"):
+                guard let value = cursor.octal() else { return nil }
+                flags = UInt32(truncatingIfNeeded: value)
+                known += 1
+            case key("it_value"):
+                guard let value = Self.time(&cursor) else { return nil }
+                remaining = value
+                known += 1
+            case key("it_interval"):
+                guard let value = Self.time(&cursor) else { return nil }
+                interval = value
+                known += 1
+            default: continue
+            }
+        }
+        guard known == 5 else { return nil }
+    }
+
+    /// `(seconds, nanoseconds)`
+    private static func time(_ cursor: inout ByteCursor) -> UInt64? {
+        cursor.skipBlanks()
+        guard cursor.skip(UInt8(ascii: "(")), let seconds = cursor.decimal(), cursor.skip(UInt8(ascii: ",")),
+            let nanoseconds = cursor.decimal()
+        else { return nil }
+        let (product, tooMuch) = seconds.multipliedReportingOverflow(by: 1_000_000_000)
+        return tooMuch ? nil : product &+ nanoseconds
+    }
+
+    /// Reads the state of a timerfd of another process.
+    ///
+    /// A periodic one that has expired stands still until somebody reads it or asks for its time: it is asked
+    /// first, so that it counts what it has missed and tells when it expires next. Its holders see no
+    /// difference: their next read would have done the same.
+    ///
+    /// - Source: fs/timerfd.c, `do_timerfd_gettime`.
+    @inline(never)
+    package static func read(of pid: Int32, descriptor: Int32) throws(SystemError) -> TimerFileState? {
+        let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
+        var value = itimerspec()
+        let asked = unsafe withUnsafeMutablePointer(to: &value) { pointer in
+            ckernel_syscall(Int(SYS_timerfd_gettime), Int(copy.number), Int(bitPattern: pointer), 0, 0, 0, 0)
+        }
+        _ = try SystemError.check(asked, "timerfd_gettime")
+        return TimerFileState(try DescriptorInfo(of: pid, descriptor: descriptor))
+    }
+
+    /// Whether this kernel lets the count of expirations be set (CONFIG_CHECKPOINT_RESTORE).
+    @inline(never)
+    package static func maySetExpirations() -> Bool {
+        let result = ckernel_syscall(Int(SYS_timerfd_create), Int(CLOCK_MONOTONIC), Int(O_CLOEXEC), 0, 0, 0, 0)
+        guard result >= 0 else { return false }
+        let timer = Descriptor(owning: Int32(result))
+        var one: UInt64 = 1
+        let set = unsafe withUnsafeMutablePointer(to: &one) { pointer in
+            ckernel_syscall(Int(SYS_ioctl), Int(timer.number), 0x4008_5400, Int(bitPattern: pointer), 0, 0, 0)
+        }
+        return set == 0
+    }
+}
