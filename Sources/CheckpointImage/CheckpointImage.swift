@@ -12,6 +12,7 @@ package struct CheckpointImage: Sendable {
     package var openFiles: [ImageOpenFile]
     package var pipes: [ImagePipe]
     package var memoryObjects: [ImageMemoryObject]
+    package var semaphoreSets: [ImageSemaphoreSet]
     /// Where the pages lie; empty when the image comes from a pipe.
     package private(set) var pageSections: [PageSection] = []
     private var sectionPosition: [PageOwner: Int] = [:]
@@ -28,6 +29,7 @@ package struct CheckpointImage: Sendable {
         openFiles = records.openFiles
         pipes = records.pipes
         memoryObjects = records.memoryObjects
+        semaphoreSets = records.semaphoreSets
     }
 }
 
@@ -41,6 +43,7 @@ package struct ImageRecords: Sendable {
     package var openFiles: [ImageOpenFile] = []
     package var pipes: [ImagePipe] = []
     package var memoryObjects: [ImageMemoryObject] = []
+    package var semaphoreSets: [ImageSemaphoreSet] = []
 
     package init() {}
 }

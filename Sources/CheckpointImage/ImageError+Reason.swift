@@ -122,6 +122,7 @@ extension RecordType {
         case .openFile: "open file"
         case .pipe: "pipe"
         case .memoryObject: "memory object"
+        case .semaphoreSet: "semaphore set"
         case .pageDescription: "page description"
         case .pageData: "page data"
         case .pageChecksums: "page checksums"

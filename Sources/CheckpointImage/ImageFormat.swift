@@ -67,6 +67,7 @@ package enum RecordType: UInt32, Sendable, CaseIterable {
     case openFile = 105
     case pipe = 106
     case memoryObject = 107
+    case semaphoreSet = 108
     case pageDescription = 150
     case pageData = 151
     case pageChecksums = 152
@@ -75,6 +76,6 @@ package enum RecordType: UInt32, Sendable, CaseIterable {
 
     /// May stand between the header and the first page description.
     var isMetadata: Bool {
-        (RecordType.process.rawValue...RecordType.memoryObject.rawValue).contains(rawValue)
+        (RecordType.process.rawValue..<RecordType.pageDescription.rawValue).contains(rawValue)
     }
 }

@@ -21,6 +21,10 @@ extension ImageLookup {
         case .pipeEnd: try require(pipe[file.pipe] != nil, .noPipe, subject())
         case .object: try require(memoryObject[file.object] != nil, .noMemoryObject, subject())
         case .outside: try require(file.preferred <= 2, .preferred, subject())
+        case .event: try validate(file.event, subject())
+        case .signal: break
+        case .timer: try validate(file.timer, subject())
+        case .epoll: try validate(file.epoll, of: file.id, subject())
         case .UNRECOGNIZED: throw .rule(.fileKind, subject())
         }
     }

@@ -28,15 +28,21 @@ struct ImageLookup: Sendable {
         openFile = try index(records.openFiles, "open file", \.id)
         pipe = try index(records.pipes, "pipe", \.id)
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
+        _ = try index(records.semaphoreSets, "semaphore set", \.id)
         try indexTree(records)
         let userEnd = ImageLimits.userEnd(architecture: records.header.architecture)
-        for process in records.processes { try validate(process, userEnd: userEnd) }
+        for process in records.processes {
+            try validate(process, userEnd: userEnd)
+            try validate(process.posixTimers, of: process, records.threads)
+        }
         for thread in records.threads { try validate(thread, userEnd: userEnd) }
         for space in records.addressSpaces { try validate(space, userEnd: userEnd) }
         for table in records.fileTables { try validate(table) }
         for file in records.openFiles { try validate(file) }
         for pipe in records.pipes { try validate(pipe) }
         for object in records.memoryObjects { try validate(object) }
+        try validateNesting(of: records.openFiles)
+        try validate(records.semaphoreSets)
     }
 
     /// Positions by id; ids are not 0 and there once.
@@ -88,6 +94,8 @@ enum ImageLimits {
     static let vdsoCode = 1 << 16
     /// 146 years: sums of a few times stay in 64 bits.
     static let nanoseconds = 0x1p62
+    /// Nanoseconds; longer than any timer of the kernel, and leaves room for sums.
+    static let time: UInt64 = 1 << 62
 
     /// The first address that no program can have. Source: Linux, TASK_SIZE of each architecture.
     static func userEnd(architecture: String) -> UInt64 {

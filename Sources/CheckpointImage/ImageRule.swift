@@ -21,6 +21,9 @@ package enum ImageRule: String, Sendable, CaseIterable {
     // Files.
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
     case pipeCapacity, pipeContents
+    // Objects.
+    case eventCount, clock, timerRange, timerFlags, notify, noSuchThread
+    case epollEvents, epollTwice, epollLoop, semaphoreRange, semaphoreTwice
     // Pages.
     case noOwner, twoSections, pagesDiffer, pagesMissing
 
@@ -91,6 +94,17 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .preferred: "the descriptor that stands in is not 0, 1 or 2"
         case .pipeCapacity: "the capacity is out of range"
         case .pipeContents: "it holds more than its capacity"
+        case .eventCount: "the count is larger than an eventfd can hold"
+        case .clock: "a clock is unknown, or is that of another process"
+        case .timerRange: "the times of a timer are out of range"
+        case .timerFlags: "a timer has unknown flags"
+        case .notify: "a timer notifies in an unknown way"
+        case .noSuchThread: "the thread that a timer notifies does not exist"
+        case .epollEvents: "a registration has events that do not go together"
+        case .epollTwice: "a file is registered twice by one number"
+        case .epollLoop: "it watches itself"
+        case .semaphoreRange: "the semaphores are out of range"
+        case .semaphoreTwice: "there are two sets with one number or key"
         case .noOwner: "the owner does not exist"
         case .twoSections: "there are two sections of pages"
         case .pagesDiffer: "the section has other pages than the owner"

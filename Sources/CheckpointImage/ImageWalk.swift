@@ -56,6 +56,7 @@ struct ImageWalk<Source: SequentialSource> {
         case .openFile: try add(header, type, at, to: &records.openFiles, \.id)
         case .pipe: try add(header, type, at, to: &records.pipes, \.id)
         case .memoryObject: try add(header, type, at, to: &records.memoryObjects, \.id)
+        case .semaphoreSet: try add(header, type, at, to: &records.semaphoreSets, \.id)
         case .pageDescription: return .section(try description(header, at), at: at)
         case .tail:
             pendingTail = (header, at)

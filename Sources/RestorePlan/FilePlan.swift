@@ -11,6 +11,8 @@ struct FilePlan {
     /// Process -> ids that only it uses, made when its turn comes.
     private(set) var own: [UInt32: [UInt32]] = [:]
     private(set) var ownPipes: [UInt32: [UInt32]] = [:]
+    /// Process -> open files of which it is the first holder: it completes what is left to do for them.
+    private(set) var kept: [UInt32: [ImageOpenFile]] = [:]
     /// Pipe -> its open files.
     private(set) var ends: [UInt32: [ImageOpenFile]] = [:]
 
@@ -31,10 +33,23 @@ struct FilePlan {
         }
         var maker: [UInt32: UInt32] = [:]
         var users: [UInt32: Set<UInt32>] = [:]
+        var keeper: [UInt32: UInt32] = [:]
         for process in image.processes where process.state != .zombie {
             for descriptor in image.fileTable(process.fileTable)?.descriptors ?? [] {
                 maker[descriptor.file] = maker[descriptor.file].map { ancestor($0, process.pid) } ?? process.pid
                 users[descriptor.file, default: []].insert(process.pid)
+                if keeper[descriptor.file] == nil, let file = image.openFile(descriptor.file) {
+                    keeper[file.id] = process.pid
+                    kept[process.pid, default: []].append(file)
+                }
+            }
+        }
+        // Who registers with an epoll needs what it watches, even if others hold that alone.
+        for epoll in image.openFiles where epoll.kind == .epoll {
+            guard let keeper = keeper[epoll.id] else { continue }
+            for one in epoll.epoll.registrations {
+                maker[one.file] = maker[one.file].map { ancestor($0, keeper) }
+                users[one.file]?.insert(keeper)
             }
         }
         var pipeMaker: [UInt32: UInt32] = [:]

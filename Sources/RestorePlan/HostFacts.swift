@@ -56,6 +56,15 @@ package struct HostFacts: Sendable {
     package var mayMakeTimeNamespace = true
     /// Which of 0, 1, 2 of the tool are terminals.
     package var terminals: [Bool] = [false, false, false]
+    /// Which of them an epoll can watch.
+    package var watchable: [Bool] = [true, true, true]
+    /// PR_TIMER_CREATE_RESTORE_IDS, TFD_IOC_SET_TICKS, CAP_WAKE_ALARM.
+    package var mayChooseTimerIDs = true
+    package var maySetExpirations = true
+    package var mayWakeSystem = true
+    /// Semaphore sets that are here, by number, and whether one can be made with a given number.
+    package var semaphoreSets: [UInt32: SemaphoreSet] = [:]
+    package var mayChooseSemaphoreNumbers = true
 
     package init() {}
 }

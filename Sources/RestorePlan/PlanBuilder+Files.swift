@@ -2,7 +2,9 @@ import CheckpointImage
 import StepProgram
 
 extension PlanBuilder {
-    private static let cloexec: UInt64 = 0o2000000
+    static let cloexec: UInt64 = 0o2000000
+    /// O_NONBLOCK: what objects without a name take when they are made.
+    static let nonblock: UInt64 = 0o4000
 
     /// Makes what this process's descendants share, before it forks.
     mutating func makeShared(_ program: inout Program, _ pid: UInt32) {
@@ -11,96 +13,62 @@ extension PlanBuilder {
     }
 
     /// Puts every descriptor where the program had it and drops those that stood high.
+    ///
+    /// Epolls take their registrations before that, while the low numbers are free: each registration wants
+    /// its file at the number it had.
     mutating func installDescriptors(_ program: inout Program, _ process: ImageProcess) {
         for pipe in files.ownPipes[process.pid] ?? [] { makePipe(&program, pipe) }
         for file in files.own[process.pid] ?? [] { makeFile(&program, file) }
+        for file in files.kept[process.pid] ?? [] where file.kind == .epoll { watch(&program, file) }
         for descriptor in image.fileTable(process.fileTable)?.descriptors ?? [] {
             guard let file = image.openFile(descriptor.file) else { continue }
-            let from = file.kind == .outside ? standIn(for: file, at: descriptor.number) : files.number[file.id] ?? 0
             program.call(
                 .dup3,
-                [.number(from), .number(descriptor.number), descriptor.closeOnExec ? .value(Self.cloexec) : 0],
+                [
+                    .number(place(of: file, for: descriptor.number)), .number(descriptor.number),
+                    descriptor.closeOnExec ? .value(Self.cloexec) : 0,
+                ],
                 check: .equals(Int64(descriptor.number)), note(file))
         }
         program.call(.close_range, [.number(high.timeNamespace + 1), .value(0xffff_ffff), 0], "drop what stood high")
     }
 
-    /// Which of 0, 1, 2 of crrestart stands in for something that belonged to somebody outside.
-    private func standIn(for file: ImageOpenFile, at number: UInt32) -> UInt32 {
-        if number <= 2 { return high.standard(number) }
-        if file.preferred <= 2 { return high.standard(file.preferred) }
-        let terminal = facts.terminals.firstIndex(of: true) ?? 0
-        return high.standard(UInt32(terminal))
+    /// Where an open file stands while the tree is built.
+    func place(of file: ImageOpenFile, for number: UInt32) -> UInt32 {
+        file.kind == .outside ? high.standard(file.standIn(for: number, facts)) : files.number[file.id] ?? 0
     }
 
-    private func note(_ file: ImageOpenFile) -> String {
+    func note(_ file: ImageOpenFile) -> String {
         switch file.kind {
         case .path: file.identity.path.asText
         case .pipeEnd: "\(file.writeEnd ? "write" : "read") end of pipe \(file.pipe)"
         case .object: "memory object \(file.object)"
         case .outside: "instead of \(file.description_p.asText)"
+        case .event: "eventfd \(file.id)"
+        case .signal: "signalfd \(file.id)"
+        case .timer: "timerfd \(file.id)"
+        case .epoll: "epoll \(file.id)"
         case .UNRECOGNIZED: ""
         }
     }
 
+    /// Makes an open file at its high number: each kind has a file in `Objects`.
     private mutating func makeFile(_ program: inout Program, _ id: UInt32) {
         guard let file = image.openFile(id), let number = files.number[id] else { return }
-        // Without what only matters when a file is made: O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, __O_TMPFILE.
-        var flags = UInt64(file.flags) & ~0o1700 & ~0o20000000
-        let path: [UInt8]
-        if file.kind == .object {
-            let place = image.memoryObjects.firstIndex { $0.id == file.object } ?? 0
-            path = Array("/proc/self/fd/\(high.object(place))".utf8)
-            flags &= ~0o400000  // O_NOFOLLOW: this name is a link
-        } else {
-            path = file.identity.path.asBytes
-            if file.identity.mode & 0o170000 == 0o040000 { flags |= 0o200000 }
-        }
-        open(&program, path, flags: flags, as: number)
-        if file.offset != 0 && flags & 0o10000000 == 0 {
-            program.call(
-                .lseek, [.number(number), .signed(file.offset), 0], check: .equals(file.offset), "file position")
+        switch file.kind {
+        case .path, .object: openNamedFile(&program, file, as: number)
+        case .event: makeEventFile(&program, file, as: number)
+        case .signal: makeSignalFile(&program, file, as: number)
+        case .timer: makeTimerFile(&program, file, as: number)
+        case .epoll: makeEpoll(&program, file, as: number)
+        case .pipeEnd, .outside, .UNRECOGNIZED: break
         }
     }
 
-    /// A pipe with what was in it. Each open file of an end stands at its own high number.
-    private mutating func makePipe(_ program: inout Program, _ id: UInt32) {
-        guard let pipe = image.pipe(id) else { return }
-        let pair = room(16)
-        program.call(.pipe2, [.value(pair), .value(Self.cloexec | (pipe.packets ? 0o40000 : 0))], "pipe \(id)")
-        let reader = Step.Argument.stored(at: pair)
-        let writer = Step.Argument.stored(at: pair + 4)
-        if pipe.capacity != 65536 {
-            program.call(
-                .fcntl, [writer, 1031, .number(pipe.capacity)], check: .equals(Int64(pipe.capacity)), "capacity")
-        }
-        for piece in pipe.contents where !piece.isEmpty {
-            let address = launchpad.add(piece.asBytes)
-            program.call(
-                .write, [writer, .value(address), .number(piece.count)], check: .equals(Int64(piece.count)),
-                "\(byteCount(UInt64(piece.count))) in flight")
-        }
-        var madeReader = false
-        var madeWriter = false
-        for end in files.ends[id] ?? [] {
-            guard let number = files.number[end.id] else { continue }
-            let source = end.writeEnd ? writer : reader
-            let isFirst = end.writeEnd ? !madeWriter : !madeReader
-            if isFirst {
-                program.call(.dup3, [source, .number(number), .value(Self.cloexec)], note(end))
-                if end.writeEnd { madeWriter = true } else { madeReader = true }
-            } else {
-                // Opened once more through /proc: a description of its own for the same end.
-                let first = files.ends[id]?.first { $0.writeEnd == end.writeEnd }.flatMap { files.number[$0.id] } ?? 0
-                open(
-                    &program, Array("/proc/self/fd/\(first)".utf8), flags: (end.writeEnd ? 1 : 0) | 0o4000, as: number)
-            }
-            // O_NONBLOCK, O_APPEND, O_DIRECT are what can be set.
-            let flags = UInt64(end.flags) & (0o4000 | 0o2000 | 0o40000)
-            program.call(.fcntl, [.number(number), 4, .value(flags)], "status flags")
-        }
-        program.call(.close, [reader])
-        program.call(.close, [writer])
+    /// Moves what an earlier step made to its high number.
+    func settle(_ program: inout Program, _ made: Int, as number: UInt32) {
+        program.call(.dup3, [.result(of: made), .number(number), .value(Self.cloexec)], check: .equals(Int64(number)))
+        program.call(.close, [.result(of: made)])
     }
 
     /// How readily the kernel kills it when memory runs out. While the low numbers are free.

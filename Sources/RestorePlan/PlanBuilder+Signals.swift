@@ -30,11 +30,20 @@ extension PlanBuilder {
     }
 
     mutating func pendingSignals(_ program: inout Program, of process: ImageProcess) {
-        for signal in process.pending { queue(&program, signal, pid: process.pid, tid: nil) }
+        for signal in process.pending {
+            if let timer = timer(of: signal, process) {
+                letExpire(&program, timer)
+            } else {
+                queue(&program, signal, pid: process.pid, tid: nil)
+            }
+        }
     }
 
-    mutating func pendingSignals(_ program: inout Program, of thread: ImageThread) {
-        for signal in thread.pending { queue(&program, signal, pid: thread.process, tid: thread.tid) }
+    /// Those of POSIX timers come from the timers themselves.
+    mutating func pendingSignals(_ program: inout Program, of thread: ImageThread, _ process: ImageProcess) {
+        for signal in thread.pending where timer(of: signal, process) == nil {
+            queue(&program, signal, pid: thread.process, tid: thread.tid)
+        }
     }
 
     /// Interval timers. The real-time one runs from here on: the monitor adds what is left until the release.

@@ -18,7 +18,7 @@ extension PlanBuilder {
                 words: [thread.alternateStack.address, UInt64(thread.alternateStack.flags), thread.alternateStack.size])
             program.call(.sigaltstack, [.value(stack), 0], "alternate signal stack")
         }
-        pendingSignals(&program, of: thread)
+        pendingSignals(&program, of: thread, process)
         scheduling(&program, thread)
         if thread.hasRestartBlock, thread.restartBlock.kind != .unknown { armingOperands[index] = room(32) }
         credentials(&program, thread)
@@ -110,8 +110,10 @@ extension PlanBuilder {
 
     /// What belongs to the process and would stand in the way of what came before.
     mutating func processState(_ program: inout Program, _ process: ImageProcess, threads: Int) {
+        setPosixTimersGoing(&program, of: process)
         pendingSignals(&program, of: process)
         timers(&program, of: process)
+        setTimerFilesGoing(&program, of: process)
         if process.childSubreaper { program.call(.prctl, [36, 1, 0, 0, 0], "PR_SET_CHILD_SUBREAPER") }
         for limit in process.limits {
             let words = [limit.soft, limit.hard]

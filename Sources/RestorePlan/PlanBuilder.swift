@@ -12,6 +12,7 @@ struct PlanBuilder {
     let scratch: UInt64
     var armingOperands: [Int: UInt64] = [:]
     var releaseTimes: [ReleaseTime] = []
+    var deadlines: [Deadline] = []
 
     var image: CheckpointImage { valid.image }
     var facts: HostFacts { valid.facts }
@@ -116,6 +117,7 @@ struct PlanBuilder {
         joinTimeNamespace(&program)
         flushChildSignals(&program, process)
         for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
+        makePosixTimers(&program, of: process)
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
         park(&program, thread)

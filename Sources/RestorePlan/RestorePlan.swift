@@ -44,6 +44,8 @@ package struct RestorePlan: Sendable {
     package let armingOperands: [Int: UInt64]
     /// Times that the monitor fills in when it knows the instant of the release.
     package let releaseTimes: [ReleaseTime]
+    /// Likewise the deadlines of timers.
+    package let deadlines: [Deadline]
     /// A place that is free in every address space, for the tool's own use while moving.
     package let scratchAddress: UInt64
 
@@ -81,6 +83,7 @@ package struct RestorePlan: Sendable {
         launchpad = builder.launchpad
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes
+        deadlines = builder.deadlines
         scratchAddress = hole + (1 << 30)
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount

@@ -13,6 +13,8 @@ package struct ValidImage: Sendable {
     package let newPidNamespace: Bool
     /// The checked processor state of each thread, in the image's order.
     package let states: [CPUState]
+    /// What has to be done about the image's semaphore sets.
+    package let semaphores: [SemaphorePlan]
     let creation: CreationPlan
     package let time: TimePlan
     /// What the threads use, and what the source host and this one offer.
@@ -51,6 +53,10 @@ package struct ValidImage: Sendable {
             }
         }
         Self.checkFiles(image, facts, find)
+        Self.checkTimerFiles(image, facts, find)
+        Self.checkEpolls(image, facts, find)
+        Self.checkPosixTimers(image, facts, find)
+        semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, find) }
         var states: [CPUState] = []
         var users: [CPUCompatibility.Thread] = []
         for thread in image.threads {

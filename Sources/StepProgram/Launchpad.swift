@@ -35,6 +35,8 @@ package struct Launchpad: Sendable {
         case innerError
         /// Threads other than leaders that have nothing left to do but park.
         case threads
+        /// Semaphore sets that the monitor has made: the guardian removes them if it dies.
+        case semaphoreSets
     }
 
     package let base: UInt64

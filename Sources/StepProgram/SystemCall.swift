@@ -59,6 +59,17 @@ package enum SystemCall: Int64, Sendable {
         case wait4 = 61
         case flock = 73
         case getpgid = 121
+        case timer_create = 222
+        case timer_settime = 223
+        case timer_gettime = 224
+        case timer_getoverrun = 225
+        case timer_delete = 226
+        case epoll_ctl = 233
+        case timerfd_create = 283
+        case timerfd_settime = 286
+        case signalfd4 = 289
+        case eventfd2 = 290
+        case epoll_create1 = 291
     #endif
 
     package var name: String { "\(self)" }

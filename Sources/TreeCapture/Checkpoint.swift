@@ -69,6 +69,7 @@ package struct Checkpoint {
 
         report("collect")
         try collector.collectFromInside()
+        collector.collectSemaphoreSets()
         try collector.collectPages()
         if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
         calls.report()

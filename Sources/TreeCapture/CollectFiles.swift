@@ -18,6 +18,8 @@ struct OpenFileIndex {
     }
 
     private var buckets: [Key: [Entry]] = [:]
+    /// One place for each open file.
+    private(set) var all: [Entry] = []
 
     /// The id of the same open file seen before, or where it belongs in the kernel's order.
     func find(_ key: Key, pid: Int32, descriptor: Int32) throws(SystemError) -> (id: UInt32?, place: Int) {
@@ -38,19 +40,18 @@ struct OpenFileIndex {
 
     mutating func insert(_ entry: Entry, _ key: Key, at place: Int) {
         buckets[key, default: []].insert(entry, at: place)
+        all.append(entry)
     }
 }
 
-/// What of a pipe is held inside the tree.
-struct PipeUse {
-    var id: UInt32
-    var readers: [UInt32] = []
-    var writers: [UInt32] = []
-    /// One descriptor to look at it through.
+/// A descriptor that is being collected, and what the kernel says of it from outside.
+struct DescriptorLook {
     var pid: Int32
-    var descriptor: Int32
-    /// Where it appears: (process, number, name for people).
-    var places: [(pid: Int32, number: Int32)] = []
+    var number: Int32
+    var info: DescriptorInfo
+    var status: FileStatus
+    /// Where it leads, e.g. `/tmp/x`, `anon_inode:[eventfd]`.
+    var target: String
 }
 
 extension Collector {
@@ -84,125 +85,54 @@ extension Collector {
         file.id = UInt32(files.count + 1)
         file.flags = info.openFlags
         file.offset = Int64(bitPattern: info.position)
-        guard try describe(&file, pid, number, info, status) else { return nil }
+        let target = text(try descriptorTarget(of: pid, number))
+        let look = DescriptorLook(pid: pid, number: number, info: info, status: status, target: target)
+        guard try describe(&file, look) else { return nil }
         openFiles.insert(OpenFileIndex.Entry(pid: pid, descriptor: number, id: file.id), key, at: place)
         files.append(file)
         return file.id
     }
 
-    /// Fills in what kind of file it is. False: it cannot be saved, and a finding says so.
-    private func describe(
-        _ file: inout ImageOpenFile, _ pid: Int32, _ number: Int32, _ info: DescriptorInfo, _ status: FileStatus
-    ) throws(SystemError) -> Bool {
-        let target = text(try descriptorTarget(of: pid, number))
-        func refuse(_ reason: String, help: String = "") -> Bool {
-            find(pid, "fd \(number)", reason, help: help)
-            return false
+    /// Fills in what kind of file it is: each kind has a file in `Objects`. False: it cannot be saved, and a
+    /// finding says so.
+    private func describe(_ file: inout ImageOpenFile, _ look: DescriptorLook) throws(SystemError) -> Bool {
+        if !look.info.locks.isEmpty {
+            return refuse(look, "holds a file lock on \(look.target), which cannot be saved yet")
         }
-        if !info.locks.isEmpty { return refuse("holds a file lock on \(target), which cannot be saved yet") }
-        if info.openFlags & 0o20000 != 0 { return refuse("sends signals (O_ASYNC) for \(target), which cannot be saved yet") }
-        switch status.kind {
-        case .regular, .directory:
-            if status.linkCount > 0, let known = identity(of: target), known.status.isSameFile(as: status) {
-                file.kind = .path
-                file.identity = known.identity
-                return true
-            }
-            if status.kind == .directory { return refuse("the directory \(target) has been removed") }
-            if status.linkCount > 0 && !target.hasPrefix("/memfd:") {
-                return refuse(
-                    "the file \(target) cannot be found by its name any more", help: "it was moved; move it back")
-            }
-            file.kind = .object
-            file.object = try object(
-                at: "/proc/\(pid)/fd/\(number)",
-                name: target.hasSuffix(" (deleted)") ? String(target.dropLast(10)) : target)
-            return true
-        case .characterDevice:
-            let major = status.specialDevice.majorNumber
-            if major == 1, let known = identity(of: target), known.status.isSameFile(as: status) {
-                file.kind = .path
-                file.identity = known.identity
-                return true
-            }
-            if status.isTerminal {
-                if status.isTerminalMaster {
-                    return refuse("is the master of a pseudo-terminal, which cannot be saved yet")
-                }
-                file.kind = .outside
-                file.description_p = Array(target.utf8).asData
-                file.preferred = 3
-                attach(&file, number)
-                return true
-            }
-            return refuse("is the device \(target), which cannot be saved")
-        case .pipe:
-            guard target.hasPrefix("pipe:") else {
-                return refuse("is the named pipe \(target), which cannot be saved yet")
-            }
-            file.kind = .pipeEnd
-            file.writeEnd = info.openFlags & 3 == 1
-            if info.openFlags & 3 == 2 { return refuse("is a pipe opened for both reading and writing, which cannot be saved yet") }
-            var use = pipeUses[status.inode] ?? PipeUse(id: UInt32(pipeUses.count + 1), pid: pid, descriptor: number)
-            if file.writeEnd { use.writers.append(file.id) } else { use.readers.append(file.id) }
-            use.places.append((pid, number))
-            file.pipe = use.id
-            pipeUses[status.inode] = use
-            return true
+        if look.info.openFlags & 0o20000 != 0 {
+            return refuse(look, "sends signals (O_ASYNC) for \(look.target), which cannot be saved yet")
+        }
+        switch look.target {
+        case "anon_inode:[eventfd]": return eventFile(&file, look)
+        case "anon_inode:[signalfd]": return signalFile(&file, look)
+        case "anon_inode:[timerfd]": return try timerFile(&file, look)
+        case "anon_inode:[eventpoll]": return try epoll(&file, look)
+        case let other where other.hasPrefix("anon_inode:"): return refuse(look, "is \(other), which cannot be saved yet")
+        default: break
+        }
+        switch look.status.kind {
+        case .regular, .directory: return try namedFile(&file, look)
+        case .characterDevice: return device(&file, look)
+        case .pipe: return pipeEnd(&file, look)
         case .socket:
-            return refuse("is a socket (\(target)), which cannot be saved yet", help: "sockets are refused in this version")
-        case .blockDevice: return refuse("is the block device \(target), which cannot be saved")
-        case .anonymous, .link: return refuse("is \(target), which cannot be saved yet")
+            return refuse(
+                look, "is a socket (\(look.target)), which cannot be saved yet",
+                help: "sockets are refused in this version")
+        case .blockDevice: return refuse(look, "is the block device \(look.target), which cannot be saved")
+        case .anonymous, .link: return refuse(look, "is \(look.target), which cannot be saved yet")
         }
     }
 
-    /// Something outside is stood in for by one of 0, 1, 2 of crrestart: the lowest it was used as.
-    private func attach(_ file: inout ImageOpenFile, _ number: Int32) {
-        if number <= 2 && UInt32(number) < file.preferred { file.preferred = UInt32(number) }
+    /// Makes a finding of a descriptor. Always false.
+    func refuse(_ look: DescriptorLook, _ reason: String, help: String = "") -> Bool {
+        find(look.pid, "fd \(look.number)", reason, help: help)
+        return false
     }
 
-    /// Contents of the pipes, and which of them lead out of the tree.
-    func finishPipes() {
-        for (inode, use) in pipeUses.sorted(by: { $0.value.id < $1.value.id }) {
-            _ = inode
-            do throws(SystemError) { try collectPipe(use) } catch {
-                find(use.pid, "fd \(use.descriptor)", "the pipe cannot be looked into: \(error.name)", help: error.call)
-            }
-        }
-        // Ids must be dense: pipes that turned out to lead outside have none.
-        for file in files where file.kind == .outside {
-            let name = file.description_p.asText
-            let stand = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
-            let notice = "\(name) belongs to somebody outside of the tree: a restart uses its own \(stand) instead"
-            if !notices.contains(notice) { notices.append(notice) }
-        }
-    }
-
-    private func collectPipe(_ use: PipeUse) throws(SystemError) {
-        let look = try PipeLook(of: use.pid, descriptor: use.descriptor, forWriting: use.readers.isEmpty)
-        let leadsOut =
-            use.readers.isEmpty && look.hasReader || use.writers.isEmpty && look.hasWriter
-        if leadsOut {
-            let wrong = use.places.filter { $0.number > 2 }
-            for place in wrong {
-                find(place.pid, "fd \(place.number)", "is a pipe whose other end is outside of the tree", help: "checkpoint the tree that holds both ends")
-            }
-            if wrong.isEmpty {
-                for id in use.readers + use.writers {
-                    files[Int(id) - 1].kind = .outside
-                    files[Int(id) - 1].pipe = 0
-                    files[Int(id) - 1].preferred = UInt32(use.places.map(\.number).min() ?? 0)
-                    files[Int(id) - 1].description_p = Array("the pipe at \(use.places[0].number) of \(use.places[0].pid)".utf8).asData
-                }
-            }
-            return
-        }
-        var pipe = ImagePipe()
-        pipe.id = use.id
-        pipe.capacity = look.capacity
-        let flags = files[Int((use.writers + use.readers)[0]) - 1].flags
-        pipe.packets = flags & 0o40000 != 0
-        pipe.contents = try look.contents(packets: pipe.packets).map(\.asData)
-        pipes.append(pipe)
+    /// What can be said only when the descriptors of all processes are known.
+    func finishFiles() {
+        finishPipes()
+        finishEpolls()
+        finishOutside()
     }
 }

@@ -33,9 +33,7 @@ extension Collector {
         if status.seccompMode != 0 {
             find(pid, "task", "has a seccomp filter, which cannot be saved yet", help: "run it without one")
         }
-        if let timers = try? readFile("/proc/\(pid)/timers"), !timers.isEmpty {
-            find(pid, "task", "has POSIX timers (timer_create), which cannot be saved yet")
-        }
+        try collectPosixTimers(of: pid, into: &process)
         process.addressSpace = UInt32(spaces.count + 1)
         try collectMemory(of: pid, stat: stat, as: process.addressSpace)
         process.fileTable = UInt32(tables.count + 1)

@@ -32,7 +32,7 @@ extension Collector {
         }
     }
 
-    private func hostPid(of pid: UInt32) -> Int32 {
+    func hostPid(of pid: UInt32) -> Int32 {
         processes.first { pidInNamespace[$0] == pid } ?? Int32(pid)
     }
 
@@ -46,7 +46,8 @@ extension Collector {
         let isLeader = tid == pid
         guard let injection = try injection(for: pid, process) else { return }
         let questions = ThreadQuestions(
-            at: injection.dataAddress, process: isLeader ? try TaskStatus(of: pid) : nil)
+            at: injection.dataAddress, process: isLeader ? try TaskStatus(of: pid) : nil,
+            posixTimers: process.posixTimers)
         var raw: [UInt8] = []
         var answer: Injection.Answer?
         var registers = X86GeneralRegisters()
@@ -66,7 +67,10 @@ extension Collector {
             if answer == nil { disturbed.insert(pid) }
         }
         guard let answer else { throw SystemError(4, in: "too many signals on their way") }
-        if isLeader { questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer) }
+        if isLeader {
+            questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer)
+            countTimersFromStop(&process)
+        }
 
         let status = try TaskStatus(of: pid, task: tid)
         var thread = ImageThread()
@@ -86,6 +90,7 @@ extension Collector {
             thread.rseq.size = area.size
             thread.rseq.signature = area.signature
         }
+        noteSemaphoreWait(registers, pid)
         questions.fill(&thread, from: answer)
         thread.call = Int64(registers.callNumber ?? -1)
         if status.seccompMode != 0 {

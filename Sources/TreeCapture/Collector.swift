@@ -28,6 +28,7 @@ final class Collector {
     var tables: [ImageFileTable] = []
     var files: [ImageOpenFile] = []
     var pipes: [ImagePipe] = []
+    var semaphoreSets: [ImageSemaphoreSet] = []
     var objects: [ImageMemoryObject] = []
     var objectSources: [PageSource] = []
     var findings: [Finding] = []
@@ -41,6 +42,9 @@ final class Collector {
     var objectIds: [FileKey: UInt32] = [:]
     var openFiles = OpenFileIndex()
     var pipeUses: [UInt64: PipeUse] = [:]
+    var epollUses: [EpollUse] = []
+    /// Semaphore sets that a task was caught waiting for.
+    var awaitedSemaphoreSets: [Int32: Int32] = [:]
     var ownNamespaces: [String: [UInt8]] = [:]
     /// Processes to which a signal was delivered while they were asked.
     var disturbed: Set<Int32> = []
@@ -121,7 +125,7 @@ final class Collector {
         for pid in zombies {
             try describing(pid, "read the state of") { () throws(SystemError) in try collectZombie(pid) }
         }
-        finishPipes()
+        finishFiles()
         sortProcesses()
         checkCreation()
     }

@@ -59,6 +59,7 @@ final class ImageOutput {
         for file in collector.files { try add(encoder.record(.openFile, id: file.id, file)) }
         for pipe in collector.pipes { try add(encoder.record(.pipe, id: pipe.id, pipe)) }
         for object in collector.objects { try add(encoder.record(.memoryObject, id: object.id, object)) }
+        for set in collector.semaphoreSets { try add(encoder.record(.semaphoreSet, id: set.id, set)) }
         try put(buffer)
     }
 

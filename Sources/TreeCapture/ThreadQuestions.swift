@@ -6,7 +6,8 @@ internal import StepProgram
 ///
 /// Data segment: at 0 the alternate stack (24 bytes), at 32 clear-child-tid, at 40 the parent-death
 /// signal, at 48 the subreaper flag, at 64 three `struct itimerval` (32 bytes each), at 160 one
-/// `struct kernel_sigaction` (32 bytes) for each signal asked about.
+/// `struct kernel_sigaction` (32 bytes) for each signal asked about, then one `struct itimerspec` (32 bytes)
+/// for each POSIX timer.
 struct ThreadQuestions {
     private(set) var program = Program(title: "questions")
     private(set) var dataSize = 56
@@ -15,6 +16,7 @@ struct ThreadQuestions {
     private var slack = 0
     private var dumpable = 0
     private var currentBreak = 0
+    private var timerQuestions: TimerQuestions?
 
     private static let timers = 64
     private static let actions = 160
@@ -22,7 +24,8 @@ struct ThreadQuestions {
     /// - Parameters:
     ///   - data: address of the data segment.
     ///   - process: given for the leader, which answers for the process, too.
-    init(at data: UInt64, process: TaskStatus?) {
+    ///   - posixTimers: those of the process.
+    init(at data: UInt64, process: TaskStatus?, posixTimers: [ImagePosixTimer] = []) {
         program.call(.sigaltstack, [0, .value(data)], check: .none)
         program.call(.prctl, [40, .value(data + 32)], check: .none)  // PR_GET_TID_ADDRESS
         program.call(.prctl, [2, .value(data + 40)], check: .none)  // PR_GET_PDEATHSIG
@@ -44,6 +47,9 @@ struct ThreadQuestions {
             signals.append(signal)
         }
         dataSize = Self.actions + signals.count * 32
+        let questions = TimerQuestions(posixTimers, at: data, offset: dataSize, to: &program)
+        dataSize += questions.dataSize
+        timerQuestions = questions
     }
 
     func fill(_ thread: inout ImageThread, from answer: Injection.Answer) {
@@ -77,6 +83,7 @@ struct ThreadQuestions {
             timer.remaining = seconds * 1_000_000 + micros
             process.timers.append(timer)
         }
+        timerQuestions?.fill(&process.posixTimers, from: answer)
         for (index, signal) in signals.enumerated() {
             let start = Self.actions + index * 32
             var action = ImageSignalAction()

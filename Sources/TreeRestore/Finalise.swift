@@ -61,6 +61,7 @@ final class Finaliser {
         for (index, task) in plan.tasks.enumerated() where !task.isZombie {
             try naming(task) { () throws(SystemError) in try Trace.setOptions(tree.hostPids[index], 0) }
         }
+        try SemaphoreSetMaker(tree).run()
         release.wait()
         // 5. The point of no return, one store.
         tree.publish(.committed, 1)

@@ -27,7 +27,31 @@ extension HostFacts {
             }
         }
         facts.terminals = (0...2).map { Terminal.isTerminal($0) }
+        facts.probeObjects(of: image, options: options)
         return facts
+    }
+
+    /// What kernel objects of the image need.
+    private mutating func probeObjects(of image: CheckpointImage, options: RestartOptions) {
+        watchable = (0...2).map { isWatchable($0) }
+        // The image came on standard input: the terminal stands in, or /dev/null, which cannot be watched.
+        if options.isStream { watchable[0] = (try? Descriptor.open("/dev/tty", 2)) != nil }
+        mayChooseTimerIDs = PosixTimerState.mayChooseID()
+        maySetExpirations = TimerFileState.maySetExpirations()
+        mayWakeSystem = Capabilities.currentEffective & 1 << 35 != 0  // CAP_WAKE_ALARM
+        guard !image.semaphoreSets.isEmpty else { return }
+        mayChooseSemaphoreNumbers = SemaphoreSets.mayChooseNumber()
+        for var set in (try? SemaphoreSetState.all()) ?? [] {
+            let isWanted = image.semaphoreSets.contains { $0.number == UInt32(set.number) }
+            if isWanted { try? set.readValues() }
+            let changers = set.changers.map { UInt32($0) }
+            var names: [UInt32: String] = [:]
+            for pid in Set(changers) where pid != 0 {
+                if let stat = try? ProcessStat(of: Int32(pid)) { names[pid] = String(decoding: stat.comm, as: UTF8.self) }
+            }
+            semaphoreSets[UInt32(set.number)] = SemaphoreSet(
+                key: set.key, values: set.values, changers: changers, names: names)
+        }
     }
 
     private static func holder(of pid: Int32) -> String {

@@ -115,6 +115,7 @@ struct InnerHalf {
 
     /// The monitor died before the point of no return.
     private func endTree() -> Never {
+        SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
         if !plan.valid.newPidNamespace {
             for task in plan.tasks where task.isLeader { try? Processes.kill(Int32(task.pid), 9) }
         }

@@ -30,6 +30,11 @@ struct ReleaseInstant {
             for word in place.words(time, at: instant, untilRelease: UInt64(ahead)) { bytes.append(littleEndian: word) }
             tree.memory.write(bytes, at: place.address)
         }
+        for deadline in tree.plan.deadlines {
+            var bytes: [UInt8] = []
+            for word in deadline.words(time, at: instant) { bytes.append(littleEndian: word) }
+            tree.memory.write(bytes, at: deadline.address)
+        }
         guard time.usesNamespace else {
             monotonicOffset = 0
             return

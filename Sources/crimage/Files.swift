@@ -53,7 +53,30 @@ struct Files: ParsableCommand {
         case .outside:
             return
                 "\(printable(file.description_p)), outside of the tree: becomes fd \(file.preferred) of crrestart"
+        case .event:
+            return "eventfd, \(file.event.semaphore ? "semaphore " : "")count \(file.event.count)"
+        case .signal:
+            let signals = (1...64).filter { file.signal.mask & 1 << UInt64($0 - 1) != 0 }
+            return "signalfd of \(signals.map(String.init).joined(separator: ", "))"
+        case .timer: return timer(file.timer)
+        case .epoll:
+            let numbers = file.epoll.registrations.map { String($0.number) }
+            return "epoll of " + (numbers.isEmpty ? "nothing" : numbers.joined(separator: ", "))
         case .UNRECOGNIZED: return ""
         }
+    }
+
+    private func timer(_ timer: ImageTimerFile) -> String {
+        var parts = ["timerfd"]
+        parts.append(timer.remaining == 0 ? "not armed" : "\(seconds(timer.remaining)) left")
+        if timer.interval != 0 { parts.append("every \(seconds(timer.interval))") }
+        if timer.expirations != 0 { parts.append("expired \(timer.expirations) times") }
+        return parts.joined(separator: ", ")
+    }
+
+    private func seconds(_ nanoseconds: UInt64) -> String {
+        let milliseconds = nanoseconds / 1_000_000
+        let fraction = String(1000 + milliseconds % 1000).dropFirst()
+        return "\(milliseconds / 1000).\(fraction) s"
     }
 }

@@ -25,6 +25,7 @@ struct Json: ParsableCommand {
             try list("open_files", image.openFiles)
             try list("pipes", image.pipes)
             try list("memory_objects", image.memoryObjects)
+            try list("semaphore_sets", image.semaphoreSets)
             let sections = image.pageSections.map { section in
                 "{\"owner\":\"\(section.owner.kind == .addressSpace ? "ADDRESS_SPACE" : "MEMORY_OBJECT")\","
                     + "\"id\":\(section.owner.id),\"pages\":\"\(section.pages)\",\"offset\":\"\(section.offset)\"}"

@@ -60,6 +60,7 @@ struct RawImage {
         for one in records.openFiles { record(.openFile, id: one.id, one) }
         for one in records.pipes { record(.pipe, id: one.id, one) }
         for one in records.memoryObjects { record(.memoryObject, id: one.id, one) }
+        for one in records.semaphoreSets { record(.semaphoreSet, id: one.id, one) }
         tail.processes = UInt32(records.processes.count)
         tail.threads = UInt32(records.threads.count)
     }

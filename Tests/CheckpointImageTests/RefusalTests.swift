@@ -236,7 +236,7 @@ import Testing
             .indexMismatch(entry: 2),
             RawImage.whole(beforeTail: { $0.tail.entries.removeLast($0.tail.entries.count - 2) }))
         refused(
-            .indexMismatch(entry: 16),
+            .indexMismatch(entry: 21),
             RawImage.whole(beforeTail: { $0.tail.entries.append($0.tail.entries[0]) }))
     }
 

@@ -14,6 +14,7 @@ import Testing
             #expect(image.openFiles == records.openFiles)
             #expect(image.pipes == records.pipes)
             #expect(image.memoryObjects == records.memoryObjects)
+            #expect(image.semaphoreSets == records.semaphoreSets)
         }
     }
 

@@ -22,7 +22,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
 
     @Test func theSampleKeepsAllRules() throws { _ = try CheckpointImage(validating: Sample.records()) }
 
-    @Test(arguments: tree + tasks + memory + files) func refused(_ breach: Breach) {
+    @Test(arguments: tree + tasks + memory + files + objects) func refused(_ breach: Breach) {
         var records = Sample.records()
         breach.make(&records)
         #expect(throws: ImageError(.rule(breach.rule, breach.subject))) {
@@ -32,7 +32,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
 
     /// The rules about sections of pages need a whole image (`SectionRuleTests`).
     @Test func everyRuleHasItsTest() {
-        let all = Self.tree + Self.tasks + Self.memory + Self.files
+        let all = Self.tree + Self.tasks + Self.memory + Self.files + Self.objects
         let elsewhere: Set<ImageRule> = [.noOwner, .twoSections, .pagesDiffer, .pagesMissing]
         #expect(Set(all.map(\.rule)).union(elsewhere) == Set(ImageRule.allCases))
     }
@@ -272,6 +272,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
     @Test func theLeaderMayHaveTheHighestNumber() throws {
         var records = Sample.records()
         records.threads[1] = Sample.thread(5, of: 10)
+        records.processes[0].posixTimers = []
         _ = try CheckpointImage(validating: records)
     }
 

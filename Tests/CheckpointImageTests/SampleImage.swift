@@ -16,6 +16,8 @@ enum Sample {
         records.openFiles = files()
         records.pipes = [pipe()]
         records.memoryObjects = [object()]
+        records.processes[0].posixTimers = [timer(3, .signal), timer(7, .thread)]
+        records.semaphoreSets = [semaphores()]
         return records
     }
 
@@ -128,7 +130,9 @@ enum Sample {
     }
 
     static func files() -> [ImageOpenFile] {
-        let kinds: [ImageOpenFile.Kind] = [.outside, .path, .pipeEnd, .object]
+        let kinds: [ImageOpenFile.Kind] = [
+            .outside, .path, .pipeEnd, .object, .event, .signal, .timer, .epoll,
+        ]
         return kinds.enumerated().map { index, kind in
             var file = ImageOpenFile()
             file.id = UInt32(index + 1)
@@ -137,10 +141,42 @@ enum Sample {
             case .path: file.identity.path = Data("/tmp/log".utf8)
             case .pipeEnd: file.pipe = 1
             case .object: file.object = 1
+            case .event: file.event.count = 3
+            case .signal: file.signal.mask = 1 << 9
+            case .timer:
+                file.timer.clock = 1
+                file.timer.remaining = 5_000_000_000
+            case .epoll:
+                var registration = ImageRegistration()
+                registration.number = 5
+                registration.file = 5
+                registration.events = 1
+                file.epoll.registrations = [registration]
             default: file.description_p = Data("/dev/pts/3".utf8)
             }
             return file
         }
+    }
+
+    static func timer(_ id: UInt32, _ notify: ImagePosixTimer.Notify) -> ImagePosixTimer {
+        var timer = ImagePosixTimer()
+        timer.id = id
+        timer.clock = notify == .thread ? ~11 << 3 | 6 : 1
+        timer.notify = notify
+        timer.signal = 14
+        timer.thread = notify == .thread ? 11 : 0
+        timer.remaining = 7
+        return timer
+    }
+
+    static func semaphores() -> ImageSemaphoreSet {
+        var set = ImageSemaphoreSet()
+        set.id = 1
+        set.number = 5
+        set.key = 0x1234
+        set.mode = 0o600
+        set.values = [1, 2]
+        return set
     }
 
     static func pipe() -> ImagePipe {
@@ -185,6 +221,7 @@ enum Sample {
         for one in records.openFiles { bytes += try encoder.record(.openFile, id: one.id, one) }
         for one in records.pipes { bytes += try encoder.record(.pipe, id: one.id, one) }
         for one in records.memoryObjects { bytes += try encoder.record(.memoryObject, id: one.id, one) }
+        for one in records.semaphoreSets { bytes += try encoder.record(.semaphoreSet, id: one.id, one) }
         return bytes
     }
 

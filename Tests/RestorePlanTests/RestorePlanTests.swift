@@ -6,7 +6,7 @@ import Testing
 @testable import RestorePlan
 
 /// A small tree and a host that can run it; each test changes one thing.
-private struct Sample {
+struct Sample {
     var records = ImageRecords()
     var facts = HostFacts()
     var options = RestartOptions()

@@ -95,47 +95,114 @@ package nonisolated struct ImageDescriptor: Sendable {
 }
 
 /// One open file description: what open(2) made, shared by dup and fork.
-package nonisolated struct ImageOpenFile: Sendable {
+package nonisolated struct ImageOpenFile: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// not 0
-  package var id: UInt32 = 0
+  package var id: UInt32 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
   /// as F_GETFL reports them
-  package var flags: UInt32 = 0
+  package var flags: UInt32 {
+    get {_storage._flags}
+    set {_uniqueStorage()._flags = newValue}
+  }
 
   /// bytes
-  package var offset: Int64 = 0
+  package var offset: Int64 {
+    get {_storage._offset}
+    set {_uniqueStorage()._offset = newValue}
+  }
 
   /// what it leads to
-  package var kind: ImageOpenFile.Kind = .path
+  package var kind: ImageOpenFile.Kind {
+    get {_storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
   /// PATH
   package var identity: ImageFileIdentity {
-    get {_identity ?? ImageFileIdentity()}
-    set {_identity = newValue}
+    get {_storage._identity ?? ImageFileIdentity()}
+    set {_uniqueStorage()._identity = newValue}
   }
   /// Returns true if `identity` has been explicitly set.
-  package var hasIdentity: Bool {self._identity != nil}
+  package var hasIdentity: Bool {_storage._identity != nil}
   /// Clears the value of `identity`. Subsequent reads from it will return its default value.
-  package mutating func clearIdentity() {self._identity = nil}
+  package mutating func clearIdentity() {_uniqueStorage()._identity = nil}
 
   /// PIPE_END
-  package var pipe: UInt32 = 0
+  package var pipe: UInt32 {
+    get {_storage._pipe}
+    set {_uniqueStorage()._pipe = newValue}
+  }
 
   /// PIPE_END
-  package var writeEnd: Bool = false
+  package var writeEnd: Bool {
+    get {_storage._writeEnd}
+    set {_uniqueStorage()._writeEnd = newValue}
+  }
 
   /// OBJECT
-  package var object: UInt32 = 0
+  package var object: UInt32 {
+    get {_storage._object}
+    set {_uniqueStorage()._object = newValue}
+  }
 
   /// OUTSIDE: which of 0, 1, 2 of crrestart stands in
-  package var preferred: UInt32 = 0
+  package var preferred: UInt32 {
+    get {_storage._preferred}
+    set {_uniqueStorage()._preferred = newValue}
+  }
 
   /// OUTSIDE: what it was, e.g. "/dev/pts/3"
-  package var description_p: Data = Data()
+  package var description_p: Data {
+    get {_storage._description_p}
+    set {_uniqueStorage()._description_p = newValue}
+  }
+
+  /// EVENT
+  package var event: ImageEventFile {
+    get {_storage._event ?? ImageEventFile()}
+    set {_uniqueStorage()._event = newValue}
+  }
+  /// Returns true if `event` has been explicitly set.
+  package var hasEvent: Bool {_storage._event != nil}
+  /// Clears the value of `event`. Subsequent reads from it will return its default value.
+  package mutating func clearEvent() {_uniqueStorage()._event = nil}
+
+  /// SIGNAL
+  package var signal: ImageSignalFile {
+    get {_storage._signal ?? ImageSignalFile()}
+    set {_uniqueStorage()._signal = newValue}
+  }
+  /// Returns true if `signal` has been explicitly set.
+  package var hasSignal: Bool {_storage._signal != nil}
+  /// Clears the value of `signal`. Subsequent reads from it will return its default value.
+  package mutating func clearSignal() {_uniqueStorage()._signal = nil}
+
+  /// TIMER
+  package var timer: ImageTimerFile {
+    get {_storage._timer ?? ImageTimerFile()}
+    set {_uniqueStorage()._timer = newValue}
+  }
+  /// Returns true if `timer` has been explicitly set.
+  package var hasTimer: Bool {_storage._timer != nil}
+  /// Clears the value of `timer`. Subsequent reads from it will return its default value.
+  package mutating func clearTimer() {_uniqueStorage()._timer = nil}
+
+  /// EPOLL
+  package var epoll: ImageEpoll {
+    get {_storage._epoll ?? ImageEpoll()}
+    set {_uniqueStorage()._epoll = newValue}
+  }
+  /// Returns true if `epoll` has been explicitly set.
+  package var hasEpoll: Bool {_storage._epoll != nil}
+  /// Clears the value of `epoll`. Subsequent reads from it will return its default value.
+  package mutating func clearEpoll() {_uniqueStorage()._epoll = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -153,6 +220,18 @@ package nonisolated struct ImageOpenFile: Sendable {
 
     /// belongs to somebody outside of the tree: reattached
     case outside // = 3
+
+    /// eventfd
+    case event // = 10
+
+    /// signalfd
+    case signal // = 11
+
+    /// timerfd
+    case timer // = 12
+
+    /// epoll
+    case epoll // = 13
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -165,6 +244,10 @@ package nonisolated struct ImageOpenFile: Sendable {
       case 1: self = .pipeEnd
       case 2: self = .object
       case 3: self = .outside
+      case 10: self = .event
+      case 11: self = .signal
+      case 12: self = .timer
+      case 13: self = .epoll
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -175,6 +258,10 @@ package nonisolated struct ImageOpenFile: Sendable {
       case .pipeEnd: return 1
       case .object: return 2
       case .outside: return 3
+      case .event: return 10
+      case .signal: return 11
+      case .timer: return 12
+      case .epoll: return 13
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -185,13 +272,17 @@ package nonisolated struct ImageOpenFile: Sendable {
       .pipeEnd,
       .object,
       .outside,
+      .event,
+      .signal,
+      .timer,
+      .epoll,
     ]
 
   }
 
   package init() {}
 
-  fileprivate var _identity: ImageFileIdentity? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct ImagePipe: Sendable {
@@ -357,85 +448,167 @@ nonisolated extension ImageDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OpenFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}kind\0\u{1}identity\0\u{1}pipe\0\u{3}write_end\0\u{1}object\0\u{1}preferred\0\u{1}description\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}kind\0\u{1}identity\0\u{1}pipe\0\u{3}write_end\0\u{1}object\0\u{1}preferred\0\u{1}description\0\u{2}\u{14}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0")
+
+  fileprivate class _StorageClass {
+    var _id: UInt32 = 0
+    var _flags: UInt32 = 0
+    var _offset: Int64 = 0
+    var _kind: ImageOpenFile.Kind = .path
+    var _identity: ImageFileIdentity? = nil
+    var _pipe: UInt32 = 0
+    var _writeEnd: Bool = false
+    var _object: UInt32 = 0
+    var _preferred: UInt32 = 0
+    var _description_p: Data = Data()
+    var _event: ImageEventFile? = nil
+    var _signal: ImageSignalFile? = nil
+    var _timer: ImageTimerFile? = nil
+    var _epoll: ImageEpoll? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _flags = source._flags
+      _offset = source._offset
+      _kind = source._kind
+      _identity = source._identity
+      _pipe = source._pipe
+      _writeEnd = source._writeEnd
+      _object = source._object
+      _preferred = source._preferred
+      _description_p = source._description_p
+      _event = source._event
+      _signal = source._signal
+      _timer = source._timer
+      _epoll = source._epoll
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
-      case 3: try { try decoder.decodeSingularSInt64Field(value: &self.offset) }()
-      case 4: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
-      case 5: try { try decoder.decodeSingularMessageField(value: &self._identity) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.pipe) }()
-      case 7: try { try decoder.decodeSingularBoolField(value: &self.writeEnd) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.object) }()
-      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.preferred) }()
-      case 10: try { try decoder.decodeSingularBytesField(value: &self.description_p) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._id) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._flags) }()
+        case 3: try { try decoder.decodeSingularSInt64Field(value: &_storage._offset) }()
+        case 4: try { try decoder.decodeSingularEnumField(value: &_storage._kind) }()
+        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._identity) }()
+        case 6: try { try decoder.decodeSingularUInt32Field(value: &_storage._pipe) }()
+        case 7: try { try decoder.decodeSingularBoolField(value: &_storage._writeEnd) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._object) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._preferred) }()
+        case 10: try { try decoder.decodeSingularBytesField(value: &_storage._description_p) }()
+        case 30: try { try decoder.decodeSingularMessageField(value: &_storage._event) }()
+        case 31: try { try decoder.decodeSingularMessageField(value: &_storage._signal) }()
+        case 32: try { try decoder.decodeSingularMessageField(value: &_storage._timer) }()
+        case 33: try { try decoder.decodeSingularMessageField(value: &_storage._epoll) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.id != 0 {
-      try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
-    }
-    if self.flags != 0 {
-      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 2)
-    }
-    if self.offset != 0 {
-      try visitor.visitSingularSInt64Field(value: self.offset, fieldNumber: 3)
-    }
-    if self.kind != .path {
-      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 4)
-    }
-    try { if let v = self._identity {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-    } }()
-    if self.pipe != 0 {
-      try visitor.visitSingularUInt32Field(value: self.pipe, fieldNumber: 6)
-    }
-    if self.writeEnd != false {
-      try visitor.visitSingularBoolField(value: self.writeEnd, fieldNumber: 7)
-    }
-    if self.object != 0 {
-      try visitor.visitSingularUInt32Field(value: self.object, fieldNumber: 8)
-    }
-    if self.preferred != 0 {
-      try visitor.visitSingularUInt32Field(value: self.preferred, fieldNumber: 9)
-    }
-    if !self.description_p.isEmpty {
-      try visitor.visitSingularBytesField(value: self.description_p, fieldNumber: 10)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._id, fieldNumber: 1)
+      }
+      if _storage._flags != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._flags, fieldNumber: 2)
+      }
+      if _storage._offset != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._offset, fieldNumber: 3)
+      }
+      if _storage._kind != .path {
+        try visitor.visitSingularEnumField(value: _storage._kind, fieldNumber: 4)
+      }
+      try { if let v = _storage._identity {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
+      } }()
+      if _storage._pipe != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pipe, fieldNumber: 6)
+      }
+      if _storage._writeEnd != false {
+        try visitor.visitSingularBoolField(value: _storage._writeEnd, fieldNumber: 7)
+      }
+      if _storage._object != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._object, fieldNumber: 8)
+      }
+      if _storage._preferred != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._preferred, fieldNumber: 9)
+      }
+      if !_storage._description_p.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._description_p, fieldNumber: 10)
+      }
+      try { if let v = _storage._event {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+      } }()
+      try { if let v = _storage._signal {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+      } }()
+      try { if let v = _storage._timer {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+      } }()
+      try { if let v = _storage._epoll {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageOpenFile, rhs: ImageOpenFile) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.flags != rhs.flags {return false}
-    if lhs.offset != rhs.offset {return false}
-    if lhs.kind != rhs.kind {return false}
-    if lhs._identity != rhs._identity {return false}
-    if lhs.pipe != rhs.pipe {return false}
-    if lhs.writeEnd != rhs.writeEnd {return false}
-    if lhs.object != rhs.object {return false}
-    if lhs.preferred != rhs.preferred {return false}
-    if lhs.description_p != rhs.description_p {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._flags != rhs_storage._flags {return false}
+        if _storage._offset != rhs_storage._offset {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        if _storage._identity != rhs_storage._identity {return false}
+        if _storage._pipe != rhs_storage._pipe {return false}
+        if _storage._writeEnd != rhs_storage._writeEnd {return false}
+        if _storage._object != rhs_storage._object {return false}
+        if _storage._preferred != rhs_storage._preferred {return false}
+        if _storage._description_p != rhs_storage._description_p {return false}
+        if _storage._event != rhs_storage._event {return false}
+        if _storage._signal != rhs_storage._signal {return false}
+        if _storage._timer != rhs_storage._timer {return false}
+        if _storage._epoll != rhs_storage._epoll {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
 }
 
 nonisolated extension ImageOpenFile.Kind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PATH\0\u{1}PIPE_END\0\u{1}OBJECT\0\u{1}OUTSIDE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PATH\0\u{1}PIPE_END\0\u{1}OBJECT\0\u{1}OUTSIDE\0\u{2}\u{7}EVENT\0\u{1}SIGNAL\0\u{1}TIMER\0\u{1}EPOLL\0")
 }
 
 nonisolated extension ImagePipe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

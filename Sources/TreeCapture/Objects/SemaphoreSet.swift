@@ -1,0 +1,41 @@
+internal import ArchState
+internal import CheckpointImage
+internal import Kernel
+
+/// System V semaphore sets. They belong to no process: taken are those that a task of the tree waits for, and
+/// those whose semaphores a process of the tree was the last to change.
+extension Collector {
+    /// Notes that a thread was caught in semop(2) or semtimedop(2).
+    func noteSemaphoreWait(_ registers: X86GeneralRegisters, _ pid: Int32) {
+        guard let call = registers.callNumber, [65, 220].contains(call) else { return }
+        awaitedSemaphoreSets[Int32(truncatingIfNeeded: registers.rdi)] = pid
+    }
+
+    /// - Preconditions: the tree is frozen, and the calls of its threads are known.
+    func collectSemaphoreSets() {
+        guard let all = try? SemaphoreSetState.all() else { return }
+        let members = Set(processes)
+        for var state in all {
+            let waiter = awaitedSemaphoreSets[state.number]
+            do throws(SystemError) { try state.readValues() } catch {
+                if let waiter {
+                    find(
+                        waiter, "semaphore set \(state.number)", "cannot be read: \(error.name)",
+                        help: "be its owner, or have CAP_IPC_OWNER")
+                }
+                continue
+            }
+            guard waiter != nil || state.changers.contains(where: { members.contains($0) }) else { continue }
+            var set = ImageSemaphoreSet()
+            set.id = UInt32(semaphoreSets.count + 1)
+            set.number = UInt32(state.number)
+            set.key = state.key
+            set.mode = state.mode
+            set.owner = state.owner
+            set.group = state.group
+            set.values = state.values
+            set.users = processes.map { UInt32($0) }
+            semaphoreSets.append(set)
+        }
+    }
+}
