@@ -13,6 +13,8 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "credentials"), Workload(name: "processes", arguments: ["60"]),
         Workload(name: "threads", arguments: ["100"]), Workload(name: "anon", arguments: ["128"]),
         Workload(name: "tree"), Workload(name: "breakpoints"), Workload(name: "rseq", arguments: ["256"]),
+        Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
+        Workload(name: "posixtimers"), Workload(name: "semaphores"),
     ]
 }
 

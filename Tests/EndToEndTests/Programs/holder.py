@@ -19,12 +19,13 @@ left, right = socket.socketpair()
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 events = select.epoll()
 events.register(left.fileno(), select.EPOLLIN)
+own = os.pidfd_open(os.getpid())
 master, slave = os.openpty()
 
 # The other side of the terminal is no finding of its own: with its master elsewhere it could be saved.
-held = [listening, client, server, left, right, datagrams, events]
+held = [listening, client, server, left, right, datagrams]
 with open(os.path.join(directory, "ready.new"), "w") as ready:
-    ready.write(" ".join(str(thing.fileno()) for thing in held) + f" {master}\n")
+    ready.write(" ".join(str(thing.fileno()) for thing in held) + f" {own} {master}\n")
 os.rename(os.path.join(directory, "ready.new"), os.path.join(directory, "ready"))
 
 while not os.path.exists(os.path.join(directory, "finish")):
