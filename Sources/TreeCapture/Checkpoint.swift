@@ -131,6 +131,7 @@ package struct Checkpoint {
         }
         let collector = try Collector(root: options.root, processes: live, zombies: zombies, threads: threads, log: log)
         try collector.collectFromOutside()
+        collector.collectSemaphoreSets()
         try collector.collectPages()
         var result = Result()
         result.processes = processes.count

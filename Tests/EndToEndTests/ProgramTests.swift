@@ -77,6 +77,48 @@ struct Program: CustomTestStringConvertible {
                 sed -i 's/^ *\\t/\t/' Makefile
                 make -s -j2 && cat $(ls part* | sort -V) > out
                 """#),
+        // timer_create: coreutils' timeout ends what takes too long.
+        Program(
+            name: "timeout",
+            commands: "timeout 100 sleep 1.5; echo $? > out; timeout 2 sleep 50; echo $? >> out"),
+        // epoll over a pipe and two eventfds, one of them a semaphore that lets the writer go on; signals from
+        // an interval timer all the while.
+        Program(
+            name: "python3 with epoll and eventfd",
+            commands: #"""
+                python3 -c '
+                import os, select, signal, time
+                ticks = 0
+                def tick(*_):
+                    global ticks
+                    ticks += 1
+                signal.signal(signal.SIGALRM, tick)
+                signal.setitimer(signal.ITIMER_REAL, 0.02, 0.02)
+                source, target = os.pipe()
+                room = os.eventfd(4, os.EFD_SEMAPHORE)
+                done = os.eventfd(0, os.EFD_CLOEXEC)
+                if os.fork() == 0:
+                    for number in range(600):
+                        os.eventfd_read(room)
+                        os.write(target, number.to_bytes(4, "little"))
+                        if number % 2: time.sleep(0.01)
+                    os.eventfd_write(done, 600)
+                    os._exit(0)
+                watcher = select.epoll()
+                watcher.register(source, select.EPOLLIN)
+                watcher.register(done, select.EPOLLIN | select.EPOLLET)
+                total = count = expected = 0
+                while count != 600 or not expected:
+                    for fd, events in watcher.poll(0.5):
+                        if fd == done:
+                            expected += os.eventfd_read(done)
+                        else:
+                            total = (total * 31 + int.from_bytes(os.read(source, 4), "little")) % 1000003
+                            count += 1
+                            os.eventfd_write(room, 1)
+                print(total, count, expected, ticks > 20)
+                ' > out
+                """#),
     ]
 }
 

@@ -39,6 +39,24 @@ extension EndToEnd {
             try scratch.finishWorkload("orphans", child)
         }
 
+        /// What the kernel does not tell of kernel objects, or what nobody could be given back.
+        @Test(arguments: [
+            ("watched", "is an epoll that watches a file, once its fd"),
+            ("undo", "(SEM_UNDO), which cannot be saved"),
+            ("threadclock", "runs on the CPU time of a thread"),
+            ("otherclock", "another process, which cannot be saved yet"),
+        ])
+        func objectsThatCannotBeSaved(what: String, reason: String) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("unsaved", [what])
+            let refused = try scratch.run(
+                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]
+            ).expect(4)
+            #expect(refused.errorLines.contains { $0.contains("\(child.pid) Workloads") && $0.contains(reason) }, "\(refused.errors)")
+            #expect(!scratch.exists("image"))
+            try scratch.finishWorkload("unsaved", child)
+        }
+
         /// Mounts that are not ours cannot be made again yet.
         @Test func treeInAMountNamespace() throws {
             let scratch = try Scratch()

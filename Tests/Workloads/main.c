@@ -20,6 +20,7 @@ static const struct workload workloads[] = {
     {"epolls", run_epolls, "epolls: nested, one-shot, edge-triggered, files that left their numbers"},
     {"posixtimers", run_posixtimers, "POSIX timers in all notification modes, with pending signals and overruns"},
     {"semaphores", run_semaphores, "System V semaphore sets with waiters"},
+    {"unsaved", run_unsaved, "kernel objects that cannot be saved [watched|undo|threadclock|otherclock]"},
     {"tree", run_tree, "sessions, groups, zombies, a stopped child"},
     {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},
     {"breakpoints", run_breakpoints, "hardware breakpoints in a child"},

@@ -99,4 +99,4 @@ workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memor
     run_credentials, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_breakpoints,
     run_rseq, run_calls, run_yardstick;
 
-workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores;
+workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores, run_unsaved;

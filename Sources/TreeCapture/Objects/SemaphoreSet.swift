@@ -37,5 +37,25 @@ extension Collector {
             set.users = processes.map { UInt32($0) }
             semaphoreSets.append(set)
         }
+        if !semaphoreSets.isEmpty { for pid in processes { checkUndo(of: pid) } }
+    }
+
+    /// What a process would undo at its end (SEM_UNDO) the kernel tells nobody; that it has a list for such
+    /// things it does: ours is empty, and the same as every other empty one.
+    ///
+    /// - Source: kcmp(2), `KCMP_SYSVSEM`; ipc/sem.c, `get_undo_list`; every thread made by pthread_create(3)
+    ///   brings such a list along, used or not.
+    private func checkUndo(of pid: Int32) {
+        guard let order = try? compare(.semaphoreUndo, of: Processes.ownPid, with: pid), order != .same else { return }
+        let name = commands[pid] ?? ""
+        if (threads[pid]?.count ?? 0) > 1 {
+            notices.append(
+                "\(pid) \(name) uses semaphores and has threads: if it has operations to undo at its end (SEM_UNDO), a restart forgets them"
+            )
+        } else {
+            find(
+                pid, "task", "may have semaphore operations to undo at its end (SEM_UNDO), which cannot be saved",
+                help: "the kernel does not tell which ones; only a program without SEM_UNDO can be saved")
+        }
     }
 }
