@@ -71,7 +71,8 @@ import Testing
 
     // MARK: timerfd
 
-    @Test func relativeTimerFileIsSetGoingAfterTheGo() throws {
+    /// On a clock that cannot be set there is no difference between relative and absolute.
+    @Test func timerFileIsSetGoingAfterTheGo() throws {
         var sample = Sample()
         let file = sample.addFile(.timer, at: [(0, 7), (1, 7)])
         sample.records.openFiles[file].timer.clock = 7
@@ -82,13 +83,78 @@ import Testing
         #expect(root[try index("timerfd_create", in: root)].arguments[0] == 7)
         let set = try index("timerfd_settime", in: root)
         #expect(try #require(root.lastIndex { $0.name == "wait" }) < set)
-        #expect(root[set].arguments[0] == 7 && root[set].arguments[1] == 0)
-        #expect(
-            try bytes(plan, root[set].arguments[2], 32).chunked() == [0, 1, 2, 500_000_000])
+        #expect(root[set].arguments[0] == 7 && root[set].arguments[1] == 1)
+        #expect(try bytes(plan, root[set].arguments[2], 16).chunked() == [0, 1])
+        guard case .value(let value) = root[set].arguments[2] else { throw Missing() }
+        #expect(plan.deadlines == [Deadline(address: value + 16, clock: 7, left: 2_500_000_000)])
         // By one of its holders alone.
         #expect(!plan.launchpad.programs[1].steps.contains { $0.name == "timerfd_settime" })
         #expect(!root.contains { $0.name == "ioctl" })
+    }
+
+    @Test func relativeTimerOnTheRealTimeClockStaysRelative() throws {
+        var sample = Sample()
+        let file = sample.addFile(.timer, at: [(0, 7)])
+        sample.records.openFiles[file].timer.remaining = 9
+        let plan = RestorePlan(for: try sample.valid())
+        let root = plan.launchpad.programs[0].steps
+        let set = try index("timerfd_settime", in: root)
+        #expect(root[set].arguments[1] == 0)
+        guard case .value(let value) = root[set].arguments[2] else { throw Missing() }
+        #expect(plan.releaseTimes == [ReleaseTime(address: value + 16, unit: .nanoseconds, left: 9, clock: 0)])
         #expect(plan.deadlines.isEmpty)
+    }
+
+    @Test func timerWithAnIntervalAloneStaysDisarmed() throws {
+        var sample = Sample()
+        let file = sample.addFile(.timer, at: [(0, 7)])
+        sample.records.openFiles[file].timer.clock = 1
+        sample.records.openFiles[file].timer.interval = 1_000_000_001
+        let plan = RestorePlan(for: try sample.valid())
+        let root = plan.launchpad.programs[0].steps
+        let set = try index("timerfd_settime", in: root)
+        #expect(try bytes(plan, root[set].arguments[2], 32).chunked() == [1, 1, 0, 0])
+        #expect(plan.deadlines.isEmpty && plan.releaseTimes.isEmpty)
+    }
+
+    @Test func timerOnCPUTimeKeepsWhatItHadLeft() throws {
+        var sample = Sample()
+        sample.records.processes[0].posixTimers = [Sample.timer(1)]
+        sample.records.processes[0].posixTimers[0].clock = -6
+        let plan = RestorePlan(for: try sample.valid())
+        let root = plan.launchpad.programs[0].steps
+        let set = try index("timer_settime", in: root)
+        #expect(root[set].arguments[1] == 0)
+        #expect(try bytes(plan, root[set].arguments[2], 32).chunked() == [0, 0, 3, 5])
+        #expect(plan.deadlines.isEmpty && plan.releaseTimes.isEmpty)
+    }
+
+    /// What the monitor writes: in the tree's own clock where it has one, else in the host's.
+    @Test func deadlinesInBothModels() {
+        var header = ImageHeader()
+        header.bootID = "boot"
+        header.begin.realtime = 1_000_000_000_000
+        header.begin.monotonic = 50_000_000_000
+        header.begin.boottime = 60_000_000_000
+        header.monotonicOffset = 3_000_000_000
+        let release = TimePlan.Instant(
+            realtime: 1_010_000_000_000, monotonic: 60_000_000_000, boottime: 70_000_000_000)
+        func words(_ clock: UInt32, _ left: Int64, _ model: TimeModel, namespace: Bool = true) -> [UInt64] {
+            let plan = TimePlan(header, model: model, bootID: "boot", mayMakeNamespace: namespace)
+            return Deadline(address: 0, clock: clock, left: left).words(plan, at: release)
+        }
+        // Its number on the tree's clock is the same in both models.
+        #expect(words(1, 2_000_000_001, .relative) == [55, 1])
+        #expect(words(1, 2_000_000_001, .absolute) == [55, 1])
+        #expect(words(7, -1_000_000_000, .relative) == [59, 0])
+        // Without a namespace: what is left from the release, on the host's clock; ten seconds count.
+        #expect(words(1, 2_000_000_000, .relative, namespace: false) == [62, 0])
+        #expect(words(1, 2_000_000_000, .absolute, namespace: false) == [52, 0])
+        // The real-time clock is the host's.
+        #expect(words(0, 2_000_000_000, .relative) == [1012, 0])
+        #expect(words(0, 2_000_000_000, .absolute) == [1002, 0])
+        // Never zero, which would disarm.
+        #expect(words(9, -.max / 2, .relative) == [0, 1])
     }
 
     @Test func absoluteTimerFileGetsADeadline() throws {
@@ -102,7 +168,7 @@ import Testing
         let set = try index("timerfd_settime", in: root)
         #expect(root[set].arguments[1] == 3)
         guard case .value(let value) = root[set].arguments[2] else { throw Missing() }
-        #expect(plan.deadlines == [RestorePlan.Deadline(address: value + 16, clock: 0, remaining: 9)])
+        #expect(plan.deadlines == [Deadline(address: value + 16, clock: 0, left: 9)])
         // The count comes after the time, which would take it back.
         #expect(root[set + 1].name == "ioctl")
         #expect(try bytes(plan, root[set + 1].arguments[2], 8).chunked() == [4])
@@ -199,8 +265,8 @@ import Testing
         // Value, signal and way, thread.
         #expect(event.chunked()[0...2] == [0xabc, 14, 0])
         let set = try index("timer_settime", in: root)
-        #expect(root[set].arguments[0] == 42 && root[set].arguments[1] == 0)
-        #expect(try bytes(plan, root[set].arguments[2], 32).chunked() == [0, 0, 3, 5])
+        #expect(root[set].arguments[0] == 42 && root[set].arguments[1] == 1)
+        #expect(plan.deadlines.map(\.left) == [3_000_000_005])
     }
 
     @Test func numbersAreCountedUpWhereTheyCannotBeChosen() throws {
@@ -224,7 +290,7 @@ import Testing
         let plan = RestorePlan(for: try sample.valid())
         let root = plan.launchpad.programs[0].steps
         // It expired 6000 ns ago; a signal of a timer that is gone is queued as it is.
-        #expect(plan.deadlines.map(\.remaining) == [-6_000] && plan.deadlines[0].clock == 1)
+        #expect(plan.deadlines.map(\.left) == [-6_000] && plan.deadlines[0].clock == 1)
         #expect(root[try index("timer_settime", in: root)].arguments[1] == 1)
         #expect(root.filter { $0.name == "rt_sigqueueinfo" }.count == 1)
         #expect(root.filter { $0.name == "timer_settime" }.count == 1)
@@ -240,8 +306,8 @@ import Testing
         sample.records.threads[0].pending = [Sample.timerSignal(6)]
         let plan = RestorePlan(for: try sample.valid())
         let root = plan.launchpad.programs[0].steps
-        let set = try index("timer_settime", in: root)
-        #expect(try bytes(plan, root[set].arguments[2], 32).chunked() == [0, 0, 0, 1])
+        #expect(root.contains { $0.name == "timer_settime" })
+        #expect(plan.deadlines.map(\.left) == [-1])
         #expect(!root.contains { $0.name == "rt_tgsigqueueinfo" })
     }
 
@@ -254,7 +320,7 @@ import Testing
         sample.records.processes[0].posixTimers = [timer]
         let plan = RestorePlan(for: try sample.valid())
         let root = plan.launchpad.programs[0].steps
-        #expect(plan.deadlines.map(\.remaining) == [-2_600])
+        #expect(plan.deadlines.map(\.left) == [-2_600])
         let taken = try index("rt_sigtimedwait", in: root)
         #expect(root[taken - 1].name == "timer_settime")
         #expect(root[taken].check == .equals(14))
