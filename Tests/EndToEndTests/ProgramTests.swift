@@ -116,6 +116,7 @@ struct Program: CustomTestStringConvertible {
                             total = (total * 31 + int.from_bytes(os.read(source, 4), "little")) % 1000003
                             count += 1
                             os.eventfd_write(room, 1)
+                signal.setitimer(signal.ITIMER_REAL, 0)
                 print(total, count, expected, ticks > 20)
                 ' > out
                 """#),
