@@ -1,0 +1,40 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// System V semaphore sets outlive the tree: what becomes of them in between decides.
+    @Suite struct Semaphores {
+        @Test(arguments: Place.allCases)
+        func setsThatAreGoneAreMadeAgain(place: Place) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("semaphores")
+            let before = try Self.sets()
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let mine = try Self.sets().filter { before.contains($0) }
+            for set in mine { try scratch.run(["ipcrm", "-s", set]).require() }
+            let restarted = try scratch.restart(place)
+            #expect(try Self.sets() == before)
+            try scratch.finishWorkload("semaphores", restarted.command)
+            #expect(try Self.sets().filter { mine.contains($0) }.isEmpty)
+        }
+
+        @Test func setsThatSomebodyElseChanged() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("semaphores")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let sets = try Self.sets()
+            let change = "import ctypes, sys\nfor set in sys.argv[1:]: ctypes.CDLL(None).semctl(int(set), 0, 16, 99)"
+            try scratch.run(["/usr/bin/python3", "-c", change] + sets).require()
+            let refused = try scratch.run("crrestart", ["--pidns", scratch.file("image")]).expect(3)
+            #expect(refused.errorLines.filter { $0.contains("and is 99: changed by") }.count == 2, "\(refused.errors)")
+            #expect(try Self.sets() == sets)
+            for set in sets { try scratch.run(["ipcrm", "-s", set]).require() }
+        }
+
+        /// Numbers of all sets.
+        private static func sets() throws -> [String] {
+            let lines = try String(contentsOfFile: "/proc/sysvipc/sem", encoding: .utf8).split(separator: "\n").dropFirst()
+            return lines.map { String($0.split(separator: " ")[1]) }.sorted()
+        }
+    }
+}
