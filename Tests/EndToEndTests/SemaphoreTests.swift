@@ -11,6 +11,7 @@ extension EndToEnd {
             let before = try Self.sets()
             try scratch.checkpointAndKill(child.pid, of: child)
             let mine = try Self.sets().filter { before.contains($0) }
+            #expect(mine.count == 2)
             for set in mine { try scratch.run(["ipcrm", "-s", set]).require() }
             let restarted = try scratch.restart(place)
             #expect(try Self.sets() == before)
