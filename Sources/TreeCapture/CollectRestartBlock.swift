@@ -64,7 +64,7 @@ extension Collector {
             image.kind = .cpuNanosleep
             image.clock = UInt32(bitPattern: clock)
             image.userAddress = address
-            let now = processorClock(image, tid, pid).flatMap { try? $0.now() } ?? 0
+            let now = processorClock(image, tid, pid).flatMap { try? ProcessorTime.now(onClock: $0.number) } ?? 0
             image.remaining = UInt64(max(0, expires - now))
         case .poll(let address, let count, let deadline):
             image.kind = .poll
@@ -90,9 +90,9 @@ extension Collector {
     /// The clock that a sleep on processor time counts by, as we may ask it. The number in the image is the
     /// task's own: 0 for itself, or somebody's pid as it sees them, who has to be in the tree.
     private func processorClock(_ block: ImageRestartBlock, _ tid: Int32, _ pid: Int32) -> CPUClock? {
-        let clock = CPUClock(number: Int32(bitPattern: block.clock))
-        guard clock.task != 0 else { return clock.of(task: pid) }
-        let wanted = UInt32(bitPattern: clock.task)
+        guard let clock = CPUClock(Int32(bitPattern: block.clock)) else { return nil }
+        let wanted = clock.task
+        guard wanted != 0 else { return clock.of(task: pid) }
         let host =
             clock.isOfThread
             ? threads.values.joined().first { (try? TaskStatus(of: $0.process, task: $0.tid))?.namespaceTaskIDs.last == wanted }?.tid

@@ -45,15 +45,11 @@ import Testing
         #expect(sleep.since > before - slack && sleep.since < SystemClock.monotonic.now() + slack)
     }
 
-    @Test func processorClocks() throws {
-        // CLOCK_PROCESS_CPUTIME_ID as the kernel keeps it: the caller's own, the scheduler's count.
-        let own = CPUClock(number: -6)
-        #expect(own.task == 0 && !own.isOfThread)
-        let other = own.of(task: 4711)
-        #expect(other.task == 4711 && !other.isOfThread && other.number & 3 == 2)
-        #expect(CPUClock(number: ~99 << 3 | 6).isOfThread)
-        #expect(try own.of(task: Processes.ownPid).now() > 0)
-        #expect(throws: SystemError.self) { try own.of(task: 4_194_303).now() }
+    @Test func processorTime() throws {
+        // CLOCK_PROCESS_CPUTIME_ID of a task as the kernel keeps it: the scheduler's count.
+        func clock(of task: Int32) -> Int32 { ~task << 3 | 2 }
+        #expect(try ProcessorTime.now(onClock: clock(of: Processes.ownPid)) > 0)
+        #expect(throws: SystemError.self) { try ProcessorTime.now(onClock: clock(of: 4_194_303)) }
     }
 
     @Test func roomInTheSlack() {

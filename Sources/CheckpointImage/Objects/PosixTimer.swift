@@ -33,19 +33,3 @@ extension ImageLookup {
         return cpu.task == 0 || isOwn(cpu.task)
     }
 }
-
-/// A clock of CPU time, as its number encodes it: the task's number inverted, above three bits.
-///
-/// - Source: include/linux/posix-timers_types.h, `CPUCLOCK_PID`, `CPUCLOCK_PERTHREAD`, `CPUCLOCK_WHICH`.
-package struct CPUClock: Equatable, Sendable {
-    /// pid or tid; 0: that of who made the timer.
-    package let task: UInt32
-    package let isOfThread: Bool
-
-    /// Nil for clocks of other kinds, those of devices included.
-    package init?(_ clock: Int32) {
-        guard clock < 0, clock & 3 != 3 else { return nil }
-        task = UInt32(~(clock >> 3))
-        isOfThread = clock & 4 != 0
-    }
-}
