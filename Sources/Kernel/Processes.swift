@@ -3,6 +3,8 @@ internal import Glibc
 
 /// Making, signalling and ending processes.
 package enum Processes {
+    package static var parentPid: Int32 { getppid() }
+
     package static var ownPid: Int32 { getpid() }
 
     /// Namespace bits of clone(2).

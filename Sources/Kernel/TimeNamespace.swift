@@ -37,41 +37,44 @@ package enum TimeNamespace {
 /// A new time namespace without members.
 ///
 /// A small process holds it as the place for its children, of which it never has any: that is what lets the
-/// offsets be written as late as one likes. It leaves with this value, and if this process dies; the namespace
-/// stays as long as a descriptor or a member holds it.
+/// offsets be written as late as one likes. It is ended with this value, and by the kernel if this process dies; the
+/// namespace stays as long as a descriptor or a member holds it.
 package final class NewTimeNamespace {
     private let keeper: Int32
-    /// Its other end tells the keeper to leave.
-    private let leash: Descriptor
     /// To be joined with setns(2).
     package let descriptor: Descriptor
 
     /// - Errors: `EPERM` without CAP_SYS_ADMIN, `EINVAL` where the kernel has none.
     package static func make() throws(SystemError) -> NewTimeNamespace {
-        let leash = try DescriptorTable.pipe()
+        let parent = Processes.ownPid
         let ready = try DescriptorTable.pipe()
         let keeper = try Processes.fork()
         if keeper == 0 {
-            DescriptorTable.close(leash.write)
+            _ = ckernel_prctl(1, Int(SIGKILL), 0, 0, 0)  // PR_SET_PDEATHSIG
+            if Processes.parentPid != parent { Processes.exitNow(1) }
             Processes.setName("crrestart-time")
             let result = ckernel_syscall(Int(SYS_unshare), Int(TimeNamespace.flag), 0, 0, 0, 0, 0)
             Channel.send([UInt8(truncatingIfNeeded: -result)], over: ready.write)
-            _ = Channel.awaitByte(leash.read)
-            Processes.exitNow(0)
+            // Nobody waits for the end of a pipe because of it.
+            DescriptorTable.closeAll(from: 0)
+            while true { Waiting.pause(atMost: 1 << 60) }
         }
-        let end = Descriptor(owning: leash.write)
-        DescriptorTable.close(leash.read)
         DescriptorTable.close(ready.write)
         let answer = Descriptor(owning: ready.read)
         let error = Int32(try answer.read(upTo: 1).first ?? UInt8(ECHILD))
         if error != 0 { throw SystemError(error, in: "unshare(CLONE_NEWTIME)") }
         let descriptor = try Descriptor.open("/proc/\(keeper)/ns/time_for_children")
-        return NewTimeNamespace(keeper: keeper, leash: end, descriptor: descriptor)
+        return NewTimeNamespace(keeper: keeper, descriptor: descriptor)
     }
 
-    private init(keeper: Int32, leash: consuming Descriptor, descriptor: consuming Descriptor) {
+    deinit {
+        // A child that nobody else waits for: the number is still its own.
+        try? Processes.kill(keeper, SIGKILL)
+        _ = try? Waiting.wait(keeper, block: true)
+    }
+
+    private init(keeper: Int32, descriptor: consuming Descriptor) {
         self.keeper = keeper
-        self.leash = leash
         self.descriptor = descriptor
     }
 
