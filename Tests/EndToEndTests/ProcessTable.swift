@@ -75,13 +75,14 @@ enum ProcessTable {
     }
 
     static func mappings(of pid: pid_t) -> [String] {
-        ((try? String(contentsOfFile: "/proc/\(pid)/maps", encoding: .utf8)) ?? "").split(separator: "\n")
-            .map(String.init)
+        String(decoding: contents("maps", of: pid), as: UTF8.self).split(separator: "\n").map(String.init)
     }
 
-    static func environment(of pid: pid_t) -> Data {
-        // Not with Data(contentsOf:): it asks for the size, which is zero.
-        guard let file = FileHandle(forReadingAtPath: "/proc/\(pid)/environ") else { return Data() }
+    static func environment(of pid: pid_t) -> Data { contents("environ", of: pid) }
+
+    private static func contents(_ name: String, of pid: pid_t) -> Data {
+        // Not with Data(contentsOf:): it asks for the size, which is zero, and takes the first page for all.
+        guard let file = FileHandle(forReadingAtPath: "/proc/\(pid)/\(name)") else { return Data() }
         defer { try? file.close() }
         return (try? file.readToEnd()) ?? Data()
     }
