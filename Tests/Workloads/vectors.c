@@ -3,9 +3,10 @@
 
 #if defined(__x86_64__)
 #include <asm/prctl.h>
+#include <cpuid.h>
 
-enum { THREADS = 2, SPINS = 200000 };
-static _Atomic uint64_t counters[4 * THREADS];
+enum { KINDS = 5, THREADS = 2, SPINS = 200000 };
+static _Atomic uint64_t counters[KINDS * THREADS];
 
 struct patterns {
     uint8_t wanted[32][64] __attribute__((aligned(64)));
@@ -17,7 +18,6 @@ static void compare(const char *name, const struct patterns *p, int registers, s
         if (memcmp(p->wanted[i], p->seen[i], bytes) != 0) fail("%s%d changed", name, i);
 }
 
-#define EACH8(M, k) M(k##0) M(k##1) M(k##2) M(k##3) M(k##4) M(k##5) M(k##6) M(k##7)
 #define SSE_LOAD(n) "movaps 64*" #n "(%[from]), %%xmm" #n "\n"
 #define SSE_STORE(n) "movaps %%xmm" #n ", 64*" #n "(%[to])\n"
 #define AVX_LOAD(n) "vmovaps 64*" #n "(%[from]), %%ymm" #n "\n"
@@ -56,6 +56,27 @@ __attribute__((target("avx512f,avx512bw"))) static void spin_avx512(struct patte
     expect(mask_seen == mask_wanted, "k5 changed");
 }
 
+#define MASK_LOAD(n) "kmovq 8*" #n "(%[from]), %%k" #n "\n"
+#define MASK_STORE(n) "kmovq %%k" #n ", 8*" #n "(%[to])\n"
+#define EIGHT(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7)
+
+__attribute__((target("avx512f,avx512bw"))) static void spin_masks(const uint64_t wanted[8]) {
+    uint64_t seen[8];
+    asm volatile(EIGHT(MASK_LOAD) SPIN EIGHT(MASK_STORE)
+                 : : [from] "r"(wanted), [to] "r"(seen), [spins] "i"(SPINS)
+                 : "ecx", "memory", "cc", "k1", "k2", "k3", "k4", "k5", "k6", "k7");
+    for (int i = 0; i < 8; i++) expect(seen[i] == wanted[i], "k%d changed", i);
+}
+
+/// Rights of the 15 keys that nothing has; those of key 0, which everything has, stay.
+static void spin_keys(uint32_t rights) {
+    uint32_t seen, high;
+    asm volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");
+    asm volatile(SPIN : : [spins] "i"(SPINS) : "ecx", "cc");
+    asm volatile("rdpkru" : "=a"(seen), "=d"(high) : "c"(0));
+    expect(seen == rights, "pkru changed to %x", seen);
+}
+
 /// Fills the whole x87 stack; rounds down and unmasks nothing, in a precision that is not the default.
 static void spin_x87(const long double wanted[8]) {
     long double seen[8];
@@ -74,6 +95,12 @@ static void spin_x87(const long double wanted[8]) {
                  : "ecx", "memory", "cc", "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)");
     for (int i = 0; i < 8; i++) expect(seen[i] == wanted[i], "st(%d) changed", i);
     expect(control_seen == control, "x87 control word changed to %x", control_seen);
+}
+
+/// CPUID leaf 7, ECX bit 4: the kernel has enabled them (OSPKE).
+static bool has_protection_keys(void) {
+    unsigned a, b, c, d;
+    return __get_cpuid_count(7, 0, &a, &b, &c, &d) && c & 1u << 4;
 }
 
 static struct patterns *new_patterns(uint64_t seed) {
@@ -103,6 +130,20 @@ static void *x87_thread(void *number) {
     return NULL;
 }
 
+/// Masks and protection keys where there are any, in turns; else vectors.
+static void *special_thread(void *number) {
+    uint64_t masks[8];
+    fill_pattern(masks, sizeof masks, 3000 + (uintptr_t)number);
+    struct patterns *p = new_patterns(3000 + (uintptr_t)number);
+    bool has_masks = __builtin_cpu_supports("avx512bw"), has_keys = has_protection_keys();
+    for (;; counters[(uintptr_t)number]++) {
+        if (has_masks) spin_masks(masks);
+        if (has_keys) spin_keys((uint32_t)masks[0] & ~3u);
+        if (!has_masks && !has_keys) spin_sse(p);
+    }
+    return NULL;
+}
+
 /// Keeps rounding towards zero with flush-to-zero in mxcsr, and a segment base of its own in gs.
 static void *control_thread(void *number) {
     static _Thread_local uint64_t local, pointed;
@@ -127,13 +168,13 @@ static void *control_thread(void *number) {
 
 int run_vectors(int count, char **arguments) {
     (void)count, (void)arguments;
-    void *(*bodies[])(void *) = {sse_thread, wide_thread, x87_thread, control_thread};
-    static const char *const names[] = {"sse", "wide", "x87", "control"};
-    for (uintptr_t i = 0; i < 4 * THREADS; i++) start_thread(bodies[i / THREADS], (void *)i);
-    for (int i = 0; i < 4 * THREADS; i++) expect_progress(names[i / THREADS], &counters[i], 1);
+    void *(*bodies[])(void *) = {sse_thread, wide_thread, x87_thread, control_thread, special_thread};
+    static const char *const names[] = {"sse", "wide", "x87", "control", "special"};
+    for (uintptr_t i = 0; i < KINDS * THREADS; i++) start_thread(bodies[i / THREADS], (void *)i);
+    for (int i = 0; i < KINDS * THREADS; i++) expect_progress(names[i / THREADS], &counters[i], 1);
     say_ready();
     wait_for_finish();
-    for (int i = 0; i < 4 * THREADS; i++) expect_progress(names[i / THREADS], &counters[i], 3);
+    for (int i = 0; i < KINDS * THREADS; i++) expect_progress(names[i / THREADS], &counters[i], 3);
     return verdict("vectors");
 }
 #else
