@@ -116,3 +116,13 @@ private func number(in path: String) throws(SystemError) -> UInt64 {
     guard let value = cursor.decimal() else { throw malformed(path) }
     return value
 }
+
+/// How often a task has been given a processor; nil where the kernel does not count it.
+///
+/// - Source: Documentation/scheduler/sched-stats.rst, `/proc/PID/schedstat`.
+package func timeSlices(of task: Int32) -> UInt64? {
+    guard let text = try? readKernelText("/proc/\(task)/schedstat", capacity: 128) else { return nil }
+    var numbers = ByteCursor(text)
+    guard numbers.decimal() != nil, numbers.decimal() != nil else { return nil }
+    return numbers.decimal()
+}

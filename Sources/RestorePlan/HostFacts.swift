@@ -83,6 +83,8 @@ package struct RestartOptions: Sendable {
     package var isStream = false
     /// No `set_tid`: pids come from `ns_last_pid`.
     package var usesLastPid = false
+    /// Keeps the source kernel's vdso beside this kernel's even where the two are the same.
+    package var keepsOldVdso = false
     package var time = TimeModel.relative
     /// Refuses a host that lacks instructions which the source host offered.
     package var isStrictAboutCPU = false

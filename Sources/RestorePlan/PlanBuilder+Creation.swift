@@ -29,13 +29,11 @@ extension PlanBuilder {
     mutating func moveVdso(
         _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, isRoot: Bool
     ) {
-        let wanted = space.mappings.filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
-        let current: [HostFacts.Range] =
+        let wanted = vdso.parts(in: space)
+        let current =
             isRoot
             ? facts.vdsoParts
-            : (image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }?.mappings ?? [])
-                .filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
-                .map { HostFacts.Range(start: $0.start, end: $0.end) }
+            : image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }.map(vdso.parts) ?? []
         let base = launchpad.base
         func drop(_ start: UInt64, _ end: UInt64) {
             if end > start { program.call(.munmap, [.value(start), .value(end - start)], "drop what was there") }
@@ -68,7 +66,7 @@ extension PlanBuilder {
         let size = part.end - part.start
         program.call(
             .mremap, [.value(part.start), .value(size), .value(size), 3, .value(place)],
-            check: .equals(Int64(bitPattern: place)), "vdso part to its old place")
+            check: .equals(Int64(bitPattern: place)), "vdso part to its place")
     }
 
     /// Creates the children, around `setsid` where the plan says so.

@@ -14,7 +14,8 @@ extension PlanBuilder {
         var openForWriting = false
         for (index, mapping) in space.mappings.enumerated() {
             switch mapping.kind {
-            case .vdsoCode, .vdsoData, .UNRECOGNIZED: continue
+            case .vdsoCode: mapVdsoProxy(&program, process, mapping)
+            case .vdsoData, .UNRECOGNIZED: continue
             case .file:
                 let forWriting = mapping.shared && mapping.has(.mayWrite)
                 let path = mapping.file.path.asBytes

@@ -10,6 +10,7 @@ struct PlanBuilder {
     let high: RestorePlan.HighDescriptors
     var launchpad: Launchpad
     let scratch: UInt64
+    let vdso: VdsoPlan
     var armingOperands: [Int: UInt64] = [:]
     var releaseTimes: [ReleaseTime] = []
     var deadlines: [Deadline] = []
@@ -30,13 +31,14 @@ struct PlanBuilder {
 
     init(
         valid: ValidImage, tasks: [RestorePlan.Task], high: RestorePlan.HighDescriptors, launchpad: Launchpad,
-        scratch: UInt64
+        scratch: UInt64, vdso: VdsoPlan
     ) {
         self.valid = valid
         self.tasks = tasks
         self.high = high
         self.launchpad = launchpad
         self.scratch = scratch
+        self.vdso = vdso
         threadCount = tasks.count { !$0.isLeader }
         for process in valid.image.processes {
             parents[process.pid] = process.parent

@@ -48,6 +48,7 @@ package struct RestorePlan: Sendable {
     package let deadlines: [Deadline]
     /// A place that is free in every address space, for the tool's own use while moving.
     package let scratchAddress: UInt64
+    package let vdso: VdsoPlan
 
     package init(for valid: ValidImage) {
         let image = valid.image
@@ -73,9 +74,11 @@ package struct RestorePlan: Sendable {
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
         let high = HighDescriptors(base: max(highest + 1, 64))
         let hole = Self.commonHole(valid)
+        let scratch = hole + (1 << 30)
+        vdso = VdsoPlan(valid, at: scratch)
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, high: high, launchpad: Launchpad(base: hole, slots: tasks.count),
-            scratch: hole + (1 << 30))
+            scratch: scratch, vdso: vdso)
         builder.build()
         self.valid = valid
         self.tasks = tasks
@@ -84,7 +87,7 @@ package struct RestorePlan: Sendable {
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes
         deadlines = builder.deadlines
-        scratchAddress = hole + (1 << 30)
+        scratchAddress = scratch
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount
     }
@@ -111,6 +114,9 @@ package struct RestorePlan: Sendable {
     /// What `crrestart --dry-run` prints: what the processor has to offer, then every program.
     package func lines() -> [String] {
         var lines = valid.cpu.table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) + [""]
+        if valid.usesVdsoProxy {
+            lines += ["vdso  that of \(valid.image.header.kernelRelease) stays where it was; its functions hand over to this kernel's", ""]
+        }
         for (index, program) in launchpad.programs.enumerated() {
             let task = tasks[index]
             let root = index == 0 ? "  root" : ""

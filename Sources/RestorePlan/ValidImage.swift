@@ -16,6 +16,8 @@ package struct ValidImage: Sendable {
     /// What has to be done about the image's semaphore sets.
     package let semaphores: [SemaphorePlan]
     let creation: CreationPlan
+    /// Whether this kernel's vdso is another one than the source kernel's, which is kept beside it.
+    package let usesVdsoProxy: Bool
     package let time: TimePlan
     /// What the threads use, and what the source host and this one offer.
     package let cpu: CPUCompatibility
@@ -38,9 +40,6 @@ package struct ValidImage: Sendable {
         if UInt64(header.pageSize) != facts.pageSize {
             find("page size", "the image has pages of \(header.pageSize) bytes, this host of \(facts.pageSize)")
         }
-        if header.vdso != facts.vdso {
-            find("vdso", "this kernel maps another vdso than \(header.kernelRelease) did", help: "restart it on a host with the same kernel")
-        }
         if !facts.mayChoosePids {
             find("privilege", "pids cannot be chosen", help: "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root")
         }
@@ -57,7 +56,7 @@ package struct ValidImage: Sendable {
         Self.checkEpolls(image, facts, find)
         Self.checkPosixTimers(image, facts, find)
         semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, find) }
-        var states: [CPUState] = []
+        var states: [CPUState?] = []
         var users: [CPUCompatibility.Thread] = []
         for thread in image.threads {
             do throws(ArchStateError) {
@@ -67,10 +66,12 @@ package struct ValidImage: Sendable {
                 let name = "\(thread.tid) \(thread.name.asText)"
                 users.append(CPUCompatibility.Thread(name: name, features: state.features))
             } catch {
+                states.append(nil)
                 find("thread \(thread.tid)", "its processor state is refused: \(error)", help: "the image was damaged or made up")
             }
             if thread.hasRestartBlock { Self.checkRestartBlock(of: thread, in: image, find) }
         }
+        usesVdsoProxy = Self.needsVdsoProxy(image, states, facts, options, find)
         cpu = CPUCompatibility(
             inUse: [], offeredThere: CPUOffer(header), offeredHere: facts.cpu, threads: users)
         if cpu.isRefused(strict: options.isStrictAboutCPU) {
@@ -110,7 +111,7 @@ package struct ValidImage: Sendable {
         self.image = image
         self.facts = facts
         self.options = options
-        self.states = states
+        self.states = states.compactMap { $0 }
         newPidNamespace = namespace
     }
 

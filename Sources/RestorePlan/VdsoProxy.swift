@@ -4,18 +4,20 @@ import StepProgram
 ///
 /// Programs look the vdso's functions up once and keep their addresses. Where this kernel maps another vdso than
 /// the source kernel did, the old code stays where it was as plain memory: each exported function begins
-/// with a jump to the function of the same name here, or, where there is none, makes the system call itself.
+/// with a jump to the function of the same name here, or, where there is none, makes the system call itself. Its data
+/// pages are not there any more: code that would read them ends by SIGSEGV instead of telling a wrong time.
 ///
 /// - Source: vdso(7); elf(5).
 struct VdsoProxy {
     /// The old code with its functions replaced: as many bytes as it had.
     let code: [UInt8]
 
-    /// Functions by name, and the system call that does the same with the same arguments.
-    static let calls: [(name: String, number: UInt32)] = [
-        ("__vdso_clock_gettime", 228), ("__vdso_gettimeofday", 96), ("__vdso_time", 201),
-        ("__vdso_clock_getres", 229), ("__vdso_getcpu", 309), ("__vdso_getrandom", 318),
+    /// Functions by their plain name, and the system call that does the same with the same arguments.
+    private static let calls: [String: UInt32] = [
+        "clock_gettime": 228, "gettimeofday": 96, "time": 201, "clock_getres": 229, "getcpu": 309, "getrandom": 318,
     ]
+    /// Each function has this before its name; most have an alias without it.
+    private static let prefix = "__vdso_"
 
     /// - Parameters:
     ///   - old: the code of the source kernel's vdso.
@@ -24,19 +26,21 @@ struct VdsoProxy {
     init?(old: [UInt8], new: [UInt8], at start: UInt64) {
         guard let functions = VdsoSymbols(old), let successors = VdsoSymbols(new) else { return nil }
         var code = old
-        for (name, number) in Self.calls {
-            guard let function = functions.functions[name] else { continue }
+        for (name, function) in functions.functions {
             let patch: [UInt8]
             if let successor = successors.functions[name] {
                 // movabs $successor, %rax; jmp *%rax
                 var bytes: [UInt8] = [0x48, 0xb8]
                 bytes.append(littleEndian: start &+ successor.offset)
                 patch = bytes + [0xff, 0xe0]
-            } else {
+            } else if let number = Self.calls[name.hasPrefix(Self.prefix) ? String(name.dropFirst(Self.prefix.count)) : name] {
                 // mov $number, %eax; syscall; ret
                 var bytes: [UInt8] = [0xb8]
                 bytes.append(littleEndian32: number)
                 patch = bytes + [0x0f, 0x05, 0xc3]
+            } else {
+                // mov $-38, %eax; ret: ENOSYS, as from a kernel that does not have it
+                patch = [0xb8, 0xda, 0xff, 0xff, 0xff, 0xc3]
             }
             guard function.size >= UInt64(patch.count) else { return nil }
             let place = Int(function.offset)

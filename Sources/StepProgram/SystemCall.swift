@@ -51,6 +51,7 @@ package enum SystemCall: Int64, Sendable {
         case rt_tgsigqueueinfo = 297
         case prlimit64 = 302
         case setns = 308
+        case process_vm_readv = 310
         case sched_setattr = 314
         case mlock2 = 325
         case rseq = 334

@@ -165,8 +165,12 @@ package struct Checkpoint {
             let collector = try Collector(
                 root: options.root, processes: tree.processes, zombies: tree.zombies, threads: threads, log: log)
             collector.calls = calls
+            collector.insideVdso = Set(tree.insideVdso.keys)
             try collector.collectFromOutside()
             if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
+            for tid in tree.insideVdso.keys.sorted() {
+                log("thread \(tid) was stopped \(tree.insideVdso[tid] == .returning ? "in a signal handler that had interrupted" : "inside") the vdso: this image can be restarted on kernels that map the same one")
+            }
             looked = collector
             return tree
         }
@@ -175,19 +179,9 @@ package struct Checkpoint {
     /// Is any task inside the slack of its vdso? Then a stub is on its way home there.
     private func holdsStub(_ tree: borrowing FrozenTree) -> Bool {
         let size = UInt64(CheckpointStub.code().count + 16)
-        var ends: [Int32: UInt64] = [:]
-        for pid in tree.processes {
-            guard let maps = try? MemoryMap.plain(of: pid), let vdso = Vdso.find(in: maps) else { continue }
-            ends[pid] = vdso.codeEnd
+        return tree.insideVdso.values.contains { place in
+            if case .code(let distance) = place { distance <= size } else { false }
         }
-        for task in tree.tasks.values {
-            guard let end = ends[task.process],
-                let raw = try? Trace.registers(.general, of: task.tid, atMost: X86GeneralRegisters.registerSetSize),
-                let registers = try? X86GeneralRegisters(registerSet: raw)
-            else { continue }
-            if registers.rip >= end - size && registers.rip < end { return true }
-        }
-        return false
     }
 
     /// Refuses a root that cannot be checkpointed, each for its own reason.

@@ -76,6 +76,7 @@ extension Collector {
         var thread = ImageThread()
         thread.tid = status.namespaceTaskIDs.last ?? UInt32(tid)
         thread.process = process.pid
+        thread.insideVdso = insideVdso.contains(tid)
         thread.name = try ProcessStat(of: pid, task: tid).comm.asData
         thread.signalMask = try Trace.signalMask(of: tid)
         thread.pending = try Trace.pendingSignals(of: tid, shared: false).map(pendingSignal)

@@ -56,6 +56,8 @@ final class Collector {
     var calls: TimedCalls?
     let xsave: XSaveLayout
     let ownVdso: Vdso?
+    /// Threads that the freeze did not find outside of it.
+    var insideVdso: Set<Int32> = []
     let vdsoCode: [UInt8]
 
     struct FileKey: Hashable {

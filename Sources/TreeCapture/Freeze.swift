@@ -19,6 +19,8 @@ package struct FrozenTree: ~Copyable {
     package internal(set) var processes: [Int32] = []
     package internal(set) var zombies: [Int32] = []
     package internal(set) var tasks: [Int32: Task] = [:]
+    /// Tasks that were found in their vdso to the last, by tid.
+    var insideVdso: [Int32: VdsoLook.Place] = [:]
     private let calls: TimedCalls
     private var released = false
 
@@ -76,6 +78,7 @@ package struct Freezer {
         var tree = FrozenTree(root: root, calls: calls)
         calls.begin()
         var cleanLooks = 0
+        var leads = 0
         while true {
             let forksBefore = try? forkCount()
             let found = try look(&tree)
@@ -85,7 +88,11 @@ package struct Freezer {
             } else {
                 cleanLooks += 1
                 let forksAfter = try? forkCount()
-                if forksBefore != nil && forksBefore == forksAfter || cleanLooks >= 3 { break }
+                if forksBefore != nil && forksBefore == forksAfter || cleanLooks >= 3 {
+                    guard try leadOutOfVdso(&tree, mayRun: leads < 3, until: deadline) else { break }
+                    leads += 1
+                    cleanLooks = 0
+                }
             }
             if SystemClock.monotonic.now() > deadline {
                 throw CaptureError(
@@ -160,7 +167,7 @@ package struct Freezer {
     }
 
     /// Takes stops until every known task is in one. True if any died.
-    private func waitForStops(_ tree: inout FrozenTree, until deadline: Int64) throws(CaptureError) -> Bool {
+    func waitForStops(_ tree: inout FrozenTree, until deadline: Int64) throws(CaptureError) -> Bool {
         var waiting = tree.tasks.values.count { !$0.isStopped }
         var died = false
         var quiet = 0

@@ -108,7 +108,7 @@ extension Finaliser {
             registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)
         } else {
             let space = image.process(task.pid).flatMap { image.addressSpace($0.addressSpace) }
-            guard let vdso = space?.mappings.first(where: { $0.kind == .vdsoCode }),
+            guard let vdso = space.flatMap(plan.vdso.code),
                 let slot = TimeSlots(vdsoEnd: vdso.end, code: vdsoCode).free(besides: takenSlots[task.pid] ?? [])
             else { return }
             takenSlots[task.pid, default: []].insert(slot)

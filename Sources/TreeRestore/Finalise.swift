@@ -118,8 +118,7 @@ final class Finaliser {
 
     private func callInstruction(_ pid: UInt32) -> UInt64 {
         let space = image.process(pid).flatMap { image.addressSpace($0.addressSpace) }
-        let vdso = space?.mappings.first { $0.kind == .vdsoCode }?.start ?? 0
-        return vdso + callOffset
+        return (space.flatMap(plan.vdso.code)?.start ?? 0) + callOffset
     }
 
     /// Registers of a task of the loop, pointed at a system call.

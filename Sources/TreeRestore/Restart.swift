@@ -16,6 +16,7 @@ package final class Restart {
         /// Nobody waits for the root: the inner half keeps only what a namespace needs.
         package var detaches = false
         package var usesLastPid = false
+        package var keepsOldVdso = false
         package var time = TimeModel.relative
         package var isStrictAboutCPU = false
 
@@ -153,6 +154,7 @@ package final class Restart {
         choice.newPidNamespace = options.newPidNamespace
         choice.isStream = isStream
         choice.usesLastPid = options.usesLastPid
+        choice.keepsOldVdso = options.keepsOldVdso
         choice.time = options.time
         choice.isStrictAboutCPU = options.isStrictAboutCPU
         let facts = HostFacts.probe(for: image, options: choice)

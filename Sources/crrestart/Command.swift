@@ -68,6 +68,9 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: .hidden)
     var lastPid = false
 
+    @Flag(name: .long, help: .hidden)
+    var keepVdso = false
+
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
@@ -85,6 +88,7 @@ struct Command: ParsableCommand {
         options.staysStopped = stopped
         options.detaches = detach
         options.usesLastPid = lastPid
+        options.keepsOldVdso = keepVdso
         options.time = time
         options.isStrictAboutCPU = cpu == .strict
         let restart = Restart(options) { line.show(stage: $0, done: $1, total: $2) }

@@ -14,7 +14,7 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "threads", arguments: ["100"]), Workload(name: "anon", arguments: ["128"]),
         Workload(name: "tree"), Workload(name: "breakpoints"), Workload(name: "rseq", arguments: ["256"]),
         Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
-        Workload(name: "posixtimers"), Workload(name: "semaphores"),
+        Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
     ]
 }
 
@@ -51,6 +51,54 @@ extension EndToEnd {
             Clock.sleep(0.2)
             try scratch.finishWorkload(workload.name, running)
             #expect(scratch.becomesEmpty())
+        }
+
+        /// Every class of registers that this processor has, in threads that do nothing but hold and compare them.
+        @Test func fiftyRestartsLoseNoRegister() throws {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("vectors")
+            var root = running.pid
+            for round in 0..<50 {
+                Clock.sleep(Double.random(in: 0...0.05))
+                try scratch.checkpointAndKill(root, of: running)
+                (running, root) = try scratch.restart(Place.allCases[round % 2])
+            }
+            try scratch.finishWorkload("vectors", running)
+        }
+
+        /// As on a kernel that maps another vdso: the old one is kept, and its functions hand over to this one's.
+        @Test(arguments: ["clocks", "vectors", "moments", "tree"], Place.allCases)
+        func withTheirOldVdso(name: String, place: Place) throws {
+            let scratch = try Scratch()
+            let arguments = name == "clocks" ? ["relative", "1500"] : []
+            var running = try scratch.startWorkload(name, arguments)
+            var root = running.pid
+            for _ in 0..<3 {
+                let places = vdsoPlaces(of: root)
+                try scratch.checkpointAndKill(root, of: running)
+                (running, root) = try scratch.restart(place, options: ["--keep-vdso"])
+                let now = vdsoPlaces(of: root)
+                #expect(places.count == 1 && now.count == 1 && now != places, "\(places) \(now)")
+            }
+            Clock.sleep(0.2)
+            try scratch.finishWorkload(name, running)
+        }
+
+        /// Threads that are hardly ever outside of the vdso are stopped outside of it all the same.
+        @Test func nobodyIsLeftInsideTheVdso() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("moments")
+            for _ in 0..<10 {
+                let done = try scratch.run(
+                    "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force"]
+                ).require()
+                #expect(!done.errors.contains("the vdso: this image"), "\(done.errors)")
+            }
+            try scratch.finishWorkload("moments", child)
+        }
+
+        private func vdsoPlaces(of pid: pid_t) -> [String] {
+            ProcessTable.mappings(of: pid).filter { $0.hasSuffix("[vdso]") }.map { String($0.prefix { $0 != " " }) }
         }
 
         /// Same pids, parents (but the root's), groups and sessions.

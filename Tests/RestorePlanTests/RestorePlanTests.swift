@@ -155,6 +155,57 @@ struct Sample {
         #expect(try sample.findings().contains { $0.hasPrefix("vdso: ") })
     }
 
+    /// A tree of a host whose kernel maps another vdso.
+    private func foreignVdso() -> Sample {
+        func vdso(_ function: UInt64) -> ImageVdso {
+            var vdso = ImageVdso()
+            let code = SampleVdso.bytes([("__vdso_time", function, 32)]) + [UInt8](repeating: 0, count: 4096)
+            vdso.dataSize = 0x4000
+            vdso.codeSize = UInt32(code.count)
+            vdso.checksum = crc32c(code)
+            vdso.code = code.asData
+            return vdso
+        }
+        var sample = Sample()
+        sample.records.header.vdso = vdso(2048)
+        sample.facts.vdso = vdso(3072)
+        return sample
+    }
+
+    @Test func anotherVdsoIsKept() throws {
+        let valid = try foreignVdso().valid()
+        #expect(valid.usesVdsoProxy)
+        let plan = RestorePlan(for: valid)
+        for space in valid.image.addressSpaces {
+            let code = try #require(plan.vdso.code(in: space))
+            #expect(code == HostFacts.Range(start: plan.scratchAddress + 0x4000, end: plan.scratchAddress + 0x6000))
+        }
+        for program in plan.launchpad.programs {
+            let lines = program.lines()
+            let mapped = try #require(lines.firstIndex { $0.contains("mmap") && $0.contains("0x7fff00004000") })
+            #expect(lines[mapped + 1].contains("process_vm_readv") && lines[mapped + 2].contains("mprotect"))
+            // The old data is not there, and the children inherit the new vdso where their parent had it.
+            #expect(!lines.contains { $0.contains("mmap") && $0.contains("0x7fff00000000") })
+        }
+        #expect(plan.launchpad.programs.map { $0.lines().count { $0.contains("mremap") } } == [2, 0])
+        #expect(plan.lines().contains { $0.hasPrefix("vdso  ") })
+    }
+
+    @Test func aThreadInsideAnotherVdso() throws {
+        var sample = foreignVdso()
+        var general = X86GeneralRegisters()
+        general.rip = 0x7fff_0000_4800
+        sample.records.threads[1].cpu[0].body = CPUState(generalRegisters: general).records[0].body.asData
+        #expect(try sample.findings().contains { $0.hasPrefix("thread 101: was stopped inside the vdso") })
+        // In a handler that returns there.
+        sample = foreignVdso()
+        sample.records.threads[0].insideVdso = true
+        #expect(try sample.findings().contains { $0.hasPrefix("thread 100: was stopped inside the vdso") })
+        sample.facts.vdso = sample.records.header.vdso
+        #expect(try sample.findings() == [])
+        #expect(try !sample.valid().usesVdsoProxy)
+    }
+
     @Test func missingFile() throws {
         var sample = Sample()
         sample.facts.files["/bin/prog"] = .failure(MissingFile(errno: "ENOENT"))

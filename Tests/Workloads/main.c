@@ -26,6 +26,7 @@ static const struct workload workloads[] = {
     {"breakpoints", run_breakpoints, "hardware breakpoints in a child"},
     {"rseq", run_rseq, "restartable sequences that commit only if nothing came between [MEBIBYTES]"},
     {"clocks", run_clocks, "clocks that neither jump nor run backwards, or jump [relative|absolute MILLISECONDS]"},
+    {"moments", run_moments, "threads that do nothing but call the vdso"},
     {"calls", run_calls, "one child in each call that waits: all or restartable, ended by event or signal"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };

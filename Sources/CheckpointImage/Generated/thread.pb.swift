@@ -170,6 +170,12 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   /// Clears the value of `timeout`. Subsequent reads from it will return its default value.
   package mutating func clearTimeout() {_uniqueStorage()._timeout = nil}
 
+  /// runs or returns into the vdso: no other kernel's will do
+  package var insideVdso: Bool {
+    get {_storage._insideVdso}
+    set {_uniqueStorage()._insideVdso = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -485,7 +491,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{2}*timeout\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{2}*timeout\0\u{3}inside_vdso\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -507,6 +513,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _restartBlock: ImageRestartBlock? = nil
     var _call: Int64 = 0
     var _timeout: ImageCallTimeout? = nil
+    var _insideVdso: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -536,6 +543,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _restartBlock = source._restartBlock
       _call = source._call
       _timeout = source._timeout
+      _insideVdso = source._insideVdso
     }
   }
 
@@ -573,6 +581,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._restartBlock) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._call) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
+        case 61: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
         default: break
         }
       }
@@ -642,6 +651,9 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       try { if let v = _storage._timeout {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
       } }()
+      if _storage._insideVdso != false {
+        try visitor.visitSingularBoolField(value: _storage._insideVdso, fieldNumber: 61)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -670,6 +682,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._restartBlock != rhs_storage._restartBlock {return false}
         if _storage._call != rhs_storage._call {return false}
         if _storage._timeout != rhs_storage._timeout {return false}
+        if _storage._insideVdso != rhs_storage._insideVdso {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -1,0 +1,89 @@
+internal import ArchState
+package import CheckpointImage
+internal import StepProgram
+
+/// Where the vdso of this kernel comes to stand in the tasks.
+///
+/// Where the source kernel mapped the same one, it is moved to its old place. Otherwise it goes to a place that is
+/// free in every task, and the old code stays where it was as a ``VdsoProxy``.
+package struct VdsoPlan: Sendable {
+    /// Nil where the old and the new one are the same.
+    let proxy: VdsoProxy?
+    private let parts: [HostFacts.Range]
+
+    /// - Parameter place: as much as the vdso and its data need is free there.
+    init(_ valid: ValidImage, at place: UInt64) {
+        guard valid.usesVdsoProxy, let first = valid.facts.vdsoParts.first else {
+            proxy = nil
+            parts = []
+            return
+        }
+        parts = valid.facts.vdsoParts.map {
+            HostFacts.Range(start: $0.start - first.start + place, end: $0.end - first.start + place)
+        }
+        proxy = VdsoProxy(
+            old: valid.image.header.vdso.code.asBytes, new: valid.facts.vdso.code.asBytes,
+            at: parts.last?.start ?? 0)
+    }
+
+    /// Data and code of this kernel's in an address space, in the order of their addresses.
+    func parts(in space: ImageAddressSpace) -> [HostFacts.Range] {
+        if proxy != nil { return parts }
+        return space.mappings.filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
+            .map { HostFacts.Range(start: $0.start, end: $0.end) }
+    }
+
+    /// This kernel's code in an address space.
+    package func code(in space: ImageAddressSpace) -> HostFacts.Range? { parts(in: space).last }
+}
+
+extension ValidImage {
+    /// Whether the source kernel's vdso has to be kept beside this kernel's, and if so, whether it can be.
+    static func needsVdsoProxy(
+        _ image: CheckpointImage, _ states: [CPUState?], _ facts: HostFacts, _ options: RestartOptions,
+        _ find: (String, String, String) -> Void
+    ) -> Bool {
+        let (old, new) = (image.header.vdso, facts.vdso)
+        let isSame = old.dataSize == new.dataSize && old.codeSize == new.codeSize && old.checksum == new.checksum
+        if isSame && !options.keepsOldVdso { return false }
+        let kernel = image.header.kernelRelease
+        guard !facts.vdsoParts.isEmpty,
+            VdsoProxy(old: old.code.asBytes, new: new.code.asBytes, at: facts.vdsoParts[0].start) != nil
+        else {
+            find("vdso", "this kernel maps another vdso than \(kernel) did, and the two cannot be joined", "restart it on a host with the same kernel")
+            return false
+        }
+        for (thread, state) in zip(image.threads, states) {
+            guard let state, let process = image.process(thread.process),
+                let space = image.addressSpace(process.addressSpace),
+                let code = space.mappings.first(where: { $0.kind == .vdsoCode })
+            else { continue }
+            if code.end - code.start != UInt64(old.codeSize) {
+                find("\(process.pid) \(process.command.asText)", "its vdso has another size than the header says", "the image was damaged or made up")
+            } else if thread.insideVdso || (code.start..<code.end).contains(state.general.rip) {
+                find(
+                    "thread \(thread.tid)", "was stopped inside the vdso of \(kernel), and this kernel maps another one",
+                    "restart it on a host with the same kernel, or take the checkpoint again")
+            }
+        }
+        return true
+    }
+}
+
+extension PlanBuilder {
+    /// Puts the old vdso's code, with its functions replaced, where it was.
+    mutating func mapVdsoProxy(_ program: inout Program, _ process: ImageProcess, _ mapping: ImageMapping) {
+        guard let proxy = vdso.proxy, mapping.kind == .vdsoCode, case .value(let source) = data(proxy.code) else { return }
+        let size = mapping.end - mapping.start
+        let place: [Step.Argument] = [.value(mapping.start), .value(size)]
+        // MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE
+        program.call(
+            .mmap, place + [3, 0x100022, .signed(-1), 0], check: .equals(Int64(bitPattern: mapping.start)),
+            "for the source kernel's vdso")
+        let vectors = launchpad.add(words: [mapping.start, size, source, size])
+        program.call(
+            .process_vm_readv, [.number(process.pid), .value(vectors), 1, .value(vectors + 16), 1, 0],
+            check: .equals(Int64(size)), "its functions hand over to this kernel's")
+        program.call(.mprotect, place + [5])
+    }
+}

@@ -1,0 +1,59 @@
+internal import ArchState
+internal import Kernel
+internal import StepProgram
+
+/// Which tasks of a stopped tree are inside their vdso.
+struct VdsoLook {
+    enum Place: Equatable {
+        /// Stopped in it, that many bytes before its end.
+        case code(bytesToEnd: UInt64)
+        /// In a signal handler that interrupted it.
+        case returning
+    }
+
+    private var places: [Int32: Vdso] = [:]
+    /// Where the frame of a signal is looked for, above the stack pointer. A handler that has put more than this
+    /// on the stack since is not found out.
+    private static let depth = 4096
+
+    /// Where a stopped task is; nil if that has nothing to do with its vdso.
+    mutating func place(of task: FrozenTree.Task) -> Place? {
+        guard let vdso = vdso(of: task.process),
+            let raw = try? Trace.registers(.general, of: task.tid, atMost: X86GeneralRegisters.registerSetSize),
+            let registers = try? X86GeneralRegisters(registerSet: raw)
+        else { return nil }
+        // The header's own address is among what the kernel hands to programs.
+        let code = vdso.codeStart + 1..<vdso.codeEnd
+        if code.contains(registers.rip) { return .code(bytesToEnd: vdso.codeEnd - registers.rip) }
+        let stack = registers.rsp & ~7
+        let toPageEnd = 4096 - Int(stack & 4095)
+        guard
+            let bytes = (try? RemoteMemory.read(task.tid, at: stack, count: Self.depth))
+                ?? (try? RemoteMemory.read(task.tid, at: stack, count: toPageEnd))
+        else { return nil }
+        guard let mask = try? Trace.signalMask(of: task.tid) else { return nil }
+        let returns = stride(from: 0, to: bytes.count - Self.fromAddressToMask - 7, by: 8).contains { offset in
+            code.contains(bytes.littleEndian64(at: offset)) && isFrame(bytes, addressAt: offset, mask: mask)
+        }
+        return returns ? .returning : nil
+    }
+
+    /// Whether a return address is that of a signal frame whose handler has not ended: then signals are blocked
+    /// now that will not be afterwards. What earlier frames left on the stack looks the same but for that.
+    ///
+    /// - Source: asm/sigcontext.h, `struct sigcontext_64`: `ip`, `flags`, `cs`; asm-generic/ucontext.h, `uc_sigmask`.
+    private func isFrame(_ bytes: [UInt8], addressAt offset: Int, mask: UInt64) -> Bool {
+        let interruptsAllowed: UInt64 = 0x202
+        let (flags, segment) = (bytes.littleEndian64(at: offset + 8), bytes.littleEndian64(at: offset + 16))
+        return flags & interruptsAllowed == interruptsAllowed && segment & 0xffff == 0x33
+            && bytes.littleEndian64(at: offset + Self.fromAddressToMask) != mask
+    }
+
+    private static let fromAddressToMask = 128
+
+    private mutating func vdso(of process: Int32) -> Vdso? {
+        if let known = places[process] { return known }
+        let found = (try? MemoryMap.plain(of: process)).flatMap { Vdso.find(in: $0) }
+        places[process] = found
+        return found
+    }}
