@@ -79,7 +79,7 @@ let package = Package(
             linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("rt"), .linkedLibrary("m")]),
         .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: common),
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
-        .testTarget(name: "StepProgramTests", dependencies: ["StepProgram", "Kernel"], swiftSettings: common),
+        .testTarget(name: "StepProgramTests", dependencies: ["ArchState", "StepProgram", "Kernel"], swiftSettings: common),
         .testTarget(
             name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "CCodec", "crimage", protobuf],
             swiftSettings: common),

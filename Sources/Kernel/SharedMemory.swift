@@ -96,6 +96,10 @@ package enum CheckpointStub {
     }
     package static var entryOffset: UInt64 { UInt64(ckernel_stub_entry_offset()) }
     package static var homeOffset: UInt64 { UInt64(ckernel_stub_home_offset()) }
+    #if arch(arm64)
+        /// Where `ARM64State.branch(from:to:)` goes if home is near enough for it.
+        package static var branchOffset: UInt64 { UInt64(ckernel_stub_branch_offset()) }
+    #endif
     package static let maskOffset = 0
     package static let memoryOffset = 16
     package static let sizeOffset = 24

@@ -19,7 +19,16 @@ package enum Trace {
     /// Register sets by ELF note type.
     package enum RegisterNote: UInt64, Sendable {
         case general = 1  // NT_PRSTATUS
-        case extended = 0x202  // NT_X86_XSTATE
+        #if arch(arm64)
+            case vector = 2  // NT_PRFPREG
+            case threadPointer = 0x401  // NT_ARM_TLS
+            case breakpoints = 0x402  // NT_ARM_HW_BREAK
+            case watchpoints = 0x403  // NT_ARM_HW_WATCH
+            case systemCall = 0x404  // NT_ARM_SYSTEM_CALL
+            case sve = 0x405  // NT_ARM_SVE
+        #else
+            case extended = 0x202  // NT_X86_XSTATE
+        #endif
     }
 
     @inline(never)

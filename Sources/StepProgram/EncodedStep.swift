@@ -9,18 +9,23 @@ package enum EncodedStep {
         var start: UInt64
         var program: (Int) -> UInt64
         var slot: (Int) -> UInt64
+        var numbering: SystemCall.Numbering
 
-        package init(start: UInt64, program: @escaping (Int) -> UInt64, slot: @escaping (Int) -> UInt64) {
+        package init(
+            start: UInt64, numbering: SystemCall.Numbering = .host, program: @escaping (Int) -> UInt64,
+            slot: @escaping (Int) -> UInt64
+        ) {
             self.start = start
             self.program = program
             self.slot = slot
+            self.numbering = numbering
         }
     }
 
     package static func append(_ step: Step, in environment: Environment, to bytes: inout [UInt8]) {
         let number: Int64 =
             switch step.operation {
-            case .call(let call): call.rawValue
+            case .call(let call): call.number(on: environment.numbering)
             case .wait: -1
             case .advance: -2
             case .end: 0
@@ -56,10 +61,12 @@ package enum EncodedStep {
     }
 
     /// Encodes a whole program whose first step will lie at `address` and that names no other.
-    package static func encode(_ program: Program, at address: UInt64) -> [UInt8] {
+    package static func encode(
+        _ program: Program, at address: UInt64, numbering: SystemCall.Numbering = .host
+    ) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.reserveCapacity(program.steps.count * size)
-        let environment = Environment(start: address, program: { _ in 0 }, slot: { _ in 0 })
+        let environment = Environment(start: address, numbering: numbering, program: { _ in 0 }, slot: { _ in 0 })
         for step in program.steps { append(step, in: environment, to: &bytes) }
         return bytes
     }

@@ -115,14 +115,14 @@ package struct Launchpad: Sendable {
     }
 
     /// What has to be written at `dataStart`.
-    package func encoded() -> [UInt8] {
+    package func encoded(numbering: SystemCall.Numbering = .host) -> [UInt8] {
         let (addresses, end) = programAddresses()
         var bytes = data
         bytes.reserveCapacity(Int(end - dataStart))
         bytes.append(contentsOf: repeatElement(0, count: Int(programsStart - dataStart) - data.count))
         for (index, program) in programs.enumerated() {
             let environment = EncodedStep.Environment(
-                start: addresses[index], program: { addresses[$0] }, slot: { slotAddress($0) })
+                start: addresses[index], numbering: numbering, program: { addresses[$0] }, slot: { slotAddress($0) })
             for step in program.steps { EncodedStep.append(step, in: environment, to: &bytes) }
         }
         return bytes

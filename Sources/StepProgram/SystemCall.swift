@@ -1,8 +1,10 @@
-/// The system calls that steps make, by their number on the architecture that is built for.
+internal import ArchState
+
+/// The system calls that steps make. The raw value is the number on x86_64; `number(on:)` knows the others.
 ///
 /// - Source: asm/unistd_64.h.
-package enum SystemCall: Int64, Sendable {
-    #if arch(x86_64)
+package enum SystemCall: Int64, CaseIterable, Sendable {
+    #if arch(x86_64) || arch(arm64)
         case write = 1
         case close = 3
         case lseek = 8
@@ -74,4 +76,35 @@ package enum SystemCall: Int64, Sendable {
     #endif
 
     package var name: String { "\(self)" }
+
+    /// Whose numbers a program is encoded with.
+    package enum Numbering: Sendable {
+        case x86_64
+        case arm64
+
+        /// That of the processor this was built for.
+        package static var host: Self {
+            #if arch(arm64)
+                .arm64
+            #else
+                .x86_64
+            #endif
+        }
+    }
+
+    package func number(on numbering: Numbering) -> Int64 {
+        switch numbering {
+        case .x86_64: rawValue
+        // A call without a number would fail as ENOSYS; a test sees to it that every one has its number.
+        case .arm64: Self.arm64Numbers[self] ?? 0xffff
+        }
+    }
+
+    private static let arm64Numbers: [SystemCall: Int64] = {
+        var numbers: [SystemCall: Int64] = [:]
+        for call in allCases {
+            if let number = SystemCallNumbers.ARM64.number(of: call.name) { numbers[call] = Int64(number) }
+        }
+        return numbers
+    }()
 }

@@ -55,7 +55,7 @@ struct ckernel_clone_args {
         set_tid_size, cgroup;
 };
 
-/// One step; see steploop_x86_64.S.
+/// One step; see steploop_x86_64.S. The loops of other architectures take the same.
 struct ckernel_step {
     int64_t number;
     uint64_t argument[6];
@@ -74,6 +74,11 @@ static inline const unsigned char *ckernel_stub_bytes(void) { return ckernel_stu
 static inline size_t ckernel_stub_size(void) { return (size_t)(ckernel_stub_end - ckernel_stub_start); }
 static inline size_t ckernel_stub_entry_offset(void) { return (size_t)(ckernel_stub_entry - ckernel_stub_start); }
 static inline size_t ckernel_stub_home_offset(void) { return (size_t)(ckernel_stub_home - ckernel_stub_start); }
+#if defined(__aarch64__)
+/// The instruction to write a branch home over; see steploop_aarch64.S.
+extern const unsigned char ckernel_stub_branch[];
+static inline size_t ckernel_stub_branch_offset(void) { return (size_t)(ckernel_stub_branch - ckernel_stub_start); }
+#endif
 
 /// clone3 whose child enters the step loop at `loop` with `program` and `slot`; returns in the parent only.
 long ckernel_clone3_into_loop(const struct ckernel_clone_args *args, size_t size, uint64_t program, uint64_t slot,
