@@ -11,6 +11,7 @@ package struct ArchStateError: Error, Equatable, Sendable {
         case recordVersion = "record has an unknown version"
         case recordOrder = "records are not in the order of their numbers"
         case reservedBits = "reserved bits are set"
+        case contradiction = "records contradict each other"
         case notInUse = "record holds the initial state, which is never recorded"
 
         // Register sets as the kernel gives them
