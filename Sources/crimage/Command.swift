@@ -9,7 +9,7 @@ struct Command: ParsableCommand {
             IMAGE is a file, or - for an image on stdin. Exit status: 0 done, 1 the file cannot be read, \
             2 the image is damaged, incomplete or not an image, 64 wrong usage.
             """,
-        subcommands: [Info.self, Tree.self, Files.self, Memory.self, Verify.self, Json.self])
+        subcommands: [Info.self, Tree.self, Threads.self, Files.self, Memory.self, Verify.self, Json.self])
 }
 
 /// The argument of every subcommand.

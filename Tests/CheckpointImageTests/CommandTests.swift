@@ -140,7 +140,7 @@ import Testing
             outcome.errors.hasPrefix("crimage: cannot read image on stdin: the 256 KiB of page data at 0x"))
     }
 
-    @Test(arguments: ["info", "tree", "files", "memory", "verify", "json"]) func badInput(subcommand: String)
+    @Test(arguments: ["info", "tree", "threads", "files", "memory", "verify", "json"]) func badInput(subcommand: String)
         throws
     {
         for (path, sentence) in [

@@ -1,0 +1,72 @@
+internal import ArchState
+internal import ArgumentParser
+internal import CheckpointImage
+
+/// `crimage threads`: every thread and the processor state it has in use, whatever host it came from.
+struct Threads: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Lists the threads and the processor features each has in use.")
+
+    @OptionGroup var argument: ImageArgument
+    @Flag(help: "Also print the registers of each thread; vector registers that are zero are left out.") var registers = false
+
+    func run() throws {
+        try reporting(argument.path) {
+            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let threads = loaded.image.threads.map { Row(thread: $0, image: loaded.image) }
+            let titles = Self.columns.map(\.title)
+            let lines = table([titles] + threads.map { row in Self.columns.map { $0.text(row) } }, right: [0])
+                .split(separator: "\n")
+            print(lines[0])
+            for (line, row) in zip(lines.dropFirst(), threads) {
+                print(line)
+                if registers { print(row.registers, terminator: "") }
+            }
+        }
+    }
+
+    /// What a row of the table shows; the first column stands to the right.
+    private static let columns: [(title: String, text: @Sendable (Row) -> String)] = [
+        ("tid", { "\($0.thread.tid)" }),
+        ("process", { "\($0.thread.process)" + ($0.command.isEmpty ? "" : " \(printable($0.command))") }),
+        ("name", { printable($0.thread.name) }),
+        ("features in use", { $0.features }),
+    ]
+
+    private struct Row {
+        let thread: ImageThread
+        let command: [UInt8]
+        let state: Result<AnyCPUState, ArchStateError>
+
+        init(thread: ImageThread, image: CheckpointImage) {
+            self.thread = thread
+            command = image.process(thread.process)?.command.asBytes ?? []
+            let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
+            state = Result { () throws(ArchStateError) in try AnyCPUState(records: records) }
+        }
+
+        var features: String {
+            switch state {
+            case .success(let state): "\(state.features)"
+            case .failure(let error): "\(error)"
+            }
+        }
+
+        var registers: String {
+            guard case .success(let state) = state else { return "" }
+            return state.banks.map { bank in
+                "    \(bank.feature.name)\n" + Self.lines(bank.registers)
+            }.joined()
+        }
+
+        /// Short registers four to a line, long ones below them.
+        private static func lines(_ registers: [AnyCPUState.Register]) -> String {
+            let short = registers.filter { $0.text.count <= 18 }
+            let rows = stride(from: 0, to: short.count, by: 4).map { start in
+                short[start..<min(start + 4, short.count)].flatMap { [$0.name, $0.text] }
+            }
+            let long = registers.filter { $0.text.count > 18 }.map { [$0.name, $0.text] }
+            return table(rows, indent: "        ") + table(long, indent: "        ")
+        }
+    }
+}
