@@ -24,7 +24,7 @@ package struct X86DebugRegisters: Equatable, Sendable {
 ///       0  u32  version = 1
 ///       4  u64  DR0 DR1 DR2 DR3
 ///      36  u64  DR6, bits 0...3 (which was hit), 13...15
-///      44  u64  DR7, bits 0...7 (enables), 8, 9, and 16...31 (kind and length)
+///      44  u64  DR7, bits 0...7 (enables), 8, 9, and 16...31 (kind and length where enabled)
 extension X86DebugRegisters {
     static let recordSize = 52
     /// B0...B3, BD, BS, BT.
@@ -34,11 +34,19 @@ extension X86DebugRegisters {
     /// Bit 10 reads as 1.
     static let controlFixed: UInt64 = 0x400
 
-    /// From the six values of `PTRACE_PEEKUSER`; bits that the processor fixes are dropped.
+    /// From the six values of `PTRACE_PEEKUSER`; bits that the processor fixes are dropped, and kind and
+    /// length of what is not enabled, which nothing obeys and the kernel may refuse.
     package init(dr0: UInt64, dr1: UInt64, dr2: UInt64, dr3: UInt64, dr6: UInt64, dr7: UInt64) {
-        self.init(
-            addresses: [dr0, dr1, dr2, dr3], status: dr6 & Self.statusMask, control: dr7 & ~Self.controlFixed)
+        var control = dr7 & ~Self.controlFixed
+        for index in 0..<4 where !Self.isEnabled(index, in: control) { control &= ~Self.kindAndLength(index) }
+        self.init(addresses: [dr0, dr1, dr2, dr3], status: dr6 & Self.statusMask, control: control)
     }
+
+    private static func isEnabled(_ index: Int, in control: UInt64) -> Bool {
+        control >> UInt64(index * 2) & 3 != 0
+    }
+
+    private static func kindAndLength(_ index: Int) -> UInt64 { 0xf << UInt64(16 + index * 4) }
 
     var record: [UInt8] {
         var body = recordVersion
@@ -57,7 +65,8 @@ extension X86DebugRegisters {
     }
 
     /// Source: arch/x86/kernel/hw_breakpoint.c, `arch_build_bp_info`: user space only, aligned to its
-    /// length, execution of length 1 (field 0) only, no I/O breakpoints.
+    /// length, execution of length 1 (field 0) only, no I/O breakpoints. What is not enabled has neither
+    /// kind nor length.
     func validate() throws(ArchStateError) {
         guard addresses.count == 4 else { throw ArchStateError(.recordSize, in: .x86Debug) }
         if status & ~Self.statusMask != 0 {
@@ -69,9 +78,11 @@ extension X86DebugRegisters {
         for (index, address) in addresses.enumerated() {
             let kind = control >> UInt64(16 + index * 4) & 3
             let lengthField = control >> UInt64(18 + index * 4) & 3
-            let isEnabled = control >> UInt64(index * 2) & 3 != 0
+            let isEnabled = Self.isEnabled(index, in: control)
             let length: UInt64 = [1, 2, 8, 4][Int(lengthField)]
-            if isEnabled && (kind == 2 || kind == 0 && lengthField != 0) {
+            if isEnabled
+                ? kind == 2 || kind == 0 && lengthField != 0 : control & Self.kindAndLength(index) != 0
+            {
                 throw ArchStateError(
                     .debugControl, in: .x86Debug, detail: "DR7 is \(hex(control)), breakpoint \(index)")
             }

@@ -130,6 +130,15 @@ import Testing
         expectRule(.segmentRange) { try CPUState(generalRegisters: registers).validated() }
     }
 
+    @Test func everySymbolicSegmentIsAccepted() throws {
+        for segment: X86Segment in [.null, .userCode32, .userCode64, .userData, .tls(0), .tls(2), .ldt(0), .ldt(8191)] {
+            var registers = sampleRegisters()
+            registers.fs = segment
+            let state = CPUState(generalRegisters: registers)
+            #expect(try CPUState(records: state.records).general.fs == segment)
+        }
+    }
+
     @Test func nullCodeSegment() { refused(.nullCodeSegment, .x86General, 4, [0, 0]) }
 
     @Test func codeSegment() {
@@ -200,6 +209,7 @@ import Testing
         refused(.debugControl, .x86Debug, 44, little(UInt64(1 << 32)))
         refused(.debugControl, .x86Debug, 44, little(UInt64(0x2_0001)))  // I/O breakpoint
         refused(.debugControl, .x86Debug, 44, little(UInt64(0xc_0001)))  // execution of four bytes
+        refused(.debugControl, .x86Debug, 44, little(UInt64(0xd1_0001)))  // kind of one that is not enabled
     }
 
     @Test func descriptor() {

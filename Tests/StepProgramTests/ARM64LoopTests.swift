@@ -26,7 +26,9 @@ import Testing
     }
 
     @Test func everyCallHasANumber() {
-        for call in SystemCall.allCases {
+        // What only x86 has no program of another processor calls.
+        let foreign: Set = ["arch_prctl", "modify_ldt"]
+        for call in SystemCall.allCases where !foreign.contains(call.name) {
             let number = Int(call.number(on: .arm64))
             #expect(SystemCallNumbers.ARM64.name(number) == call.name, "\(call)")
             #expect(number > 0, "0 ends a program")
