@@ -11,7 +11,7 @@
 ///       12  u8[32][16]  V0 ... V31
 ///     sve, 8 + 32 VL + 17 VL / 8 bytes
 ///        4  u32  VL, bytes of a Z register
-///        8  Z0 ... Z31, P0 ... P15, FFR
+///        8  Z0 ... Z31 (their low sixteen bytes are V0 ... V31 again), P0 ... P15, FFR
 ///     armThreadPointer, 20 bytes
 ///        4  u64  TPIDR_EL0, TPIDR2_EL0
 ///     armDebug, 8 + 12 (B + W) bytes

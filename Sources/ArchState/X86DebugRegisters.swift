@@ -25,6 +25,8 @@ package struct X86DebugRegisters: Equatable, Sendable {
 ///       4  u64  DR0 DR1 DR2 DR3
 ///      36  u64  DR6, bits 0...3 (which was hit), 13...15
 ///      44  u64  DR7, bits 0...7 (enables), 8, 9, and 16...31 (kind and length where enabled)
+///
+/// Source: Intel SDM volume 3, 17.2; arch/x86/kernel/ptrace.c.
 extension X86DebugRegisters {
     static let recordSize = 52
     /// B0...B3, BD, BS, BT.

@@ -113,6 +113,8 @@ package struct X86ExtendedState: Equatable, Sendable {
 ///     amxConfiguration  4 + 64     TILECFG
 ///     amxData           4 + 8192   u8[8][16][64]  TMM0 ... TMM7
 ///     apx               4 + 128    u64[16]     r16 ... r31
+///
+/// Source: Intel SDM volume 1, 8.1, 10.2 and 13.5; AMD APM volume 2, 11.5.
 extension X86ExtendedState {
     static let x87RecordSize = 108
     static let sseRecordSize = 264

@@ -130,6 +130,8 @@ extension X86GeneralRegisters {
 ///       0  u32  version = 1
 ///       4  u64  fs base
 ///      12  u64  gs base
+///
+/// Source: Intel SDM volume 1, 3.4; arch/x86/include/asm/user_64.h.
 extension X86GeneralRegisters {
     static let recordSize = 168
     static let basesRecordSize = 20

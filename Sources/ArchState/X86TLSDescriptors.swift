@@ -74,7 +74,11 @@ extension X86TLSDescriptors {
 /// Record `x86Segments`, 40 bytes, little-endian, present if one of them is not empty:
 ///
 ///       0  u32  version = 1
-///       4  3 x { u32 base, u32 limit, u32 flags }     flags as in `Descriptor`
+///       4  3 x { u32 base, u32 limit, u32 flags }     flags: bit 0 seg_32bit,
+///                                                     1-2 contents, 3 read_exec_only,
+///                                                     4 limit_in_pages, 6 useable
+///
+/// Source: arch/x86/include/uapi/asm/ldt.h, `struct user_desc`.
 extension X86TLSDescriptors {
     static let recordSize = 40
 
