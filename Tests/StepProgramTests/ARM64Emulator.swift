@@ -14,7 +14,7 @@ final class ARM64Emulator {
 
     /// What is missing for assembling, or for running as well; nil if nothing is.
     static let missingForAssembly = firstAbsent(["clang", "llvm-nm", "llvm-objcopy"])
-    static let missing = missingForAssembly ?? firstAbsent(["ld.lld", "qemu-aarch64", "timeout"])
+    static let missing = missingForAssembly ?? firstAbsent(["ld.lld", "qemu-aarch64"])
 
     private static func firstAbsent(_ tools: [String]) -> String? { tools.first { path(of: $0) == nil } }
 
@@ -135,11 +135,14 @@ final class ARM64Emulator {
         try Self.expectSuccess(
             "ld.lld", ["-static", "-Ttext=0x\(String(Self.text, radix: 16))", names[1].path, "-o", names[2].path])
         let process = Process()
-        // A loop that is wrong may wait for ever: 124 then.
-        process.executableURL = URL(fileURLWithPath: Self.path(of: "timeout")!)
-        process.arguments = ["60", "qemu-aarch64", names[2].path]
+        process.executableURL = URL(fileURLWithPath: Self.path(of: "qemu-aarch64")!)
+        process.arguments = [names[2].path]
         process.standardInput = try FileHandle(forUpdating: names[3])
         try process.run()
+        // A loop that is wrong may wait for ever.
+        let deadline = Date(timeIntervalSinceNow: 60)
+        while process.isRunning && Date() < deadline { usleep(2000) }
+        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
         let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
         return (status, Array(try Data(contentsOf: names[3])))

@@ -104,15 +104,20 @@ import Testing
     }
 
     private func family(_ launchpad: inout Launchpad, arguments: [Step.Argument], path: UInt64, text: UInt64) {
+        let pause = launchpad.add(words: [0, 100_000_000])
         let (ready, go) = (launchpad.address(of: .parked), launchpad.address(of: .go))
         var parent = Program(title: "parent")
         let child = parent.call(.clone3, arguments + [.slot(2), .program(1)])
         parent.wait(for: ready, toReach: 1, "blocks: the child comes later")
+        // What the word holds now comes back as the old mask.
+        parent.call(.umask, [.stored(at: ready)], check: .none)
+        parent.call(.umask, [0], check: .equals(1))
         parent.advance(go, "wakes the child")
         parent.call(.wait4, [.result(of: child), 0, 0, 0])
         parent.end()
         launchpad.add(parent)
         var offspring = Program(title: "child")
+        offspring.call(.ppoll, [0, 0, .value(pause), 0, 0])
         offspring.advance(ready, "")
         offspring.wait(for: go, toReach: 1, "")
         let file = offspring.call(.openat, [.signed(-100), .value(path), 0o101, 0o600])
@@ -125,8 +130,8 @@ import Testing
         #expect(run.status == 42)
         let child = run.result(of: 0, in: 0)
         #expect(child > 0)
-        #expect(run.result(of: 3, in: 0) == child)
-        #expect(run.launchpad.locate(stepAt: run.word(at: run.launchpad.slotAddress(2)))! == (1, 4))
+        #expect(run.result(of: 5, in: 0) == child)
+        #expect(run.launchpad.locate(stepAt: run.word(at: run.launchpad.slotAddress(2)))! == (1, 5))
         #expect(try Data(contentsOf: URL(fileURLWithPath: emulator.path("child"))) == Data("child".utf8))
     }
 
