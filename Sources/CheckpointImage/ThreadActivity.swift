@@ -26,8 +26,7 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
     package init(of thread: ImageThread) {
         let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
         guard let registers = (try? CPUState(records: records))?.general else {
-            // Another architecture: the number is all that can be told.
-            if thread.call >= 0 { call = "system call \(thread.call)" }
+            takeNumber(of: thread, isARM64: records.first?.feature == UInt32(CPUFeature.armGeneral.rawValue))
             return
         }
         guard registers.interruptedCall != .none else { return }
@@ -39,6 +38,17 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
         } else if !registers.is32Bit {
             if thread.hasTimeout { left = thread.timeout.remaining }
             object = Self.object(of: number, registers)
+        }
+    }
+
+    /// Another architecture: registers do not tell what the kernel would do next, the image's number does.
+    private mutating func takeNumber(of thread: ImageThread, isARM64: Bool) {
+        guard thread.call >= 0, let number = Int(exactly: thread.call) else { return }
+        call = (isARM64 ? SystemCallNumbers.ARM64.name(number) : nil) ?? "system call \(number)"
+        if thread.hasRestartBlock {
+            take(thread.restartBlock, isRestarted: isARM64 && call == "restart_syscall")
+        } else if thread.hasTimeout {
+            left = thread.timeout.remaining
         }
     }
 

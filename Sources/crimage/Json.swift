@@ -9,7 +9,10 @@ internal import SwiftProtobuf
 struct Json: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints all metadata as JSON.",
-        discussion: "Fields as in docs/format.md; 64-bit numbers are strings, bytes are base64.")
+        discussion: """
+            Fields as in docs/format.md; 64-bit numbers are strings, bytes are base64. Made out of them: \
+            "activities", what each thread was doing, and "page_sections", where the pages lie in the file.
+            """)
 
     @OptionGroup var argument: ImageArgument
 
@@ -20,6 +23,7 @@ struct Json: ParsableCommand {
             print("{\"header\":\(try one(image.header)),")
             try list("processes", image.processes)
             try list("threads", image.threads)
+            print("\"activities\":[\(image.threads.map(activity).joined(separator: ",\n"))],")
             try list("address_spaces", image.addressSpaces)
             try list("file_tables", image.fileTables)
             try list("open_files", image.openFiles)
@@ -32,6 +36,16 @@ struct Json: ParsableCommand {
             }
             print("\"page_sections\":[\(sections.joined(separator: ",\n"))]}")
         }
+    }
+
+    /// What a thread was doing, out of its message: `call` is null if it ran its own code, `remaining_ns` if the
+    /// call had no limit.
+    private func activity(of thread: ImageThread) -> String {
+        let activity = ThreadActivity(of: thread)
+        // Names and numbers of calls: nothing in them needs an escape.
+        let call = activity.call.map { "\"\($0)\"" } ?? "null"
+        let left = activity.left.map { "\"\($0)\"" } ?? "null"
+        return "{\"tid\":\(thread.tid),\"was\":\"\(activity)\",\"call\":\(call),\"remaining_ns\":\(left)}"
     }
 
     private func one(_ message: some SwiftProtobuf.Message) throws -> String {

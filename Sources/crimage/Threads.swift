@@ -2,10 +2,11 @@ internal import ArchState
 internal import ArgumentParser
 internal import CheckpointImage
 
-/// `crimage threads`: every thread and the processor state it has in use, whatever host it came from.
+/// `crimage threads`: what every thread was doing, and the processor state it has in use, whatever host it
+/// came from.
 struct Threads: ParsableCommand {
     static let configuration = CommandConfiguration(
-        abstract: "Lists the threads and the processor features each has in use.")
+        abstract: "Lists the threads: what each was doing, and the processor features it has in use.")
 
     @OptionGroup var argument: ImageArgument
     @Flag(help: "Also print the registers of each thread; vector registers that are zero are left out.") var registers = false
@@ -30,17 +31,20 @@ struct Threads: ParsableCommand {
         ("tid", { "\($0.thread.tid)" }),
         ("process", { "\($0.thread.process)" + ($0.command.isEmpty ? "" : " \(printable($0.command))") }),
         ("name", { printable($0.thread.name) }),
+        ("was", { $0.activity.description }),
         ("features in use", { $0.features }),
     ]
 
     private struct Row {
         let thread: ImageThread
         let command: [UInt8]
+        let activity: ThreadActivity
         let state: Result<AnyCPUState, ArchStateError>
 
         init(thread: ImageThread, image: CheckpointImage) {
             self.thread = thread
             command = image.process(thread.process)?.command.asBytes ?? []
+            activity = ThreadActivity(of: thread)
             let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
             state = Result { () throws(ArchStateError) in try AnyCPUState(records: records) }
         }

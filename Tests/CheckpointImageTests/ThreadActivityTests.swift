@@ -91,6 +91,20 @@ import Testing
         var thread = ImageThread()
         thread.call = 115
         #expect(ThreadActivity(of: thread).description == "in system call 115")
+        var record = ImageCpuRecord()
+        record.feature = UInt32(CPUFeature.armGeneral.rawValue)
+        thread.cpu = [record]
+        #expect(ThreadActivity(of: thread).description == "in clock_nanosleep")
+        thread.timeout.remaining = 1_500_000_000
+        thread.call = 22
+        #expect(ThreadActivity(of: thread).description == "in epoll_pwait, 1.50 s left")
+        thread.restartBlock.kind = .futex
+        thread.restartBlock.hasTimeout_p = true
+        thread.restartBlock.remaining = 20_000_000
+        thread.call = 128
+        #expect(ThreadActivity(of: thread).description == "in futex, 0.02 s left")
+        thread.call = .max
+        #expect(ThreadActivity(of: thread).description == "in system call 9223372036854775807, 0.02 s left")
         thread.call = -1
         #expect(ThreadActivity(of: thread).description == "running")
     }

@@ -10,6 +10,8 @@ import Testing
         var sample = Sample.records()
         sample.header.architecture = architecture
         for index in sample.threads.indices {
+            sample.threads[index].call = index == 0 ? 115 : -1
+            if index == 0 { sample.threads[index].timeout.remaining = 1_500_000_000 }
             sample.threads[index].cpu = records.map {
                 var record = ImageCpuRecord()
                 record.feature = $0.feature
@@ -58,10 +60,10 @@ import Testing
     @Test func threadsOfAnARM64Image() throws {
         let bytes = try image("aarch64", Self.arm64.records)
         let expected = """
-            tid  process  name  features in use
-             10  10 sh    sh    aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
-             11  10 sh    sh    aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
-             12  12 sh    sh    aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
+            tid  process  name  was                              features in use
+             10  10 sh    sh    in clock_nanosleep, 1.50 s left  aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
+             11  10 sh    sh    running                          aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
+             12  12 sh    sh    running                          aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
 
             """
         #expect(try CommandTests().run("threads", bytes) == CommandTests.Outcome(status: 0, output: expected, errors: ""))
@@ -71,7 +73,7 @@ import Testing
         let output = try run(["threads", "--registers"], try image("aarch64", Self.arm64.records)).output
         let thread = try #require(output.components(separatedBy: "\n 11 ").first)
         let expected = """
-             10  10 sh    sh    aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
+             10  10 sh    sh    in clock_nanosleep, 1.50 s left  aarch64 general registers, aarch64 FP/SIMD, aarch64 TLS registers, aarch64 debug registers
                 aarch64 general registers
                     x0   0x100     x1       0x101  x2   0x102  x3   0x103
                     x4   0x104     x5       0x105  x6   0x106  x7   0x107
@@ -98,7 +100,12 @@ import Testing
     @Test func registersOfAPowerPCImage() throws {
         let bytes = try image("ppc64le", Self.powerpc.records)
         let output = try run(["threads", "--registers"], bytes).output
-        #expect(output.hasPrefix("tid  process  name  features in use\n 10  10 sh    sh    powerpc general registers, Altivec, VSX, powerpc debug registers\n"))
+        #expect(output.hasPrefix(
+                """
+                tid  process  name  was                              features in use
+                 10  10 sh    sh    in system call 115, 1.50 s left  powerpc general registers, Altivec, VSX, powerpc debug registers
+
+                """))
         for line in [
             "nip    0x10000004", "msr   0x901 FE0 FE1 LE", "width  64 bits", "vr0  0x12000000000000000000000000000000",
             "vsr31_low  0x7", "break0  0x2000 up to 0x2100 read or write",
@@ -138,6 +145,14 @@ import Testing
         let threads = try #require(object?["threads"] as? [[String: Any]])
         let cpu = try #require(threads[0]["cpu"] as? [[String: Any]])
         #expect(cpu.map { $0["feature"] as? Int } == records.map { Int($0.feature) })
+        let activities = try #require(object?["activities"] as? [[String: Any]])
+        #expect(activities.map { $0["tid"] as? Int } == [10, 11, 12])
+        let call = architecture == "aarch64" ? "clock_nanosleep" : "system call 115"
+        #expect(activities[0]["was"] as? String == "in \(call), 1.50 s left")
+        #expect(activities[0]["call"] as? String == call)
+        #expect(activities[0]["remaining_ns"] as? String == "1500000000")
+        #expect(activities[1]["was"] as? String == "running")
+        #expect(activities[1]["call"] is NSNull && activities[1]["remaining_ns"] is NSNull)
         #expect(cpu[0]["body"] as? String == Data(records[0].body).base64EncodedString())
     }
 
@@ -145,7 +160,7 @@ import Testing
     @Test func refusedStateIsSaid() throws {
         let outcome = try run(["threads", "--registers"], try Sample.image())
         #expect(outcome.status == 0)
-        #expect(outcome.output.contains("10  10 sh    sh    cannot use CPU state: feature is not known to this version (feature number 0)\n"))
+        #expect(outcome.output.contains("10  10 sh    sh    in system call 0  cannot use CPU state: feature is not known to this version (feature number 0)\n"))
         var records = Self.arm64.records
         records[0].body[268] = 4
         let changed = try run(["threads"], try image("aarch64", records)).output

@@ -139,10 +139,10 @@ final class ARM64Emulator {
         process.arguments = [names[2].path]
         process.standardInput = try FileHandle(forUpdating: names[3])
         try process.run()
-        // A loop that is wrong may wait for ever.
+        // A loop that is wrong may wait for ever, and so may its children: `Process` gives each a group of its own.
         let deadline = Date(timeIntervalSinceNow: 60)
         while process.isRunning && Date() < deadline { usleep(2000) }
-        if process.isRunning { kill(process.processIdentifier, SIGKILL) }
+        if process.isRunning { kill(-process.processIdentifier, SIGKILL) }
         process.waitUntilExit()
         let status = process.terminationReason == .exit ? process.terminationStatus : -process.terminationStatus
         return (status, Array(try Data(contentsOf: names[3])))
