@@ -69,7 +69,7 @@ extension Collector {
         guard let answer else { throw SystemError(4, in: "too many signals on their way") }
         if isLeader {
             questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer)
-            countTimersFromStop(&process)
+            countTimersFromStop(&process, askedAt: answer.instant)
         }
 
         let status = try TaskStatus(of: pid, task: tid)

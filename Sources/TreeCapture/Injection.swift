@@ -28,6 +28,8 @@ struct Injection {
     struct Answer {
         let steps: [UInt8]
         let data: [UInt8]
+        /// When they were seen to be there, on our monotonic clock.
+        let instant: Int64
 
         func result(of step: Int) -> Int64 {
             Int64(bitPattern: steps.littleEndian64(at: step * EncodedStep.size + Int(EncodedStep.resultOffset)))
@@ -104,6 +106,7 @@ struct Injection {
                 Waiting.pause(atMost: 20_000)
             }
         }
+        let instant = SystemClock.monotonic.now()
         try stop(tid)
         let steps = try RemoteMemory.read(
             tid, at: memory + CheckpointStub.programOffset + UInt64(EncodedStep.size),
@@ -115,7 +118,7 @@ struct Injection {
         try Trace.setRegisters(.general, of: tid, to: away.registerSet)
         for _ in 0..<2 { _ = try nextCallStop(tid) }
         try putBack(tid, mask: mask, raw: raw)
-        return Answer(steps: steps, data: data)
+        return Answer(steps: steps, data: data, instant: instant)
     }
 
     /// `rax` of an NT_PRSTATUS register set: the eleventh word.

@@ -21,9 +21,9 @@ struct TimeStamp {
     /// Nanoseconds from this instant to `deadline` on one of the host's clocks; 0 if it has passed.
     func left(until deadline: Int64, on clock: SystemClock) -> UInt64 { UInt64(max(0, deadline - now(on: clock))) }
 
-    /// The same for what is `remaining` right now, on a clock by its number; 0 stays 0, and so does CPU time,
-    /// of which none goes by meanwhile.
-    func left(of remaining: UInt64, clock: Int32) -> UInt64 {
+    /// The same for what was `remaining` at `instant` of the monotonic clock, on a clock by its number; 0 stays
+    /// 0, and so does CPU time, of which none goes by meanwhile.
+    func left(of remaining: UInt64, clock: Int32, at instant: Int64 = SystemClock.monotonic.now()) -> UInt64 {
         guard remaining != 0, let clock = SystemClock(rawValue: clock), let then = times[clock] else { return remaining }
         let running: SystemClock =
             switch clock {
@@ -31,6 +31,7 @@ struct TimeStamp {
             case .boottimeAlarm: .boottime
             default: clock
             }
-        return remaining &+ UInt64(max(0, running.now() - then))
+        let since = SystemClock.monotonic.now() - instant
+        return remaining &+ UInt64(max(0, running.now() - since - then))
     }
 }

@@ -2,6 +2,7 @@
 #include "calls.h"
 #include <linux/futex.h>
 #include <sys/select.h>
+#include <sys/time.h>
 
 // MARK: nanosleep and clock_nanosleep
 
@@ -170,6 +171,44 @@ static void await_signal_endless(struct trial *t) {
     snprintf(t->wrote, sizeof t->wrote, "value:%d", info.si_value.sival_int);
 }
 
+// MARK: timers that signal
+
+static void await_alarm(struct trial *t) {
+    uint64_t mask = 1ULL << (SIGALRM - 1);
+    TRY(t, SYS_rt_sigtimedwait, &mask, NULL, NULL, 8);
+}
+static void block_alarm(void) {
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGALRM);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+}
+static void wait_for_alarm(struct trial *t) {
+    block_alarm();
+    alarm(ASKED_NS / 1000000000);
+    await_alarm(t);
+}
+// The second expiration: the first comes after three quarters of the time.
+static void wait_for_interval_timer(struct trial *t) {
+    block_alarm();
+    struct itimerval periodic = {{ASKED_NS / 4 / 1000000000, 0}, {ASKED_NS / 4 * 3 / 1000000000, 0}};
+    t->begin = now_ns();
+    setitimer(ITIMER_REAL, &periodic, NULL);
+    int64_t begin = t->begin;
+    await_alarm(t);
+    if (t->result == SIGALRM) await_alarm(t);
+    t->begin = begin;
+}
+static void wait_for_timer(struct trial *t) {
+    block_alarm();
+    struct sigevent event = {.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGALRM};
+    struct itimerspec once = {.it_value = time_of(ASKED_NS)};
+    timer_t timer;
+    if (timer_create(CLOCK_MONOTONIC, &event, &timer)) cannot_prepare("timer");
+    timer_settime(timer, 0, &once, NULL);
+    await_alarm(t);
+}
+
 // MARK: children
 
 static void child_ends(struct trial *t, bool by_id) {
@@ -217,6 +256,9 @@ const struct call sleep_calls[] = {
     {"sigsuspend", RESTARTABLE, NULL, suspend, send_signal},
     {"sigtimedwait", RESTARTABLE, NULL, await_signal, NULL},
     {"sigwaitinfo", RESTARTABLE, NULL, await_signal_endless, send_awaited},
+    {"alarm", RESTARTABLE, NULL, wait_for_alarm, NULL},
+    {"interval-timer", RESTARTABLE, NULL, wait_for_interval_timer, NULL},
+    {"posix-timer", RESTARTABLE, NULL, wait_for_timer, NULL},
     {"wait4", RESTARTABLE, make_pipe, wait_child, write_byte},
     {"waitid", RESTARTABLE, make_pipe, wait_child_by_id, write_byte},
     {0},

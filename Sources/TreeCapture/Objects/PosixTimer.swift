@@ -31,13 +31,18 @@ extension Collector {
         }
     }
 
-    /// Counts what the timers have left from the stop of the tree.
+    /// Counts what POSIX and interval timers have left from the stop of the tree.
     ///
-    /// - Preconditions: they were asked just now.
-    func countTimersFromStop(_ process: inout ImageProcess) {
+    /// - Parameter instant: when they were asked, on the monotonic clock.
+    func countTimersFromStop(_ process: inout ImageProcess, askedAt instant: Int64) {
+        // ITIMER_REAL runs on the monotonic clock, the others on CPU time.
+        for index in process.timers.indices where process.timers[index].which == 0 {
+            let left = process.timers[index].remaining * 1000
+            process.timers[index].remaining = stamp.left(of: left, clock: 1, at: instant) / 1000
+        }
         for index in process.posixTimers.indices {
             let timer = process.posixTimers[index]
-            process.posixTimers[index].remaining = stamp.left(of: timer.remaining, clock: timer.clock)
+            process.posixTimers[index].remaining = stamp.left(of: timer.remaining, clock: timer.clock, at: instant)
         }
     }
 
