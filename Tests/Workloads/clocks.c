@@ -54,8 +54,14 @@ int run_clocks(int count, char **arguments) {
     bool absolute = count > 0 && strcmp(arguments[0], "absolute") == 0;
     long bound = count > 1 ? atol(arguments[1]) : 1500;
     signal(SIGALRM, count_alarm);
+    // Any thread may be given a signal of the process, and its sleep would end by it: only this one takes them.
+    sigset_t alarm_only;
+    sigemptyset(&alarm_only);
+    sigaddset(&alarm_only, SIGALRM);
+    pthread_sigmask(SIG_BLOCK, &alarm_only, NULL);
     start_thread(watch, NULL);
     start_thread(sleep_until, NULL);
+    pthread_sigmask(SIG_UNBLOCK, &alarm_only, NULL);
     struct itimerval every = {{0, 250000}, {0, 250000}};
     setitimer(ITIMER_REAL, &every, NULL);
     nap_ms(300);
