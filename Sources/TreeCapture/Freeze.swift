@@ -110,7 +110,9 @@ package struct Freezer {
         var zombies: [Int32] = []
         let pids: [Int32]
         do throws(SystemError) { pids = try walker.processes(below: tree.root) } catch {
-            throw CaptureError(cannot: "look for the processes of \(tree.root)", error, help: "is /proc mounted?")
+            let hasEnded = (try? ProcessStat(of: tree.root)) == nil && (try? forkCount()) != nil
+            throw CaptureError(
+                cannot: "look for the processes of \(tree.root)", error, help: hasEnded ? "it ended meanwhile" : "is /proc mounted?")
         }
         for pid in pids {
             guard let stat = try? ProcessStat(of: pid) else { continue }

@@ -31,6 +31,9 @@ package final class Restart {
         package var processes: Int
         package var nanoseconds: Int64
         package var notices: [String]
+        /// When the tree was stopped, on the clocks of the host it was on, and when it was let go, on ours.
+        package var stopped: TimePlan.Instant
+        package var released: TimePlan.Instant
         /// The tree is in our process group: what the terminal sends reaches it by itself.
         package var sharesProcessGroup: Bool
         fileprivate var status: Int32
@@ -111,6 +114,7 @@ package final class Restart {
         return Running(
             rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
             nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid),
+            stopped: plan.valid.time.stopped, released: release.instant,
             sharesProcessGroup: header.outsideGroup != 0, status: status.read, inner: inner)
     }
 
@@ -323,7 +327,9 @@ package final class Restart {
         if case .mayHaveChosen = valid.cpu.verdict { notices += valid.cpu.sentences }
         if valid.time.model == .relative && !valid.time.usesNamespace {
             notices.append(
-                "no time namespace can be made here (CAP_SYS_ADMIN): sleeps and timers keep what they had left, but the tree's monotonic clock jumps, and deadlines that it holds in its own memory come too early")
+                "no time namespace can be made here (CAP_SYS_ADMIN): sleeps and timers keep what they had left, but the tree's monotonic clock jumps, and deadlines that it holds in its own memory come too early"
+            )
+            notices += valid.waitsUntilOwnDeadline.map { "thread \($0) waits for such a deadline" }
         }
         return notices
     }

@@ -123,7 +123,12 @@ struct Command: ParsableCommand {
     }
 
     private func json(_ running: Restart.Running) -> String {
-        "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
+        "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
+    }
+
+    /// One instant on each clock.
+    private func json(_ instant: TimePlan.Instant) -> String {
+        "{\"realtime\": \(instant.realtime), \"monotonic\": \(instant.monotonic), \"boottime\": \(instant.boottime)}"
     }
 
     private func describe(_ status: WaitStatus?) -> String {

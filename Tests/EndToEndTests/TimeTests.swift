@@ -33,6 +33,26 @@ extension EndToEnd {
             try scratch.finishWorkload("clocks", running)
         }
 
+        /// The instants between which the tree was a file, on each clock.
+        @Test func bothStampsAreTold() throws {
+            let scratch = try Scratch()
+            let child = try scratch.start(["sleep", "1000"])
+            Clock.sleep(0.1)
+            try scratch.checkpointAndKill(child.pid, of: child)
+            Clock.sleep(1)
+            let done = try scratch.run("crrestart", ["--pidns", "--detach", "--json", scratch.file("image")]).require()
+            let result = try #require(
+                JSONSerialization.jsonObject(with: Data(done.output.utf8)) as? [String: Any], "\(done.output)")
+            let pid = try #require(result["pid"] as? Int)
+            defer { kill(pid_t(pid), SIGKILL) }
+            let stopped = try #require(result["stopped_ns"] as? [String: Int])
+            let released = try #require(result["released_ns"] as? [String: Int])
+            for clock in ["realtime", "monotonic", "boottime"] {
+                let asFile = try #require(released[clock]) - #require(stopped[clock])
+                #expect(asFile > 900_000_000 && asFile < 60_000_000_000, "\(clock): \(asFile) ns")
+            }
+        }
+
         @Test func anotherModelIsRefused() throws {
             let scratch = try Scratch()
             let done = try scratch.run("crrestart", ["--time", "sideways", "image"]).expect(64)

@@ -1,3 +1,4 @@
+import ArchState
 import CheckpointImage
 import Testing
 
@@ -92,5 +93,40 @@ import Testing
         #expect(micros.words(plan, at: later, untilRelease: 1_500_000_000) == [1, 500_000])
         let nanos = ReleaseTime(address: 0, unit: .nanoseconds, left: 26 * UInt64(Self.second) + 7, clock: 1)
         #expect(nanos.words(plan, at: later, untilRelease: 1) == [1, 8])
+    }
+
+    /// Points in time that lie in the program's memory: only a time namespace keeps their distance.
+    @Test func callsUntilTheirOwnDeadline() throws {
+        func found(_ number: UInt64, result: Int64 = -514, _ change: (inout X86GeneralRegisters) -> Void) throws -> [String] {
+            var registers = X86GeneralRegisters()
+            registers.rip = 0x40_0000
+            registers.originalRAX = number
+            registers.rax = UInt64(bitPattern: result)
+            change(&registers)
+            var sample = Sample()
+            sample.records.threads[1].name = [UInt8]("worker".utf8).asData
+            sample.records.threads[1].cpu = CPUState(generalRegisters: registers).records.map {
+                var record = ImageCpuRecord()
+                record.feature = $0.feature
+                record.body = $0.body.asData
+                return record
+            }
+            return try sample.valid().waitsUntilOwnDeadline
+        }
+        // clock_nanosleep(clock, TIMER_ABSTIME, ...)
+        #expect(try found(230) { ($0.rdi, $0.rsi) = (1, 1) } == ["101 worker (clock_nanosleep)"])
+        #expect(try found(230) { ($0.rdi, $0.rsi) = (7, 1) } == ["101 worker (clock_nanosleep)"])
+        #expect(try found(230) { ($0.rdi, $0.rsi) = (0, 1) } == [])
+        #expect(try found(230, result: -516) { ($0.rdi, $0.rsi) = (1, 0) } == [])
+        #expect(try found(230, result: 0) { ($0.rdi, $0.rsi) = (1, 1) } == [])
+        // futex(word, FUTEX_LOCK_PI2 | FUTEX_PRIVATE_FLAG, 0, time): FUTEX_LOCK_PI is on the real-time clock.
+        #expect(try found(202, result: -513) { ($0.rsi, $0.r10) = (141, 0x5000) } == ["101 worker (futex)"])
+        #expect(try found(202, result: -513) { ($0.rsi, $0.r10) = (134, 0x5000) } == [])
+        #expect(try found(202, result: -513) { ($0.rsi, $0.r10) = (141, 0) } == [])
+        // futex_waitv(waiters, count, 0, time, clock), futex_wait(word, value, mask, flags, time, clock)
+        #expect(try found(449, result: -512) { ($0.r10, $0.r8) = (0x5000, 1) } == ["101 worker (futex_waitv)"])
+        #expect(try found(449, result: -512) { ($0.r10, $0.r8) = (0x5000, 0) } == [])
+        #expect(try found(455, result: -512) { ($0.r8, $0.r9) = (0x5000, 1) } == ["101 worker (futex_wait)"])
+        #expect(try found(455, result: -512) { ($0.r8, $0.r9) = (0, 1) } == [])
     }
 }
