@@ -109,11 +109,27 @@ extension Finaliser {
         } else {
             let space = image.process(task.pid).flatMap { image.addressSpace($0.addressSpace) }
             guard let vdso = space.flatMap(plan.vdso.code),
-                let slot = TimeSlots(vdsoEnd: vdso.end, code: vdsoCode).free(besides: takenSlots[task.pid] ?? [])
-            else { return }
-            takenSlots[task.pid, default: []].insert(slot)
+                let slot = slot(in: TimeSlots(vdsoEnd: vdso.end, code: vdsoCode), for: task.pid, held: registers[argument.register])
+            else {
+                beginAnew.append(image.threads[number].tid)
+                return
+            }
             try RemoteMemory.force(host, at: slot, argument.bytes(nanoseconds: left))
             registers[argument.register] = slot
         }
+    }
+
+    /// Room for the timeout of one more thread of a process: the slot that it had at an earlier checkpoint, or one that
+    /// no thread of the process points to. Nil if there is none.
+    private func slot(in slots: TimeSlots, for process: UInt32, held: UInt64) -> UInt64? {
+        if takenSlots[process] == nil {
+            let own = zip(image.threads, plan.valid.states).filter { $0.0.process == process }
+            takenSlots[process] = Set(
+                own.flatMap { [$0.1.general.rdx, $0.1.general.r10, $0.1.general.r8] }.filter(slots.contains))
+        }
+        if slots.contains(held) { return held }
+        guard let free = slots.free(besides: takenSlots[process] ?? []) else { return nil }
+        takenSlots[process, default: []].insert(free)
+        return free
     }
 }

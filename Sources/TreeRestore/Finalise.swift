@@ -17,6 +17,8 @@ final class Finaliser {
     var earlyResults: [Int: Int64] = [:]
     /// By process: the room for timeouts that its threads have taken.
     var takenSlots: [UInt32: Set<UInt64>] = [:]
+    /// Threads that found no room: they wait their whole time once more.
+    var beginAnew: [UInt32] = []
     /// Bytes of the vdso's code: where it ends in zeros there is room.
     let vdsoCode: [UInt8]
 

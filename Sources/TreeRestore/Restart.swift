@@ -109,11 +109,15 @@ package final class Restart {
         try tree.pump(interrupted) { tree.word(.parked) >= all && tree.allAreBorn }
 
         progress("finalise", 0, 0)
-        try Finaliser(tree, staysStopped: options.staysStopped, release: release).run()
+        let finaliser = try Finaliser(tree, staysStopped: options.staysStopped, release: release)
+        try finaliser.run()
+        let anew = finaliser.beginAnew.map {
+            "thread \($0) begins its call anew with its whole timeout: too many threads wait that way"
+        }
         let header = image.header
         return Running(
             rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
-            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid),
+            nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid) + anew,
             stopped: plan.valid.time.stopped, released: release.instant,
             sharesProcessGroup: header.outsideGroup != 0, status: status.read, inner: inner)
     }

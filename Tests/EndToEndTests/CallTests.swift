@@ -120,6 +120,40 @@ extension EndToEnd {
             compare(Outcome.parse(scratch.read("calls")), with: try Self.byEvent.get(), ends: Self.asked, rounds: 1)
         }
 
+        /// More threads wait for a time given by address than there is room for: some begin anew and are named; nobody
+        /// ends early, or gets another one's time.
+        @Test func moreThreadsThanRoom() throws {
+            let scratch = try Scratch()
+            let code = """
+                import signal, threading, time
+                signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+                threading.stack_size(262144)
+                times = []
+                def wait(delay):
+                    time.sleep(delay)
+                    begin = time.monotonic()
+                    signal.sigtimedwait([signal.SIGUSR1], 5)
+                    times.append(time.monotonic() - begin)
+                threads = [threading.Thread(target=wait, args=[number * 0.005]) for number in range(120)]
+                for thread in threads: thread.start()
+                open("\(scratch.file("ready"))", "w").close()
+                for thread in threads: thread.join()
+                open("\(scratch.file("times"))", "w").write(" ".join(map(str, times)))
+                """
+            let program = try scratch.start(["/usr/bin/env", "python3", "-c", code])
+            try #require(Clock.wait(seconds: 30) { scratch.exists("ready") })
+            Clock.sleep(1)
+            let alive = try scratch.run("crcheckpoint", ["--tree", "\(program.pid)", "-o", scratch.file("image")]).require()
+            #expect(alive.errors.contains("begins its call anew with its whole timeout: too many threads"))
+            Clock.sleep(0.3)
+            try scratch.checkpointAndKill(program.pid, of: program)
+            let (running, _) = try scratch.restart(.namespace)
+            #expect(try running.wait(seconds: 60) == .exited(0), "\(running.errors)")
+            #expect(running.errors.contains("begins its call anew with its whole timeout: too many threads"))
+            let times = scratch.read("times").split(separator: " ").compactMap { Double($0) }
+            #expect(times.count == 120 && times.allSatisfy { $0 >= 5 && $0 < 12 }, "\(times.sorted())")
+        }
+
         /// Without the right to make a time namespace: each deadline is moved on its own, and those that lie in the
         /// programs' memory are named.
         @Test(.enabled(if: access("/usr/bin/setpriv", X_OK) == 0, "wants setpriv")) func restartedWithoutNamespace() throws {
