@@ -83,6 +83,7 @@ package struct RestorePlan: Sendable {
         self.valid = valid
         self.tasks = tasks
         self.high = high
+        builder.launchpad.settle()
         launchpad = builder.launchpad
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes

@@ -44,6 +44,8 @@ package struct Launchpad: Sendable {
     /// Everything after the slots, in order of address.
     package private(set) var data: [UInt8] = []
     package private(set) var programs: [Program] = []
+    /// Addresses of all programs and the end of the last, once `settle` has worked them out.
+    private var settled: (addresses: [UInt64], end: UInt64)?
 
     package init(base: UInt64, slots: Int) {
         self.base = base
@@ -60,6 +62,7 @@ package struct Launchpad: Sendable {
 
     /// Puts bytes into the data segment and tells where they will lie.
     package mutating func add(_ bytes: [UInt8]) -> UInt64 {
+        settled = nil
         let address = dataStart + UInt64(data.count)
         data += bytes
         let rest = data.count & 15
@@ -89,6 +92,7 @@ package struct Launchpad: Sendable {
     /// Adds the program of the task with the next index.
     @discardableResult
     package mutating func add(_ program: Program) -> Int {
+        settled = nil
         programs.append(program)
         return programs.count - 1
     }
@@ -97,6 +101,7 @@ package struct Launchpad: Sendable {
 
     /// Addresses of all programs, by index, and the end of the last.
     private func programAddresses() -> (addresses: [UInt64], end: UInt64) {
+        if let settled { return settled }
         var addresses: [UInt64] = []
         addresses.reserveCapacity(programs.count)
         var next = programsStart
@@ -106,6 +111,9 @@ package struct Launchpad: Sendable {
         }
         return (addresses, next)
     }
+
+    /// Everything is there: addresses are asked for as often as there are tasks.
+    package mutating func settle() { settled = programAddresses() }
 
     package func programAddress(_ index: Int) -> UInt64 { programAddresses().addresses[index] }
 
@@ -132,7 +140,15 @@ package struct Launchpad: Sendable {
     package func locate(stepAt address: UInt64) -> (program: Int, step: Int)? {
         let (addresses, end) = programAddresses()
         guard address < end else { return nil }
-        guard let index = addresses.lastIndex(where: { $0 <= address }) else { return nil }
+        // The last program that begins at or before the address.
+        var low = 0
+        var high = addresses.count
+        while low < high {
+            let middle = (low + high) / 2
+            if addresses[middle] <= address { low = middle + 1 } else { high = middle }
+        }
+        guard low > 0 else { return nil }
+        let index = low - 1
         let step = Int(address - addresses[index]) / EncodedStep.size
         return step < programs[index].steps.count ? (index, step) : nil
     }
