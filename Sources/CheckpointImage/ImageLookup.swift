@@ -43,6 +43,7 @@ struct ImageLookup: Sendable {
         for object in records.memoryObjects { try validate(object) }
         try validateNesting(of: records.openFiles)
         try validate(records.semaphoreSets)
+        try validateCgroups(records)
     }
 
     /// Positions by id; ids are not 0 and there once.

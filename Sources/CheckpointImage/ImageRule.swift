@@ -12,6 +12,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
     case cpuFeatures, clocks, vdso
     case cpuRecord, address, credentials, scheduling, restartBlock
+    case cgroup, noCgroups
     // Names.
     case pathMissing, pathRelative, pathWithZero
     // Memory.
@@ -66,6 +67,8 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .credentials: "the credentials are out of range"
         case .scheduling: "the scheduling parameters are out of range"
         case .restartBlock: "the restart block is out of range"
+        case .cgroup: "the name of a cgroup is out of range"
+        case .noCgroups: "its cgroups are not in the header"
         case .pathMissing: "a path is missing"
         case .pathRelative: "a path is not absolute"
         case .pathWithZero: "a path holds a zero byte"

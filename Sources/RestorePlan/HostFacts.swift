@@ -65,6 +65,7 @@ package struct HostFacts: Sendable {
     /// Semaphore sets that are here, by number, and whether one can be made with a given number.
     package var semaphoreSets: [UInt32: SemaphoreSet] = [:]
     package var mayChooseSemaphoreNumbers = true
+    package var cgroups = CgroupFacts()
 
     package init() {}
 }
@@ -88,6 +89,7 @@ package struct RestartOptions: Sendable {
     package var time = TimeModel.relative
     /// Refuses a host that lacks instructions which the source host offered.
     package var isStrictAboutCPU = false
+    package var cgroups = CgroupOptions()
 
     package init() {}
 }

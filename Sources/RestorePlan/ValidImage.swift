@@ -19,6 +19,7 @@ package struct ValidImage: Sendable {
     /// Whether this kernel's vdso is another one than the source kernel's, which is kept beside it.
     package let usesVdsoProxy: Bool
     package let time: TimePlan
+    package let cgroups: CgroupPlacement
     /// What the threads use, and what the source host and this one offer.
     package let cpu: CPUCompatibility
 
@@ -55,6 +56,7 @@ package struct ValidImage: Sendable {
         Self.checkTimerFiles(image, facts, find)
         Self.checkEpolls(image, facts, find)
         Self.checkPosixTimers(image, facts, find)
+        cgroups = CgroupPlacement(image, facts.cgroups, options.cgroups, find)
         semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, find) }
         var states: [CPUState?] = []
         var users: [CPUCompatibility.Thread] = []

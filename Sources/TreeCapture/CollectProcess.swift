@@ -33,6 +33,7 @@ extension Collector {
         if status.seccompMode != 0 {
             find(pid, "task", "has a seccomp filter, which cannot be saved yet", help: "run it without one")
         }
+        try collectCgroups(of: pid, into: &process)
         try collectPosixTimers(of: pid, into: &process)
         process.addressSpace = UInt32(spaces.count + 1)
         try collectMemory(of: pid, stat: stat, as: process.addressSpace)

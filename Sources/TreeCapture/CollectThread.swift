@@ -101,6 +101,7 @@ extension Collector {
         let breakpoints = try X86DebugRegisters(of: tid)
         do throws(ArchStateError) {
             let state = try CPUState(
+        thread.cgroupSet = cgroups.ofThread[tid] ?? 0
                 generalRegisters: registers,
                 extendedState: X86ExtendedState(registerSet: extended, layout: xsave),
                 debugRegisters: breakpoints

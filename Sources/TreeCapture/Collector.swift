@@ -50,6 +50,7 @@ final class Collector {
     var disturbed: Set<Int32> = []
     var injections: [Int32: Injection] = [:]
     /// The instant that all times of the image count from.
+    var cgroups = CgroupIndex()
     let stamp = TimeStamp()
     var timeNamespace: (link: [UInt8], offsets: TimeNamespace.Offsets)?
     /// What interrupted calls have left. Nil where nothing is stopped.
@@ -92,6 +93,7 @@ final class Collector {
         header.outsideSession = self.header.outsideSession
         header.outsideGroup = self.header.outsideGroup
         header.begin.realtime = stamp.now(on: .realtime)
+        header.cgroupSets = cgroups.sets
         header.begin.monotonic = stamp.now(on: .monotonic)
         header.begin.boottime = stamp.now(on: .boottime)
         header.monotonicOffset = timeNamespace?.offsets.monotonic ?? 0

@@ -181,6 +181,7 @@ package struct Freezer {
             }
             guard let found else {
                 if SystemClock.monotonic.now() > deadline { throw stuck(tree) }
+                if quiet == 25 { try refuseFrozen(tree) }
                 quiet += 1
                 if quiet % 4 == 0 { waiting += letVforkChildrenRun(&tree) }
                 Waiting.pause(atMost: 2_000_000)
@@ -252,6 +253,12 @@ package struct Freezer {
 
     private func stuck(_ tree: borrowing FrozenTree) -> CaptureError {
         guard let task = tree.tasks.values.filter({ !$0.isStopped }).min(by: { $0.tid < $1.tid }) else {
+    /// A task that the freezer of a cgroup holds would never stop.
+    private func refuseFrozen(_ tree: borrowing FrozenTree) throws(CaptureError) {
+        let findings = FrozenTasks.findings(tree.tasks.values.filter { !$0.isStopped })
+        if !findings.isEmpty { throw CaptureError(findings: findings) }
+    }
+
             return CaptureError("cannot freeze the tree of \(tree.root) within the time given")
         }
         let stat = try? ProcessStat(of: task.process, task: task.tid)

@@ -18,11 +18,13 @@ final class ForkedTree {
     /// Born, but not yet introduced by its creator.
     private var newborn: Set<Int32> = []
     private var isDone = false
+    private let cgroups: CgroupPlacer
 
     init(plan: RestorePlan, memory: consuming SharedMemory, inner: Int32) {
         self.plan = plan
         self.memory = memory
         self.inner = inner
+        cgroups = CgroupPlacer(plan)
         hostPids = [Int32](repeating: 0, count: plan.tasks.count)
     }
 
@@ -85,7 +87,7 @@ final class ForkedTree {
         case .stopped(_, TraceEvent.stop):
             if pid == inner || indexOfHostPid[pid] != nil { resume(pid) } else { newborn.insert(pid) }
         case .stopped(_, let event) where event != 0:
-            introduce(childOf: pid)
+            try introduce(childOf: pid)
             resume(pid)
         case .stopped(let signal, _):
             if let index = indexOfHostPid[pid], !plan.tasks[index].isZombie, signal != 17 {
@@ -110,7 +112,7 @@ final class ForkedTree {
     private func resume(_ pid: Int32) { try? Trace.resume(pid) }
 
     /// A creator's step says which task its child is.
-    private func introduce(childOf creator: Int32) {
+    private func introduce(childOf creator: Int32) throws(RestoreError) {
         guard let message = try? Trace.eventMessage(creator) else { return }
         let child = Int32(truncatingIfNeeded: message)
         let index: Int
@@ -127,6 +129,7 @@ final class ForkedTree {
         hostPids[index] = child
         indexOfHostPid[child] = index
         births += 1
+        try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
         if newborn.remove(child) != nil { resume(child) }
     }
 

@@ -28,6 +28,7 @@ extension HostFacts {
         }
         facts.terminals = (0...2).map { Terminal.isTerminal($0) }
         facts.probeObjects(of: image, options: options)
+        facts.probeCgroups(of: image, options: options.cgroups)
         return facts
     }
 

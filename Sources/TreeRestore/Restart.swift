@@ -21,6 +21,7 @@ package final class Restart {
         package var isStrictAboutCPU = false
 
         package init(path: String?) { self.path = path }
+        package var cgroups = CgroupOptions()
     }
 
     /// What runs when it has succeeded.
@@ -176,6 +177,7 @@ package final class Restart {
             throw RestoreError(cannot: "make a pipe", error)
         }
     }
+        choice.cgroups = options.cgroups
 
     private func installLaunchpad(_ plan: RestorePlan) throws(RestoreError) -> SharedMemory {
         let launchpad = plan.launchpad

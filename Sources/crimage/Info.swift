@@ -66,7 +66,27 @@ struct Info: ParsableCommand {
                 "pipes",
                 "\(image.pipes.count)" + (inFlight > 0 ? " (\(size(UInt64(inFlight))) in flight)" : ""),
             ],
-        ]
+        ] + cgroups(image)
+    }
+
+    /// One row for each set of control groups; the top of a hierarchy is not worth a word.
+    private func cgroups(_ image: CheckpointImage) -> [[String]] {
+        var processes = [Int](repeating: 0, count: image.header.cgroupSets.count)
+        var threads = processes
+        for process in image.processes where process.cgroupSet != 0 { processes[Int(process.cgroupSet) - 1] += 1 }
+        for thread in image.threads where thread.cgroupSet != 0 { threads[Int(thread.cgroupSet) - 1] += 1 }
+        return image.header.cgroupSets.enumerated().map { index, set in
+            let places = set.cgroups.filter { $0.path != Array("/".utf8).asData }.map { cgroup in
+                "\(cgroup.hierarchy.isEmpty ? "v2" : text(cgroup.hierarchy)):\(printable(cgroup.path))"
+            }
+            let who = [
+                processes[index] > 0 ? counted(processes[index], "process", "processes") : nil,
+                threads[index] > 0 ? counted(threads[index], "thread") : nil,
+            ].compactMap { $0 }
+            return [
+                index == 0 ? "cgroups" : "", (places.isEmpty ? "/" : places.joined(separator: " ")) + " (\(who.joined(separator: ", ")))",
+            ]
+        }
     }
 
     /// What the tree's own clocks showed.

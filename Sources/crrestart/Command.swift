@@ -11,6 +11,15 @@ enum CPUStrictness: String, CaseIterable, ExpressibleByArgument {
     case lenient, strict
 }
 
+/// What to do about the control groups that the tasks were in.
+enum CgroupChoice: String, CaseIterable, ExpressibleByArgument {
+    case restore, ignore
+}
+
+extension CgroupRoot: ExpressibleByArgument {
+    public init?(argument: String) { self.init(argument) }
+}
+
 @main
 struct Command: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -59,6 +68,19 @@ struct Command: ParsableCommand {
             valueName: "HOW"))
     var cpu = CPUStrictness.lenient
 
+    @Option(
+        help: ArgumentHelp(
+            "Put the tasks back into the control groups they were in (restore), or leave them in that of crrestart (ignore).",
+            valueName: "HOW"))
+    var cgroup = CgroupChoice.restore
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Look for the tree's control groups below this one, of one hierarchy (memory:/jobs, v2:/jobs) or of all; may be repeated.",
+            valueName: "[HIERARCHY:]PATH"))
+    var cgroupRoot: [CgroupRoot] = []
+
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
@@ -91,7 +113,12 @@ struct Command: ParsableCommand {
         options.keepsOldVdso = keepVdso
         options.time = time
         options.isStrictAboutCPU = cpu == .strict
-        let restart = Restart(options) { line.show(stage: $0, done: $1, total: $2) }
+        options.isOnlyShown = dryRun
+        options.cgroups.isIgnored = cgroup == .ignore
+        options.cgroups.roots = cgroupRoot
+        let restart = Restart(options) { stage, done, total in
+            if line.show(stage: stage, done: done, total: total) { log.write(.debug, "\(line.milliseconds) ms: \(stage)") }
+        }
         let running: Restart.Running
         do throws(RestoreError) {
             if dryRun {

@@ -18,6 +18,9 @@ enum Sample {
         records.memoryObjects = [object()]
         records.processes[0].posixTimers = [timer(3, .signal), timer(7, .thread)]
         records.semaphoreSets = [semaphores()]
+        records.header.cgroupSets = [cgroups(memory: "/m", unified: "/"), cgroups(memory: "/m/x y", unified: "/../z")]
+        for index in 0..<2 { records.processes[index].cgroupSet = 1 }
+        records.threads[1].cgroupSet = 2
         return records
     }
 
@@ -32,6 +35,17 @@ enum Sample {
         header.begin.realtime = 1_700_000_000_000_000_000
         header.root = 10
         return header
+    }
+
+    static func cgroups(memory: String, unified: String) -> ImageCgroupSet {
+        var set = ImageCgroupSet()
+        set.cgroups = [("memory", memory), ("", unified)].map { hierarchy, path in
+            var cgroup = ImageCgroup()
+            cgroup.hierarchy = hierarchy
+            cgroup.path = Data(path.utf8)
+            return cgroup
+        }
+        return set
     }
 
     static func process(_ pid: UInt32, parent: UInt32, space: UInt32) -> ImageProcess {

@@ -28,6 +28,7 @@ static const struct workload workloads[] = {
     {"clocks", run_clocks, "clocks that neither jump nor run backwards, or jump [relative|absolute MILLISECONDS]"},
     {"moments", run_moments, "threads that do nothing but call the vdso"},
     {"calls", run_calls, "one child in each call that waits: all or restartable, ended by event or signal"},
+    {"cgroups", run_cgroups, "children and threads in control groups of their own [p:DIRECTORY|t:DIRECTORY...]"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };
 

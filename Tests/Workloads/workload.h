@@ -100,3 +100,5 @@ workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memor
     run_rseq, run_calls, run_yardstick;
 
 workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores, run_unsaved;
+
+workload_function run_cgroups;

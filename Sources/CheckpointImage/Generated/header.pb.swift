@@ -155,6 +155,12 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
     set {_uniqueStorage()._cpuInstructionsOffered = newValue}
   }
 
+  /// of all tasks, each once
+  package var cgroupSets: [ImageCgroupSet] {
+    get {_storage._cgroupSets}
+    set {_uniqueStorage()._cgroupSets = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -212,7 +218,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0\u{4}\u{7}cgroup_sets\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -234,6 +240,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _monotonicOffset: Int64 = 0
     var _boottimeOffset: Int64 = 0
     var _cpuInstructionsOffered: UInt64 = 0
+    var _cgroupSets: [ImageCgroupSet] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -263,6 +270,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _monotonicOffset = source._monotonicOffset
       _boottimeOffset = source._boottimeOffset
       _cpuInstructionsOffered = source._cpuInstructionsOffered
+      _cgroupSets = source._cgroupSets
     }
   }
 
@@ -300,6 +308,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 17: try { try decoder.decodeSingularSInt64Field(value: &_storage._monotonicOffset) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._boottimeOffset) }()
         case 19: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
+        case 26: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
         default: break
         }
       }
@@ -369,6 +378,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._cpuInstructionsOffered != 0 {
         try visitor.visitSingularUInt64Field(value: _storage._cpuInstructionsOffered, fieldNumber: 19)
       }
+      if !_storage._cgroupSets.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._cgroupSets, fieldNumber: 26)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -397,6 +409,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._monotonicOffset != rhs_storage._monotonicOffset {return false}
         if _storage._boottimeOffset != rhs_storage._boottimeOffset {return false}
         if _storage._cpuInstructionsOffered != rhs_storage._cpuInstructionsOffered {return false}
+        if _storage._cgroupSets != rhs_storage._cgroupSets {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -186,6 +186,12 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._posixTimers = newValue}
   }
 
+  /// of its first task: which one of the header's, from 1; 0: not known (zombies)
+  package var cgroupSet: UInt32 {
+    get {_storage._cgroupSet}
+    set {_uniqueStorage()._cgroupSet = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum State: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -281,7 +287,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Process"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0")
 
   fileprivate class _StorageClass {
     var _pid: UInt32 = 0
@@ -309,6 +315,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _personality: UInt32 = 0
     var _command: Data = Data()
     var _posixTimers: [ImagePosixTimer] = []
+    var _cgroupSet: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -344,6 +351,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _personality = source._personality
       _command = source._command
       _posixTimers = source._posixTimers
+      _cgroupSet = source._cgroupSet
     }
   }
 
@@ -387,6 +395,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 23: try { try decoder.decodeSingularUInt32Field(value: &_storage._personality) }()
         case 24: try { try decoder.decodeSingularBytesField(value: &_storage._command) }()
         case 30: try { try decoder.decodeRepeatedMessageField(value: &_storage._posixTimers) }()
+        case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
         default: break
         }
       }
@@ -474,6 +483,9 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if !_storage._posixTimers.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._posixTimers, fieldNumber: 30)
       }
+      if _storage._cgroupSet != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -508,6 +520,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._personality != rhs_storage._personality {return false}
         if _storage._command != rhs_storage._command {return false}
         if _storage._posixTimers != rhs_storage._posixTimers {return false}
+        if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -160,6 +160,12 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._call = newValue}
   }
 
+  /// where it was in others than its process's first task: as there, else 0
+  package var cgroupSet: UInt32 {
+    get {_storage._cgroupSet}
+    set {_uniqueStorage()._cgroupSet = newValue}
+  }
+
   /// what is left to a call that is made again from its arguments
   package var timeout: ImageCallTimeout {
     get {_storage._timeout ?? ImageCallTimeout()}
@@ -491,7 +497,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{2}*timeout\0\u{3}inside_vdso\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{2}\u{1b}timeout\0\u{3}inside_vdso\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -512,6 +518,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _noNewPrivileges: Bool = false
     var _restartBlock: ImageRestartBlock? = nil
     var _call: Int64 = 0
+    var _cgroupSet: UInt32 = 0
     var _timeout: ImageCallTimeout? = nil
     var _insideVdso: Bool = false
 
@@ -542,6 +549,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _noNewPrivileges = source._noNewPrivileges
       _restartBlock = source._restartBlock
       _call = source._call
+      _cgroupSet = source._cgroupSet
       _timeout = source._timeout
       _insideVdso = source._insideVdso
     }
@@ -580,6 +588,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 16: try { try decoder.decodeSingularBoolField(value: &_storage._noNewPrivileges) }()
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._restartBlock) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._call) }()
+        case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
         case 61: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
         default: break
@@ -648,6 +657,9 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._call != 0 {
         try visitor.visitSingularSInt64Field(value: _storage._call, fieldNumber: 18)
       }
+      if _storage._cgroupSet != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
+      }
       try { if let v = _storage._timeout {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
       } }()
@@ -681,6 +693,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._noNewPrivileges != rhs_storage._noNewPrivileges {return false}
         if _storage._restartBlock != rhs_storage._restartBlock {return false}
         if _storage._call != rhs_storage._call {return false}
+        if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
         if _storage._timeout != rhs_storage._timeout {return false}
         if _storage._insideVdso != rhs_storage._insideVdso {return false}
         return true

@@ -1,0 +1,24 @@
+/// Puts tasks into control groups; each one's file is opened once.
+package final class CgroupDoors {
+    private var descriptors: [String: Int32] = [:]
+
+    package init() {}
+
+    deinit { for number in descriptors.values { _ = Descriptor(owning: number) } }
+
+    /// - Parameter forThread: the task alone, not its whole process.
+    package func put(_ task: Int32, into directory: CgroupDirectory, forThread: Bool) throws(SystemError) {
+        let path = directory.entrance(forThread: forThread)
+        let number: Int32
+        if let known = descriptors[path] { number = known } else {
+            number = try Descriptor.open(path, 1).release()
+            descriptors[path] = number
+        }
+        let file = Descriptor(owning: number)
+        do throws(SystemError) { try file.write(Array(String(task).utf8)) } catch {
+            _ = file.release()
+            throw error
+        }
+        _ = file.release()
+    }
+}

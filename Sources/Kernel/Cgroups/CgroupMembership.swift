@@ -1,0 +1,32 @@
+/// Where a task is in one hierarchy of control groups.
+///
+/// - Source: cgroups(7), `/proc/pid/cgroup`.
+package struct CgroupMembership: Hashable, Sendable {
+    /// v1: controllers joined by commas, or `name=...`; empty: cgroup v2.
+    package var hierarchy: String
+    /// From the root of the hierarchy, as this process's cgroup namespace shows it.
+    package var path: String
+
+    package init(hierarchy: String, path: String) {
+        self.hierarchy = hierarchy
+        self.path = path
+    }
+
+    /// Reads the text of `/proc/PID/cgroup`: lines of `number:hierarchy:path`.
+    package static func parse(_ text: [UInt8]) throws(SystemError) -> [CgroupMembership] {
+        var found: [CgroupMembership] = []
+        for line in text.split(separator: .newline) {
+            let parts = line.split(separator: .colon, maxSplits: 2, omittingEmptySubsequences: false)
+            guard parts.count == 3, parts[2].first == UInt8(ascii: "/") else { throw malformed("cgroup") }
+            found.append(
+                CgroupMembership(
+                    hierarchy: String(decoding: parts[1], as: UTF8.self), path: String(decoding: parts[2], as: UTF8.self)))
+        }
+        return found
+    }
+}
+
+/// The text of `/proc/PID/cgroup`, or of one task of the process: equal texts mean equal places.
+package func cgroupText(of pid: Int32, task: Int32? = nil) throws(SystemError) -> [UInt8] {
+    try readKernelText(task.map { "/proc/\(pid)/task/\($0)/cgroup" } ?? "/proc/\(pid)/cgroup", capacity: 2048)
+}

@@ -1,0 +1,116 @@
+package import CheckpointImage
+
+/// What the user chose about control groups.
+package struct CgroupOptions: Sendable {
+    /// The tree stays where crrestart is.
+    package var isIgnored = false
+    package var roots: [CgroupRoot] = []
+
+    package init() {}
+}
+
+/// What a restart needs to know of this host's control groups.
+package struct CgroupFacts: Sendable {
+    package enum State: Sendable, Equatable {
+        case usable
+        case missing
+        /// This host has no such hierarchy.
+        case noHierarchy
+        /// It is not below what is mounted here, or not in our cgroup namespace.
+        case hidden
+        case frozen
+        /// The errno's name: we may not put a task there.
+        case refused(String)
+        /// Why it takes no processes.
+        case unfit(String)
+    }
+
+    /// Where crrestart is: path by hierarchy. What it creates is born there.
+    package var own: [String: String] = [:]
+    /// Of all places that ``CgroupPlacement/wanted(_:_:)`` names and crrestart is not in.
+    package var states: [CgroupPlace: State] = [:]
+
+    package init() {}
+}
+
+/// Which task goes into which control groups. The monitor puts it there when it is born, before it runs a
+/// single step: what it loads is charged to the cgroup that it belongs to.
+package struct CgroupPlacement: Sendable {
+    /// By set of the image, counted from 0: path by hierarchy, of those that this host has.
+    package private(set) var sets: [[String: String]] = []
+    private let own: [String: String]
+    private let isIgnored: Bool
+
+    /// By set of the image: where its cgroups are looked for.
+    package static func wanted(_ image: CheckpointImage, _ options: CgroupOptions) -> [[CgroupPlace]] {
+        if options.isIgnored { return [] }
+        let sets = image.header.cgroupSets.map { set in
+            set.cgroups.map { CgroupPlace(hierarchy: $0.hierarchy, path: $0.path.asText) }
+        }
+        let mapping = CgroupMapping(sets.flatMap { $0 }, roots: options.roots)
+        return sets.map { $0.map(mapping.mapped) }
+    }
+
+    /// - Parameter find: told of every place that the tree cannot have.
+    init(
+        _ image: CheckpointImage, _ facts: CgroupFacts, _ options: CgroupOptions,
+        _ find: (String, String, String) -> Void
+    ) {
+        own = facts.own
+        isIgnored = options.isIgnored
+        for set in Self.wanted(image, options) {
+            var paths: [String: String] = [:]
+            for place in set {
+                let isOurs = own[place.hierarchy] == place.path
+                let state = isOurs ? .usable : facts.states[place] ?? .noHierarchy
+                // At the top of a hierarchy that is not here nothing was accounted or limited.
+                if state == .noHierarchy && place.path == "/" { continue }
+                if let problem = Self.problem(state) {
+                    find("cgroup \(place)", problem.reason, problem.help)
+                } else {
+                    paths[place.hierarchy] = place.path
+                }
+            }
+            sets.append(paths)
+        }
+        for root in options.roots {
+            guard let hierarchy = root.hierarchy, !options.isIgnored,
+                !image.header.cgroupSets.contains(where: { $0.cgroups.contains { $0.hierarchy == hierarchy } })
+            else { continue }
+            find(
+                "--cgroup-root \(CgroupPlace(hierarchy: hierarchy, path: root.path))",
+                "the tree was in no cgroup of that hierarchy", "crimage info shows which it was in")
+        }
+    }
+
+    /// The set of a task, counted from 0; nil: it stays where it is born.
+    package func set(of process: ImageProcess, _ thread: ImageThread?) -> Int? {
+        if isIgnored { return nil }
+        let number = thread.map(\.cgroupSet).flatMap { $0 == 0 ? nil : $0 } ?? process.cgroupSet
+        return number == 0 || number > sets.count ? nil : Int(number) - 1
+    }
+
+    /// What has to be changed for a task that is born in one set (nil: where crrestart is) and belongs to another.
+    package func moves(from: Int?, to: Int) -> [CgroupPlace] {
+        sets[to].compactMap { hierarchy, path in
+            let current = from.flatMap { sets[$0][hierarchy] } ?? own[hierarchy]
+            return current == path ? nil : CgroupPlace(hierarchy: hierarchy, path: path)
+        }.sorted { $0.hierarchy < $1.hierarchy }
+    }
+
+    /// The deepest cgroup that both are in or below.
+    package static func ancestor(_ first: String, _ second: String) -> String { CgroupMapping.ancestor(first, second) }
+
+    private static func problem(_ state: CgroupFacts.State) -> (reason: String, help: String)? {
+        let elsewhere = "--cgroup-root names another place, --cgroup ignore leaves the tree where crrestart is"
+        switch state {
+        case .usable: return nil
+        case .missing: return ("does not exist here", "make it; " + elsewhere)
+        case .noHierarchy: return ("this host has no such hierarchy", elsewhere)
+        case .hidden: return ("cannot be seen from here (another cgroup namespace, or not mounted)", elsewhere)
+        case .frozen: return ("is frozen: nothing could be loaded there", "thaw it; " + elsewhere)
+        case .refused(let errno): return ("\(errno): we may not put tasks there", "be root, or have it delegated; " + elsewhere)
+        case .unfit(let reason): return ("takes no processes: \(reason)", elsewhere)
+        }
+    }
+}
