@@ -19,6 +19,8 @@ package final class RestartBlockProbe {
     /// Nil where the kernel does not take it (before 5.15, other architectures).
     private let timerProgram: LoadedProgram?
     private let timerLayout: SleepTimerLayout?
+    /// Nil where the kernel's structures are not the known ones.
+    private let factsProgram: LoadedProgram?
     /// The kernel counts pids in the initial namespace; elsewhere tasks are asked for one by one.
     private let isInInitialNamespace: Bool
 
@@ -38,6 +40,11 @@ package final class RestartBlockProbe {
             timerProgram = try? Self.load(SleepTimerProgram(timers).instructions, over: function)
         } else {
             timerProgram = nil
+        }
+        if let facts = try? ThreadFactsLayout(types) {
+            factsProgram = try? Self.load(ThreadFactsProgram(facts).instructions, over: function)
+        } else {
+            factsProgram = nil
         }
         // PROC_PID_INIT_INO of include/linux/proc_ns.h.
         isInInitialNamespace = try readLink("/proc/self/ns/pid").elementsEqual("pid:[4026531836]".utf8)
@@ -82,6 +89,26 @@ package final class RestartBlockProbe {
             }
         }
         return timers
+    }
+
+    /// What traced tasks would have to be asked one by one; those that are gone are missing, and all of them where the
+    /// kernel does not take the program.
+    package func facts(of tasks: [Int32]) throws(SystemError) -> [Int32: ThreadFacts] {
+        guard let factsProgram else { return [:] }
+        let wanted = Set(tasks)
+        var facts: [Int32: ThreadFacts] = [:]
+        if isInInitialNamespace && tasks.count > 8 {
+            for (task, found) in ThreadFactsProgram.decode(try run(factsProgram.number, task: 0)) where wanted.contains(task) {
+                facts[task] = found
+            }
+            return facts
+        }
+        for task in tasks {
+            do throws(SystemError) {
+                facts[task] = ThreadFactsProgram.decode(try run(factsProgram.number, task: task)).first?.facts
+            } catch let error where error.isGone { continue }
+        }
+        return facts
     }
 
     /// A descriptor that can be optional in a class.

@@ -10,6 +10,8 @@ extension Collector {
     ///
     /// - Preconditions: all tasks are stopped, nothing was found that cannot be saved.
     func collectFromInside() throws(CaptureError) {
+        let others = threads.values.flatMap { $0 }.filter { $0.tid != $0.process }.map(\.tid)
+        if !others.isEmpty { threadFacts = calls?.facts(of: others) ?? [:] }
         for index in imageProcesses.indices where imageProcesses[index].state != .zombie {
             let pid = hostPid(of: imageProcesses[index].pid)
             for task in threads[pid] ?? [] {
@@ -33,7 +35,10 @@ extension Collector {
     }
 
     func hostPid(of pid: UInt32) -> Int32 {
-        processes.first { pidInNamespace[$0] == pid } ?? Int32(pid)
+        if hostPids.isEmpty {
+            hostPids = Dictionary(processes.compactMap { host in pidInNamespace[host].map { ($0, host) } }) { first, _ in first }
+        }
+        return hostPids[pid] ?? Int32(pid)
     }
 
     private func pendingSignal(_ info: [UInt8]) -> ImagePendingSignal {
@@ -44,24 +49,20 @@ extension Collector {
 
     private func collectThread(_ tid: Int32, of pid: Int32, process: inout ImageProcess) throws(SystemError) {
         let isLeader = tid == pid
+        var raw: [UInt8] = []
+        if !isLeader, let facts = threadFacts[tid] {
+            let registers = try ownRegisters(of: tid, &raw)
+            return try saveThread(tid, of: pid, process, registers) { ThreadQuestions.fill(&$0, from: facts) }
+        }
         guard let injection = try injection(for: pid, process) else { return }
+        var answer: Injection.Answer?
+        var registers = X86GeneralRegisters()
         let questions = ThreadQuestions(
             at: injection.dataAddress, process: isLeader ? try TaskStatus(of: pid) : nil,
             posixTimers: process.posixTimers)
-        var raw: [UInt8] = []
-        var answer: Injection.Answer?
-        var registers = X86GeneralRegisters()
         // Again if a signal was on its way: it is delivered first.
         for _ in 0..<64 where answer == nil {
-            raw = try Trace.registers(.general, of: tid, atMost: X86GeneralRegisters.registerSetSize)
-            guard let parsed = try? X86GeneralRegisters(registerSet: raw) else {
-                throw SystemError(22, in: "registers that no 64-bit task has")
-            }
-            registers = parsed
-            if let abort = try restartableAbort(of: tid, at: registers.rip) {
-                registers.rip = abort
-                raw = registers.registerSet
-            }
+            registers = try ownRegisters(of: tid, &raw)
             answer = try injection.run(
                 questions.program, in: tid, registers: registers, raw: raw, dataSize: questions.dataSize)
             if answer == nil { disturbed.insert(pid) }
@@ -71,7 +72,27 @@ extension Collector {
             questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer)
             countTimersFromStop(&process, askedAt: answer.instant)
         }
+        try saveThread(tid, of: pid, process, registers) { questions.fill(&$0, from: answer) }
+    }
 
+    /// As the thread shall go on: at the abort address where it is inside a restartable sequence.
+    private func ownRegisters(of tid: Int32, _ raw: inout [UInt8]) throws(SystemError) -> X86GeneralRegisters {
+        raw = try Trace.registers(.general, of: tid, atMost: X86GeneralRegisters.registerSetSize)
+        guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
+            throw SystemError(22, in: "registers that no 64-bit task has")
+        }
+        if let abort = try restartableAbort(of: tid, at: registers.rip) {
+            registers.rip = abort
+            raw = registers.registerSet
+        }
+        return registers
+    }
+
+    /// What can be seen of a stopped thread from outside, and what it or the kernel answered.
+    private func saveThread(
+        _ tid: Int32, of pid: Int32, _ process: ImageProcess, _ registers: X86GeneralRegisters,
+        answers: (inout ImageThread) -> Void
+    ) throws(SystemError) {
         let status = try TaskStatus(of: pid, task: tid)
         var thread = ImageThread()
         thread.tid = status.namespaceTaskIDs.last ?? UInt32(tid)
@@ -80,6 +101,7 @@ extension Collector {
         thread.name = try ProcessStat(of: pid, task: tid).comm.asData
         thread.signalMask = try Trace.signalMask(of: tid)
         thread.pending = try Trace.pendingSignals(of: tid, shared: false).map(pendingSignal)
+        thread.cgroupSet = cgroups.ofThread[tid] ?? 0
         thread.noNewPrivileges = status.noNewPrivileges
         thread.credentials = ImageCredentials(status)
         thread.scheduling = try ImageScheduling(of: tid)
@@ -92,7 +114,7 @@ extension Collector {
             thread.rseq.signature = area.signature
         }
         noteSemaphoreWait(registers, pid)
-        questions.fill(&thread, from: answer)
+        answers(&thread)
         thread.call = Int64(registers.callNumber ?? -1)
         if status.seccompMode != 0 {
             find(pid, "thread \(tid)", "has a seccomp filter, which cannot be saved yet")
@@ -101,7 +123,6 @@ extension Collector {
         let breakpoints = try X86DebugRegisters(of: tid)
         do throws(ArchStateError) {
             let state = try CPUState(
-        thread.cgroupSet = cgroups.ofThread[tid] ?? 0
                 generalRegisters: registers,
                 extendedState: X86ExtendedState(registerSet: extended, layout: xsave),
                 debugRegisters: breakpoints

@@ -37,6 +37,7 @@ final class Collector {
 
     // Caches and identities.
     var pidInNamespace: [Int32: UInt32] = [:]
+    var hostPids: [UInt32: Int32] = [:]
     var commands: [Int32: String] = [:]
     var identities: [String: (identity: ImageFileIdentity, status: FileStatus)] = [:]
     var objectIds: [FileKey: UInt32] = [:]
@@ -49,8 +50,10 @@ final class Collector {
     /// Processes to which a signal was delivered while they were asked.
     var disturbed: Set<Int32> = []
     var injections: [Int32: Injection] = [:]
-    /// The instant that all times of the image count from.
     var cgroups = CgroupIndex()
+    /// Of threads that are not the first of their process: what the kernel tells without asking them.
+    var threadFacts: [Int32: ThreadFacts] = [:]
+    /// The instant that all times of the image count from.
     let stamp = TimeStamp()
     var timeNamespace: (link: [UInt8], offsets: TimeNamespace.Offsets)?
     /// What interrupted calls have left. Nil where nothing is stopped.
@@ -92,8 +95,8 @@ final class Collector {
         header.rootIsNamespaceInit = self.header.rootIsNamespaceInit
         header.outsideSession = self.header.outsideSession
         header.outsideGroup = self.header.outsideGroup
-        header.begin.realtime = stamp.now(on: .realtime)
         header.cgroupSets = cgroups.sets
+        header.begin.realtime = stamp.now(on: .realtime)
         header.begin.monotonic = stamp.now(on: .monotonic)
         header.begin.boottime = stamp.now(on: .boottime)
         header.monotonicOffset = timeNamespace?.offsets.monotonic ?? 0

@@ -66,6 +66,19 @@ struct ThreadQuestions {
         thread.timerSlack = UInt64(bitPattern: answer.result(of: slack))
     }
 
+    /// The same without asking: the kernel's own memory told.
+    static func fill(_ thread: inout ImageThread, from facts: ThreadFacts) {
+        if facts.stackSize != 0 {
+            thread.alternateStack.address = facts.stackAddress
+            thread.alternateStack.flags = facts.stackFlags & ~3
+            thread.alternateStack.size = facts.stackSize
+        }
+        thread.clearChildTid_p = facts.clearChildTid
+        thread.parentDeathSignal = facts.parentDeathSignal
+        thread.credentials.secureBits = facts.secureBits
+        thread.timerSlack = facts.timerSlack
+    }
+
     func fill(_ process: inout ImageProcess, _ space: inout ImageAddressSpace, from answer: Injection.Answer) {
         let data = answer.data
         process.dumpable = UInt32(truncatingIfNeeded: answer.result(of: dumpable))

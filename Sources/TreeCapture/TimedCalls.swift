@@ -146,6 +146,9 @@ final class TimedCalls {
         return blocks?[tid]
     }
 
+    /// What threads would have to be asked one by one, where the kernel can be asked instead.
+    func facts(of tids: [Int32]) -> [Int32: ThreadFacts] { (try? probe?.facts(of: tids)) ?? [:] }
+
     /// For want of anything better.
     func beginsAnew(_ tid: Int32) { unknown.insert(tid) }
 

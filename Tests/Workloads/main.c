@@ -29,6 +29,7 @@ static const struct workload workloads[] = {
     {"moments", run_moments, "threads that do nothing but call the vdso"},
     {"calls", run_calls, "one child in each call that waits: all or restartable, ended by event or signal"},
     {"cgroups", run_cgroups, "children and threads in control groups of their own [p:DIRECTORY|t:DIRECTORY...]"},
+    {"individuals", run_individuals, "N threads, each with credentials, scheduling, mask, stack of its own [N]"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };
 

@@ -1,0 +1,99 @@
+/// What a thread would have to be asked by system calls of its own, read from the kernel's memory.
+///
+/// - Source: include/linux/sched.h, `struct task_struct`; include/linux/cred.h.
+package struct ThreadFacts: Equatable, Sendable {
+    /// sigaltstack(2); size 0: none.
+    package var stackAddress: UInt64
+    package var stackSize: UInt64
+    /// `SS_AUTODISARM`.
+    package var stackFlags: UInt32
+    /// PR_GET_TID_ADDRESS
+    package var clearChildTid: UInt64
+    /// PR_GET_PDEATHSIG
+    package var parentDeathSignal: UInt32
+    /// PR_GET_TIMERSLACK
+    package var timerSlack: UInt64
+    /// PR_GET_SECUREBITS
+    package var secureBits: UInt32
+}
+
+/// Where the running kernel keeps ``ThreadFacts``. Offsets in bytes.
+struct ThreadFactsLayout: Equatable, Sendable {
+    // In struct task_struct.
+    var task: Int
+    var tracing: Int
+    var stackAddress: Int
+    var stackSize: Int
+    var stackFlags: Int
+    var clearChildTid: Int
+    var parentDeathSignal: Int
+    var timerSlack: Int
+    var credentials: Int
+    // In struct cred.
+    var secureBits: Int
+
+    init(_ types: KernelTypes) throws(SystemError) {
+        let taskStruct = try types.find("task_struct", .structure)
+        let credStruct = try types.find("cred", .structure)
+        task = try types.member("pid", of: taskStruct).offset
+        tracing = try types.member("ptrace", of: taskStruct).offset
+        stackAddress = try types.member("sas_ss_sp", of: taskStruct).offset
+        stackSize = try types.member("sas_ss_size", of: taskStruct).offset
+        stackFlags = try types.member("sas_ss_flags", of: taskStruct).offset
+        clearChildTid = try types.member("clear_child_tid", of: taskStruct).offset
+        parentDeathSignal = try types.member("pdeath_signal", of: taskStruct).offset
+        timerSlack = try types.member("timer_slack_ns", of: taskStruct).offset
+        credentials = try types.member("cred", of: taskStruct).offset
+        secureBits = try types.member("securebits", of: credStruct).offset
+        guard task < 1 << 15, tracing < 1 << 15 else { throw malformed("BTF: task_struct") }
+    }
+}
+
+/// The BPF program that reads ``ThreadFacts``.
+///
+/// ```
+/// r6 = context, r7 = task (end if null or not traced), r8 = sequence file, r9 = its credentials
+/// record = eight words: tid, stack address, size, flags, clear_child_tid, death signal, slack, secure bits
+/// ```
+struct ThreadFactsProgram {
+    static let recordSize = 64
+    let instructions: [UInt64]
+
+    init(_ layout: ThreadFactsLayout) {
+        let record = -Self.recordSize
+        let credentials = record - 8
+        var program = BPFAssembler()
+        var end = BPFAssembler.Label()
+        program.beginTask(layout.tracing, end: &end)
+        for offset in stride(from: credentials, to: 0, by: 8) { program.emit(.storeImmediate8, 10, offset: offset) }
+        program.emit(.load4, 1, source: 7, offset: layout.task)
+        program.emit(.store8, 10, source: 1, offset: record)
+        let words: [(place: Int, size: Int)] = [
+            (layout.stackAddress, 8), (layout.stackSize, 8), (layout.stackFlags, 4), (layout.clearChildTid, 8),
+            (layout.parentDeathSignal, 4), (layout.timerSlack, 8),
+        ]
+        for (index, word) in words.enumerated() {
+            program.read(word.size, to: record + 8 * (index + 1), from: 7, offset: word.place)
+        }
+        program.read(8, to: credentials, from: 7, offset: layout.credentials)
+        program.emit(.load8, 9, source: 10, offset: credentials)
+        program.read(4, to: record + 56, from: 9, offset: layout.secureBits)
+        program.write(Self.recordSize, at: record)
+        program.finish(end: end)
+        instructions = program.instructions
+    }
+
+    /// Facts by tid of the initial namespace, in the order of the records.
+    static func decode(_ bytes: [UInt8]) -> [(task: Int32, facts: ThreadFacts)] {
+        stride(from: 0, to: bytes.count - recordSize + 1, by: recordSize).map { at in
+            func word(_ index: Int) -> UInt64 { littleEndian8(bytes, at: at + index * 8) }
+            return (
+                Int32(truncatingIfNeeded: word(0)),
+                ThreadFacts(
+                    stackAddress: word(1), stackSize: word(2), stackFlags: UInt32(truncatingIfNeeded: word(3)),
+                    clearChildTid: word(4), parentDeathSignal: UInt32(truncatingIfNeeded: word(5)), timerSlack: word(6),
+                    secureBits: UInt32(truncatingIfNeeded: word(7)))
+            )
+        }
+    }
+}
