@@ -94,6 +94,12 @@ package enum Processes {
     /// A session of its own: signals of the terminal do not reach it.
     package static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
 
+    /// From now on orphaned descendants are adopted here (PR_SET_CHILD_SUBREAPER).
+    package static func adoptOrphans() { _ = ckernel_prctl(36, 1, 0, 0, 0) }
+
+    /// Stops this process as Ctrl-Z would; returns when it is continued.
+    package static func stopHere() { _ = ckernel_syscall(Int(SYS_kill), Int(getpid()), Int(SIGSTOP), 0, 0, 0, 0) }
+
     /// Raises the soft limit of descriptors to the hard one.
     @inline(never)
     package static func raiseDescriptorLimit() {

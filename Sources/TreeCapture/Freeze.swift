@@ -170,19 +170,18 @@ package struct Freezer {
 
     /// Takes stops until every known task is in one. True if any died.
     func waitForStops(_ tree: inout FrozenTree, until deadline: Int64) throws(CaptureError) -> Bool {
-        var waiting = tree.tasks.values.count { !$0.isStopped }
+        let awaited = tree.tasks.values.filter { !$0.isStopped }.map(\.tid)
+        var waiting = awaited.count
+        var reports = TaskReports(awaited)
         var died = false
         var quiet = 0
-        while waiting > 0 {
-            let found: (task: Int32, status: WaitStatus, raw: Int32)?
-            do throws(SystemError) { found = try Waiting.wait(block: false) } catch {
-                if error.name == "EINTR" { continue }
-                found = nil
-            }
-            guard let found else {
+        while true {
+            // When all have stopped, one look for those that nobody awaits: stopped tasks that were killed.
+            guard let found = waiting > 0 ? reports.take() : TaskReports.ofAnybody() else {
+                if waiting == 0 { break }
                 if SystemClock.monotonic.now() > deadline { throw stuck(tree) }
-                if quiet == 25 { try refuseFrozen(tree) }
                 quiet += 1
+                if quiet == 25 { try refuseFrozen(tree) }
                 if quiet % 4 == 0 { waiting += letVforkChildrenRun(&tree) }
                 Waiting.pause(atMost: 2_000_000)
                 continue
@@ -191,6 +190,7 @@ package struct Freezer {
             let tid = found.task
             switch found.status {
             case .exited, .killed:
+                reports.dismiss(tid)
                 if let task = tree.tasks.removeValue(forKey: tid) {
                     died = true
                     if !task.isStopped { waiting -= 1 }
@@ -202,6 +202,7 @@ package struct Freezer {
                 if !task.isStopped { waiting -= 1 }
                 task.isStopped = true
                 task.stopSignal = signal == 5 ? nil : signal
+                reports.dismiss(tid)
                 tree.tasks[tid] = task
                 calls.mend(tid)
             case .stopped(_, let event) where event != 0:
@@ -210,6 +211,7 @@ package struct Freezer {
                     let born = Int32(truncatingIfNeeded: child)
                     tree.tasks[born] = FrozenTree.Task(tid: born, process: processOf(born))
                     waiting += 1
+                    reports.await(born)
                 }
                 resumeToStop(tid, signal: 0)
             case .stopped(let signal, _):
@@ -251,14 +253,14 @@ package struct Freezer {
         return resumed
     }
 
-    private func stuck(_ tree: borrowing FrozenTree) -> CaptureError {
-        guard let task = tree.tasks.values.filter({ !$0.isStopped }).min(by: { $0.tid < $1.tid }) else {
     /// A task that the freezer of a cgroup holds would never stop.
     private func refuseFrozen(_ tree: borrowing FrozenTree) throws(CaptureError) {
         let findings = FrozenTasks.findings(tree.tasks.values.filter { !$0.isStopped })
         if !findings.isEmpty { throw CaptureError(findings: findings) }
     }
 
+    private func stuck(_ tree: borrowing FrozenTree) -> CaptureError {
+        guard let task = tree.tasks.values.filter({ !$0.isStopped }).min(by: { $0.tid < $1.tid }) else {
             return CaptureError("cannot freeze the tree of \(tree.root) within the time given")
         }
         let stat = try? ProcessStat(of: task.process, task: task.tid)

@@ -19,30 +19,47 @@ final class ForkedTree {
     private var newborn: Set<Int32> = []
     private var isDone = false
     private let cgroups: CgroupPlacer
+    /// Those who have still somebody to create, and newborn tasks until their first stop.
+    private var reports: TaskReports
+    /// By task index: how many its program creates and has not created yet.
+    private var unborn: [Int32]
 
     init(plan: RestorePlan, memory: consuming SharedMemory, inner: Int32) {
         self.plan = plan
         self.memory = memory
         self.inner = inner
         cgroups = CgroupPlacer(plan)
+        reports = TaskReports([inner])
+        unborn = plan.launchpad.programs.map { program in
+            Int32(program.steps.count { if case .program? = $0.arguments.last { true } else { false } })
+        }
         hostPids = [Int32](repeating: 0, count: plan.tasks.count)
     }
 
     deinit { if !isDone { undo() } }
 
-    /// Ends all that was made and waits until it is gone.
+    /// Ends all that was made and waits until it is gone, so that its numbers are free.
     func undo() {
         isDone = true
+        // Orphans come here, and not to an init that reaps them when it likes.
+        Processes.adoptOrphans()
         try? Processes.kill(inner, 9)
         for pid in hostPids where pid != 0 { try? Processes.kill(pid, 9) }
         for pid in newborn { try? Processes.kill(pid, 9) }
+        var left = newborn.union(hostPids.filter { $0 != 0 }).union([inner])
         let deadline = SystemClock.monotonic.now() + 10_000_000_000
         while SystemClock.monotonic.now() < deadline {
-            do throws(SystemError) {
-                if try Waiting.wait(block: false) == nil { Waiting.pause(atMost: 1_000_000) }
-            } catch {
-                if error.name == "ECHILD" { return }
+            if let found = (try? Waiting.wait(block: false)) ?? nil {
+                if !found.status.isDead && found.task != 0 && !left.contains(found.task) {
+                    // Born in the last moment.
+                    try? Processes.kill(found.task, 9)
+                    left.insert(found.task)
+                }
+                continue
             }
+            left = left.filter { Processes.exists($0) }
+            if left.isEmpty { return }
+            Waiting.pause(atMost: 1_000_000)
         }
     }
 
@@ -51,6 +68,8 @@ final class ForkedTree {
 
     /// Whether every task that is to be made before the common go has been born.
     var processesAreBorn: Bool { births >= plan.processCount + plan.zombieCount }
+    /// Tasks that nobody has introduced: no program makes them.
+    var strangers: Int { newborn.count }
     var allAreBorn: Bool { births == plan.tasks.count }
     var plannedDeathsAreOver: Bool { plannedDeaths == plan.zombieCount }
 
@@ -64,28 +83,27 @@ final class ForkedTree {
         while true {
             try drain()
             if isReached() { return }
-            if interrupted() { throw RestoreError("cannot restart: EINTR (interrupted; nothing is left)") }
+            if interrupted() { throw RestoreError.interrupted }
             Waiting.pause(atMost: 200_000)
         }
     }
 
     /// Takes all reports that are there.
     func drain() throws(RestoreError) {
-        while true {
-            let found: (task: Int32, status: WaitStatus, raw: Int32)?
-            do throws(SystemError) { found = try Waiting.wait(block: false) } catch {
-                if error.name == "EINTR" { continue }
-                throw RestoreError(cannot: "wait for the tree", error)
-            }
-            guard let found else { return }
-            try handle(found.task, found.status)
-        }
+        while let found = reports.take(pause: 2_000_000) { try handle(found.task, found.status) }
     }
 
     private func handle(_ pid: Int32, _ status: WaitStatus) throws(RestoreError) {
         switch status {
         case .stopped(_, TraceEvent.stop):
-            if pid == inner || indexOfHostPid[pid] != nil { resume(pid) } else { newborn.insert(pid) }
+            if let index = indexOfHostPid[pid] {
+                if unborn[index] == 0 { reports.dismiss(pid) }
+                resume(pid)
+            } else if pid == inner {
+                resume(pid)
+            } else {
+                newborn.insert(pid)
+            }
         case .stopped(_, let event) where event != 0:
             try introduce(childOf: pid)
             resume(pid)
@@ -96,6 +114,7 @@ final class ForkedTree {
             try? Trace.resume(pid, signal: signal)
         case .exited, .killed:
             if pid == inner { throw innerFailure() }
+            reports.dismiss(pid)
             guard let index = indexOfHostPid[pid] else {
                 newborn.remove(pid)
                 return
@@ -130,7 +149,13 @@ final class ForkedTree {
         indexOfHostPid[child] = index
         births += 1
         try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
-        if newborn.remove(child) != nil { resume(child) }
+        let isStopped = newborn.remove(child) != nil
+        if !isStopped || unborn[index] > 0 { reports.await(child) }
+        if isStopped { resume(child) }
+        if let parent = indexOfHostPid[creator] {
+            unborn[parent] -= 1
+            if unborn[parent] == 0 { reports.dismiss(creator) }
+        }
     }
 
     private func innerFailure() -> RestoreError {

@@ -16,6 +16,9 @@ package struct RestoreError: Error, Sendable {
         self.exitStatus = exitStatus
     }
 
+    /// The user asked for an end before the point of no return.
+    static let interrupted = RestoreError("cannot restart: EINTR (interrupted; nothing is left)")
+
     init(_ error: ImageError, image: String) {
         sentence = error.sentence(image: image)
         exitStatus = error.exitStatus
