@@ -50,6 +50,12 @@ package final class Log {
         if let path = options.logFile, file == nil { Messages.error("cannot write log \(path)") }
     }
 
+    /// What people should know whatever the level is.
+    package func note(_ text: String) {
+        Messages.error("note: \(text)")
+        if let file { Messages.write("note: \(text)\n", to: file) }
+    }
+
     package func write(_ level: LogLevel, _ text: String) {
         if level.rank <= self.level.rank { Messages.error("\(level.rawValue): \(text)") }
         if let file { Messages.write("\(level.rawValue): \(text)\n", to: file) }
@@ -63,6 +69,10 @@ package final class ProgressLine {
     private var begin: Int64 = 0
     private var lastShown: Int64 = 0
     private var isShown = false
+    private let start = SystemClock.monotonic.now()
+
+    /// Since the command began.
+    package var milliseconds: Int64 { (SystemClock.monotonic.now() - start) / 1_000_000 }
 
     package init(_ style: ProgressStyle, quiet: Bool) {
         if style == .auto {
@@ -72,7 +82,9 @@ package final class ProgressLine {
         }
     }
 
-    package func show(stage: String, done: UInt64, total: UInt64) {
+    /// True where a stage begins.
+    @discardableResult
+    package func show(stage: String, done: UInt64, total: UInt64) -> Bool {
         let now = SystemClock.monotonic.now()
         let isNew = stage != self.stage
         if isNew {
@@ -83,7 +95,7 @@ package final class ProgressLine {
         case .none, .auto: break
         case .lines: if isNew { Messages.error(stage) }
         case .live:
-            guard isNew || now - lastShown > 100_000_000 || done == total else { return }
+            guard isNew || now - lastShown > 100_000_000 || done == total else { break }
             lastShown = now
             var line = stage
             if total > 0 {
@@ -95,6 +107,7 @@ package final class ProgressLine {
             Messages.write("\r\u{1b}[K" + line, to: 2)
             isShown = true
         }
+        return isNew
     }
 
     /// Removes the live line.

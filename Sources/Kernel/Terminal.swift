@@ -13,6 +13,13 @@ extension Descriptor {
 
 /// Small files for people and scripts.
 package enum TextFile {
+    /// Whether it could be written; makes it where it is missing, and takes it away again.
+    package static func check(_ path: String) throws(SystemError) {
+        let isThere = (try? FileStatus(of: path)) != nil
+        _ = try Descriptor.open(path, O_WRONLY | O_CREAT, mode: 0o644)
+        if !isThere { _ = unsafe unlink(path) }
+    }
+
     /// Writes the whole file, in place of an old one.
     package static func write(_ path: String, _ text: String) throws(SystemError) {
         let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)

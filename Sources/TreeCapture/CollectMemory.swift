@@ -143,7 +143,13 @@ extension Collector {
     /// The memory object behind a shared anonymous mapping or a file without a name.
     private func mappedObject(_ map: MemoryMap, of pid: Int32, _ name: String) throws(SystemError) -> UInt32 {
         let link = "/proc/\(pid)/map_files/" + String(map.start, radix: 16) + "-" + String(map.end, radix: 16)
-        return try object(at: link, name: name)
+        do throws(SystemError) { return try object(at: link, name: name) } catch {
+            guard error.name == "EPERM" else { throw error }
+            find(
+                pid, "mapping \(hexadecimal(map.start)) \(name)", "is shared memory, which not everybody may look into",
+                help: "CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN is needed for it")
+            return 0
+        }
     }
 
     /// The memory object of a nameless file that can be opened through a link of `/proc`.

@@ -35,7 +35,8 @@ final class Finaliser {
         callOffset = UInt64(offset) + 5
     }
 
-    func run() throws(RestoreError) {
+    /// - Parameter interrupted: asked until the point of no return: whether the user wants it undone.
+    func run(_ interrupted: () -> Bool) throws(RestoreError) {
         // 1. All tasks stop, and are what the image says.
         try stopAll()
         try TreeCheck(tree).check()
@@ -63,6 +64,8 @@ final class Finaliser {
         for (index, task) in plan.tasks.enumerated() where !task.isZombie {
             try naming(task) { () throws(SystemError) in try Trace.setOptions(tree.hostPids[index], 0) }
         }
+        // The last chance: what is made next belongs to no process, and would stay.
+        if interrupted() { throw RestoreError.interrupted }
         try SemaphoreSetMaker(tree).run()
         release.wait()
         // 5. The point of no return, one store.

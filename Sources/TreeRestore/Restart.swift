@@ -17,11 +17,13 @@ package final class Restart {
         package var detaches = false
         package var usesLastPid = false
         package var keepsOldVdso = false
+        /// Nothing is created: signals end the command as usual.
+        package var isOnlyShown = false
         package var time = TimeModel.relative
         package var isStrictAboutCPU = false
+        package var cgroups = CgroupOptions()
 
         package init(path: String?) { self.path = path }
-        package var cgroups = CgroupOptions()
     }
 
     /// What runs when it has succeeded.
@@ -43,7 +45,11 @@ package final class Restart {
 
     private let options: Options
     private let progress: (String, UInt64, UInt64) -> Void
-    private let interrupts = SignalQueue([1, 2, 3, 15])
+    /// SIGHUP, SIGINT, SIGQUIT and SIGTERM undo a restart until the point of no return.
+    private let interrupts: SignalQueue
+    /// All that are passed on to the root once it runs: until then they wait. SIGHUP, SIGINT, SIGQUIT, SIGUSR1,
+    /// SIGUSR2, SIGTERM, SIGCONT, SIGTSTP, SIGWINCH.
+    private static let forwarded: [Int32] = [1, 2, 3, 10, 12, 15, 18, 20, 28]
     private var begin: Int64 = 0
 
     package init(
@@ -51,7 +57,11 @@ package final class Restart {
     ) {
         self.options = options
         self.progress = progress
+        _ = SignalQueue(options.isOnlyShown ? [] : Self.forwarded)
+        interrupts = SignalQueue(options.isOnlyShown ? [] : [1, 2, 3, 15])
     }
+
+    private func isInterrupted() -> Bool { interrupts.next(within: 0) != nil }
 
     /// The whole restart as text, one line per step. Creates nothing.
     package func dryRun() throws(RestoreError) -> [String] {
@@ -90,28 +100,27 @@ package final class Restart {
                 options: Trace.Option.exitKill | Trace.Option.clone | Trace.Option.fork | Trace.Option.vfork)
         } catch { throw RestoreError(cannot: "seize the inner half", error) }
         Channel.send([1], over: guardian.write)
-        let interrupted = { self.interrupts.next(within: 0) != nil }
-        try tree.pump(interrupted) { tree.processesAreBorn }
+        try tree.pump(isInterrupted) { tree.processesAreBorn }
 
         progress("load", 0, 0)
         if reader != nil {
-            try tree.pump(interrupted) { tree.word(.mapped) >= UInt32(plan.processCount) }
+            try tree.pump(isInterrupted) { tree.word(.mapped) >= UInt32(plan.processCount) }
             try pushPages(tree, image, &reader, &pending)
             tree.publish(.pages, 1)
         } else {
             try checkPages(tree, image, input)
         }
-        try tree.pump(interrupted) { tree.word(.loaded) >= UInt32(plan.processCount) && tree.plannedDeathsAreOver }
+        try tree.pump(isInterrupted) { tree.word(.loaded) >= UInt32(plan.processCount) && tree.plannedDeathsAreOver }
         let release = try ReleaseInstant(tree, clocks)
         tree.publish(.go, 1)
 
         progress("park", 0, 0)
         let all = UInt32(plan.tasks.count - plan.zombieCount)
-        try tree.pump(interrupted) { tree.word(.parked) >= all && tree.allAreBorn }
+        try tree.pump(isInterrupted) { tree.word(.parked) >= all && tree.allAreBorn }
 
         progress("finalise", 0, 0)
         let finaliser = try Finaliser(tree, staysStopped: options.staysStopped, release: release)
-        try finaliser.run()
+        try finaliser.run(isInterrupted)
         let anew = finaliser.beginAnew.map {
             "thread \($0) begins its call anew with its whole timeout: too many threads wait that way"
         }
@@ -125,8 +134,8 @@ package final class Restart {
 
     /// Waits for the root, passing signals on. Nil: its status was not told.
     package func wait(for running: Running) -> WaitStatus? {
-        // Blocked before anything can send them: SIGIO (29) says that the root's status is there.
-        let queue = SignalQueue([1, 2, 3, 10, 12, 15, 17, 18, 28, 29])
+        // Blocked before anything can send it: SIGIO (29) says that the root's status is there.
+        let queue = SignalQueue(Self.forwarded + [17, 29])
         let root = try? ProcessHandle(running.rootPid)
         Channel.announce(running.status)
         while true {
@@ -140,8 +149,10 @@ package final class Restart {
             case 17: while (try? Waiting.wait(block: false)) != nil {}
             case 29: break
             default:
-                if found.sender == 0 && running.sharesProcessGroup { break }
-                try? root?.send(found.signal)
+                let isKnown = found.sender == 0 && running.sharesProcessGroup
+                if !isKnown { try? root?.send(found.signal) }
+                // Ctrl-Z: the root first, then the command that stands for it; SIGCONT comes the same way.
+                if found.signal == 20 { Processes.stopHere() }
             }
         }
     }
@@ -166,6 +177,7 @@ package final class Restart {
         choice.keepsOldVdso = options.keepsOldVdso
         choice.time = options.time
         choice.isStrictAboutCPU = options.isStrictAboutCPU
+        choice.cgroups = options.cgroups
         let facts = HostFacts.probe(for: image, options: choice)
         do throws(ValidImage.Refusal) {
             return RestorePlan(for: try ValidImage(image, on: facts, options: choice))
@@ -177,7 +189,6 @@ package final class Restart {
             throw RestoreError(cannot: "make a pipe", error)
         }
     }
-        choice.cgroups = options.cgroups
 
     private func installLaunchpad(_ plan: RestorePlan) throws(RestoreError) -> SharedMemory {
         let launchpad = plan.launchpad
@@ -283,6 +294,7 @@ package final class Restart {
                 var walk = RunWalk(space.runPage, space.runLength)
                 try eachPiece(of: &reader, &walk) { bytes, place in try RemoteMemory.write(host, at: place, bytes) }
                 try tree.drain()
+                if isInterrupted() { throw RestoreError.interrupted }
                 pending = try reader?.nextSection()
             }
         } catch let error as RestoreError {
@@ -303,6 +315,7 @@ package final class Restart {
             done += section.byteCount
             progress("load", done, total)
             try tree.drain()
+            if isInterrupted() { throw RestoreError.interrupted }
         }
     }
 

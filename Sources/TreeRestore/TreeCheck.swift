@@ -2,43 +2,76 @@ internal import CheckpointImage
 internal import Kernel
 internal import RestorePlan
 
-/// Before the tree is released: is every task of the image there, with its number, parent, group, session?
+/// Before the tree is released: is it what the image says, no task more and none less?
+///
+/// Read back from `/proc`: number in each pid namespace, parent, group, session, threads, and the status of those
+/// that have ended. Every difference is counted; the first is named.
 struct TreeCheck {
     private let tree: ForkedTree
+    private let image: CheckpointImage
+    private let own: ProcessStat
+    private let ownDepth: Int
+    /// As seen from here, by pid of the image.
+    private var hostOf: [UInt32: Int32] = [:]
+    /// By pid of the image.
+    private var threadsOf: [UInt32: [Int32]] = [:]
 
-    init(_ tree: ForkedTree) { self.tree = tree }
+    init(_ tree: ForkedTree) throws(RestoreError) {
+        self.tree = tree
+        image = tree.plan.valid.image
+        do throws(SystemError) {
+            own = try ProcessStat(of: Processes.ownPid)
+            ownDepth = try TaskStatus(of: Processes.ownPid).namespaceProcessIDs.count
+        } catch { throw RestoreError(cannot: "look at crrestart itself", error) }
+        for (index, task) in tree.plan.tasks.enumerated() {
+            if task.isLeader { hostOf[task.pid] = tree.hostPids[index] }
+            if !task.isZombie { threadsOf[task.pid, default: []].append(tree.hostPids[index]) }
+        }
+    }
 
     func check() throws(RestoreError) {
-        let plan = tree.plan
-        let image = plan.valid.image
-        var hostOf: [UInt32: Int32] = [:]
-        for (index, task) in plan.tasks.enumerated() where task.isLeader { hostOf[task.pid] = tree.hostPids[index] }
-        for (index, task) in plan.tasks.enumerated() where task.isLeader {
+        var differences: [String] = []
+        if tree.strangers > 0 { differences.append("there are \(tree.strangers) tasks that the image does not hold") }
+        for (index, task) in tree.plan.tasks.enumerated() where task.isLeader {
             guard let process = image.process(task.pid) else { continue }
-            func wrong(_ what: String, _ wanted: UInt32, _ found: UInt32?) -> RestoreError {
-                RestoreError("cannot release \(task.title): its \(what) is \(found.map(String.init) ?? "unknown"), not \(wanted)")
-            }
-            let host = tree.hostPids[index]
-            let status: TaskStatus
-            let stat: ProcessStat
-            do throws(SystemError) {
-                status = try TaskStatus(of: host)
-                stat = try ProcessStat(of: host)
-            } catch { throw RestoreError(cannot: "release \(task.title)", error) }
-            if status.namespaceProcessIDs.last != process.pid { throw wrong("pid", process.pid, status.namespaceProcessIDs.last) }
-            let parent = process.parent == 0 ? tree.inner : hostOf[process.parent]
-            if stat.parent != parent { throw wrong("parent (here)", UInt32(parent ?? 0), UInt32(stat.parent)) }
-            if process.session != image.header.outsideSession && status.namespaceSessions.last != process.session {
-                throw wrong("session", process.session, status.namespaceSessions.last)
-            }
-            if process.group != image.header.outsideGroup && status.namespaceGroups.last != process.group {
-                throw wrong("process group", process.group, status.namespaceGroups.last)
-            }
-            if !task.isZombie {
-                let threads = (try? tasks(of: host))?.count ?? 0
-                let wanted = image.threads(of: process.pid).count
-                if threads != wanted { throw wrong("number of threads", UInt32(wanted), UInt32(threads)) }
-            }
+            for difference in look(at: process, tree.hostPids[index]) { differences.append("\(task.title): \(difference)") }
         }
+        guard let first = differences.first else { return }
+        let more = differences.count == 1 ? "" : " and \(differences.count - 1) more"
+        throw RestoreError("cannot release the tree: \(first)\(more) (it is not what the image says; nothing is left)")
+    }
+
+    private func look(at process: ImageProcess, _ host: Int32) -> [String] {
+        guard let status = try? TaskStatus(of: host), let stat = try? ProcessStat(of: host) else { return ["it is gone"] }
+        var found: [String] = []
+        func compare(_ what: String, _ wanted: some BinaryInteger, _ seen: (some BinaryInteger)?) {
+            guard let seen else { return found.append("its \(what) is not known") }
+            if Int(seen) != Int(wanted) { found.append("its \(what) is \(seen), not \(wanted)") }
+        }
+        let depth = ownDepth + (tree.plan.valid.newPidNamespace ? 1 : 0)
+        compare("number of pid namespaces", depth, status.namespaceProcessIDs.count)
+        compare("pid", process.pid, status.namespaceProcessIDs.last)
+        compare("parent (here)", process.parent == 0 ? tree.inner : hostOf[process.parent] ?? 0, stat.parent)
+        if process.session == image.header.outsideSession {
+            compare("session (here)", own.session, stat.session)
+        } else {
+            compare("session", process.session, status.namespaceSessions.last)
+        }
+        if process.group == image.header.outsideGroup {
+            compare("process group (here)", own.group, stat.group)
+        } else {
+            compare("process group", process.group, status.namespaceGroups.last)
+        }
+        if process.state == .zombie {
+            if !stat.isZombie { found.append("it has not ended") }
+            compare("exit status", process.exitStatus, stat.exitStatus)
+        } else {
+            let threads = (try? tasks(of: host)) ?? []
+            let wanted = threadsOf[process.pid] ?? []
+            compare("number of threads", wanted.count, threads.count)
+            let missing = Set(wanted).subtracting(threads)
+            if let one = missing.min() { found.append("its thread \(one) (here) is missing") }
+        }
+        return found
     }
 }

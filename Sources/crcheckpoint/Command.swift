@@ -53,13 +53,18 @@ struct Command: ParsableCommand {
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
         let checkpoint = Checkpoint(
             options, log: { log.write(.warning, $0) },
-            progress: { line.show(stage: $0.stage, done: $0.done, total: $0.total) })
+            progress: { now in
+                if line.show(stage: now.stage, done: now.done, total: now.total) {
+                    log.write(.debug, "\(line.milliseconds) ms: \(now.stage)")
+                }
+            })
         do {
             if dryRun {
                 try printDryRun(checkpoint)
             } else {
                 let result = try checkpoint.run()
                 line.end()
+                log.write(.debug, "\(line.milliseconds) ms: done")
                 print(result, to: path == nil ? 2 : 1, log)
             }
         } catch let error as CaptureError {
@@ -81,7 +86,7 @@ struct Command: ParsableCommand {
                 """, to: stream)
             return
         }
-        for notice in result.notices { Messages.error("note: \(notice)") }
+        for notice in result.notices { log.note(notice) }
         let name = output == "-" ? "standard output" : output ?? ""
         Messages.write(
             "\(name): \(result.processes) processes, \(result.tasks) tasks, \(size(result.bytes)), stopped for \(milliseconds(result.stoppedNanoseconds)) ms\n",

@@ -103,6 +103,7 @@ struct Command: ParsableCommand {
     }
 
     func run() throws {
+        try checkFiles()
         let log = Log(common)
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         var options = Restart.Options(path: image == "-" ? nil : image)
@@ -128,15 +129,17 @@ struct Command: ParsableCommand {
             }
             running = try restart.run()
             line.end()
+            log.write(.debug, "\(line.milliseconds) ms: the tree runs")
         } catch {
             line.end()
             report(error)
-            writeStatus(tool: error.exitStatus, root: nil)
+            writeStatus(tool: error.exitStatus, error: error.sentence, root: nil)
             throw ExitCode(error.exitStatus)
         }
         for notice in running.notices where !common.json { log.write(.warning, notice) }
-        if let pidFile { try writeFile(pidFile, "\(running.rootPid)\n") }
+        if let pidFile { try? writeFile(pidFile, "\(running.rootPid)\n") }
         if detach {
+            writeStatus(tool: 0, root: nil)
             if common.json { Messages.result(json(running)) } else { Messages.result("\(running.rootPid)") }
             return
         }
@@ -166,9 +169,19 @@ struct Command: ParsableCommand {
         }
     }
 
-    private func writeStatus(tool: Int32, root: WaitStatus?) {
+    /// Before anything is created: files that could not be written would be missed when it is too late.
+    private func checkFiles() throws {
+        for path in dryRun ? [] : [pidFile, statusFile, common.logFile].compactMap({ $0 }) {
+            do throws(SystemError) { try TextFile.check(path) } catch {
+                Messages.error("cannot write \(path): \(error.name) (nothing was restarted)")
+                throw ExitCode(1)
+            }
+        }
+    }
+
+    private func writeStatus(tool: Int32, error: String? = nil, root: WaitStatus?) {
         guard let statusFile else { return }
-        var text = "{\"tool\": \(tool), \"root\": "
+        var text = "{\"tool\": \(tool), \"error\": \(error.map(jsonString) ?? "null"), \"root\": "
         switch root {
         case .exited(let code)?: text += "{\"exit\": \(code)}"
         case .killed(let signal)?: text += "{\"signal\": \(signal)}"

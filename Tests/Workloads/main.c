@@ -30,6 +30,8 @@ static const struct workload workloads[] = {
     {"calls", run_calls, "one child in each call that waits: all or restartable, ended by event or signal"},
     {"cgroups", run_cgroups, "children and threads in control groups of their own [p:DIRECTORY|t:DIRECTORY...]"},
     {"individuals", run_individuals, "N threads, each with credentials, scheduling, mask, stack of its own [N]"},
+    {"terminal", run_terminal, "a terminal that somebody outside of the tree holds"},
+    {"vforker", run_vforker, "a parent in vfork, which cannot be stopped"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };
 

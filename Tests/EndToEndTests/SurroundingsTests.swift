@@ -1,0 +1,130 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// Terminals, logs, limits of time, ordinary users.
+    @Suite struct Surroundings {
+        private static func onTerminal(_ command: [String]) -> [String] {
+            ["python3", Host.programs + "/onterminal.py"] + command
+        }
+
+        /// The tree's terminal belongs to somebody outside: it gets that of crrestart, and both commands say so.
+        @Test(arguments: Place.allCases)
+        func anotherTerminal(place: Place) throws {
+            let scratch = try Scratch()
+            let first = try scratch.start(Self.onTerminal([Host.path(of: "Workloads"), "terminal", scratch.path]))
+            #expect(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(first.errors)")
+            let root = try #require(ProcessTable.children(of: first.pid).first)
+            let log = scratch.file("messages")
+            let done = try scratch.run(
+                "crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("image"), "--kill", "--log-file", log]
+            ).require()
+            #expect(done.errors.contains("belong"), "\(done.errors)")
+            #expect(scratch.read("messages").contains("belong"))
+            try first.wait(seconds: 20)
+            scratch.remove("ready")
+            let options = place.options + ["--copy-status", "--progress", "live", "--pid-file", scratch.file("root.pid")]
+            let second = try scratch.start(Self.onTerminal([Host.path(of: "crrestart")] + options + [scratch.file("image")]))
+            #expect(Clock.wait(seconds: 20) { scratch.exists("root.pid") || second.poll() != nil }, "\(second.output)")
+            try scratch.finishWorkload("terminal", second)
+            #expect(second.output.contains("the terminal is /dev/pts/") || second.output.contains("the terminal is ?"))
+            #expect(second.output.contains("stands in"))
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// One live line on a terminal; one line per stage elsewhere; nothing with `none`.
+        @Test func progress() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("files")
+            func checkpoint(_ options: [String]) -> [String] {
+                [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", scratch.file("image"), "--force"] + options
+            }
+            let live = try scratch.run(Self.onTerminal(checkpoint([]))).require().output
+            for stage in ["freeze", "collect", "write", "commit"] { #expect(live.contains("\r\u{1b}[K" + stage)) }
+            #expect(live.contains("MiB/s") && live.contains("\r\u{1b}[K" + scratch.file("image")))
+            let lines = try scratch.run(checkpoint([])).require().errorLines
+            #expect(lines.prefix(3) == ["freeze", "collect", "write"] && lines.suffix(2) == ["commit", "release"])
+            #expect(try scratch.run(checkpoint(["--progress", "none"])).require().errors.isEmpty)
+            try scratch.finishWorkload("files", child)
+        }
+
+        /// Everything goes into the log file, whatever the level on standard error.
+        @Test func logFiles() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("files")
+            let log = ["--log-file", scratch.file("messages"), "--log-level", "error"]
+            let done = try scratch.run(
+                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"] + log).require()
+            #expect(!done.errors.contains("debug"))
+            try child.wait(seconds: 20)
+            #expect(scratch.becomesEmpty())
+            let ofCheckpoint = scratch.read("messages")
+            for stage in ["freeze", "write", "done"] { #expect(ofCheckpoint.contains("ms: \(stage)")) }
+            try scratch.run("crrestart", ["--pidns", "--detach"] + log + [scratch.file("image")]).require()
+            // It is added to, not replaced.
+            #expect(scratch.read("messages").hasPrefix(ofCheckpoint) && scratch.read("messages").contains("ms: the tree runs"))
+            try scratch.write("finish")
+            #expect(scratch.becomesEmpty(seconds: 30) && scratch.read("result") == "OK files\n")
+        }
+
+        @Test func aTaskThatCannotBeStopped() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("vforker")
+            let done = try scratch.run(
+                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--freeze-timeout", "0.3"]).expect(1)
+            #expect(done.errors.contains("\(child.pid)") && done.errors.contains("--freeze-timeout"), "\(done.errors)")
+            #expect(!scratch.exists("image"))
+            try scratch.finishWorkload("vforker", child)
+        }
+
+        private static let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
+
+        private static func startAsUser(_ workload: String, _ scratch: Scratch) throws -> Child {
+            // Not with the files of the test process: they could not open those themselves.
+            let quiet = ["sh", "-c", "exec \"$@\" > /dev/null 2>&1", "sh"]
+            let child = try scratch.start(user + quiet + [Host.path(of: "Workloads"), workload, scratch.path, "3"])
+            guard Clock.wait(seconds: 20, until: { scratch.exists("ready") || child.poll() != nil }), child.poll() == nil else {
+                try Test.cancel("the workload's file is out of reach for an ordinary user: \(child.errors)")
+            }
+            return child
+        }
+
+        /// What an ordinary user may do with one capability, and that none is not enough for a restart.
+        @Test func ordinaryUsers() throws {
+            let scratch = try Scratch()
+            let child = try Self.startAsUser("anon", scratch)
+            // Theirs, without any capability.
+            let image = scratch.file("image")
+            try scratch.run(Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", image, "--kill"]).require()
+            try child.wait(seconds: 20)
+            #expect(scratch.becomesEmpty())
+            let none = try scratch.run(Self.user + [Host.path(of: "crrestart"), "--no-pidns", image]).expect(3)
+            #expect(none.errors.contains("CAP_CHECKPOINT_RESTORE"), "\(none.errors)")
+            #expect(scratch.living().isEmpty)
+            // One capability is enough for the old pids.
+            let one = Self.user + ["--inh-caps", "+checkpoint_restore", "--ambient-caps", "+checkpoint_restore"]
+            let restarted = try scratch.start(one + [Host.path(of: "crrestart"), "--no-pidns", "--copy-status", image])
+            try scratch.finishWorkload("anon", restarted)
+        }
+
+        /// What they may not do is named.
+        @Test func ordinaryUsersWithSharedMemory() throws {
+            let scratch = try Scratch()
+            let child = try Self.startAsUser("processes", scratch)
+            let done = try scratch.run(
+                Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", scratch.file("image")]).expect(4)
+            #expect(done.errors.contains("shared memory") && done.errors.contains("CAP_CHECKPOINT_RESTORE"))
+            try scratch.finishWorkload("processes", child)
+        }
+
+        /// Others' processes are nobody's business.
+        @Test func somebodyElsesProcesses() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("files")
+            let done = try scratch.run(
+                Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", scratch.file("image")]).expect(1)
+            #expect(done.errors.contains("EPERM") && done.errors.contains("CAP_SYS_PTRACE"))
+            try scratch.finishWorkload("files", child)
+        }
+    }
+}
