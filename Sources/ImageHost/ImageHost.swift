@@ -36,11 +36,29 @@ extension ImageScheduling {
         flags = found.flags
         nice = found.nice
         priority = found.priority
-        runtime = found.runtime
+        // A policy without deadlines tells its time slice there: worth saving only if somebody has chosen it.
+        runtime = found.policy != 6 && found.runtime == Self.usualSlice ? 0 : found.runtime
         deadline = found.deadline
         period = found.period
         affinity = try Kernel.affinity(of: task).asData
         ioPriority = UInt32(bitPattern: try diskPriority(of: task))
+    }
+}
+
+extension ImageScheduling {
+    /// The time slice of this process: where nobody has chosen one, that of every task here. Read from
+    /// sched_getattr(2), since Linux 6.12.
+    fileprivate static let usualSlice: UInt64 = {
+        guard let own = try? SchedulingPolicy(of: 0), own.policy == 0 || own.policy == 3 else { return 0 }
+        return own.runtime
+    }()
+}
+
+extension SchedulingPolicy {
+    /// Bounds on how busy a task makes its processor look: the kernel's own are 0 and 1024, real-time ones aside.
+    package var isClamped: Bool {
+        let isRealtime = policy == 1 || policy == 2
+        return !isRealtime && minimumUtilization != 0 || maximumUtilization != 0 && maximumUtilization != 1024
     }
 }
 

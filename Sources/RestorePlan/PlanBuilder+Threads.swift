@@ -37,7 +37,7 @@ extension PlanBuilder {
             program.call(.sched_setaffinity, [0, .number(mask.count), data(mask)], "processors it may run on")
         }
         if wanted.policy != own.policy || wanted.nice != own.nice || wanted.priority != own.priority
-            || wanted.flags & 1 != own.flags & 1
+            || wanted.flags & 1 != own.flags & 1 || wanted.runtime != own.runtime
         {
             // struct sched_attr, first version: 48 bytes
             let words = [
@@ -64,18 +64,32 @@ extension PlanBuilder {
         let wanted = thread.credentials
         let own = facts.ownCredentials
         guard wanted != own else { return }
-        let keep: UInt64 = 1 << 2  // SECBIT_NO_SETUID_FIXUP
-        program.call(.prctl, [28, .value(keep)], "PR_SET_SECUREBITS: keep capabilities over the change")
+        // Nothing is asked for that is as it should be: an ordinary user may do little.
+        let changesUsers =
+            wanted.realUser != own.realUser || wanted.effectiveUser != own.effectiveUser
+            || wanted.savedUser != own.savedUser || wanted.fileSystemUser != own.fileSystemUser
+        let changesGroups =
+            wanted.realGroup != own.realGroup || wanted.effectiveGroup != own.effectiveGroup
+            || wanted.savedGroup != own.savedGroup || wanted.fileSystemGroup != own.fileSystemGroup
+        let keep: UInt32 = 1 << 2  // SECBIT_NO_SETUID_FIXUP
+        if changesUsers {
+            program.call(.prctl, [28, .number(keep)], "PR_SET_SECUREBITS: keep capabilities over the change")
+        }
         if wanted.groups != own.groups {
             var list: [UInt8] = []
             for group in wanted.groups { list.append(littleEndian32: group) }
             program.call(.setgroups, [.number(wanted.groups.count), list.isEmpty ? 0 : data(list)])
         }
-        program.call(
-            .setresgid, [.number(wanted.realGroup), .number(wanted.effectiveGroup), .number(wanted.savedGroup)])
-        program.call(.setfsgid, [.number(wanted.fileSystemGroup)], check: .none)
-        program.call(.setresuid, [.number(wanted.realUser), .number(wanted.effectiveUser), .number(wanted.savedUser)])
-        program.call(.setfsuid, [.number(wanted.fileSystemUser)], check: .none)
+        if changesGroups {
+            program.call(
+                .setresgid, [.number(wanted.realGroup), .number(wanted.effectiveGroup), .number(wanted.savedGroup)])
+            program.call(.setfsgid, [.number(wanted.fileSystemGroup)], check: .none)
+        }
+        if changesUsers {
+            program.call(
+                .setresuid, [.number(wanted.realUser), .number(wanted.effectiveUser), .number(wanted.savedUser)])
+            program.call(.setfsuid, [.number(wanted.fileSystemUser)], check: .none)
+        }
         for capability in UInt64(0)..<64 where own.bounding & ~wanted.bounding & 1 << capability != 0 {
             program.call(.prctl, [24, .value(capability)], "PR_CAPBSET_DROP")
         }
@@ -88,7 +102,9 @@ extension PlanBuilder {
         for capability in UInt64(0)..<64 where wanted.ambient & 1 << capability != 0 {
             program.call(.prctl, [47, 2, .value(capability), 0, 0], "PR_CAP_AMBIENT_RAISE")
         }
-        program.call(.prctl, [28, .number(wanted.secureBits)], "PR_SET_SECUREBITS")
+        if wanted.secureBits != (changesUsers ? keep : own.secureBits) {
+            program.call(.prctl, [28, .number(wanted.secureBits)], "PR_SET_SECUREBITS")
+        }
         capabilities(
             &program, effective: wanted.effective, permitted: wanted.permitted, inheritable: wanted.inheritable)
     }

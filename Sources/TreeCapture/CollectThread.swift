@@ -116,6 +116,9 @@ extension Collector {
         noteSemaphoreWait(registers, pid)
         answers(&thread)
         thread.call = Int64(registers.callNumber ?? -1)
+        if let policy = try? SchedulingPolicy(of: tid), policy.isClamped {
+            find(pid, "thread \(tid)", "has utilisation clamps (uclamp), which cannot be saved yet")
+        }
         if status.seccompMode != 0 {
             find(pid, "thread \(tid)", "has a seccomp filter, which cannot be saved yet")
         }
