@@ -98,6 +98,22 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty(seconds: 30))
         }
 
+        /// Whoever waits for the end of the command's output is not kept waiting by what stays behind.
+        @Test func detachedLetsGoOfItsOutput() throws {
+            let scratch = try Scratch()
+            let quiet = ["sh", "-c", "exec \"$@\" > /dev/null 2>&1", "sh"]
+            let child = try scratch.start(quiet + [Host.path(of: "Workloads"), "processes", scratch.path, "2"])
+            #expect(Clock.wait(seconds: 20) { scratch.exists("ready") })
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let command = "\(Host.path(of: "crrestart")) --pidns --detach \(scratch.file("image")) | cat > \(scratch.file("told"))"
+            let shell = try scratch.start(["sh", "-c", command])
+            #expect(try shell.wait(seconds: 20) == .exited(0), "\(shell.errors)")
+            let keepers = ProcessTable.all().filter { $0.command == "crrestart-time" && $0.session == shell.pid }
+            #expect(keepers.isEmpty)
+            try scratch.write("finish")
+            #expect(scratch.becomesEmpty(seconds: 30))
+        }
+
         /// Files that cannot be written are told of before anything runs.
         @Test(arguments: ["--status-file", "--pid-file", "--log-file"])
         func filesAreCheckedFirst(option: String) throws {
