@@ -32,6 +32,8 @@ static const struct workload workloads[] = {
     {"individuals", run_individuals, "N threads, each with credentials, scheduling, mask, stack of its own [N]"},
     {"terminal", run_terminal, "a terminal that somebody outside of the tree holds"},
     {"vforker", run_vforker, "a parent in vfork, which cannot be stopped"},
+    {"idlers", run_idlers, "N tasks that only wait [wide|deep|threads N]"},
+    {"bomb", run_bomb, "a fork bomb of at most N processes at a time: only where pids are limited [N]"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };
 

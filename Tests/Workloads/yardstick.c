@@ -3,6 +3,7 @@
 //     yardstick DIRECTORY copy PID FILE    process_vm_readv of the writable anonymous memory into a new file, synced
 //     yardstick DIRECTORY read FILE        the file into fresh memory
 //     yardstick DIRECTORY fork N           N processes that say that they run
+//     yardstick DIRECTORY clone N          N processes by bare clone3, with nothing to be copied but this program
 //     yardstick DIRECTORY thread N         N threads that say that they run
 //     yardstick DIRECTORY warm MEBIBYTES   touches memory, so that a guest has it before anything is timed
 #include "workload.h"
@@ -77,6 +78,23 @@ static int fork_bare(int wanted) {
     return 0;
 }
 
+static int clone_bare(int wanted) {
+    struct {
+        uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+    } arguments = {.exit_signal = SIGCHLD};
+    int64_t begin = now_ns();
+    for (int i = 0; i < wanted; i++) {
+        long pid = syscall(435, &arguments, sizeof arguments);
+        if (pid < 0) cannot_prepare("process");
+        if (pid == 0)
+            while (true) syscall(SYS_pause);
+    }
+    print_ns(begin);
+    fflush(stdout);
+    kill(0, SIGKILL);
+    return 0;
+}
+
 static _Atomic int threads_running;
 static void *bare(void *unused) {
     threads_running++;
@@ -102,6 +120,7 @@ int run_yardstick(int count, char **arguments) {
     if (strcmp(what, "copy") == 0 && count == 3) return copy(atoi(arguments[1]), arguments[2]);
     if (strcmp(what, "read") == 0) return read_back(arguments[1]);
     if (strcmp(what, "fork") == 0) return setpgid(0, 0), fork_bare(atoi(arguments[1]));
+    if (strcmp(what, "clone") == 0) return setpgid(0, 0), clone_bare(atoi(arguments[1]));
     if (strcmp(what, "thread") == 0) return thread_bare(atoi(arguments[1]));
     if (strcmp(what, "warm") == 0) return warm((size_t)atoi(arguments[1]));
     fprintf(stderr, "usage: Workloads yardstick DIRECTORY copy|read|fork|thread|warm ...\n");
