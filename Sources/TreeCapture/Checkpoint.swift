@@ -62,9 +62,10 @@ package struct Checkpoint {
         fill(&header)
         var looked: Collector?
         let calls = TimedCalls(log: log)
+        // From here on more and more of it stands still.
+        let stoppedAt = SystemClock.monotonic.now()
         var tree = try freezeAndLook(&looked, calls)
         guard let collector = looked else { throw CaptureError("cannot collect: nothing was looked at") }
-        let stoppedAt = SystemClock.monotonic.now()
         collector.begin(header)
 
         report("collect")
