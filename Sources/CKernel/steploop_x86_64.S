@@ -2,19 +2,23 @@
  *
  * A step is 80 bytes (struct ckernel_step in CKernel.h):
  *
- *    0  s64 number        system call, or: 0 end, -1 wait, -2 advance
+ *    0  s64 number        system call, or: 0 end, -1 wait, -2 advance; with bit 32: a call of the i386
+ *                         table, made by int $0x80
  *    8  u64 argument[6]
  *   56  s64 result        written by the loop
  *   64  u32 check         0 ignore, 1 no error, 2 equals `expected`
  *   68  u32 references    bit i: argument[i] is the address of the value
  *   72  s64 expected
  *
- * Registers: rbx the step, r12 the task's status slot, r13 where `end` goes. The loop uses no stack
- * and no memory but the step, the slot and what the steps name.
+ * Registers: rbx the step, r12 the task's status slot, r13 where `end` goes; r14 keeps rbx over int $0x80.
+ * The loop uses no stack and no memory but the step, the slot and what the steps name.
  *
  *   clone3   in the child: r12 = argument[4] (its slot), rbx = argument[5] (its program)
  *   wait     until the u32 at argument[0] is >= argument[1] (futex)
  *   advance  adds one to the u32 at argument[0] and wakes who waits for it
+ *   int $0x80  is what makes the kernel take a 64-bit task for a 32-bit one for the time of a call: the
+ *            frames of its signal handlers, its list of robust locks, its restart block. Arguments are cut
+ *            to 32 bits.
  *   end      jumps to r13. It is number 0 (read), which no step needs: memory that nobody has written
  *            a program to is an empty program, so a stub whose tool died too early goes straight home.
  *
@@ -23,8 +27,24 @@
  */
 #if defined(__x86_64__)
 
-.macro STEP_LOOP p
-\p\()_next:
+/* The call of the i386 table that eax says, with the arguments of `syscall`: ebx ecx edx esi edi ebp. */
+.macro CALL32
+    mov  %rbx, %r14
+    mov  %eax, %eax
+    mov  %edi, %ebx
+    mov  %esi, %ecx
+    mov  %r10d, %esi
+    mov  %r8d, %edi
+    mov  %r9d, %ebp
+    int  $0x80
+    mov  %r14, %rbx
+.endm
+
+    .section .rodata
+    .balign 16
+    .globl ckernel_steploop_start, ckernel_steploop_end
+ckernel_steploop_start:
+loop_next:
     mov  %rbx, (%r12)
     mov  68(%rbx), %ecx
     mov  (%rbx), %rax
@@ -35,7 +55,7 @@
     mov  40(%rbx), %r8
     mov  48(%rbx), %r9
     test %ecx, %ecx
-    jz   \p\()_call
+    jz   loop_call
     test $1, %cl
     jz   1f
     mov  (%rdi), %rdi
@@ -52,41 +72,43 @@
     jz   1f
     mov  (%r8), %r8
 1:  test $32, %cl
-    jz   \p\()_call
+    jz   loop_call
     mov  (%r9), %r9
-\p\()_call:
+loop_call:
     test %rax, %rax
-    js   \p\()_special
-    jz   \p\()_end
+    js   loop_special
+    jz   loop_end
+    bt   $32, %rax
+    jc   loop_call32
     syscall
     test %rax, %rax
-    jnz  \p\()_returned
+    jnz  loop_returned
     cmpl $435, (%rbx)
-    jne  \p\()_returned
+    jne  loop_returned
     mov  40(%rbx), %r12
     mov  48(%rbx), %rbx
-    jmp  \p\()_next
-\p\()_returned:
+    jmp  loop_next
+loop_returned:
     mov  %rax, 56(%rbx)
     mov  64(%rbx), %ecx
     test %ecx, %ecx
-    jz   \p\()_ok
+    jz   loop_ok
     cmp  $2, %ecx
     je   1f
     cmp  $-4095, %rax
-    jae  \p\()_failed
-    jmp  \p\()_ok
+    jae  loop_failed
+    jmp  loop_ok
 1:  cmp  72(%rbx), %rax
-    jne  \p\()_failed
-\p\()_ok:
+    jne  loop_failed
+loop_ok:
     add  $80, %rbx
-    jmp  \p\()_next
-\p\()_special:
+    jmp  loop_next
+loop_special:
     cmp  $-2, %rax
     je   2f
 1:  mov  (%rdi), %edx          /* wait */
     cmp  %esi, %edx
-    jae  \p\()_ok
+    jae  loop_ok
     mov  $202, %eax
     xor  %esi, %esi            /* FUTEX_WAIT, shared */
     xor  %r10d, %r10d
@@ -98,32 +120,41 @@
     mov  $1, %esi              /* FUTEX_WAKE, shared */
     mov  $0x7fffffff, %edx
     syscall
-    jmp  \p\()_ok
-\p\()_end:
+    jmp  loop_ok
+loop_call32:
+    CALL32
+    jmp  loop_returned
+loop_end:
     jmp  *%r13
-\p\()_failed:
+loop_failed:
     mov  %rax, 16(%r12)
     movq $1, 8(%r12)
     mov  $231, %eax            /* exit_group */
     mov  $99, %edi
     syscall
     ud2
-.endm
-
-    .section .rodata
-    .balign 16
-    .globl ckernel_steploop_start, ckernel_steploop_end
-ckernel_steploop_start:
-    STEP_LOOP loop
 ckernel_steploop_end:
 
 /* The stub lies in the slack of an original task's vdso. The tool fills the words at its head, then
  * sets the instruction pointer to stub_entry. If the tool dies at any instant, the stub finds its own
  * way: it runs what it was given, waits at most stub_wait, unmaps its working memory, restores mask and
  * registers, and jumps to where the kernel would have gone on. The stack is written only below the red
- * zone, and only on that lonely way home. */
+ * zone, and only on that lonely way home.
+ *
+ * It is 64-bit code in 32-bit tasks, too: the tool enters it with the 64-bit code segment, and its last
+ * jump takes the 32-bit one back. The slack of their vdso is short (623 bytes of Linux 6.18), so the
+ * stub has a loop of its own that does nothing but make calls: no references, no checks (`result` tells
+ * the tool), no wait, no advance. r15 points into the head, so that one byte is enough for its words. */
+#define BASE 128
+#define OF(offset) offset-BASE(%r15)
+#define MASK 0
+#define ALL 8
+#define MEMORY 16
+#define SIZE 24
+#define WAIT 32
+#define REGISTER(number) 48+8*number
     .balign 16
-    .globl ckernel_stub_start, ckernel_stub_end, ckernel_stub_entry, ckernel_stub_home
+    .globl ckernel_stub_start, ckernel_stub_end, ckernel_stub_entry, ckernel_stub_home, ckernel_stub_far
 ckernel_stub_start:
 stub_mask:    .quad 0                  /*   0 the thread's own signal mask */
 stub_all:     .quad -1                 /*   8 */
@@ -131,70 +162,93 @@ stub_memory:  .quad 0                  /*  16 where working memory goes */
 stub_size:    .quad 0                  /*  24 its size */
 stub_wait:    .quad 0, 0               /*  32 timespec of the last step */
 stub_regs:    .fill 18, 8, 0           /*  48 rax rbx rcx rdx rsi rdi rbp r8..r15 rsp rip flags */
+stub_away:    .long 0                  /* 192 eip and cs of 32-bit code; rip is then ckernel_stub_far */
+              .word 0, 0
 ckernel_stub_entry:
-    mov  $14, %eax                     /* rt_sigprocmask(SIG_SETMASK, all) */
-    mov  $2, %edi
-    lea  stub_all(%rip), %rsi
+    lea  BASE+stub_mask(%rip), %r15
     xor  %edx, %edx
-    mov  $8, %r10d
+    lea  14(%rdx), %eax                /* rt_sigprocmask(SIG_SETMASK, all) */
+    lea  2(%rdx), %edi
+    lea  OF(ALL), %rsi
+    lea  8(%rdx), %r10d
     syscall
-    mov  $9, %eax                      /* mmap(memory, size, RW, PRIVATE|ANONYMOUS|FIXED_NOREPLACE) */
-    mov  stub_memory(%rip), %rdi
-    mov  stub_size(%rip), %rsi
-    mov  $3, %edx
+    lea  9(%rdx), %eax                 /* mmap(memory, size, RW, PRIVATE|ANONYMOUS|FIXED_NOREPLACE) */
+    mov  OF(MEMORY), %rdi
+    mov  OF(SIZE), %rsi
+    mov  $3, %dl
     mov  $0x100022, %r10d
-    mov  $-1, %r8
+    or   $-1, %r8
     xor  %r9d, %r9d
     syscall
-    cmp  stub_memory(%rip), %rax
+    cmp  OF(MEMORY), %rax
     jne  stub_unmapped
-    lea  64(%rax), %rbx                /* the program; the word at 0 says "done", the slot is at 16 */
-    lea  16(%rax), %r12
-    lea  stub_done(%rip), %r13
-    STEP_LOOP stub
+    lea  64(%rax), %rbx                /* the program; the word at 0 says "done" */
+stub_next:
+    mov  (%rbx), %rax
+    mov  8(%rbx), %rdi
+    mov  16(%rbx), %rsi
+    mov  24(%rbx), %rdx
+    mov  32(%rbx), %r10
+    mov  40(%rbx), %r8
+    mov  48(%rbx), %r9
+    test %rax, %rax
+    jz   stub_done
+    bt   $32, %rax
+    jc   stub_call32
+    syscall
+stub_returned:
+    mov  %rax, 56(%rbx)
+    add  $80, %rbx
+    jmp  stub_next
+stub_call32:
+    CALL32
+    jmp  stub_returned
 stub_done:
-    mov  stub_memory(%rip), %rax
-    movq $1, (%rax)
-    mov  $271, %eax                    /* ppoll(NULL, 0, wait): bounded, leaves no restart block */
+    mov  OF(MEMORY), %rdx
+    movb $1, (%rdx)
     xor  %edi, %edi
     xor  %esi, %esi
-    lea  stub_wait(%rip), %rdx
+    mov  $271, %eax                    /* ppoll(NULL, 0, wait): bounded, leaves no restart block */
+    lea  OF(WAIT), %rdx
     xor  %r10d, %r10d
     xor  %r8d, %r8d
     syscall
 ckernel_stub_home:
+    lea  BASE+stub_mask(%rip), %r15
     mov  $11, %eax                     /* munmap */
-    mov  stub_memory(%rip), %rdi
-    mov  stub_size(%rip), %rsi
+    mov  OF(MEMORY), %rdi
+    mov  OF(SIZE), %rsi
     syscall
 stub_unmapped:
-    mov  15*8+stub_regs(%rip), %rsp
-    mov  $14, %eax                     /* rt_sigprocmask(SIG_SETMASK, the thread's own) */
-    mov  $2, %edi
-    lea  stub_mask(%rip), %rsi
+    mov  OF(REGISTER(15)), %rsp
     xor  %edx, %edx
-    mov  $8, %r10d
+    lea  14(%rdx), %eax                /* rt_sigprocmask(SIG_SETMASK, the thread's own) */
+    lea  2(%rdx), %edi
+    lea  OF(MASK), %rsi
+    lea  8(%rdx), %r10d
     syscall
     lea  -128(%rsp), %rsp
-    pushq 17*8+stub_regs(%rip)
+    pushq OF(REGISTER(17))
     popfq
     lea  128(%rsp), %rsp
-    mov  stub_regs(%rip), %rax
-    mov  1*8+stub_regs(%rip), %rbx
-    mov  2*8+stub_regs(%rip), %rcx
-    mov  3*8+stub_regs(%rip), %rdx
-    mov  4*8+stub_regs(%rip), %rsi
-    mov  5*8+stub_regs(%rip), %rdi
-    mov  6*8+stub_regs(%rip), %rbp
-    mov  7*8+stub_regs(%rip), %r8
-    mov  8*8+stub_regs(%rip), %r9
-    mov  9*8+stub_regs(%rip), %r10
-    mov  10*8+stub_regs(%rip), %r11
-    mov  11*8+stub_regs(%rip), %r12
-    mov  12*8+stub_regs(%rip), %r13
-    mov  13*8+stub_regs(%rip), %r14
-    mov  14*8+stub_regs(%rip), %r15
+    mov  OF(REGISTER(0)), %rax
+    mov  OF(REGISTER(1)), %rbx
+    mov  OF(REGISTER(2)), %rcx
+    mov  OF(REGISTER(3)), %rdx
+    mov  OF(REGISTER(4)), %rsi
+    mov  OF(REGISTER(5)), %rdi
+    mov  OF(REGISTER(6)), %rbp
+    mov  OF(REGISTER(7)), %r8
+    mov  OF(REGISTER(8)), %r9
+    mov  OF(REGISTER(9)), %r10
+    mov  OF(REGISTER(10)), %r11
+    mov  OF(REGISTER(11)), %r12
+    mov  OF(REGISTER(12)), %r13
+    mov  OF(REGISTER(13)), %r14
+    mov  OF(REGISTER(14)), %r15
     jmp  *16*8+stub_regs(%rip)
+ckernel_stub_far:                      /* home to 32-bit code: takes cs along, and needs no stack */
+    ljmp *stub_away(%rip)
 ckernel_stub_end:
 
 /* long ckernel_clone3_into_loop(args, size, program, slot, loop)

@@ -99,6 +99,10 @@ package enum CheckpointStub {
     #if arch(arm64)
         /// Where `ARM64State.branch(from:to:)` goes if home is near enough for it.
         package static var branchOffset: UInt64 { UInt64(ckernel_stub_branch_offset()) }
+    #else
+        /// The jump that takes a 32-bit thread home, and where it finds eip and cs.
+        package static var farOffset: UInt64 { UInt64(ckernel_stub_far_offset()) }
+        package static let awayOffset = 192
     #endif
     package static let maskOffset = 0
     package static let memoryOffset = 16

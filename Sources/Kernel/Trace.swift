@@ -82,10 +82,16 @@ package enum Trace {
     }
 
     /// Reads one register set of a stopped task, as the kernel lays it out.
+    ///
+    /// The general registers of x86 come in the 64-bit layout, whatever code the task is in: `PTRACE_GETREGS`
+    /// goes by the tracer's kind, `PTRACE_GETREGSET` by the task's.
     @inline(never)
     package static func registers(_ note: RegisterNote, of task: Int32, atMost size: Int) throws(SystemError)
         -> [UInt8]
     {
+        #if arch(x86_64)
+            if note == .general { return try generalRegisters(of: task) }
+        #endif
         var result = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
             var vector = unsafe iovec(iov_base: UnsafeMutableRawPointer(buffer.baseAddress), iov_len: size)
@@ -101,6 +107,9 @@ package enum Trace {
 
     @inline(never)
     package static func setRegisters(_ note: RegisterNote, of task: Int32, to bytes: [UInt8]) throws(SystemError) {
+        #if arch(x86_64)
+            if note == .general { return try setGeneralRegisters(of: task, to: bytes) }
+        #endif
         let result = unsafe bytes.withUnsafeBytes { buffer in
             var vector = unsafe iovec(
                 iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count)

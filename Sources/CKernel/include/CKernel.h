@@ -22,8 +22,12 @@ long ckernel_wait4(long task, int *status, int options);
 // ptrace requests that <sys/ptrace.h> of Debian 12 does not know or names differently.
 enum : uint64_t {
     CKERNEL_PTRACE_CONT = 7,
+    CKERNEL_PTRACE_GETREGS = 12,
+    CKERNEL_PTRACE_SETREGS = 13,
     CKERNEL_PTRACE_DETACH = 17,
     CKERNEL_PTRACE_SYSCALL = 24,
+    CKERNEL_PTRACE_GET_THREAD_AREA = 25,
+    CKERNEL_PTRACE_SET_THREAD_AREA = 26,
     CKERNEL_PTRACE_SETOPTIONS = 0x4200,
     CKERNEL_PTRACE_GETEVENTMSG = 0x4201,
     CKERNEL_PTRACE_GETREGSET = 0x4204,
@@ -66,7 +70,8 @@ struct ckernel_step {
 };
 
 extern const unsigned char ckernel_steploop_start[], ckernel_steploop_end[];
-extern const unsigned char ckernel_stub_start[], ckernel_stub_end[], ckernel_stub_entry[], ckernel_stub_home[];
+extern const unsigned char ckernel_stub_start[], ckernel_stub_end[], ckernel_stub_entry[], ckernel_stub_home[],
+    ckernel_stub_far[];
 
 static inline const unsigned char *ckernel_steploop_bytes(void) { return ckernel_steploop_start; }
 static inline size_t ckernel_steploop_size(void) { return (size_t)(ckernel_steploop_end - ckernel_steploop_start); }
@@ -79,6 +84,15 @@ static inline size_t ckernel_stub_home_offset(void) { return (size_t)(ckernel_st
 extern const unsigned char ckernel_stub_branch[];
 static inline size_t ckernel_stub_branch_offset(void) { return (size_t)(ckernel_stub_branch - ckernel_stub_start); }
 #endif
+
+static inline size_t ckernel_stub_far_offset(void) { return (size_t)(ckernel_stub_far - ckernel_stub_start); }
+
+/// Makes a child that gives up its vdso for the 32-bit one (arch_prctl, ARCH_MAP_VDSO_32) and copies what
+/// it got to `out`, shared memory of `capacity` bytes; then makes a system call by int $0x80. Returns the
+/// bytes of code, or minus errno: EINVAL or ENOSYS where this kernel runs no 32-bit programs.
+/// `parts` is where this process has its own vdso and its data, `*data_size` gets the bytes of data before
+/// the 32-bit one.
+long ckernel_probe_vdso32(const uint64_t (*parts)[2], size_t count, void *out, size_t capacity, uint32_t *data_size);
 
 /// clone3 whose child enters the step loop at `loop` with `program` and `slot`; returns in the parent only.
 long ckernel_clone3_into_loop(const struct ckernel_clone_args *args, size_t size, uint64_t program, uint64_t slot,
