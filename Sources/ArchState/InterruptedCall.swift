@@ -135,8 +135,11 @@ extension X86GeneralRegisters {
 
     /// The registers as the kernel would have set them on resume with no handler to run: for whoever
     /// loads them without the kernel's help (the stub of an original task).
-    package func registersLeadingHome() -> Self {
+    ///
+    /// - Parameter callIs32Bit: the call was made by `int $0x80` or its like; nil: as 32-bit code does.
+    package func registersLeadingHome(callIs32Bit: Bool? = nil) -> Self {
         var home = self
+        let is32Bit = callIs32Bit ?? is32Bit
         switch interruptedCall {
         case .none, .eintr:
             return self

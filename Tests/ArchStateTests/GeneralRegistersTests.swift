@@ -124,6 +124,9 @@ import Testing
         registers.rax = UInt64(bitPattern: -516)
         registers.originalRAX = 0x4000_0023
         #expect(registers.registersLeadingHome().rax == 0x4000_00db)
+        // 64-bit code in a call that it made by int $0x80.
+        registers.originalRAX = 162
+        #expect(registers.registersLeadingHome(callIs32Bit: true).rax == 0)
         registers.originalRAX = 7
         registers.cs = .userCode32
         #expect(registers.registersLeadingHome().rax == 0)
