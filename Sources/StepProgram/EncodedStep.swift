@@ -3,6 +3,8 @@
 package enum EncodedStep {
     package static let size = 80
     package static let resultOffset: UInt64 = 56
+    /// Of the number: a call of the i386 table.
+    static let compatBit: Int64 = 1 << 32
 
     /// What is needed to turn symbolic operands into numbers.
     package struct Environment {
@@ -26,6 +28,7 @@ package enum EncodedStep {
         let number: Int64 =
             switch step.operation {
             case .call(let call): call.number(on: environment.numbering)
+            case .call32(let call): call.rawValue | compatBit
             case .wait: -1
             case .advance: -2
             case .end: 0

@@ -4,6 +4,8 @@
 package struct Step: Sendable, Equatable {
     package enum Operation: Sendable, Equatable {
         case call(SystemCall)
+        /// A call of the i386 table, made by `int $0x80`: its arguments have 32 bits.
+        case call32(SystemCall32)
         /// Wait until the 32-bit word at argument 0 has reached argument 1.
         case wait
         /// Count the 32-bit word at argument 0 up by one and wake who waits for it.
@@ -67,6 +69,18 @@ package struct Program: Sendable {
         _ call: SystemCall, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: String = ""
     ) -> Int {
         steps.append(Step(.call(call), arguments, check: check, note: note))
+        return steps.count - 1
+    }
+
+    /// Appends a call of the i386 table: what the kernel has to remember as a 32-bit program's.
+    ///
+    /// - Precondition: every argument is below 4 GiB; the kernel does not see more of it.
+    @discardableResult
+    package mutating func call32(
+        _ call: SystemCall32, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: String = ""
+    ) -> Int {
+        for case .value(let value) in arguments { precondition(value >> 32 == 0, "a 32-bit argument") }
+        steps.append(Step(.call32(call), arguments, check: check, note: note))
         return steps.count - 1
     }
 

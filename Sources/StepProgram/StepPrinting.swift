@@ -13,6 +13,7 @@ extension Step {
     package var name: String {
         switch operation {
         case .call(let call): call.name
+        case .call32(let call): call.name + "/32"
         case .wait: "wait"
         case .advance: "advance"
         case .end: "end"

@@ -38,7 +38,9 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case rt_sigqueueinfo = 129
         case sigaltstack = 131
         case personality = 135
+        case modify_ldt = 154
         case prctl = 157
+        case arch_prctl = 158
         case chroot = 161
         case sched_setaffinity = 203
         case set_tid_address = 218
@@ -107,4 +109,15 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         }
         return numbers
     }()
+}
+
+/// The calls that a 32-bit x86 program's task has to make as such, by their number in the i386 table.
+///
+/// - Source: asm/unistd_32.h.
+package enum SystemCall32: Int64, Sendable {
+    case rt_sigaction = 174
+    case set_robust_list = 311
+    case get_robust_list = 312
+
+    package var name: String { "\(self)" }
 }

@@ -35,6 +35,15 @@ import Testing
         #expect(bytes.littleEndian32(at: 160 + 68) == 1)
     }
 
+    @Test func callsOfTheI386TableAreMarked() {
+        var program = Program(title: "narrow")
+        program.call32(.rt_sigaction, [10, 0x9000, 0, 8])
+        let bytes = EncodedStep.encode(program, at: 0)
+        #expect(bytes.littleEndian64(at: 0) == 1 << 32 | 174)
+        #expect(bytes.littleEndian64(at: 16) == 0x9000)
+        #expect(program.lines()[0].contains("rt_sigaction/32"))
+    }
+
     @Test func waitAdvanceAndEndHaveTheirNumbers() {
         var program = Program(title: "special")
         program.wait(for: 0x100, toReach: 7, "")
