@@ -111,6 +111,17 @@ extension ImageLookup {
         try require(ImageLimits.signals.contains(number), .signalRange, subject())
     }
 
+    /// Calls by the conventions of i386 name nothing above 4 GiB, and only x86_64 has them beside its own.
+    func validateCall(of one: ImageThread, architecture: String) throws(ImageError) {
+        let subject = { "thread \(one.tid) of process \(one.process)" }
+        let block = one.restartBlock
+        try require(!one.callIs32Bit || architecture == "x86_64", .wordSize, subject())
+        try require(!one.callIs32Bit || block.userAddress < ImageLimits.userEnd32, .address, subject())
+        try require(
+            !one.timeLeftIs32Bit || one.callIs32Bit && (block.kind == .nanosleep || block.kind == .cpuNanosleep),
+            .restartBlock, subject())
+    }
+
     func validate(_ one: ImageThread, userEnd: UInt64) throws(ImageError) {
         let subject = { "thread \(one.tid) of process \(one.process)" }
         try require(isCommandName(one.name), .name, subject())

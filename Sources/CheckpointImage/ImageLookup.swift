@@ -30,13 +30,25 @@ struct ImageLookup: Sendable {
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
         _ = try index(records.semaphoreSets, "semaphore set", \.id)
         try indexTree(records)
-        let userEnd = ImageLimits.userEnd(architecture: records.header.architecture)
+        let nativeEnd = ImageLimits.userEnd(architecture: records.header.architecture)
+        func userEnd(_ space: ImageAddressSpace?) -> UInt64 { space?.is32Bit == true ? ImageLimits.userEnd32 : nativeEnd }
+        func space(of process: ImageProcess) -> ImageAddressSpace? {
+            addressSpace[process.addressSpace].map { records.addressSpaces[$0] }
+        }
         for process in records.processes {
-            try validate(process, userEnd: userEnd)
+            try validate(process, userEnd: userEnd(space(of: process)))
             try validate(process.posixTimers, of: process, records.threads)
         }
-        for thread in records.threads { try validate(thread, userEnd: userEnd) }
-        for space in records.addressSpaces { try validate(space, userEnd: userEnd) }
+        for thread in records.threads {
+            let owner = process[thread.process].flatMap { space(of: records.processes[$0]) }
+            try validate(thread, userEnd: userEnd(owner))
+            try validateCall(of: thread, architecture: records.header.architecture)
+        }
+        for space in records.addressSpaces {
+            try require(
+                !space.is32Bit || records.header.architecture == "x86_64", .wordSize, "address space \(space.id)")
+            try validate(space, userEnd: userEnd(space))
+        }
         for table in records.fileTables { try validate(table) }
         for file in records.openFiles { try validate(file) }
         for pipe in records.pipes { try validate(pipe) }
@@ -97,6 +109,9 @@ enum ImageLimits {
     static let nanoseconds = 0x1p62
     /// Nanoseconds; longer than any timer of the kernel, and leaves room for sums.
     static let time: UInt64 = 1 << 62
+
+    /// Of a 32-bit program.
+    static let userEnd32: UInt64 = 1 << 32
 
     /// The first address that no program can have. Source: Linux, TASK_SIZE of each architecture.
     static func userEnd(architecture: String) -> UInt64 {

@@ -18,7 +18,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     // Memory.
     case mappingEmpty, mappingAlignment, mappingOrder, mappingBeyond, protection, mappingFlags, mappingKind
     case mappingOffset, noMemoryObject, areaOrder, auxiliaryVector
-    case runCounts, runEmpty, runOrder, runOutside, objectSize
+    case runCounts, runEmpty, runOrder, runOutside, objectSize, wordSize
     // Files.
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
     case pipeCapacity, pipeContents
@@ -88,6 +88,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .runOrder: "the runs of pages are not ascending and disjoint"
         case .runOutside: "a run of pages lies outside of private mappings or of the object"
         case .objectSize: "the size is out of range"
+        case .wordSize: "it is of a 32-bit program or call, which this architecture does not have"
         case .descriptorRange: "a descriptor is not below 1048576"
         case .descriptorOrder: "the descriptors are not ascending"
         case .noOpenFile: "an open file does not exist"

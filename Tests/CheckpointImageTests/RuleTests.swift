@@ -244,6 +244,42 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.runOutside, "address space 1") { $0.addressSpaces[0].runPage[1] = .max },
         Breach(.runOutside, "address space 1") { $0.addressSpaces[0].mappings[0].kind = .vdsoData },
         Breach(.runOutside, "memory object 1") { $0.memoryObjects[0].runPage[0] = 2 },
+        Breach(.wordSize, "address space 1") { records in
+            records.header.architecture = "aarch64"
+            records.addressSpaces[0].is32Bit = true
+        },
+        Breach(.wordSize, "thread 11 of process 10") { records in
+            records.header.architecture = "aarch64"
+            records.threads[1].callIs32Bit = true
+        },
+        Breach(.address, "thread 11 of process 10") { records in
+            records.threads[1].callIs32Bit = true
+            records.threads[1].restartBlock.kind = .poll
+            records.threads[1].restartBlock.userAddress = 1 << 32
+        },
+        Breach(.restartBlock, "thread 11 of process 10") { records in
+            records.threads[1].restartBlock.kind = .nanosleep
+            records.threads[1].timeLeftIs32Bit = true
+        },
+        Breach(.restartBlock, "thread 11 of process 10") { records in
+            records.threads[1].callIs32Bit = true
+            records.threads[1].restartBlock.kind = .poll
+            records.threads[1].timeLeftIs32Bit = true
+        },
+        Breach(.mappingBeyond, "mapping 0x410000 of address space 1") { records in
+            records.addressSpaces[0].is32Bit = true
+            records.addressSpaces[0].mappings[2].end = 1 << 32 + 0x1000
+        },
+        Breach(.address, "process 10") { records in
+            records.addressSpaces[0].is32Bit = true
+            records.processes[0].actions = [ImageSignalAction()]
+            records.processes[0].actions[0].signal = 10
+            records.processes[0].actions[0].handler = 1 << 32
+        },
+        Breach(.address, "thread 11 of process 10") { records in
+            records.addressSpaces[0].is32Bit = true
+            records.threads[1].robustList = 1 << 32
+        },
         Breach(.objectSize, "memory object 1") { $0.memoryObjects[0].size = .max },
         Breach(.pathWithZero, "memory object 1") { $0.memoryObjects[0].name.append(0) },
     ]

@@ -161,6 +161,16 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
     set {_uniqueStorage()._cgroupSets = newValue}
   }
 
+  /// what 32-bit programs get; there if the tree holds one
+  package var vdso32: ImageVdso {
+    get {_storage._vdso32 ?? ImageVdso()}
+    set {_uniqueStorage()._vdso32 = newValue}
+  }
+  /// Returns true if `vdso32` has been explicitly set.
+  package var hasVdso32: Bool {_storage._vdso32 != nil}
+  /// Clears the value of `vdso32`. Subsequent reads from it will return its default value.
+  package mutating func clearVdso32() {_uniqueStorage()._vdso32 = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -218,7 +228,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0\u{4}\u{7}cgroup_sets\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0\u{4}\u{7}cgroup_sets\0\u{4}\u{4}vdso_32\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -241,6 +251,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _boottimeOffset: Int64 = 0
     var _cpuInstructionsOffered: UInt64 = 0
     var _cgroupSets: [ImageCgroupSet] = []
+    var _vdso32: ImageVdso? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -271,6 +282,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _boottimeOffset = source._boottimeOffset
       _cpuInstructionsOffered = source._cpuInstructionsOffered
       _cgroupSets = source._cgroupSets
+      _vdso32 = source._vdso32
     }
   }
 
@@ -309,6 +321,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._boottimeOffset) }()
         case 19: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
         case 26: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
+        case 30: try { try decoder.decodeSingularMessageField(value: &_storage._vdso32) }()
         default: break
         }
       }
@@ -381,6 +394,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       if !_storage._cgroupSets.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._cgroupSets, fieldNumber: 26)
       }
+      try { if let v = _storage._vdso32 {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -410,6 +426,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._boottimeOffset != rhs_storage._boottimeOffset {return false}
         if _storage._cpuInstructionsOffered != rhs_storage._cpuInstructionsOffered {return false}
         if _storage._cgroupSets != rhs_storage._cgroupSets {return false}
+        if _storage._vdso32 != rhs_storage._vdso32 {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -132,63 +132,120 @@ package nonisolated enum ImageMappingFlag: SwiftProtobuf.Enum, Swift.CaseIterabl
 
 }
 
-package nonisolated struct ImageAddressSpace: Sendable {
+package nonisolated struct ImageAddressSpace: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// not 0
-  package var id: UInt32 = 0
+  package var id: UInt32 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
   /// ascending, disjoint
-  package var mappings: [ImageMapping] = []
+  package var mappings: [ImageMapping] {
+    get {_storage._mappings}
+    set {_uniqueStorage()._mappings = newValue}
+  }
 
   /// the areas of prctl(2), PR_SET_MM_MAP
-  package var startCode: UInt64 = 0
+  package var startCode: UInt64 {
+    get {_storage._startCode}
+    set {_uniqueStorage()._startCode = newValue}
+  }
 
   /// address
-  package var endCode: UInt64 = 0
+  package var endCode: UInt64 {
+    get {_storage._endCode}
+    set {_uniqueStorage()._endCode = newValue}
+  }
 
   /// address
-  package var startData: UInt64 = 0
+  package var startData: UInt64 {
+    get {_storage._startData}
+    set {_uniqueStorage()._startData = newValue}
+  }
 
   /// address
-  package var endData: UInt64 = 0
+  package var endData: UInt64 {
+    get {_storage._endData}
+    set {_uniqueStorage()._endData = newValue}
+  }
 
   /// address
-  package var startBreak: UInt64 = 0
+  package var startBreak: UInt64 {
+    get {_storage._startBreak}
+    set {_uniqueStorage()._startBreak = newValue}
+  }
 
   /// address
-  package var currentBreak: UInt64 = 0
+  package var currentBreak: UInt64 {
+    get {_storage._currentBreak}
+    set {_uniqueStorage()._currentBreak = newValue}
+  }
 
   /// address
-  package var startStack: UInt64 = 0
+  package var startStack: UInt64 {
+    get {_storage._startStack}
+    set {_uniqueStorage()._startStack = newValue}
+  }
 
   /// address
-  package var argumentStart: UInt64 = 0
+  package var argumentStart: UInt64 {
+    get {_storage._argumentStart}
+    set {_uniqueStorage()._argumentStart = newValue}
+  }
 
   /// address
-  package var argumentEnd: UInt64 = 0
+  package var argumentEnd: UInt64 {
+    get {_storage._argumentEnd}
+    set {_uniqueStorage()._argumentEnd = newValue}
+  }
 
   /// address
-  package var environmentStart: UInt64 = 0
+  package var environmentStart: UInt64 {
+    get {_storage._environmentStart}
+    set {_uniqueStorage()._environmentStart = newValue}
+  }
 
   /// address
-  package var environmentEnd: UInt64 = 0
+  package var environmentEnd: UInt64 {
+    get {_storage._environmentEnd}
+    set {_uniqueStorage()._environmentEnd = newValue}
+  }
 
   /// as /proc/PID/auxv gives it
-  package var auxiliaryVector: Data = Data()
+  package var auxiliaryVector: Data {
+    get {_storage._auxiliaryVector}
+    set {_uniqueStorage()._auxiliaryVector = newValue}
+  }
 
   /// Saved private pages, ascending and disjoint: run i holds `run_length[i]` pages from page number
   /// `run_page[i]` (address / page size). Their bytes follow one another in the page data.
-  package var runPage: [UInt64] = []
+  package var runPage: [UInt64] {
+    get {_storage._runPage}
+    set {_uniqueStorage()._runPage = newValue}
+  }
 
   /// pages
-  package var runLength: [UInt64] = []
+  package var runLength: [UInt64] {
+    get {_storage._runLength}
+    set {_uniqueStorage()._runLength = newValue}
+  }
+
+  /// A 32-bit program of an x86_64 kernel: its vdso is that of 32-bit programs, everything lies below
+  /// 4 GiB, and its signal actions and lists of robust locks are those of 32-bit calls.
+  package var is32Bit: Bool {
+    get {_storage._is32Bit}
+    set {_uniqueStorage()._is32Bit = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 package nonisolated struct ImageMapping: Sendable {
@@ -342,104 +399,177 @@ nonisolated extension ImageMappingFlag: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AddressSpace"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{4}\"is_32_bit\0")
+
+  fileprivate class _StorageClass {
+    var _id: UInt32 = 0
+    var _mappings: [ImageMapping] = []
+    var _startCode: UInt64 = 0
+    var _endCode: UInt64 = 0
+    var _startData: UInt64 = 0
+    var _endData: UInt64 = 0
+    var _startBreak: UInt64 = 0
+    var _currentBreak: UInt64 = 0
+    var _startStack: UInt64 = 0
+    var _argumentStart: UInt64 = 0
+    var _argumentEnd: UInt64 = 0
+    var _environmentStart: UInt64 = 0
+    var _environmentEnd: UInt64 = 0
+    var _auxiliaryVector: Data = Data()
+    var _runPage: [UInt64] = []
+    var _runLength: [UInt64] = []
+    var _is32Bit: Bool = false
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _mappings = source._mappings
+      _startCode = source._startCode
+      _endCode = source._endCode
+      _startData = source._startData
+      _endData = source._endData
+      _startBreak = source._startBreak
+      _currentBreak = source._currentBreak
+      _startStack = source._startStack
+      _argumentStart = source._argumentStart
+      _argumentEnd = source._argumentEnd
+      _environmentStart = source._environmentStart
+      _environmentEnd = source._environmentEnd
+      _auxiliaryVector = source._auxiliaryVector
+      _runPage = source._runPage
+      _runLength = source._runLength
+      _is32Bit = source._is32Bit
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
-      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.mappings) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.startCode) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.endCode) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.startData) }()
-      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.endData) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.startBreak) }()
-      case 8: try { try decoder.decodeSingularUInt64Field(value: &self.currentBreak) }()
-      case 9: try { try decoder.decodeSingularUInt64Field(value: &self.startStack) }()
-      case 10: try { try decoder.decodeSingularUInt64Field(value: &self.argumentStart) }()
-      case 11: try { try decoder.decodeSingularUInt64Field(value: &self.argumentEnd) }()
-      case 12: try { try decoder.decodeSingularUInt64Field(value: &self.environmentStart) }()
-      case 13: try { try decoder.decodeSingularUInt64Field(value: &self.environmentEnd) }()
-      case 14: try { try decoder.decodeSingularBytesField(value: &self.auxiliaryVector) }()
-      case 15: try { try decoder.decodeRepeatedUInt64Field(value: &self.runPage) }()
-      case 16: try { try decoder.decodeRepeatedUInt64Field(value: &self.runLength) }()
-      default: break
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._id) }()
+        case 2: try { try decoder.decodeRepeatedMessageField(value: &_storage._mappings) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._startCode) }()
+        case 4: try { try decoder.decodeSingularUInt64Field(value: &_storage._endCode) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._startData) }()
+        case 6: try { try decoder.decodeSingularUInt64Field(value: &_storage._endData) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._startBreak) }()
+        case 8: try { try decoder.decodeSingularUInt64Field(value: &_storage._currentBreak) }()
+        case 9: try { try decoder.decodeSingularUInt64Field(value: &_storage._startStack) }()
+        case 10: try { try decoder.decodeSingularUInt64Field(value: &_storage._argumentStart) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._argumentEnd) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._environmentStart) }()
+        case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._environmentEnd) }()
+        case 14: try { try decoder.decodeSingularBytesField(value: &_storage._auxiliaryVector) }()
+        case 15: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runPage) }()
+        case 16: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runLength) }()
+        case 50: try { try decoder.decodeSingularBoolField(value: &_storage._is32Bit) }()
+        default: break
+        }
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.id != 0 {
-      try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
-    }
-    if !self.mappings.isEmpty {
-      try visitor.visitRepeatedMessageField(value: self.mappings, fieldNumber: 2)
-    }
-    if self.startCode != 0 {
-      try visitor.visitSingularUInt64Field(value: self.startCode, fieldNumber: 3)
-    }
-    if self.endCode != 0 {
-      try visitor.visitSingularUInt64Field(value: self.endCode, fieldNumber: 4)
-    }
-    if self.startData != 0 {
-      try visitor.visitSingularUInt64Field(value: self.startData, fieldNumber: 5)
-    }
-    if self.endData != 0 {
-      try visitor.visitSingularUInt64Field(value: self.endData, fieldNumber: 6)
-    }
-    if self.startBreak != 0 {
-      try visitor.visitSingularUInt64Field(value: self.startBreak, fieldNumber: 7)
-    }
-    if self.currentBreak != 0 {
-      try visitor.visitSingularUInt64Field(value: self.currentBreak, fieldNumber: 8)
-    }
-    if self.startStack != 0 {
-      try visitor.visitSingularUInt64Field(value: self.startStack, fieldNumber: 9)
-    }
-    if self.argumentStart != 0 {
-      try visitor.visitSingularUInt64Field(value: self.argumentStart, fieldNumber: 10)
-    }
-    if self.argumentEnd != 0 {
-      try visitor.visitSingularUInt64Field(value: self.argumentEnd, fieldNumber: 11)
-    }
-    if self.environmentStart != 0 {
-      try visitor.visitSingularUInt64Field(value: self.environmentStart, fieldNumber: 12)
-    }
-    if self.environmentEnd != 0 {
-      try visitor.visitSingularUInt64Field(value: self.environmentEnd, fieldNumber: 13)
-    }
-    if !self.auxiliaryVector.isEmpty {
-      try visitor.visitSingularBytesField(value: self.auxiliaryVector, fieldNumber: 14)
-    }
-    if !self.runPage.isEmpty {
-      try visitor.visitPackedUInt64Field(value: self.runPage, fieldNumber: 15)
-    }
-    if !self.runLength.isEmpty {
-      try visitor.visitPackedUInt64Field(value: self.runLength, fieldNumber: 16)
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._id, fieldNumber: 1)
+      }
+      if !_storage._mappings.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._mappings, fieldNumber: 2)
+      }
+      if _storage._startCode != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._startCode, fieldNumber: 3)
+      }
+      if _storage._endCode != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._endCode, fieldNumber: 4)
+      }
+      if _storage._startData != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._startData, fieldNumber: 5)
+      }
+      if _storage._endData != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._endData, fieldNumber: 6)
+      }
+      if _storage._startBreak != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._startBreak, fieldNumber: 7)
+      }
+      if _storage._currentBreak != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._currentBreak, fieldNumber: 8)
+      }
+      if _storage._startStack != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._startStack, fieldNumber: 9)
+      }
+      if _storage._argumentStart != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._argumentStart, fieldNumber: 10)
+      }
+      if _storage._argumentEnd != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._argumentEnd, fieldNumber: 11)
+      }
+      if _storage._environmentStart != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._environmentStart, fieldNumber: 12)
+      }
+      if _storage._environmentEnd != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._environmentEnd, fieldNumber: 13)
+      }
+      if !_storage._auxiliaryVector.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._auxiliaryVector, fieldNumber: 14)
+      }
+      if !_storage._runPage.isEmpty {
+        try visitor.visitPackedUInt64Field(value: _storage._runPage, fieldNumber: 15)
+      }
+      if !_storage._runLength.isEmpty {
+        try visitor.visitPackedUInt64Field(value: _storage._runLength, fieldNumber: 16)
+      }
+      if _storage._is32Bit != false {
+        try visitor.visitSingularBoolField(value: _storage._is32Bit, fieldNumber: 50)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageAddressSpace, rhs: ImageAddressSpace) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.mappings != rhs.mappings {return false}
-    if lhs.startCode != rhs.startCode {return false}
-    if lhs.endCode != rhs.endCode {return false}
-    if lhs.startData != rhs.startData {return false}
-    if lhs.endData != rhs.endData {return false}
-    if lhs.startBreak != rhs.startBreak {return false}
-    if lhs.currentBreak != rhs.currentBreak {return false}
-    if lhs.startStack != rhs.startStack {return false}
-    if lhs.argumentStart != rhs.argumentStart {return false}
-    if lhs.argumentEnd != rhs.argumentEnd {return false}
-    if lhs.environmentStart != rhs.environmentStart {return false}
-    if lhs.environmentEnd != rhs.environmentEnd {return false}
-    if lhs.auxiliaryVector != rhs.auxiliaryVector {return false}
-    if lhs.runPage != rhs.runPage {return false}
-    if lhs.runLength != rhs.runLength {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._mappings != rhs_storage._mappings {return false}
+        if _storage._startCode != rhs_storage._startCode {return false}
+        if _storage._endCode != rhs_storage._endCode {return false}
+        if _storage._startData != rhs_storage._startData {return false}
+        if _storage._endData != rhs_storage._endData {return false}
+        if _storage._startBreak != rhs_storage._startBreak {return false}
+        if _storage._currentBreak != rhs_storage._currentBreak {return false}
+        if _storage._startStack != rhs_storage._startStack {return false}
+        if _storage._argumentStart != rhs_storage._argumentStart {return false}
+        if _storage._argumentEnd != rhs_storage._argumentEnd {return false}
+        if _storage._environmentStart != rhs_storage._environmentStart {return false}
+        if _storage._environmentEnd != rhs_storage._environmentEnd {return false}
+        if _storage._auxiliaryVector != rhs_storage._auxiliaryVector {return false}
+        if _storage._runPage != rhs_storage._runPage {return false}
+        if _storage._runLength != rhs_storage._runLength {return false}
+        if _storage._is32Bit != rhs_storage._is32Bit {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -166,6 +166,18 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._cgroupSet = newValue}
   }
 
+  /// `call` is of the i386 table, and so is the restart block
+  package var callIs32Bit: Bool {
+    get {_storage._callIs32Bit}
+    set {_uniqueStorage()._callIs32Bit = newValue}
+  }
+
+  /// NANOSLEEP: what rmtp points to is two 32-bit words
+  package var timeLeftIs32Bit: Bool {
+    get {_storage._timeLeftIs32Bit}
+    set {_uniqueStorage()._timeLeftIs32Bit = newValue}
+  }
+
   /// what is left to a call that is made again from its arguments
   package var timeout: ImageCallTimeout {
     get {_storage._timeout ?? ImageCallTimeout()}
@@ -497,7 +509,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{2}\u{1b}timeout\0\u{3}inside_vdso\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{11}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{2}\u{9}timeout\0\u{3}inside_vdso\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -519,6 +531,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _restartBlock: ImageRestartBlock? = nil
     var _call: Int64 = 0
     var _cgroupSet: UInt32 = 0
+    var _callIs32Bit: Bool = false
+    var _timeLeftIs32Bit: Bool = false
     var _timeout: ImageCallTimeout? = nil
     var _insideVdso: Bool = false
 
@@ -550,6 +564,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _restartBlock = source._restartBlock
       _call = source._call
       _cgroupSet = source._cgroupSet
+      _callIs32Bit = source._callIs32Bit
+      _timeLeftIs32Bit = source._timeLeftIs32Bit
       _timeout = source._timeout
       _insideVdso = source._insideVdso
     }
@@ -589,6 +605,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._restartBlock) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._call) }()
         case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
+        case 50: try { try decoder.decodeSingularBoolField(value: &_storage._callIs32Bit) }()
+        case 51: try { try decoder.decodeSingularBoolField(value: &_storage._timeLeftIs32Bit) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
         case 61: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
         default: break
@@ -660,6 +678,12 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._cgroupSet != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
       }
+      if _storage._callIs32Bit != false {
+        try visitor.visitSingularBoolField(value: _storage._callIs32Bit, fieldNumber: 50)
+      }
+      if _storage._timeLeftIs32Bit != false {
+        try visitor.visitSingularBoolField(value: _storage._timeLeftIs32Bit, fieldNumber: 51)
+      }
       try { if let v = _storage._timeout {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
       } }()
@@ -694,6 +718,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._restartBlock != rhs_storage._restartBlock {return false}
         if _storage._call != rhs_storage._call {return false}
         if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
+        if _storage._callIs32Bit != rhs_storage._callIs32Bit {return false}
+        if _storage._timeLeftIs32Bit != rhs_storage._timeLeftIs32Bit {return false}
         if _storage._timeout != rhs_storage._timeout {return false}
         if _storage._insideVdso != rhs_storage._insideVdso {return false}
         return true
