@@ -77,17 +77,6 @@ package enum InterruptedCall: Equatable, Sendable {
             false
         }
     }
-
-    /// The same class by i386 numbers, for a thread that runs 32-bit code: `epoll_wait` 256,
-    /// `epoll_pwait` 319, `epoll_pwait2` 441, `rt_sigtimedwait` 177 and 421, `semtimedop` 420,
-    /// `io_getevents` 247, `io_pgetevents` 385 and 416, `io_uring_enter` 426. `ipc`, which holds the
-    /// older semaphore calls, is not among them: its number does not tell.
-    package static func isNeverRestarted32(_ number: UInt64) -> Bool {
-        switch number {
-        case 256, 319, 441, 177, 421, 420, 247, 385, 416, 426: true
-        default: false
-        }
-    }
 }
 
 extension X86GeneralRegisters {
@@ -119,15 +108,13 @@ extension X86GeneralRegisters {
     /// `EINTR`. The timeout argument is the caller's to shorten.
     ///
     /// - Preconditions: these are the registers of a freeze stop, before the result reached the program.
-    /// - Parameter onTimedSocket: the call's descriptor is a socket with a timeout of its own.
-    package func mended(onTimedSocket: Bool = false) -> Self {
-        guard interruptedCall == .eintr else { return self }
-        let isOurs =
-            is32Bit
-            ? InterruptedCall.isNeverRestarted32(originalRAX)
-            : InterruptedCall.isNeverRestarted(originalRAX)
-                || onTimedSocket && InterruptedCall.isNeverRestartedOnTimedSocket(originalRAX)
-        guard isOurs else { return self }
+    /// - Parameters:
+    ///   - callIs32Bit: by which conventions the call was made; nil: as code of this kind usually does.
+    ///   - onTimedSocket: the call's descriptor is a socket with a timeout of its own.
+    package func mended(callIs32Bit: Bool? = nil, onTimedSocket: Bool = false) -> Self {
+        guard interruptedCall == .eintr, let call = systemCall(is32Bit: callIs32Bit),
+            call.isNeverRestarted || onTimedSocket && call.socket != nil
+        else { return self }
         var mended = self
         mended.rax = Self.restartNoHandResult
         return mended

@@ -29,15 +29,15 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
             takeNumber(of: thread, isARM64: records.first?.feature == UInt32(CPUFeature.armGeneral.rawValue))
             return
         }
-        guard registers.interruptedCall != .none else { return }
-        let number = registers.callNumber ?? -1
-        let name = registers.is32Bit ? nil : SystemCallNumbers.name(number)
-        call = name ?? "system call \(number)"
+        guard registers.interruptedCall != .none,
+            let interrupted = registers.systemCall(is32Bit: thread.callIs32Bit || registers.is32Bit)
+        else { return }
+        call = interrupted.name ?? "system call \(interrupted.number)"
         if thread.hasRestartBlock {
-            take(thread.restartBlock, isRestarted: number == Int(X86GeneralRegisters.restartCall))
-        } else if !registers.is32Bit {
+            take(thread.restartBlock, isRestarted: interrupted.isRestart)
+        } else {
             if thread.hasTimeout { left = thread.timeout.remaining }
-            object = Self.object(of: number, registers)
+            object = Self.object(of: interrupted)
         }
     }
 
@@ -70,9 +70,9 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    private static func object(of number: Int, _ registers: X86GeneralRegisters) -> String {
-        switch number {
-        case SystemCallNumbers.ppoll: descriptors(registers.rsi)
+    private static func object(of call: X86Call) -> String {
+        switch call.native {
+        case SystemCallNumbers.ppoll: descriptors(call.arguments[1])
         case SystemCallNumbers.epoll_wait, SystemCallNumbers.epoll_pwait, SystemCallNumbers.epoll_pwait2,
             SystemCallNumbers.read, SystemCallNumbers.readv, SystemCallNumbers.write, SystemCallNumbers.writev,
             SystemCallNumbers.recvfrom, SystemCallNumbers.recvmsg, SystemCallNumbers.recvmmsg,
@@ -80,7 +80,7 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
             SystemCallNumbers.accept, SystemCallNumbers.accept4, SystemCallNumbers.connect,
             SystemCallNumbers.flock, SystemCallNumbers.fcntl, SystemCallNumbers.ioctl,
             SystemCallNumbers.mq_timedsend, SystemCallNumbers.mq_timedreceive:
-            "of descriptor \(Int32(truncatingIfNeeded: registers.rdi))"
+            "of descriptor \(Int32(truncatingIfNeeded: call.arguments[0]))"
         default: ""
         }
     }

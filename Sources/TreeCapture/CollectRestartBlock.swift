@@ -26,7 +26,7 @@ extension Collector {
     /// What is left to a call that will be made again from its arguments, or was about to be.
     func callTimeout(of tid: Int32, in pid: Int32, _ registers: X86GeneralRegisters) -> ImageCallTimeout? {
         var timeout = ImageCallTimeout()
-        if let wait = calls?.waits[tid], wait.call == registers.call, registers.timeoutOfRepeatedCall != nil {
+        if let wait = calls?.waits[tid], wait.call == registers.call, registers.timeoutOfRepeatedCall() != nil {
             timeout.remaining = stamp.left(until: wait.deadline, on: .monotonic)
             timeout.source = wait.source
             return timeout

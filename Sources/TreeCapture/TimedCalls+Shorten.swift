@@ -12,7 +12,7 @@ extension TimedCalls {
         var places: [Int32: (slots: TimeSlots, used: Set<UInt64>)] = [:]
         for (tid, wait) in waits {
             guard let process = processOf[tid], var registers = generalRegisters(of: tid),
-                let argument = registers.timeoutOfRepeatedCall, registers.call == wait.call
+                let argument = registers.timeoutOfRepeatedCall(), registers.call == wait.call
             else { continue }
             let left = UInt64(max(0, wait.deadline - SystemClock.monotonic.now()))
             if wait.source == .memory {

@@ -75,7 +75,7 @@ final class TimedCalls {
             interrupted.insert(tid)
             if let sleep = lastSleep(of: tid, in: registers) { asleepSince[tid] = sleep.since }
         case .restartNoHand:
-            guard let argument = registers.timeoutOfRepeatedCall else { return }
+            guard let argument = registers.timeoutOfRepeatedCall() else { return }
             // Seen at an earlier stop of this freeze, which disturbed it already.
             if let known = waits[tid], known.call == registers.call { return }
             let wroteRest = argument.isUpdatedByKernel && before.interruptedCall == .restartNoHand

@@ -97,7 +97,7 @@ extension Finaliser {
         let task = plan.tasks[index]
         guard let number = task.thread, image.threads[number].hasTimeout else { return }
         let timeout = image.threads[number].timeout
-        guard let argument = registers.timeoutOfRepeatedCall ?? TimeoutArgument(ofCall: registers.rax) else { return }
+        guard let argument = registers.timeoutOfRepeatedCall() ?? TimeoutArgument(ofCall: registers.rax) else { return }
         // The call is made again after the release, never before it.
         let left = release.remainingAtRelease(of: timeout.remaining, clock: 1)
         let host = tree.hostPids[index]

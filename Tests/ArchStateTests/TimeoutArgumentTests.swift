@@ -43,17 +43,17 @@ import Testing
         registers.originalRAX = 232
         registers.r10 = 1000
         registers.rax = UInt64(bitPattern: -4)
-        #expect(registers.timeoutOfRepeatedCall == nil)
+        #expect(registers.timeoutOfRepeatedCall() == nil)
         let mended = registers.mended()
-        #expect(mended.timeoutOfRepeatedCall != nil)
+        #expect(mended.timeoutOfRepeatedCall() != nil)
         // Without end.
         var endless = mended
         endless.r10 = UInt64(UInt32.max)
-        #expect(endless.timeoutOfRepeatedCall == nil)
+        #expect(endless.timeoutOfRepeatedCall() == nil)
         var without = mended
         without.originalRAX = 441
         without.r10 = 0
-        #expect(without.timeoutOfRepeatedCall == nil)
+        #expect(without.timeoutOfRepeatedCall() == nil)
     }
 
     /// select whose time cannot be written, and fallocate, answer EINTR like the others.
@@ -66,5 +66,87 @@ import Testing
         registers.originalRAX = 45  // recvfrom: only on a socket with a timeout
         #expect(registers.mended() == registers)
         #expect(registers.mended(onTimedSocket: true).interruptedCall == .restartNoHand)
+    }
+
+    /// By i386 numbers: where, and of which width.
+    @Test(arguments: [
+        (256, TimeoutArgument.Register.rsi, TimeoutArgument.Form.milliseconds), (319, .rsi, .milliseconds),
+        (441, .rsi, .paddedTimespec), (177, .rdx, .timespec32), (421, .rdx, .paddedTimespec),
+        (420, .rsi, .paddedTimespec),
+        (247, .rdi, .timespec32), (385, .rdi, .timespec32), (416, .rdi, .paddedTimespec), (142, .rdi, .timeval32),
+        (308, .rdi, .timespec32), (413, .rdi, .paddedTimespec), (309, .rdx, .timespec32),
+        (414, .rdx, .paddedTimespec),
+    ])
+    func whereItIsInCompatCalls(number: Int, register: TimeoutArgument.Register, form: TimeoutArgument.Form) throws {
+        let call = X86GeneralRegisters().call(number, is32Bit: true)
+        let argument = try #require(TimeoutArgument(of: call))
+        #expect(argument.register == register && argument.form == form)
+    }
+
+    /// select of old passes all by address; nanosleep, poll and futex have restart blocks; semop has none.
+    @Test(arguments: [82, 162, 168, 240, 422, 267, 407, 3, 232])
+    func compatCallsWithout(number: Int) {
+        #expect(TimeoutArgument(of: X86GeneralRegisters().call(number, is32Bit: true)) == nil)
+    }
+
+    @Test func semaphoresByIPC() throws {
+        var registers = X86GeneralRegisters()
+        registers.cs = .userCode32
+        registers.originalRAX = 117
+        registers.rcx = 0x1_0000_0007  // what is above 32 bits does not count
+        registers.rbp = 0x8000
+        registers.rax = 0xffff_fffc
+        for (operation, waits, hasTime) in [(1, true, false), (4, true, true), (12, false, false)] as [(UInt64, Bool, Bool)] {
+            registers.rbx = operation
+            #expect(registers.systemCall()?.semaphoreSet == (waits ? 7 : nil))
+            let mended = registers.mended()
+            #expect((mended.interruptedCall == .restartNoHand) == waits)
+            #expect((mended.timeoutOfRepeatedCall() == TimeoutArgument(of: mended.systemCall()!)) == true)
+            #expect((mended.timeoutOfRepeatedCall()?.register == .rbp) == hasTime)
+        }
+    }
+
+    @Test func narrowStructures() throws {
+        let narrow = try #require(TimeoutArgument(of: X86GeneralRegisters().call(308, is32Bit: true)))
+        #expect(narrow.bytes(nanoseconds: 2_000_000_003) == [2, 0, 0, 0, 3, 0, 0, 0])
+        #expect(narrow.nanoseconds(of: [2, 0, 0, 0, 3, 0, 0, 0]) == 2_000_000_003)
+        #expect(narrow.nanoseconds(of: [0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0]) == nil)
+        let padded = TimeoutArgument.Form.paddedTimespec
+        #expect(padded.bytes(nanoseconds: 2_000_000_003) == [2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0, 0])
+        #expect(padded.nanoseconds(of: [2, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0, 0xde, 0xad, 0xbe, 0xef]) == 2_000_000_003)
+        let micro = try #require(TimeoutArgument(of: X86GeneralRegisters().call(142, is32Bit: true)))
+        #expect(micro.bytes(nanoseconds: 1_000_002_001) == [1, 0, 0, 0, 3, 0, 0, 0])
+    }
+
+    /// 64-bit code in a call that it made by `int $0x80`.
+    @Test func bothTablesInOneThread() {
+        var registers = X86GeneralRegisters()
+        registers.originalRAX = 256  // epoll_wait there, migrate_pages here
+        registers.rax = UInt64(bitPattern: -4)
+        registers.rsi = 1000
+        #expect(registers.mended() == registers)
+        let mended = registers.mended(callIs32Bit: true)
+        #expect(mended.interruptedCall == .restartNoHand)
+        #expect(mended.timeoutOfRepeatedCall(is32Bit: true)?.register == .rsi)
+        #expect(mended.timeoutOfRepeatedCall() == nil)
+    }
+
+    /// What a register holds need not be a number of a call.
+    @Test(arguments: [-1, -514, Int(Int32.min), Int(Int32.max)], [false, true])
+    func numbersOfNoCall(number: Int, is32Bit: Bool) {
+        let call = X86GeneralRegisters().call(number, is32Bit: is32Bit)
+        #expect(TimeoutArgument(of: call) == nil && call.name == nil && call.socket == nil && call.semaphoreSet == nil)
+        #expect(!call.isRestart && !call.isNeverRestarted)
+    }
+
+    @Test func socketsByEitherTable() {
+        var registers = X86GeneralRegisters()
+        registers.rbx = 10  // recv
+        registers.rcx = 0x1000
+        #expect(registers.call(102, is32Bit: true).socket == .address(0x1000))
+        #expect(registers.call(371, is32Bit: true).socket == .descriptor(10))
+        #expect(registers.call(45, is32Bit: false).socket == .descriptor(0))
+        registers.rbx = 2  // bind
+        #expect(registers.call(102, is32Bit: true).socket == nil)
     }
 }

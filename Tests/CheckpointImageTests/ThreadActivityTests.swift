@@ -87,6 +87,27 @@ import Testing
         #expect(Self.activity(result: -512, number: 9999) == "in system call 9999")
     }
 
+    /// Numbers of i386, from 32-bit code and from 64-bit code that made the call by `int $0x80`.
+    @Test func callsOf32BitTasks() {
+        #expect(
+            Self.activity(result: -512, number: 3) { registers, _ in
+                registers.cs = .userCode32
+                registers.rbx = 7
+            } == "in read of descriptor 7")
+        #expect(
+            Self.activity(result: -516, number: 0) { registers, thread in
+                registers.cs = .userCode32
+                thread.restartBlock.kind = .nanosleep
+                thread.restartBlock.hasTimeout_p = true
+                thread.restartBlock.remaining = 1_000_000_000
+            } == "in nanosleep, 1.00 s left")
+        #expect(
+            Self.activity(result: -514, number: 256) { registers, thread in
+                thread.callIs32Bit = true
+                registers.rbx = 5
+            } == "in epoll_wait of descriptor 5")
+    }
+
     @Test func otherArchitectures() {
         var thread = ImageThread()
         thread.call = 115

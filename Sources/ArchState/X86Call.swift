@@ -1,0 +1,80 @@
+/// A system call of a thread, whichever of the two tables of x86 it is of.
+package struct X86Call: Equatable, Sendable {
+    /// By the conventions of i386: 32-bit code has no others, 64-bit code uses them by `int $0x80`.
+    package var is32Bit: Bool
+    /// In its own table.
+    package var number: Int
+    /// Six, in order.
+    package var arguments: [UInt64]
+
+    /// The number of the x86_64 call that has the same arguments in the same order; nil where there is none.
+    ///
+    /// A register may hold anything: what is negative is the number of no call.
+    package var native: Int? {
+        guard number >= 0 else { return nil }
+        return is32Bit ? CompatCallNumbers.native(number) : number
+    }
+    package var name: String? { is32Bit ? CompatCallNumbers.name(number) : SystemCallNumbers.name(number) }
+    /// Whether times that the call is given are of 64-bit words.
+    package var hasWideTimes: Bool { !is32Bit || CompatCallNumbers.hasWideTimes(number) }
+    /// Whether it is `restart_syscall`, behind which the number of the call itself is lost.
+    package var isRestart: Bool { native == Int(X86GeneralRegisters.restartCall) }
+
+    /// The semaphore set that it waits for; nil if it is no such call.
+    package var semaphoreSet: Int32? {
+        switch native {
+        case SystemCallNumbers.semop, SystemCallNumbers.semtimedop: return Int32(truncatingIfNeeded: arguments[0])
+        default: return ipcOperation == nil ? nil : Int32(truncatingIfNeeded: arguments[1])
+        }
+    }
+
+    /// ipc(2) on a semaphore set: SEMOP 1 or SEMTIMEDOP 4.
+    var ipcOperation: UInt64? {
+        guard is32Bit, number == CompatCallNumbers.ipc else { return nil }
+        let operation = arguments[0] & 0xffff
+        return operation == 1 || operation == 4 ? operation : nil
+    }
+
+    /// Whether it answers `EINTR` when it is interrupted, even without a signal to handle, and can be made
+    /// again. See ``InterruptedCall/isNeverRestarted(_:)``.
+    var isNeverRestarted: Bool {
+        if is32Bit && (number == CompatCallNumbers.oldSelect || ipcOperation != nil) { return true }
+        return native.map { InterruptedCall.isNeverRestarted(UInt64($0)) } ?? false
+    }
+
+    /// Whether it answers `EINTR` like those when its descriptor is a socket with a timeout of its own, and where
+    /// the descriptor is.
+    package enum SocketArgument: Equatable, Sendable {
+        case descriptor(UInt64)
+        /// socketcall(2): 32 bits at this address.
+        case address(UInt64)
+    }
+
+    package var socket: SocketArgument? {
+        if is32Bit && number == CompatCallNumbers.socketcall {
+            // connect, accept, send to recvfrom, sendmsg to sendmmsg. Source: include/uapi/linux/net.h.
+            let waits: Set<UInt64> = [3, 5, 9, 10, 11, 12, 16, 17, 18, 19, 20]
+            return waits.contains(arguments[0]) ? .address(arguments[1]) : nil
+        }
+        guard let native, InterruptedCall.isNeverRestartedOnTimedSocket(UInt64(native)) else { return nil }
+        return .descriptor(arguments[0])
+    }
+}
+
+extension X86GeneralRegisters {
+    /// The call that the thread is in; nil where it is in none.
+    ///
+    /// - Parameter is32Bit: by which conventions it was made; nil: as code of this kind usually does.
+    package func systemCall(is32Bit: Bool? = nil) -> X86Call? {
+        callNumber.map { call($0, is32Bit: is32Bit ?? self.is32Bit) }
+    }
+
+    /// These registers taken as the arguments of a call.
+    package func call(_ number: Int, is32Bit: Bool) -> X86Call {
+        guard is32Bit else {
+            return X86Call(is32Bit: false, number: number, arguments: [rdi, rsi, rdx, r10, r8, r9])
+        }
+        return X86Call(
+            is32Bit: true, number: number, arguments: [rbx, rcx, rdx, rsi, rdi, rbp].map { $0 & 0xffff_ffff })
+    }
+}
