@@ -63,6 +63,14 @@ extension SchedulingPolicy {
 }
 
 extension ImageVdso {
+    /// What this kernel gives to 32-bit programs.
+    package init(_ found: CompatVdso) {
+        self.init()
+        dataSize = UInt32(found.dataSize)
+        codeSize = UInt32(found.code.count)
+        checksum = crc32c(found.code)
+    }
+
     /// The vdso of this kernel, as this process has it mapped.
     package init(_ found: Vdso, code: [UInt8]) {
         self.init()

@@ -18,6 +18,9 @@ package struct CompatVdso: Equatable, Sendable {
         (0..<max(0, code.count - 1)).first { code[$0] == 0xcd && code[$0 + 1] == 0x80 }.map { UInt64($0) }
     }
 
+    /// Of the running kernel, asked once: see ``probe()``.
+    package static let current = probe()
+
     /// Of the running kernel; nil where it runs no 32-bit programs. A child is made for it, which maps it in
     /// place of its own: about a millisecond. Ask only where a 32-bit task is met.
     ///

@@ -70,9 +70,7 @@ extension Collector {
                 mapping.kind = .vdsoCode
                 mapping.offset = 0
                 mapping.flags = 0
-                if let own = ownVdso, map.length != own.codeEnd - own.codeStart {
-                    find(pid, "mapping \(hexadecimal(map.start))", "is another vdso than ours (a 32-bit task?), which cannot be saved yet")
-                }
+                space.is32Bit = checkVdso(map, of: pid)
             default:
                 check(map, of: pid, name)
                 if !map.isFileBacked && !map.isShared {

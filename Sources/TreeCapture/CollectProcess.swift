@@ -26,7 +26,8 @@ extension Collector {
         }
         process.oomScoreAdjustment = number(in: "/proc/\(pid)/oom_score_adj", radix: 10)
         process.personality = UInt32(bitPattern: number(in: "/proc/\(pid)/personality", radix: 16))
-        if process.personality & 0xff != 0 {
+        // PER_LINUX32 (8) is what setarch gives to 32-bit programs: uname tells another machine.
+        if process.personality & 0xff != 0 && process.personality & 0xff != 8 {
             find(pid, "task", "runs under another personality (execution domain)", help: "setarch without options runs it as a Linux task")
         }
         process.executable = try executable(of: pid)

@@ -26,24 +26,25 @@ extension Collector {
     /// What is left to a call that will be made again from its arguments, or was about to be.
     func callTimeout(of tid: Int32, in pid: Int32, _ registers: X86GeneralRegisters) -> ImageCallTimeout? {
         var timeout = ImageCallTimeout()
-        if let wait = calls?.waits[tid], wait.call == registers.call, registers.timeoutOfRepeatedCall() != nil {
+        if let wait = calls?.waits[tid], wait.call == registers.call, registers.timeoutOfRepeatedCall(is32Bit: wait.is32Bit) != nil {
             timeout.remaining = stamp.left(until: wait.deadline, on: .monotonic)
             timeout.source = wait.source
             return timeout
         }
         // Released by an earlier checkpoint, and not yet in the call again: the slot holds what was left.
-        guard case .none = registers.interruptedCall, let argument = TimeoutArgument(ofCall: registers.rax),
-            argument.form != .milliseconds, let vdso = vdsoEnd(of: pid),
-            TimeSlots(vdsoEnd: vdso, code: vdsoCode).contains(registers[argument.register]),
-            let bytes = try? RemoteMemory.read(tid, at: registers[argument.register], count: 16),
+        guard case .none = registers.interruptedCall, let injection = injections[pid] else { return nil }
+        let call = registers.call(
+            Int(Int32(truncatingIfNeeded: registers.rax)), is32Bit: registers.nextCallIs32Bit(tid))
+        let code = injection.is32Bit ? CompatVdso.current?.code ?? [] : vdsoCode
+        guard let argument = TimeoutArgument(of: call), argument.form != .milliseconds,
+            TimeSlots(vdsoEnd: injection.vdsoEnd, code: code).contains(registers[argument.register]),
+            let bytes = try? RemoteMemory.read(tid, at: registers[argument.register], count: argument.form.size),
             let left = argument.nanoseconds(of: bytes)
         else { return nil }
         timeout.remaining = left
         timeout.source = .arguments
         return timeout
     }
-
-    private func vdsoEnd(of pid: Int32) -> UInt64? { injections[pid]?.vdsoEnd }
 
     private func fromKernel(_ block: RestartBlock, _ tid: Int32, _ pid: Int32) -> ImageRestartBlock {
         var image = ImageRestartBlock()
@@ -104,95 +105,5 @@ extension Collector {
             return nil
         }
         return clock.of(task: host)
-    }
-
-    /// From the registers of the call and what they point to.
-    private func fromArguments(_ tid: Int32, _ registers: X86GeneralRegisters) -> ImageRestartBlock {
-        var image = ImageRestartBlock()
-        image.source = .arguments
-        image.hasTimeout_p = true
-        /// Of all its time, what has not gone by since it fell asleep.
-        func rest(of whole: UInt64) -> UInt64 {
-            guard let since = calls?.asleepSince[tid] else {
-                calls?.beginsAnew(tid)
-                return whole
-            }
-            image.source = .lastSleep
-            return whole - min(whole, UInt64(max(0, stamp.now(on: .monotonic) - since)))
-        }
-        /// The kernel has just written what is left where the caller wanted it.
-        func sleep(_ request: UInt64, rest address: UInt64, onProcessorTime: Bool) -> UInt64 {
-            if address != 0, let left = time(tid, at: address) {
-                image.source = .memory
-                return left
-            }
-            let whole = time(tid, at: request) ?? 0
-            guard onProcessorTime else { return rest(of: whole) }
-            calls?.beginsAnew(tid)
-            return whole
-        }
-        switch callNumber(tid, registers) {
-        case SystemCallNumbers.nanosleep:
-            image.kind = .nanosleep
-            image.clock = 1
-            image.userAddress = registers.rsi
-            image.remaining = sleep(registers.rdi, rest: registers.rsi, onProcessorTime: false)
-        case SystemCallNumbers.clock_nanosleep:
-            let clock = Int32(truncatingIfNeeded: registers.rdi)
-            let isProcessorTime = clock < 0 || clock == 2
-            image.kind = isProcessorTime ? .cpuNanosleep : .nanosleep
-            // Relative sleeps on the real-time clock run on the monotonic one; -6 is the caller's process.
-            image.clock = UInt32(bitPattern: clock == 0 ? 1 : clock == 2 ? -6 : clock)
-            image.userAddress = registers.r10
-            image.remaining = sleep(registers.rdx, rest: registers.r10, onProcessorTime: isProcessorTime)
-        case SystemCallNumbers.poll:
-            image.kind = .poll
-            image.userAddress = registers.rdi
-            image.count = registers.rsi & 0xffff_ffff
-            let milliseconds = Int32(truncatingIfNeeded: registers.rdx)
-            image.hasTimeout_p = milliseconds >= 0
-            if milliseconds >= 0 { image.remaining = rest(of: UInt64(milliseconds) * 1_000_000) }
-        case SystemCallNumbers.futex:
-            image.kind = .futex
-            image.userAddress = registers.rdi
-            image.count = registers.rdx & 0xffff_ffff
-            image.flags = UInt32(truncatingIfNeeded: registers.rsi) & 0x180
-            let limit = time(tid, at: registers.r10) ?? 0
-            if registers.rsi & 0x7f == 9 {  // FUTEX_WAIT_BITSET: a point in time, which says it all
-                image.bits = UInt32(truncatingIfNeeded: registers.r9)
-                let isRealtime = image.flags & 256 != 0
-                image.source = .memory
-                // As the task itself sees the clock.
-                let end = Int64(clamping: limit) &- (isRealtime ? 0 : timeNamespace?.offsets.monotonic ?? 0)
-                image.remaining = stamp.left(until: end, on: isRealtime ? .realtime : .monotonic)
-            } else {
-                image.bits = UInt32.max
-                image.remaining = rest(of: limit)
-            }
-        default:
-            image.kind = .unknown
-        }
-        return image
-    }
-
-    /// The number of the call; behind `restart_syscall`, as the program's own instructions tell it.
-    ///
-    /// At the second interruption the kernel has forgotten the number, but the arguments are still in the
-    /// registers, and the usual `mov $number,%eax; syscall` stands before the instruction pointer.
-    private func callNumber(_ tid: Int32, _ registers: X86GeneralRegisters) -> Int {
-        guard registers.originalRAX == X86GeneralRegisters.restartCall else {
-            return Int(truncatingIfNeeded: registers.originalRAX)
-        }
-        guard let code = try? RemoteMemory.read(tid, at: registers.rip &- 7, count: 7), code[0] == 0xb8,
-            code[5] == 0x0f, code[6] == 0x05
-        else { return -1 }
-        return Int(code[1]) | Int(code[2]) << 8 | Int(code[3]) << 16 | Int(code[4]) << 24
-    }
-
-    private func time(_ tid: Int32, at address: UInt64) -> UInt64? {
-        guard let seconds = RemoteMemory.word(tid, at: address), seconds < 9_223_372_036,
-            let nanoseconds = RemoteMemory.word(tid, at: address &+ 8), nanoseconds < 1_000_000_000
-        else { return nil }
-        return seconds * 1_000_000_000 + nanoseconds
     }
 }

@@ -50,8 +50,9 @@ extension Collector {
     private func collectThread(_ tid: Int32, of pid: Int32, process: inout ImageProcess) throws(SystemError) {
         let isLeader = tid == pid
         var raw: [UInt8] = []
-        if !isLeader, let facts = threadFacts[tid] {
-            let registers = try ownRegisters(of: tid, &raw)
+        // A 32-bit thread has its robust list somewhere else.
+        if !isLeader, !spaces[Int(process.addressSpace) - 1].is32Bit, let facts = threadFacts[tid] {
+            guard let registers = try ownRegisters(of: tid, pid, &raw) else { return }
             return try saveThread(tid, of: pid, process, registers) { ThreadQuestions.fill(&$0, from: facts) }
         }
         guard let injection = try injection(for: pid, process) else { return }
@@ -59,27 +60,42 @@ extension Collector {
         var registers = X86GeneralRegisters()
         let questions = ThreadQuestions(
             at: injection.dataAddress, process: isLeader ? try TaskStatus(of: pid) : nil,
-            posixTimers: process.posixTimers)
+            posixTimers: process.posixTimers, is32Bit: injection.is32Bit)
         // Again if a signal was on its way: it is delivered first.
         for _ in 0..<64 where answer == nil {
-            registers = try ownRegisters(of: tid, &raw)
+            guard let own = try ownRegisters(of: tid, pid, &raw) else { return }
+            registers = own
             answer = try injection.run(
-                questions.program, in: tid, registers: registers, raw: raw, dataSize: questions.dataSize)
+                questions.program, in: tid, registers: registers, callIs32Bit: registers.callIs32Bit(tid), raw: raw,
+                dataSize: questions.dataSize)
             if answer == nil { disturbed.insert(pid) }
         }
         guard let answer else { throw SystemError(4, in: "too many signals on their way") }
         if isLeader {
             questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer)
             countTimersFromStop(&process, askedAt: answer.instant)
+            if questions.hasLocalDescriptors(answer) {
+                find(pid, "task", "has segments of its own (modify_ldt), which cannot be saved yet")
+            }
         }
-        try saveThread(tid, of: pid, process, registers) { questions.fill(&$0, from: answer) }
+        try saveThread(tid, of: pid, process, registers) { thread in
+            if let list = questions.compatRobustList(answer) { (thread.robustList, thread.robustListSize) = list }
+            questions.fill(&thread, from: answer)
+        }
     }
 
-    /// As the thread shall go on: at the abort address where it is inside a restartable sequence.
-    private func ownRegisters(of tid: Int32, _ raw: inout [UInt8]) throws(SystemError) -> X86GeneralRegisters {
+    /// As the thread shall go on: at the abort address where it is inside a restartable sequence. Nil if it cannot be
+    /// saved.
+    private func ownRegisters(
+        of tid: Int32, _ pid: Int32, _ raw: inout [UInt8]
+    ) throws(SystemError) -> X86GeneralRegisters? {
         raw = try Trace.registers(.general, of: tid, atMost: X86GeneralRegisters.registerSetSize)
         guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
-            throw SystemError(22, in: "registers that no 64-bit task has")
+            throw SystemError(22, in: "registers that no task has")
+        }
+        if let reason = obstacle(in: registers) {
+            find(pid, "thread \(tid)", reason)
+            return nil
         }
         if let abort = try restartableAbort(of: tid, at: registers.rip) {
             registers.rip = abort
@@ -113,7 +129,8 @@ extension Collector {
             thread.rseq.size = area.size
             thread.rseq.signature = area.signature
         }
-        noteSemaphoreWait(registers, pid)
+        thread.callIs32Bit = registers.callIs32Bit(tid)
+        noteSemaphoreWait(registers.systemCall(is32Bit: thread.callIs32Bit), pid)
         answers(&thread)
         thread.call = Int64(registers.callNumber ?? -1)
         if let policy = try? SchedulingPolicy(of: tid), policy.isClamped {
@@ -124,11 +141,13 @@ extension Collector {
         }
         let extended = try Trace.registers(.extended, of: tid, atMost: 16384)
         let breakpoints = try X86DebugRegisters(of: tid)
+        let areas = try Trace.threadAreas(of: tid)
         do throws(ArchStateError) {
             let state = try CPUState(
                 generalRegisters: registers,
                 extendedState: X86ExtendedState(registerSet: extended, layout: xsave),
-                debugRegisters: breakpoints
+                debugRegisters: breakpoints,
+                tlsDescriptors: areas.isEmpty ? nil : X86TLSDescriptors(registerSet: areas)
             ).validated()
             header.cpuFeaturesInUse |= state.features.rawValue
             thread.cpu = state.records.map { record in
@@ -142,6 +161,7 @@ extension Collector {
         }
         if case .restartBlock = registers.interruptedCall {
             thread.restartBlock = restartBlock(of: tid, in: pid, registers)
+            thread.timeLeftIs32Bit = leavesTimeOf32Bits(tid, registers)
         }
         if let timeout = callTimeout(of: tid, in: pid, registers) { thread.timeout = timeout }
         imageThreads.append(thread)
@@ -150,21 +170,31 @@ extension Collector {
     /// Where the stub can go and where its working memory can be in this process.
     private func injection(for pid: Int32, _ process: ImageProcess) throws(SystemError) -> Injection? {
         if let known = injections[pid] { return known }
-        let mappings = spaces[Int(process.addressSpace) - 1].mappings
+        let space = spaces[Int(process.addressSpace) - 1]
+        let mappings = space.mappings
         guard let vdso = mappings.first(where: { $0.kind == .vdsoCode }) else {
             find(pid, "task", "has no vdso", help: "boot without vdso=0")
             return nil
         }
+        let code = space.is32Bit ? compatVdso?.code ?? [] : vdsoCode
         let size = CheckpointStub.code().count + 16
-        guard vdsoCode.count > size, vdsoCode.suffix(size).allSatisfy({ $0 == 0 }) else {
+        guard code.count > size, code.suffix(size).allSatisfy({ $0 == 0 }) else {
             find(pid, "task", "this kernel's vdso leaves no room for the stub (\(size) bytes)")
             return nil
         }
-        var hole: UInt64 = 0x6100_0000_0000
-        for mapping in mappings where mapping.end > hole && mapping.start < hole + Injection.memorySize {
-            hole = (mapping.end + 0xf_ffff) & ~0xf_ffff
+        // A 32-bit task can have nothing above 4 GiB: between its heap and its libraries there is room.
+        let starts: [UInt64] = space.is32Bit ? [0xa000_0000, 0x1000_0000] : [0x6100_0000_0000]
+        let end: UInt64 = space.is32Bit ? 0xff00_0000 : 0x7f00_0000_0000
+        let holes = starts.map { start in
+            mappings.reduce(start) { hole, mapping in
+                mapping.end > hole && mapping.start < hole + Injection.memorySize ? (mapping.end + 0xf_ffff) & ~0xf_ffff : hole
+            }
         }
-        let injection = Injection(process: pid, vdsoEnd: vdso.end, memory: hole)
+        guard let hole = holes.first(where: { $0 + Injection.memorySize <= end }) else {
+            find(pid, "task", "has no room for \(Injection.memorySize >> 10) KiB of working memory")
+            return nil
+        }
+        let injection = Injection(process: pid, vdsoEnd: vdso.end, memory: hole, is32Bit: space.is32Bit)
         injections[pid] = injection
         return injection
     }

@@ -63,6 +63,8 @@ final class Collector {
     /// Threads that the freeze did not find outside of it.
     var insideVdso: Set<Int32> = []
     let vdsoCode: [UInt8]
+    /// Asked of the kernel when the first 32-bit task is met.
+    var compatVdso: CompatVdso? { CompatVdso.current }
 
     struct FileKey: Hashable {
         var device: UInt64
@@ -106,6 +108,7 @@ final class Collector {
         if let vdso = ownVdso {
             header.vdso = ImageVdso(vdso, code: vdsoCode)
         }
+        if spaces.contains(where: \.is32Bit), let compat = compatVdso { header.vdso32 = ImageVdso(compat) }
         self.header = header
     }
 

@@ -20,6 +20,8 @@ struct Injection {
     let vdsoEnd: UInt64
     /// A free place in the task's address space.
     let memory: UInt64
+    /// A 32-bit program: the stub, 64-bit code, is entered and left by a change of the code segment.
+    let is32Bit: Bool
 
     var stubAddress: UInt64 { (vdsoEnd - UInt64(CheckpointStub.code().count)) & ~15 }
     var dataAddress: UInt64 { memory + Self.dataOffset }
@@ -40,13 +42,15 @@ struct Injection {
     ///
     /// - Parameters:
     ///   - registers: the thread's own, as they shall be afterwards.
+    ///   - callIs32Bit: the call that it is in was made by `int $0x80` or its like.
     ///   - data: bytes that `dataAddress` shall hold before.
     /// - Postcondition: the thread is stopped with the same registers and mask as before.
     /// - Returns: nil where a signal was on its way: it has been delivered in the thread's own context,
     ///   whose registers are others now. The caller reads them and asks again.
     /// - If the task dies meanwhile: throws `ESRCH`.
     func run(
-        _ program: Program, in tid: Int32, registers: X86GeneralRegisters, raw: [UInt8], dataSize: Int
+        _ program: Program, in tid: Int32, registers: X86GeneralRegisters, callIs32Bit: Bool, raw: [UInt8],
+        dataSize: Int
     ) throws(SystemError) -> Answer? {
         let mask = try Trace.signalMask(of: tid)
         var stub = CheckpointStub.code()
@@ -54,10 +58,13 @@ struct Injection {
         stub.put(memory, at: CheckpointStub.memoryOffset)
         stub.put(Self.memorySize, at: CheckpointStub.sizeOffset)
         stub.put(1, at: CheckpointStub.waitOffset)
-        let home = registers.registersLeadingHome()
+        let home = registers.registersLeadingHome(callIs32Bit: callIs32Bit)
+        // Home to 32-bit code is a far jump: it takes the code segment along, and needs no stack.
+        let target = registers.is32Bit ? stubAddress + CheckpointStub.farOffset : home.rip
+        stub.put(home.rip & 0xffff_ffff | registers.cs.selector << 32, at: CheckpointStub.awayOffset)
         let saved: [UInt64] = [
             home.rax, home.rbx, home.rcx, home.rdx, home.rsi, home.rdi, home.rbp, home.r8, home.r9, home.r10,
-            home.r11, home.r12, home.r13, home.r14, home.r15, home.rsp, home.rip, home.flags,
+            home.r11, home.r12, home.r13, home.r14, home.r15, home.rsp, target, home.flags,
         ]
         for (index, value) in saved.enumerated() {
             stub.put(value, at: CheckpointStub.registersOffset + index * 8)
@@ -67,6 +74,7 @@ struct Injection {
         var away = registers
         away.rip = stubAddress + CheckpointStub.entryOffset
         away.originalRAX = UInt64.max
+        away.cs = .userCode64
         try Trace.setRegisters(.general, of: tid, to: away.registerSet)
 
         // Entry to and exit from rt_sigprocmask and mmap.

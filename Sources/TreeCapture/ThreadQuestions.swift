@@ -5,18 +5,21 @@ internal import StepProgram
 /// What only a task itself can be asked, as a program of steps, and how the answers are read.
 ///
 /// Data segment: at 0 the alternate stack (24 bytes), at 32 clear-child-tid, at 40 the parent-death
-/// signal, at 48 the subreaper flag, at 64 three `struct itimerval` (32 bytes each), at 160 one
+/// signal, at 48 the subreaper flag, at 56 the list of robust locks of a 32-bit task (address and size, 4 bytes
+/// each), at 64 three `struct itimerval` (32 bytes each), at 160 one
 /// `struct kernel_sigaction` (32 bytes) for each signal asked about, then one `struct itimerspec` (32 bytes)
-/// for each POSIX timer.
+/// for each POSIX timer, then the first entry of the LDT.
 struct ThreadQuestions {
     private(set) var program = Program(title: "questions")
-    private(set) var dataSize = 56
+    private(set) var dataSize = 64
     private var signals: [Int32] = []
     private var secureBits = 0
     private var slack = 0
     private var dumpable = 0
     private var currentBreak = 0
     private var timerQuestions: TimerQuestions?
+    private var localDescriptors = 0
+    private let is32Bit: Bool
 
     private static let timers = 64
     private static let actions = 160
@@ -25,7 +28,12 @@ struct ThreadQuestions {
     ///   - data: address of the data segment.
     ///   - process: given for the leader, which answers for the process, too.
     ///   - posixTimers: those of the process.
-    init(at data: UInt64, process: TaskStatus?, posixTimers: [ImagePosixTimer] = []) {
+    ///   - is32Bit: whether it is a 32-bit program.
+    init(at data: UInt64, process: TaskStatus?, posixTimers: [ImagePosixTimer] = [], is32Bit: Bool) {
+        self.is32Bit = is32Bit
+        if is32Bit {
+            program.call32(.get_robust_list, [0, .value(data + 56), .value(data + 60)], check: .none)
+        }
         program.call(.sigaltstack, [0, .value(data)], check: .none)
         program.call(.prctl, [40, .value(data + 32)], check: .none)  // PR_GET_TID_ADDRESS
         program.call(.prctl, [2, .value(data + 40)], check: .none)  // PR_GET_PDEATHSIG
@@ -50,6 +58,17 @@ struct ThreadQuestions {
         let questions = TimerQuestions(posixTimers, at: data, offset: dataSize, to: &program)
         dataSize += questions.dataSize
         timerQuestions = questions
+        // Read the first entry of the LDT: 0 bytes where there is none.
+        localDescriptors = program.call(.modify_ldt, [0, .value(data + UInt64(dataSize)), 8], check: .none)
+    }
+
+    /// Whether the process has descriptors of its own. Asked of the leader.
+    func hasLocalDescriptors(_ answer: Injection.Answer) -> Bool { answer.result(of: localDescriptors) > 0 }
+
+    /// The list of robust locks that the kernel keeps for a 32-bit task; nil for others.
+    func compatRobustList(_ answer: Injection.Answer) -> (head: UInt64, size: UInt64)? {
+        guard is32Bit else { return nil }
+        return (UInt64(answer.data.littleEndian32(at: 56)), UInt64(answer.data.littleEndian32(at: 60)))
     }
 
     func fill(_ thread: inout ImageThread, from answer: Injection.Answer) {

@@ -12,7 +12,7 @@ extension TimedCalls {
         var places: [Int32: (slots: TimeSlots, used: Set<UInt64>)] = [:]
         for (tid, wait) in waits {
             guard let process = processOf[tid], var registers = generalRegisters(of: tid),
-                let argument = registers.timeoutOfRepeatedCall(), registers.call == wait.call
+                let argument = registers.timeoutOfRepeatedCall(is32Bit: wait.is32Bit), registers.call == wait.call
             else { continue }
             let left = UInt64(max(0, wait.deadline - SystemClock.monotonic.now()))
             if wait.source == .memory {
@@ -44,13 +44,15 @@ extension TimedCalls {
     /// Where a process has room for timeouts, and what of it its threads still point to.
     private func slots(of process: Int32, _ processOf: [Int32: Int32]) -> (slots: TimeSlots, used: Set<UInt64>)? {
         guard let maps = try? MemoryMap.plain(of: process), let vdso = Vdso.find(in: maps),
-            let code = (try? Vdso.current())??.codeBytes()
+            let header = try? RemoteMemory.read(process, at: vdso.codeStart, count: 20),
+            let code = Vdso.kind(ofHeader: header) == .compat
+                ? CompatVdso.current?.code : (try? Vdso.current())??.codeBytes()
         else { return nil }
         let slots = TimeSlots(vdsoEnd: vdso.codeEnd, code: code)
         var used: Set<UInt64> = []
         for (tid, owner) in processOf where owner == process {
             guard let registers = generalRegisters(of: tid) else { continue }
-            for pointer in [registers.rdx, registers.r10, registers.r8] where slots.contains(pointer) {
+            for pointer in [registers.rdx, registers.r10, registers.r8, registers.rsi, registers.rdi, registers.rbp] where slots.contains(pointer) {
                 used.insert(pointer)
             }
         }

@@ -12,6 +12,8 @@ final class TimedCalls {
     struct Wait {
         /// Number, arguments, `rip` and `rsp` of the call: whether a thread is still in the same one.
         var call: [UInt64]
+        /// By the conventions of i386.
+        var is32Bit: Bool
         /// On our monotonic clock.
         var deadline: Int64
         var source: ImageRestartBlock.Source
@@ -68,30 +70,33 @@ final class TimedCalls {
     /// and notes until when it was to wait. Called at each stop, before the task may run on.
     func mend(_ tid: Int32) {
         guard let before = generalRegisters(of: tid) else { return }
-        let registers = before.mended(onTimedSocket: isOnSocket(tid, before))
+        let is32Bit = before.callIs32Bit(tid)
+        let isOnSocket = before.interruptedCall == .eintr && isOnSocket(tid, before.systemCall(is32Bit: is32Bit))
+        let registers = before.mended(callIs32Bit: is32Bit, onTimedSocket: isOnSocket)
         if registers != before { try? Trace.setRegisters(.general, of: tid, to: registers.registerSet) }
         switch registers.interruptedCall {
         case .restartBlock:
             interrupted.insert(tid)
-            if let sleep = lastSleep(of: tid, in: registers) { asleepSince[tid] = sleep.since }
+            if let sleep = lastSleep(of: tid, in: registers, is32Bit) { asleepSince[tid] = sleep.since }
         case .restartNoHand:
-            guard let argument = registers.timeoutOfRepeatedCall() else { return }
+            guard let argument = registers.timeoutOfRepeatedCall(is32Bit: is32Bit) else { return }
             // Seen at an earlier stop of this freeze, which disturbed it already.
             if let known = waits[tid], known.call == registers.call { return }
             let wroteRest = argument.isUpdatedByKernel && before.interruptedCall == .restartNoHand
-            waits[tid] = wait(tid, registers, argument, wroteRest: wroteRest)
+            waits[tid] = wait(tid, registers, is32Bit, argument, wroteRest: wroteRest)
         default: break
         }
     }
 
     private func wait(
-        _ tid: Int32, _ registers: X86GeneralRegisters, _ argument: TimeoutArgument, wroteRest: Bool
+        _ tid: Int32, _ registers: X86GeneralRegisters, _ is32Bit: Bool, _ argument: TimeoutArgument,
+        wroteRest: Bool
     ) -> Wait? {
         // A structure that is not there: the call will say so itself.
         guard let whole = wholeTime(tid, registers, argument) else { return nil }
         let now = SystemClock.monotonic.now()
         func wait(until deadline: Int64, _ source: ImageRestartBlock.Source) -> Wait {
-            Wait(call: registers.call, deadline: deadline, source: source)
+            Wait(call: registers.call, is32Bit: is32Bit, deadline: deadline, source: source)
         }
         let end = now &+ Int64(clamping: min(whole, 1 << 61))
         if wroteRest { return wait(until: end, .memory) }
@@ -101,7 +106,7 @@ final class TimedCalls {
             guard isSame else { return wait(until: end, .arguments) }
             if let expires = timer.expires { return wait(until: expires + ownOffsets.monotonic, .kernelTimer) }
         }
-        if let sleep = lastSleep(of: tid, in: registers) {
+        if let sleep = lastSleep(of: tid, in: registers, is32Bit) {
             return wait(until: min(end, end - max(0, now - sleep.since)), .lastSleep)
         }
         unknown.insert(tid)
@@ -112,14 +117,14 @@ final class TimedCalls {
     private func wholeTime(_ tid: Int32, _ registers: X86GeneralRegisters, _ argument: TimeoutArgument) -> UInt64? {
         let value = registers[argument.register]
         if argument.form == .milliseconds { return UInt64(UInt32(truncatingIfNeeded: value)) * 1_000_000 }
-        return (try? RemoteMemory.read(tid, at: value, count: 16)).flatMap(argument.nanoseconds)
+        return (try? RemoteMemory.read(tid, at: value, count: argument.form.size)).flatMap(argument.nanoseconds)
     }
 
     /// What `/proc` told of the sleep that our stop ended; nil if the thread has run since, or sleeps on an
     /// earlier restart block, whose time began before its last sleep.
-    private func lastSleep(of tid: Int32, in registers: X86GeneralRegisters) -> LastSleep? {
-        guard let sleep = lastSleeps[tid], registers.originalRAX != X86GeneralRegisters.restartCall,
-            sleep.call == registers.call, sleeps(of: tid) == sleep.sleeps + 1
+    private func lastSleep(of tid: Int32, in registers: X86GeneralRegisters, _ is32Bit: Bool) -> LastSleep? {
+        guard let sleep = lastSleeps[tid], let call = registers.systemCall(is32Bit: is32Bit), !call.isRestart,
+            sleep.call == [UInt64(call.number)] + call.arguments + [registers.rip, registers.rsp], sleeps(of: tid) == sleep.sleeps + 1
         else { return nil }
         return sleep
     }
@@ -127,10 +132,14 @@ final class TimedCalls {
     private func sleeps(of tid: Int32) -> UInt64? { (try? TaskStatus(of: tid))?.voluntarySwitches }
 
     /// Whether a call that answered `EINTR` was on a socket: then the socket has a timeout of its own.
-    private func isOnSocket(_ tid: Int32, _ registers: X86GeneralRegisters) -> Bool {
-        guard registers.interruptedCall == .eintr, !registers.is32Bit,
-            InterruptedCall.isNeverRestartedOnTimedSocket(registers.originalRAX),
-            let target = try? readLink("/proc/\(tid)/fd/\(UInt32(truncatingIfNeeded: registers.rdi))")
+    private func isOnSocket(_ tid: Int32, _ call: X86Call?) -> Bool {
+        let descriptor: UInt64?
+        switch call?.socket {
+        case .descriptor(let number): descriptor = number
+        case .address(let address): descriptor = RemoteMemory.word(tid, at: address)
+        case nil: return false
+        }
+        guard let descriptor, let target = try? readLink("/proc/\(tid)/fd/\(UInt32(truncatingIfNeeded: descriptor))")
         else { return false }
         return target.starts(with: "socket:".utf8)
     }

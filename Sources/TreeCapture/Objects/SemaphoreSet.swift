@@ -6,9 +6,9 @@ internal import Kernel
 /// those whose semaphores a process of the tree was the last to change.
 extension Collector {
     /// Notes that a thread was caught in semop(2) or semtimedop(2).
-    func noteSemaphoreWait(_ registers: X86GeneralRegisters, _ pid: Int32) {
-        guard let call = registers.callNumber, [65, 220].contains(call) else { return }
-        awaitedSemaphoreSets[Int32(truncatingIfNeeded: registers.rdi)] = pid
+    func noteSemaphoreWait(_ call: X86Call?, _ pid: Int32) {
+        guard let set = call?.semaphoreSet else { return }
+        awaitedSemaphoreSets[set] = pid
     }
 
     /// - Preconditions: the tree is frozen, and the calls of its threads are known.
