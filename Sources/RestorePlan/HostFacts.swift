@@ -41,6 +41,10 @@ package struct HostFacts: Sendable {
     /// The vdso of this kernel: sizes, checksum, and where the tool itself has its parts.
     package var vdso = ImageVdso()
     package var vdsoParts: [Range] = []
+    /// What this kernel gives to 32-bit programs, and where in its code an `int $0x80` is. Nil where it runs
+    /// none, or where the image holds none.
+    package var compatVdso: ImageVdso?
+    package var compatCallOffset: UInt64 = 0
     /// Mappings of the tool itself: nothing may be put there before they are gone.
     package var ownMappings: [Range] = []
     package var ownRseq: (address: UInt64, size: UInt32, signature: UInt32) = (0, 0, 0)

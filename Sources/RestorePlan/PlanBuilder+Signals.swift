@@ -3,7 +3,21 @@ import StepProgram
 
 extension PlanBuilder {
     /// Actions that differ from the default one; the loop's tasks start with defaults and everything blocked.
+    ///
+    /// Those of a 32-bit program are set by its own call: the kernel keeps with the action what frame the
+    /// handler gets.
     mutating func signalActions(_ program: inout Program, _ process: ImageProcess) {
+        if is32Bit(process) {
+            for action in process.actions {
+                // struct compat_sigaction: handler, flags, restorer (32 bits each), mask
+                var bytes: [UInt8] = []
+                for word in [action.handler, action.flags, action.restorer, action.mask, action.mask >> 32] {
+                    bytes.append(littleEndian32: UInt32(truncatingIfNeeded: word))
+                }
+                program.call32(.rt_sigaction, [.number(action.signal), data(bytes), 0, 8], "signal action")
+            }
+            return
+        }
         for action in process.actions {
             // struct kernel_sigaction: handler, flags, restorer, mask
             var words: [UInt8] = []

@@ -9,7 +9,10 @@ extension PlanBuilder {
         if thread.clearChildTid_p != 0 {
             program.call(.set_tid_address, [.value(thread.clearChildTid_p)], check: .equals(Int64(thread.tid)))
         }
-        if thread.robustList != 0 {
+        if thread.robustList != 0 && is32Bit(process) {
+            // struct compat_robust_list_head has 12 bytes.
+            program.call32(.set_robust_list, [.value(thread.robustList), 12])
+        } else if thread.robustList != 0 {
             program.call(.set_robust_list, [.value(thread.robustList), .value(thread.robustListSize)])
         }
         if thread.alternateStack.size != 0 {

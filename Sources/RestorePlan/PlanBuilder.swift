@@ -80,6 +80,9 @@ struct PlanBuilder {
     /// Room that a step writes to or that the monitor fills in: never shared.
     mutating func room(_ count: Int) -> UInt64 { launchpad.add([UInt8](repeating: 0, count: count)) }
 
+    /// A 32-bit program.
+    func is32Bit(_ process: ImageProcess) -> Bool { image.addressSpace(process.addressSpace)?.is32Bit ?? false }
+
     func word(_ word: Launchpad.Word) -> UInt64 { launchpad.address(of: word) }
 
     /// The program of a process's first thread. The order of its parts matters:

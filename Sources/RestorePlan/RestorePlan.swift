@@ -46,8 +46,6 @@ package struct RestorePlan: Sendable {
     package let releaseTimes: [ReleaseTime]
     /// Likewise the deadlines of timers.
     package let deadlines: [Deadline]
-    /// A place that is free in every address space, for the tool's own use while moving.
-    package let scratchAddress: UInt64
     package let vdso: VdsoPlan
 
     package init(for valid: ValidImage) {
@@ -73,12 +71,10 @@ package struct RestorePlan: Sendable {
         }
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
         let high = HighDescriptors(base: max(highest + 1, 64))
-        let hole = Self.commonHole(valid)
-        let scratch = hole + (1 << 30)
-        vdso = VdsoPlan(valid, at: scratch)
+        vdso = VdsoPlan(valid, at: valid.hole.scratch)
         var builder = PlanBuilder(
-            valid: valid, tasks: tasks, high: high, launchpad: Launchpad(base: hole, slots: tasks.count),
-            scratch: scratch, vdso: vdso)
+            valid: valid, tasks: tasks, high: high, launchpad: Launchpad(base: valid.hole.base, slots: tasks.count),
+            scratch: valid.hole.scratch, vdso: vdso)
         builder.build()
         self.valid = valid
         self.tasks = tasks
@@ -88,29 +84,12 @@ package struct RestorePlan: Sendable {
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes
         deadlines = builder.deadlines
-        scratchAddress = scratch
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount
     }
 
-    /// A hole of two GiB that no task's address space and none of the tool's mappings use: the launchpad,
-    /// and room beside it.
-    private static func commonHole(_ valid: ValidImage) -> UInt64 {
-        var used = valid.facts.ownMappings
-        for space in valid.image.addressSpaces {
-            used += space.mappings.map { HostFacts.Range(start: $0.start, end: $0.end) }
-            // The heap may grow while the tasks load: not far, but not into us either.
-            used.append(HostFacts.Range(start: space.startBreak, end: space.currentBreak + (1 << 30)))
-        }
-        let size: UInt64 = 2 << 30
-        var candidate: UInt64 = 0x2000_0000_0000
-        for range in used.sorted(by: { $0.start < $1.start }) where range.end > candidate {
-            // Stacks grow down into what lies below them: keep a distance.
-            if range.start >= candidate + size + (64 << 20) { break }
-            candidate = (range.end + 0x1f_ffff) & ~0x1f_ffff
-        }
-        return candidate
-    }
+    /// Whether the launchpad has room where it is planned.
+    package var hasRoom: Bool { launchpad.size <= valid.hole.room }
 
     /// What `crrestart --dry-run` prints: what the processor has to offer, then every program.
     package func lines() -> [String] {

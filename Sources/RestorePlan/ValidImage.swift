@@ -22,6 +22,8 @@ package struct ValidImage: Sendable {
     package let cgroups: CgroupPlacement
     /// What the threads use, and what the source host and this one offer.
     package let cpu: CPUCompatibility
+    /// Where the launchpad goes.
+    let hole: CommonHole
 
     /// Why not.
     package struct Refusal: Error, Sendable {
@@ -40,6 +42,17 @@ package struct ValidImage: Sendable {
         }
         if UInt64(header.pageSize) != facts.pageSize {
             find("page size", "the image has pages of \(header.pageSize) bytes, this host of \(facts.pageSize)")
+        }
+        if image.holds32BitTasks {
+            if facts.compatVdso == nil {
+                find("kernel", "the tree holds 32-bit programs, which this kernel does not run", help: "CONFIG_IA32_EMULATION and CONFIG_CHECKPOINT_RESTORE are needed")
+            } else if image.addressSpaces.contains(where: \.is32Bit) && header.vdso32 != facts.compatVdso {
+                find("vdso", "this kernel gives 32-bit programs another vdso than \(header.kernelRelease) did", help: "restart it on a host with the same kernel")
+            }
+        }
+        let found = CommonHole(image, facts)
+        if found == nil {
+            find("memory", "there is no place below 4 GiB that no task uses", help: "a tree with 32-bit programs needs \(CommonHole.leastBelow4GiB >> 20) MiB there")
         }
         if !facts.mayChoosePids {
             find("privilege", "pids cannot be chosen", help: "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root")
@@ -109,8 +122,9 @@ package struct ValidImage: Sendable {
         if facts.hardLimits.count > 7, needed > facts.hardLimits[7] {
             find("descriptors", "\(needed) are needed, \(facts.hardLimits[7]) are allowed here", help: "raise the hard limit: ulimit -Hn \(needed)")
         }
-        if !findings.isEmpty { throw Refusal(findings: findings) }
+        guard findings.isEmpty, let hole = found else { throw Refusal(findings: findings) }
         self.image = image
+        self.hole = hole
         self.facts = facts
         self.options = options
         self.states = states.compactMap { $0 }

@@ -28,7 +28,7 @@ package struct VdsoPlan: Sendable {
 
     /// Data and code of this kernel's in an address space, in the order of their addresses.
     func parts(in space: ImageAddressSpace) -> [HostFacts.Range] {
-        if proxy != nil { return parts }
+        if proxy != nil && !space.is32Bit { return parts }
         return space.mappings.filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
             .map { HostFacts.Range(start: $0.start, end: $0.end) }
     }
@@ -43,6 +43,8 @@ extension ValidImage {
         _ image: CheckpointImage, _ states: [CPUState?], _ facts: HostFacts, _ options: RestartOptions,
         _ find: (String, String, String) -> Void
     ) -> Bool {
+        // What 32-bit programs get is another one.
+        guard image.addressSpaces.contains(where: { !$0.is32Bit }) else { return false }
         let (old, new) = (image.header.vdso, facts.vdso)
         let isSame = old.dataSize == new.dataSize && old.codeSize == new.codeSize && old.checksum == new.checksum
         if isSame && !options.keepsOldVdso { return false }
@@ -55,7 +57,7 @@ extension ValidImage {
         }
         for (thread, state) in zip(image.threads, states) {
             guard let state, let process = image.process(thread.process),
-                let space = image.addressSpace(process.addressSpace),
+                let space = image.addressSpace(process.addressSpace), !space.is32Bit,
                 let code = space.mappings.first(where: { $0.kind == .vdsoCode })
             else { continue }
             if code.end - code.start != UInt64(old.codeSize) {
@@ -73,7 +75,8 @@ extension ValidImage {
 extension PlanBuilder {
     /// Puts the old vdso's code, with its functions replaced, where it was.
     mutating func mapVdsoProxy(_ program: inout Program, _ process: ImageProcess, _ mapping: ImageMapping) {
-        guard let proxy = vdso.proxy, mapping.kind == .vdsoCode, case .value(let source) = data(proxy.code) else { return }
+        guard let proxy = vdso.proxy, mapping.kind == .vdsoCode,
+            image.addressSpace(process.addressSpace)?.is32Bit == false, case .value(let source) = data(proxy.code) else { return }
         let size = mapping.end - mapping.start
         let place: [Step.Argument] = [.value(mapping.start), .value(size)]
         // MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE

@@ -1,0 +1,72 @@
+import CheckpointImage
+import StepProgram
+
+extension PlanBuilder {
+    /// Moves the vdso to where this process had it, and drops everything else but the launchpad.
+    ///
+    /// Parts are moved one by one; where an old and a new place overlap they go by way of a free place.
+    mutating func moveVdso(
+        _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, isRoot: Bool
+    ) {
+        let wanted = vdso.parts(in: space)
+        let current =
+            isRoot
+            ? facts.vdsoParts
+            : image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }.map(vdso.parts) ?? []
+        let base = launchpad.base
+        func drop(_ start: UInt64, _ end: UInt64) {
+            if end > start { program.call(.munmap, [.value(start), .value(end - start)], "drop what was there") }
+        }
+        let currentStart = current.first?.start ?? 0
+        let currentEnd = current.last?.end ?? 0
+        let launchpadEnd = scratch
+        let kept = [(base, launchpadEnd), (currentStart, currentEnd)].sorted { $0.0 < $1.0 }
+        if isRoot {
+            var position: UInt64 = 0
+            for (start, end) in kept {
+                drop(position, start)
+                position = end
+            }
+            drop(position, Self.userEnd)
+        }
+        guard let first = wanted.first else { return }
+        let wantedEnd = wanted[wanted.count - 1].end
+        let parent = isRoot ? nil : image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }
+        if space.is32Bit != (parent?.is32Bit ?? false) {
+            drop(currentStart, currentEnd)
+            mapAnew(&program, first.start, wantedEnd, is32Bit: space.is32Bit)
+            return
+        }
+        guard current.count == wanted.count, first.start != currentStart else { return }
+        let overlaps = first.start < currentEnd && currentStart < wantedEnd
+        var from = current
+        if overlaps {
+            let distance = scratch &- currentStart
+            for part in from { move(&program, part, to: part.start &+ distance) }
+            from = from.map { HostFacts.Range(start: $0.start &+ distance, end: $0.end &+ distance) }
+        }
+        for (part, place) in zip(from, wanted) { move(&program, part, to: place.start) }
+    }
+
+    private func move(_ program: inout Program, _ part: HostFacts.Range, to place: UInt64) {
+        let size = part.end - part.start
+        program.call(
+            .mremap, [.value(part.start), .value(size), .value(size), 3, .value(place)],
+            check: .equals(Int64(bitPattern: place)), "vdso part to its place")
+    }
+
+    /// Has the kernel map the vdso of the other kind of program: there is one of one kind at a time.
+    ///
+    /// The address is a wish, which the kernel keeps to where nothing is mapped; so it is looked whether it did.
+    ///
+    /// - Source: arch_prctl(2), ARCH_MAP_VDSO_32 and ARCH_MAP_VDSO_64.
+    private func mapAnew(_ program: inout Program, _ start: UInt64, _ end: UInt64, is32Bit: Bool) {
+        #if arch(x86_64)
+            let code = is32Bit ? image.header.vdso32.codeSize : facts.vdso.codeSize
+            program.call(
+                .arch_prctl, [is32Bit ? 0x2002 : 0x2003, .value(start)], check: .equals(Int64(code)),
+                "vdso of \(is32Bit ? 32 : 64)-bit programs")
+            program.call(.madvise, [.value(start), .value(end - start), 0], "it is where it was")
+        #endif
+    }
+}
