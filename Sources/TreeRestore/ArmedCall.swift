@@ -1,9 +1,13 @@
+internal import ArchState
 internal import CheckpointImage
 internal import Kernel
 internal import RestorePlan
 internal import StepProgram
 
 /// A system call that makes the kernel build the restart block that a thread had.
+///
+/// A block of a call that was made by the conventions of i386 comes from such a call: only then the kernel takes
+/// it up again as one.
 ///
 /// The user's own pointers (rmtp, poll entries, futex word) go in: the kernel keeps them in the block. Only
 /// the time lies in the launchpad; it is read at once.
@@ -21,22 +25,26 @@ struct ArmedCall {
     ///   - slack: what the kernel adds to the end of a sleep of this thread. The block that was saved held it
     ///     already: it is not added again at each restart.
     ///   - monotonicOffset: the tree's CLOCK_MONOTONIC minus ours; the tasks have joined its time namespace.
-    init?(_ block: ImageRestartBlock, operand: UInt64, remaining: Int64, slack: Int64, monotonicOffset: Int64) {
-        func time(_ nanoseconds: Int64) -> [UInt8] {
-            var bytes: [UInt8] = []
-            bytes.append(littleEndian: UInt64(nanoseconds / 1_000_000_000))
-            bytes.append(littleEndian: UInt64(nanoseconds % 1_000_000_000))
-            return bytes
+    /// - Source: arch/x86/entry/syscalls/syscall_64.tbl and syscall_32.tbl.
+    init?(_ thread: ImageThread, operand: UInt64, remaining: Int64, slack: Int64, monotonicOffset: Int64) {
+        let block = thread.restartBlock
+        let is32Bit = thread.callIs32Bit
+        func time(_ nanoseconds: Int64, _ form: TimeoutArgument.Form = .timespec) -> [UInt8] {
+            form.bytes(nanoseconds: UInt64(max(0, nanoseconds)))
         }
         switch block.kind {
         case .nanosleep, .cpuNanosleep:
-            number = 230  // clock_nanosleep(clock, 0, time, rmtp)
+            // clock_nanosleep(clock, 0, time, rmtp). Of i386 there are two: what is left will be written as the
+            // one that is armed does.
+            number = !is32Bit ? 230 : thread.timeLeftIs32Bit ? 267 : 407
             arguments = [UInt64(bitPattern: Int64(Int32(bitPattern: block.clock))), 0, operand, block.userAddress]
-            operandBytes = time(max(0, remaining - (block.kind == .nanosleep ? slack : 0)))
+            operandBytes = time(
+                remaining - (block.kind == .nanosleep ? slack : 0),
+                is32Bit && thread.timeLeftIs32Bit ? .timespec32 : .timespec)
             earlyResults = 0...0
             earlyErrors = []
         case .poll:
-            number = 7
+            number = is32Bit ? 168 : 7
             let timeout = block.hasTimeout_p ? Self.milliseconds(remaining) : UInt64(UInt32.max)
             arguments = [block.userAddress, block.count, timeout]
             operandBytes = []
@@ -45,7 +53,7 @@ struct ArmedCall {
         case .futex:
             earlyResults = 0...0
             earlyErrors = [-11, -14, -110]  // EAGAIN, EFAULT, ETIMEDOUT
-            number = 202
+            number = is32Bit ? 422 : 202  // futex_time64
             let isRealtime = block.clockOfDeadline == 0
             if block.bits == UInt32.max && !isRealtime {
                 // FUTEX_WAIT, relative on the monotonic clock.

@@ -44,10 +44,13 @@ extension Finaliser {
             ? Int64(clamping: block.remaining) : release.remaining(of: block.remaining, clock: block.clockOfDeadline)
         guard
             let call = ArmedCall(
-                block, operand: operand, remaining: remaining, slack: slack, monotonicOffset: release.monotonicOffset)
+                thread, operand: operand, remaining: remaining, slack: slack, monotonicOffset: release.monotonicOffset)
         else { return }
         tree.memory.write(call.operandBytes, at: operand)
-        try Trace.setRegisters(.general, of: host, to: pointed(at: task, host, call: call.number, call.arguments))
+        let registers = try pointed(
+            at: task, host, call: call.number, call.arguments,
+            compatInstruction: thread.callIs32Bit ? loopCompatInstruction : nil)
+        try Trace.setRegisters(.general, of: host, to: registers)
         try awaitCallStop(host)
         if block.kind == .poll && block.hasTimeout_p {
             let end = SystemClock.monotonic.now() + release.remaining(of: block.remaining, clock: 1)
@@ -81,7 +84,7 @@ extension Finaliser {
         return ArmedCall.milliseconds(left)
     }
 
-    /// The third argument of the call at whose entry a thread stands.
+    /// The third argument of the call at whose entry a thread stands: in both tables in the same register.
     private func setTimeout(of host: Int32, to value: UInt64) throws(SystemError) {
         let raw = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
         guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
@@ -97,7 +100,11 @@ extension Finaliser {
         let task = plan.tasks[index]
         guard let number = task.thread, image.threads[number].hasTimeout else { return }
         let timeout = image.threads[number].timeout
-        guard let argument = registers.timeoutOfRepeatedCall() ?? TimeoutArgument(ofCall: registers.rax) else { return }
+        let is32Bit = image.threads[number].callIs32Bit || registers.is32Bit
+        // The second: about to make its call.
+        guard let argument = registers.timeoutOfRepeatedCall(is32Bit: is32Bit)
+                ?? TimeoutArgument(of: registers.call(Int(Int32(truncatingIfNeeded: registers.rax)), is32Bit: is32Bit))
+        else { return }
         // The call is made again after the release, never before it.
         let left = release.remainingAtRelease(of: timeout.remaining, clock: 1)
         let host = tree.hostPids[index]
@@ -107,10 +114,17 @@ extension Finaliser {
         } else if argument.form == .milliseconds {
             registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)
         } else {
-            let space = image.process(task.pid).flatMap { image.addressSpace($0.addressSpace) }
+            let space = space(of: task.pid)
+            let code = space?.is32Bit == true ? CompatVdso.current?.code ?? [] : vdsoCode
+            let held = registers[argument.register]
             guard let vdso = space.flatMap(plan.vdso.code),
-                let slot = slot(in: TimeSlots(vdsoEnd: vdso.end, code: vdsoCode), for: task.pid, held: registers[argument.register])
+                let slot = slot(in: TimeSlots(vdsoEnd: vdso.end, code: code), for: task.pid, held: held)
             else {
+                // Room in a vdso that is kept beside this kernel's is as good as any.
+                let kept = space?.mappings.first { $0.kind == .vdsoCode && plan.valid.usesVdsoProxy }
+                if let kept, (kept.start..<kept.end).contains(held) {
+                    return try RemoteMemory.force(host, at: held, argument.bytes(nanoseconds: left))
+                }
                 beginAnew.append(image.threads[number].tid)
                 return
             }

@@ -121,15 +121,21 @@ final class Finaliser {
         }
     }
 
-    private func callInstruction(_ pid: UInt32) -> UInt64 {
-        let space = image.process(pid).flatMap { image.addressSpace($0.addressSpace) }
-        return (space.flatMap(plan.vdso.code)?.start ?? 0) + callOffset
+    func space(of pid: UInt32) -> ImageAddressSpace? {
+        image.process(pid).flatMap { image.addressSpace($0.addressSpace) }
     }
 
-    /// Registers of a task of the loop, pointed at a system call.
-    func pointed(at task: RestorePlan.Task, _ host: Int32, call: UInt64, _ arguments: [UInt64])
-        throws(SystemError) -> [UInt8]
-    {
+    private func callInstruction(_ pid: UInt32) -> UInt64 {
+        let space = space(of: pid)
+        let vdso = space.flatMap(plan.vdso.code)?.start ?? 0
+        return vdso + (space?.is32Bit == true ? plan.valid.facts.compatCallOffset : callOffset)
+    }
+
+    /// Registers of a task of the loop, pointed at a system call: at the `syscall` of the vdso, or at an
+    /// `int $0x80`.
+    func pointed(
+        at task: RestorePlan.Task, _ host: Int32, call: UInt64, _ arguments: [UInt64], compatInstruction: UInt64? = nil
+    ) throws(SystemError) -> [UInt8] {
         let raw = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
         guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
             throw SystemError(22, in: "registers of the loop")
@@ -138,6 +144,10 @@ final class Finaliser {
         registers.rax = call
         registers.originalRAX = UInt64.max
         let all = arguments + [UInt64](repeating: 0, count: 6 - arguments.count)
+        if let instruction = compatInstruction {
+            registers.point(atCompatCall: instruction, all)
+            return registers.registerSet
+        }
         (registers.rdi, registers.rsi, registers.rdx) = (all[0], all[1], all[2])
         (registers.r10, registers.r8, registers.r9) = (all[3], all[4], all[5])
         return registers.registerSet
@@ -147,9 +157,11 @@ final class Finaliser {
     private func unmapLaunchpad(_ index: Int) throws(SystemError) {
         let task = plan.tasks[index]
         let host = tree.hostPids[index]
-        try Trace.setRegisters(
-            .general, of: host,
-            to: pointed(at: task, host, call: 11, [plan.launchpad.base, tree.memory.size]))
+        let is32Bit = space(of: task.pid)?.is32Bit == true
+        let registers = try pointed(
+            at: task, host, call: is32Bit ? ArmedCall.compatUnmap : 11, [plan.launchpad.base, tree.memory.size],
+            compatInstruction: is32Bit ? callInstruction(task.pid) : nil)
+        try Trace.setRegisters(.general, of: host, to: registers)
         try awaitCallStop(host)
         try awaitCallStop(host)
         let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
@@ -178,6 +190,7 @@ final class Finaliser {
         do { extended = try state.extended.registerSet(layout: layout, size: current.count) } catch {
             throw SystemError(22, in: "\(error)")
         }
+        if let areas = state.tls { try Trace.setThreadAreas(of: host, to: areas.registerSet) }
         try Trace.setRegisters(.extended, of: host, to: extended)
         // Addresses before the word that enables them.
         if let debug = state.debug {

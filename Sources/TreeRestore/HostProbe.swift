@@ -11,6 +11,7 @@ extension HostFacts {
         facts.architecture = KernelIdentity.current().machine
         facts.pageSize = Kernel.pageSize
         facts.probeProcessor()
+        facts.probe32Bit(for: image)
         facts.probeFiles(of: image)
         facts.probeSelf()
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
@@ -65,6 +66,13 @@ extension HostFacts {
         xsaveLayout = HostCPU.layout
         cpu = HostCPU.offer
         if let found = (try? Vdso.current()) ?? nil { vdso = ImageVdso(found, code: found.codeBytes()) }
+    }
+
+    /// What this kernel gives to 32-bit programs. Asked only where it matters: it takes a child.
+    private mutating func probe32Bit(for image: CheckpointImage) {
+        guard image.holds32BitTasks, let found = CompatVdso.current, let offset = found.callOffset else { return }
+        compatVdso = ImageVdso(found)
+        compatCallOffset = offset
     }
 
     private mutating func probeFiles(of image: CheckpointImage) {

@@ -192,6 +192,9 @@ package final class Restart {
 
     private func installLaunchpad(_ plan: RestorePlan) throws(RestoreError) -> SharedMemory {
         let launchpad = plan.launchpad
+        guard plan.hasRoom else {
+            throw RestoreError("cannot map the launchpad: ENOMEM (its \(launchpad.size >> 20) MiB do not fit where no task has anything)")
+        }
         do throws(SystemError) {
             let memory = try SharedMemory(at: launchpad.base, size: launchpad.size)
             memory.write(launchpad.encoded(), at: launchpad.dataStart)

@@ -178,7 +178,7 @@ struct Sample {
         let plan = RestorePlan(for: valid)
         for space in valid.image.addressSpaces {
             let code = try #require(plan.vdso.code(in: space))
-            #expect(code == HostFacts.Range(start: plan.scratchAddress + 0x4000, end: plan.scratchAddress + 0x6000))
+            #expect(code == HostFacts.Range(start: valid.hole.scratch + 0x4000, end: valid.hole.scratch + 0x6000))
         }
         for program in plan.launchpad.programs {
             let lines = program.lines()
