@@ -21,8 +21,10 @@ enum Place: String, CaseIterable, CustomTestStringConvertible {
 
 extension Scratch {
     /// Starts a workload and waits until it says that it is ready.
-    func startWorkload(_ name: String, _ arguments: [String] = []) throws -> Child {
-        let child = try start("Workloads", [name, path] + arguments)
+    ///
+    /// - Parameter program: another build of the workloads than the usual one.
+    func startWorkload(_ name: String, _ arguments: [String] = [], program: String? = nil) throws -> Child {
+        let child = try start([program ?? Host.path(of: "Workloads"), name, path] + arguments)
         let ready = Clock.wait(seconds: 30) { exists("ready") || child.poll() != nil }
         guard ready, child.poll() == nil else {
             throw HarnessError("\(name) is not ready: \(child.output)\(child.errors)\(read("failures"))")

@@ -34,6 +34,9 @@ static const struct workload workloads[] = {
     {"vforker", run_vforker, "a parent in vfork, which cannot be stopped"},
     {"idlers", run_idlers, "N tasks that only wait [wide|deep|threads N]"},
     {"bomb", run_bomb, "a fork bomb of at most N processes at a time: only where pids are limited [N]"},
+    {"narrow", run_narrow, "what only 32-bit programs of a 64-bit kernel have"},
+    {"borrowed", run_borrowed, "64-bit threads that sleep by int $0x80"},
+    {"mixed", run_mixed, "a child of another word size [PROGRAM WORKLOAD]"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };
 

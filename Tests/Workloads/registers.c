@@ -82,6 +82,52 @@ static void *spinner(void *unused) {
         if (!good) fail("a register or a flag of the spinner changed");
         counters[SPINNER]++;
     }
+#elif defined(__i386__)
+    for (;;) {
+        uint32_t good;
+        // The counter lies on the stack, for there are no other registers: a wrong esp shows at once.
+        asm volatile(
+            "push %%ebp\n"
+            "push $300000\n"
+            "mov $0x11111111, %%eax\n"
+            "mov $0x22222222, %%ebx\n"
+            "mov $0x33333333, %%ecx\n"
+            "mov $0x44444444, %%edx\n"
+            "mov $0x55555555, %%esi\n"
+            "mov $0x66666666, %%edi\n"
+            "mov $0x77777777, %%ebp\n"
+            "std\n"
+            "1: stc\n"
+            "jnc 9f\n"
+            "push %%ebp\n"
+            "cmp %%ebp, (%%esp)\n"
+            "lea 4(%%esp), %%esp\n"
+            "jne 9f\n"
+            "decl (%%esp)\n"
+            "jnz 1b\n"
+            "pushf\n"
+            "testl $0x400, (%%esp)\n" // the direction flag
+            "lea 4(%%esp), %%esp\n"
+            "jz 9f\n"
+            "cmp $0x11111111, %%eax\n jne 9f\n"
+            "cmp $0x22222222, %%ebx\n jne 9f\n"
+            "cmp $0x33333333, %%ecx\n jne 9f\n"
+            "cmp $0x44444444, %%edx\n jne 9f\n"
+            "cmp $0x55555555, %%esi\n jne 9f\n"
+            "cmp $0x66666666, %%edi\n jne 9f\n"
+            "cmp $0x77777777, %%ebp\n jne 9f\n"
+            "mov $1, %%eax\n"
+            "jmp 8f\n"
+            "9: xor %%eax, %%eax\n"
+            "8: cld\n"
+            "lea 4(%%esp), %%esp\n"
+            "pop %%ebp\n"
+            : "=a"(good)
+            :
+            : "ebx", "ecx", "edx", "esi", "edi", "memory", "cc");
+        if (!good) fail("a register or a flag of the spinner changed");
+        counters[SPINNER]++;
+    }
 #else
     for (;;) counters[SPINNER]++;
 #endif

@@ -97,7 +97,7 @@ long wrong_byte(const void *memory, size_t bytes, uint64_t seed);
 
 workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memory, run_files, run_pipes, run_signals,
     run_credentials, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_moments, run_breakpoints,
-    run_rseq, run_calls, run_yardstick;
+    run_rseq, run_calls, run_narrow, run_borrowed, run_mixed, run_yardstick;
 
 workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores, run_unsaved;
 
