@@ -40,6 +40,7 @@ struct Tree: ParsableCommand {
         }
         var parts = [counted(loaded.image.threads(of: process.pid).count, "thread")]
         parts.append(size(loaded.savedBytes(.addressSpace, process.addressSpace)))
+        if loaded.image.addressSpace(process.addressSpace)?.is32Bit == true { parts.append("32-bit") }
         if process.state == .stopped { parts.append("stopped") }
         if process.session == process.pid { parts.append("session leader") }
         return "(\(parts.joined(separator: ", ")))"
