@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// One line of the workload `calls`: what came of one call.
-private struct Outcome {
+struct Outcome {
     /// Result, errno, signals handled, what the call wrote.
     var values: [String]
     var flags: Int
@@ -36,15 +36,26 @@ extension EndToEnd {
     /// Interrupted system calls go on where they were: every call of `Tests/Workloads/calls_*.c`, compared with
     /// a run that nobody disturbed.
     @Suite struct Calls {
-        private static let byEvent = Result { try undisturbed("event") }
-        private static let bySignal = Result { try undisturbed("signal") }
-        /// What every call asks for, and when the signal comes, in milliseconds.
-        private static let asked = 4000
-        private static let signaled = 3000
+        /// A build of the workloads, with what comes of its calls when nobody disturbs them.
+        struct Build: Sendable {
+            var program: String?
+            var byEvent: [String: Outcome]
+            var bySignal: [String: Outcome]
 
-        private static func undisturbed(_ end: String) throws -> [String: Outcome] {
+            init(_ program: String? = nil) throws {
+                self.program = program
+                byEvent = try undisturbed("event", program)
+                bySignal = try undisturbed("signal", program)
+            }
+        }
+        private static let native = Result { try Build() }
+        /// What every call asks for, and when the signal comes, in milliseconds.
+        static let asked = 4000
+        static let signaled = 3000
+
+        private static func undisturbed(_ end: String, _ program: String?) throws -> [String: Outcome] {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("calls", ["all", end])
+            let child = try scratch.startWorkload("calls", ["all", end], program: program)
             let status = try child.wait(seconds: 60)
             guard status == .exited(0) else { throw HarnessError("calls: \(status) \(scratch.read("failures"))") }
             return Outcome.parse(scratch.read("calls"))
@@ -54,9 +65,12 @@ extension EndToEnd {
         /// signals that arrive meanwhile.
         @Test(arguments: ["all", "restartable"])
         func notDisturbedByCheckpoints(which: String) throws {
-            let wanted = try Self.byEvent.get()
+            try Self.checkpointOften(which, Self.native.get())
+        }
+
+        static func checkpointOften(_ which: String, _ build: Build) throws {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("calls", [which, "event"])
+            let child = try scratch.startWorkload("calls", [which, "event"], program: build.program)
             let storm = try scratch.start([
                 "/bin/sh", "-c", "while kill -URG $(cat /proc/\(child.pid)/task/\(child.pid)/children); do sleep 0.001; done",
             ])
@@ -68,31 +82,37 @@ extension EndToEnd {
             }
             #expect(try child.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))")
             storm.end()
-            compare(Outcome.parse(scratch.read("calls")), with: wanted, ends: Self.asked)
+            compare(Outcome.parse(scratch.read("calls")), with: build.byEvent, ends: asked)
         }
 
         @Test(arguments: Place.allCases, [1, 3])
         func restarted(place: Place, rounds: Int) throws {
-            let outcomes = try restartedRun("event", place, rounds: rounds)
-            compare(outcomes, with: try Self.byEvent.get(), ends: Self.asked, rounds: rounds)
+            let build = try Self.native.get()
+            let outcomes = try Self.restartedRun("event", place, build, rounds: rounds)
+            Self.compare(outcomes, with: build.byEvent, ends: Self.asked, rounds: rounds)
         }
 
         /// A handled signal reaches a call that was restarted: the handler runs, the call returns what Linux returns,
         /// and what it writes back as the rest of its time is right.
         @Test(arguments: Place.allCases)
         func restartedAndInterrupted(place: Place) throws {
-            let outcomes = try restartedRun("signal", place, rounds: 1)
-            compare(outcomes, with: try Self.bySignal.get(), ends: Self.signaled, rounds: 1)
+            try Self.interruptAfterRestart(place, Self.native.get())
+        }
+
+        static func interruptAfterRestart(_ place: Place, _ build: Build) throws {
+            let outcomes = try restartedRun("signal", place, build, rounds: 1)
+            compare(outcomes, with: build.bySignal, ends: signaled, rounds: 1)
             for (name, outcome) in outcomes where outcome.left > 0 {
                 let sum = outcome.asleep + outcome.left
-                #expect(abs(sum - Self.asked) < 250, "\(name): \(outcome.asleep) ms and \(outcome.left) ms left")
+                #expect(abs(sum - asked) < 250, "\(name): \(outcome.asleep) ms and \(outcome.left) ms left")
             }
         }
 
         /// The time as a file counts: whatever had a limit ends that much earlier.
         @Test func restartedWithTimeCounting() throws {
-            let wanted = try Self.byEvent.get()
-            let outcomes = try restartedRun("event", .namespace, rounds: 1, options: ["--time", "absolute"])
+            let build = try Self.native.get()
+            let wanted = build.byEvent
+            let outcomes = try Self.restartedRun("event", .namespace, build, rounds: 1, options: ["--time", "absolute"])
             for (name, outcome) in outcomes {
                 #expect(outcome.values == wanted[name]?.values, "\(name)")
                 #expect(outcome.gap > 1900, "\(name)")
@@ -105,8 +125,12 @@ extension EndToEnd {
         /// Without the right to read the kernel's memory: what is left is learned from the tasks' own memory and their
         /// last sleep, and what is not begins anew. Nothing ends early or with another result.
         @Test(.enabled(if: access("/usr/bin/setpriv", X_OK) == 0, "wants setpriv")) func restartedWithoutBPF() throws {
+            try Self.restartWithoutBPF(Self.native.get())
+        }
+
+        static func restartWithoutBPF(_ build: Build) throws {
             let scratch = try Scratch()
-            let workload = try scratch.startWorkload("calls", ["restartable", "event"])
+            let workload = try scratch.startWorkload("calls", ["restartable", "event"], program: build.program)
             Clock.sleep(0.3)
             let finished = try scratch.run([
                 "setpriv", "--bounding-set", "-sys_admin,-bpf,-perfmon", Host.path(of: "crcheckpoint"), "--tree",
@@ -117,7 +141,7 @@ extension EndToEnd {
             try workload.wait(seconds: 20)
             let (running, _) = try scratch.restart(.here)
             #expect(try running.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
-            compare(Outcome.parse(scratch.read("calls")), with: try Self.byEvent.get(), ends: Self.asked, rounds: 1)
+            compare(Outcome.parse(scratch.read("calls")), with: build.byEvent, ends: asked, rounds: 1)
         }
 
         /// More threads wait for a time given by address than there is room for: some begin anew and are named; nobody
@@ -171,14 +195,15 @@ extension EndToEnd {
                 #expect(running.errors.contains(" \(name) (") && running.errors.contains("waits for such a deadline"), "\(name)")
             }
             #expect(running.errors.contains("no time namespace can be made here"))
-            compare(Outcome.parse(scratch.read("calls")), with: try Self.byEvent.get(), ends: Self.asked, rounds: 1)
+            Self.compare(
+                Outcome.parse(scratch.read("calls")), with: try Self.native.get().byEvent, ends: Self.asked, rounds: 1)
         }
 
-        private func restartedRun(
-            _ end: String, _ place: Place, rounds: Int, options: [String] = []
+        static func restartedRun(
+            _ end: String, _ place: Place, _ build: Build, rounds: Int, options: [String] = []
         ) throws -> [String: Outcome] {
             let scratch = try Scratch()
-            var running = try scratch.startWorkload("calls", ["restartable", end])
+            var running = try scratch.startWorkload("calls", ["restartable", end], program: build.program)
             var root = running.pid
             for _ in 0..<rounds {
                 Clock.sleep(0.3)
@@ -194,7 +219,7 @@ extension EndToEnd {
 
         /// Same values; times are those asked for: never too short (where the clock jumped, the gap holds some of the
         /// time around it, too), and at most 3 s too long on a busy machine.
-        private func compare(
+        static func compare(
             _ outcomes: [String: Outcome], with wanted: [String: Outcome], ends: Int, rounds: Int = 0,
             sourceLocation: SourceLocation = #_sourceLocation
         ) {
@@ -206,7 +231,7 @@ extension EndToEnd {
                     continue
                 }
                 // Points in time of clocks that went on while the tree was a file are over by now.
-                if rounds > 0 && (outcome.endsByWallClock || outcome.gap > 0 && Self.absolute.contains(name)) { continue }
+                if rounds > 0 && (outcome.endsByWallClock || outcome.gap > 0 && absolute.contains(name)) { continue }
                 #expect(outcome.values == model.values, "\(name)", sourceLocation: sourceLocation)
                 let early = outcome.gap > 0 ? max(1, 150 * rounds) : 1
                 guard !outcome.hasNoTime, !outcome.endsByWallClock else { continue }

@@ -25,6 +25,8 @@ import Testing
         #expect(found.code[offset] == 0xcd && found.code[offset + 1] == 0x80)
         let slack = found.code.reversed().prefix { $0 == 0 }.count
         #expect(slack >= CheckpointStub.code().count + 16, "\(slack) bytes")
+        // Timeouts of calls lie beside it.
+        #expect(TimeSlots(vdsoEnd: 0xf7ff_0000, code: found.code).count >= 4)
         // Asked twice it says the same, and this process has lost nothing.
         #expect(CompatVdso.probe() == found)
         #expect(try Vdso.current() != nil)

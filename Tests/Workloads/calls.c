@@ -22,6 +22,8 @@ static volatile sig_atomic_t handled;
 static void on_signal(int number) { (void)number, handled++; }
 
 struct timespec time_of(int64_t ns) { return (struct timespec){ns / 1000000000, ns % 1000000000}; }
+struct wide_time wide_time_of(int64_t ns) { return (struct wide_time){ns / 1000000000, ns % 1000000000}; }
+struct long_time long_time_of(int64_t ns) { return (struct long_time){ns / 1000000000, ns % 1000000000}; }
 struct timespec asked_end(clockid_t clock) { return time_of(clock_ns(clock) + ASKED_NS); }
 int64_t ns_of(struct timespec time) { return time.tv_sec * 1000000000LL + time.tv_nsec; }
 

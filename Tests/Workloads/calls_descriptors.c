@@ -48,25 +48,25 @@ static void ppoll_limited(struct trial *t) {
     TRY(t, SYS_ppoll, &entry, 1, &asked, NULL, 8);
     t->left_ns = ns_of(asked);
 }
-static void select_for(struct trial *t, struct timeval *limit) {
+static void select_for(struct trial *t, struct long_time *limit) {
     fd_set set;
     FD_ZERO(&set);
     FD_SET(t->descriptors[0], &set);
-    TRY(t, SYS_select, t->descriptors[0] + 1, &set, NULL, NULL, limit);
+    TRY(t, SYS_SELECT, t->descriptors[0] + 1, &set, NULL, NULL, limit);
     snprintf(t->wrote, sizeof t->wrote, "set:%d", FD_ISSET(t->descriptors[0], &set) != 0);
 }
 static void select_limited(struct trial *t) {
-    struct timeval limit = {ASKED_NS / 1000000000, 0};
+    struct long_time limit = {ASKED_NS / 1000000000, 0};
     select_for(t, &limit);
-    t->left_ns = limit.tv_sec * 1000000000LL + limit.tv_usec * 1000;
+    t->left_ns = limit.seconds * 1000000000LL + limit.nanoseconds * 1000;
 }
 static void select_endless(struct trial *t) { select_for(t, NULL); }
 // The kernel cannot write what is left here, and gives up restarting the call.
-static struct timeval *constant_limit;
+static struct long_time *constant_limit;
 static void make_constant(struct trial *t) {
     make_pipe(t);
     constant_limit = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    constant_limit->tv_sec = ASKED_NS / 1000000000;
+    constant_limit->seconds = ASKED_NS / 1000000000;
     mprotect(constant_limit, 4096, PROT_READ);
 }
 static void select_constant(struct trial *t) { select_for(t, constant_limit); }
@@ -112,11 +112,11 @@ static void epoll_masked(struct trial *t) {
 }
 static void epoll_exact(struct trial *t) {
     struct epoll_event event = {0};
-    struct timespec asked = time_of(ASKED_NS);
+    struct wide_time asked = wide_time_of(ASKED_NS);
     TRY(t, 441, polled, &event, 1, &asked, NULL, 8);
     say_events(t, &event);
     // The caller's structure is not touched.
-    if (ns_of(asked) != ASKED_NS) fail("epoll_pwait2 changed the timeout");
+    if (asked.seconds != ASKED_NS / 1000000000 || asked.nanoseconds) fail("epoll_pwait2 changed the timeout");
 }
 
 const struct call descriptor_calls[] = {

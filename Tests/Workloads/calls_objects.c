@@ -17,13 +17,13 @@ static void make_semaphore(struct trial *t) { t->descriptors[0] = semget(IPC_PRI
 static void semaphore_limited(struct trial *t) {
     struct sembuf down = {0, -1, 0};
     struct timespec asked = time_of(ASKED_NS);
-    TRY(t, SYS_semtimedop, t->descriptors[0], &down, 1, &asked);
+    TRY(t, SEMTIMEDOP_CALL(t->descriptors[0], &down, &asked));
     if (ns_of(asked) != ASKED_NS) fail("semtimedop changed the timeout");
     semctl(t->descriptors[0], 0, IPC_RMID);
 }
 static void semaphore_endless(struct trial *t) {
     struct sembuf down = {0, -1, 0};
-    TRY(t, SYS_semop, t->descriptors[0], &down, 1);
+    TRY(t, SEMOP_CALL(t->descriptors[0], &down));
     semctl(t->descriptors[0], 0, IPC_RMID);
 }
 static void raise_semaphore(struct trial *t) {
@@ -145,8 +145,8 @@ static void want_record(struct trial *t) {
     TRY(t, SYS_fcntl, open(lock_name(t), O_RDWR), F_SETLKW, &all);
 }
 static void want_record_of_file(struct trial *t) {
-    struct flock all = {.l_type = F_WRLCK};
-    TRY(t, SYS_fcntl, open(lock_name(t), O_RDWR), F_OFD_SETLKW, &all);
+    struct flock64 all = {.l_type = F_WRLCK};
+    TRY(t, SYS_FCNTL64, open(lock_name(t), O_RDWR), F_OFD_SETLKW, &all);
 }
 static void unlock_record(struct trial *t) {
     struct flock all = {.l_type = F_UNLCK};
@@ -159,7 +159,7 @@ static void get_events(struct trial *t) {
     aio_context_t context = 0;
     if (syscall(SYS_io_setup, 4, &context)) cannot_prepare("io_setup");
     struct io_event event;
-    struct timespec asked = time_of(ASKED_NS);
+    struct long_time asked = long_time_of(ASKED_NS);
     TRY(t, SYS_io_getevents, context, 1, 1, &event, &asked);
 }
 static void get_events_masked(struct trial *t) {

@@ -16,13 +16,13 @@ static void sleep_until(struct trial *t, clockid_t clock) {
     TRY(t, SYS_clock_nanosleep, clock, TIMER_ABSTIME, &end, NULL);
 }
 static void nanosleep_without(struct trial *t) {
-    struct timespec asked = time_of(ASKED_NS);
+    struct long_time asked = long_time_of(ASKED_NS);
     TRY(t, SYS_nanosleep, &asked, NULL);
 }
 static void nanosleep_with(struct trial *t) {
-    struct timespec asked = time_of(ASKED_NS), left = time_of(0);
+    struct long_time asked = long_time_of(ASKED_NS), left = {0, 0};
     TRY(t, SYS_nanosleep, &asked, &left);
-    if (t->error == EINTR) t->left_ns = ns_of(left);
+    if (t->error == EINTR) t->left_ns = left.seconds * 1000000000LL + left.nanoseconds;
 }
 static void sleep_monotonic(struct trial *t) { sleep_on(t, CLOCK_MONOTONIC); }
 static void sleep_realtime(struct trial *t) { sleep_on(t, CLOCK_REALTIME); }
@@ -107,12 +107,12 @@ struct vector {
 static void futex_vector(struct trial *t) {
     static uint32_t words[2];
     struct vector vector[2] = {{0, (uintptr_t)&words[0], 2 | 128, 0}, {0, (uintptr_t)&words[1], 2 | 128, 0}};
-    struct timespec end = asked_end(CLOCK_MONOTONIC);
+    struct wide_time end = wide_time_of(clock_ns(CLOCK_MONOTONIC) + ASKED_NS);
     TRY(t, 449, vector, 2, 0, &end, CLOCK_MONOTONIC);
 }
 static void futex2(struct trial *t) {
     static uint32_t word;
-    struct timespec end = asked_end(CLOCK_MONOTONIC);
+    struct wide_time end = wide_time_of(clock_ns(CLOCK_MONOTONIC) + ASKED_NS);
     TRY(t, 455, &word, 0UL, ~0U & 0xffffffffUL, 2 | 128, &end, CLOCK_MONOTONIC);
 }
 static uint32_t priority_lock;
