@@ -10,7 +10,9 @@ extension EndToEnd {
             Workload(name: "sleepers"), Workload(name: "waits"), Workload(name: "memory"), Workload(name: "pipes"),
             Workload(name: "signals"), Workload(name: "credentials"), Workload(name: "processes", arguments: ["20"]),
             Workload(name: "threads", arguments: ["40"]), Workload(name: "tree"),
-            Workload(name: "rseq", arguments: ["32"]), Workload(name: "clocks"),
+            Workload(name: "rseq", arguments: ["32"]), Workload(name: "clocks"), Workload(name: "files"),
+            Workload(name: "breakpoints"), Workload(name: "events"), Workload(name: "timerfiles"),
+            Workload(name: "epolls"), Workload(name: "posixtimers"), Workload(name: "semaphores"),
         ]
 
         @Test(arguments: ["registers", "vectors", "narrow", "waits", "signals", "rseq"])
@@ -103,6 +105,13 @@ extension EndToEnd {
             #expect(scratch.bytes("copy") == scratch.bytes("wanted"))
             #expect(Set(scratch.read("sum").split(separator: "\n")).count == 1, "\(scratch.read("sum"))")
             #expect(scratch.becomesEmpty())
+        }
+
+        @Test(
+            .enabled(if: !Programs32.tasks.isEmpty, "needs programs of Debian's i386 packages (scripts/setup --tests fetches them)"),
+            arguments: Programs32.tasks)
+        func programsEndAsUndisturbed(program: Program) throws {
+            try EndToEnd.Programs.compareWithUndisturbed(program)
         }
 
         private static func checkpointOften(_ root: pid_t, in scratch: Scratch) throws {

@@ -128,14 +128,18 @@ extension EndToEnd {
     @Suite struct Programs {
         @Test(arguments: Program.all)
         func endsAsUndisturbed(program: Program) throws {
+            try Self.compareWithUndisturbed(program)
+        }
+
+        static func compareWithUndisturbed(_ program: Program) throws {
             let calm = try Scratch()
-            let seconds = try Clock.seconds { try calm.run(Self.shell(program, in: calm), seconds: 300).require() }
+            let seconds = try Clock.seconds { try calm.run(shell(program, in: calm), seconds: 300).require() }
             let wanted = calm.bytes("work/out")
             try #require(!wanted.isEmpty)
 
             for place in Place.allCases {
                 let scratch = try Scratch()
-                var running = try scratch.start(Self.shell(program, in: scratch))
+                var running = try scratch.start(shell(program, in: scratch))
                 var root = running.pid
                 for _ in 0..<place.rounds {
                     Clock.sleep(seconds * Double.random(in: 0.05...0.3))

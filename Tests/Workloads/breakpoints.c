@@ -39,7 +39,7 @@ static void child(void) {
 }
 
 static void poke(pid_t task, int number, uintptr_t value) {
-    if (ptrace(PTRACE_POKEUSER, task, offsetof(struct user, u_debugreg) + (size_t)number * 8, value) != 0)
+    if (ptrace(PTRACE_POKEUSER, task, offsetof(struct user, u_debugreg) + (size_t)number * sizeof(long), value) != 0)
         cannot_prepare("hardware breakpoints");
 }
 

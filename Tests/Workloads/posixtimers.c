@@ -21,7 +21,11 @@ static void on_thread_tick(int number, siginfo_t *info, void *context) {
 
 /// timer_create without glibc, which hides the kernel's ids.
 static int create(int clock, int notify, int number, uint64_t value, int tid) {
+#if defined(__i386__)
+    int event[16] = {(int)value, number, notify, tid};
+#else
     int event[16] = {(int)value, (int)(value >> 32), number, notify, tid};
+#endif
     int id = -1;
     if (syscall(SYS_timer_create, clock, event, &id)) cannot_prepare("timer");
     return ids[count_of_ids++] = id;
