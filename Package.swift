@@ -83,11 +83,12 @@ let package = Package(
         .testTarget(
             name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "CCodec", "crimage", protobuf],
             swiftSettings: common),
-        .testTarget(name: "PidControlTests", dependencies: ["PidControl"], swiftSettings: common),
+        .target(name: "TreeModel", dependencies: ["PidControl"], path: "Tests/TreeModel", swiftSettings: common),
+        .testTarget(name: "PidControlTests", dependencies: ["PidControl", "TreeModel"], swiftSettings: common),
         .testTarget(
             name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage"], swiftSettings: common),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["CKernel", "crcheckpoint", "crrestart", "crimage", "Workloads"],
+            name: "EndToEndTests", dependencies: ["CKernel", "PidControl", "TreeModel", "crcheckpoint", "crrestart", "crimage", "Workloads"],
             exclude: ["Programs"], cSettings: [.define("_GNU_SOURCE")], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]

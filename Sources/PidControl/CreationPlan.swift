@@ -1,11 +1,28 @@
-/// Who creates whom, in which order, so that every process of a tree gets its old session and group.
+/// Who creates whom, in which order, so that every process of a tree gets its old parent, session and group.
 ///
-/// The idea is DumpForest / MakeForest (Laadan and Nieh, USENIX ATC 2007): a session can only be
-/// entered by being born in it or by `setsid`, so a child that is in another session than its parent
-/// is now, and does not lead it, must have been forked before the parent called `setsid`; it has to be
-/// created so again. A group can be joined later, as long as it exists.
+/// The idea, and the words *creator*, *ghost* and *placeholder*, are those of DumpForest and MakeForest (Laadan
+/// and Nieh, USENIX ATC 2007). What the kernel allows:
+///
+/// - A session is entered by `setsid` or by birth. `SessionPlan` says in which session each is born.
+/// - A group can be joined by whoever is in its session, as long as somebody is in it. `GroupPlan`.
+/// - A parent is the creator, the creator's parent (`CLONE_PARENT`), or, once that has died, the nearest
+///   *subreaper* above (`PR_SET_CHILD_SUBREAPER`).
+///
+/// Two kinds of tasks exist during the restart only:
+///
+/// - A **ghost** has the number of a dead leader whose session or group lives on. It makes that, and ends when
+///   everybody is in it.
+/// - A **placeholder** has a number that nobody needs. In its session it creates those who belong below somebody
+///   further up, and dies at a chosen moment: when that one, and nobody between, is a subreaper.
+///
+/// The order of actions is the same everywhere, which is why nobody waits for ever: everything is created without
+/// waiting for anybody; then groups are made, which waits for nobody; then they are joined, which waits for their
+/// making; then placeholders die, those of the lowest adopters first; then ghosts.
 ///
 /// Pure: numbers in, decisions out.
+///
+/// - Source: setsid(2), setpgid(2), clone(2), PR_SET_CHILD_SUBREAPER(2const); `forget_original_parent` in
+///   kernel/exit.c.
 package struct CreationPlan: Sendable {
     /// What the plan needs to know of one process.
     package struct Member: Sendable, Equatable {
@@ -14,100 +31,152 @@ package struct CreationPlan: Sendable {
         package var session: UInt32
         package var group: UInt32
         package var isZombie: Bool
+        /// What its parent gets at its end: SIGCHLD, but for children made by a bare `clone`.
+        package var exitSignal: UInt32
 
-        package init(pid: UInt32, parent: UInt32, session: UInt32, group: UInt32, isZombie: Bool = false) {
+        package init(
+            pid: UInt32, parent: UInt32, session: UInt32, group: UInt32, isZombie: Bool = false,
+            exitSignal: UInt32 = CreationPlan.childSignal
+        ) {
             self.pid = pid
             self.parent = parent
             self.session = session
             self.group = group
             self.isZombie = isZombie
+            self.exitSignal = exitSignal
+        }
+
+        package var leadsSession: Bool { session == pid }
+    }
+
+    package static let childSignal: UInt32 = 17
+
+    package enum Role: Sendable, Equatable { case member, ghost, placeholder }
+
+    /// One thing that a task does. Numbers are pids; a group is named by its number.
+    package enum Action: Sendable, Equatable {
+        case create(UInt32)
+        /// As a child of the own parent.
+        case createSibling(UInt32)
+        case setsid
+        /// `setpgid(0, 0)`, unless it leads by `setsid` already; members may come.
+        case leadGroup
+        /// `setpgid(0, group)` once it exists.
+        case joinGroup(UInt32)
+        /// Until everybody who joins this group has done so.
+        case awaitMembers(of: UInt32)
+        /// Be a subreaper while placeholders below die.
+        case adopt(Adoption)
+        /// Of a placeholder: until this task adopts.
+        case awaitAdopter(UInt32)
+        /// Wait for the end of a child that was planned to end.
+        case reap(UInt32)
+        /// Tell this task that a placeholder which died for it has been reaped.
+        case reportAdoption(to: UInt32)
+    }
+
+    /// When a task adopts, and until when.
+    package struct Adoption: Sendable, Equatable {
+        /// Adopters further down that have to be done with it before.
+        package var inner = 0
+        package var placeholders = 0
+        /// The next adopter further up.
+        package var outer: UInt32?
+
+        package init(inner: Int = 0, placeholders: Int = 0, outer: UInt32? = nil) {
+            self.inner = inner
+            self.placeholders = placeholders
+            self.outer = outer
         }
     }
 
-    package enum Group: Sendable, Equatable {
-        /// Stays in the group it is born in.
-        case inherited
-        /// `setpgid(0, 0)`, or `setsid` where it leads its session, too.
-        case leads
-        /// `setpgid(0, group)` once the group exists.
-        case joins(UInt32)
-    }
-
-    /// What one process does, in this order.
-    package struct Actions: Sendable, Equatable {
-        package var createBeforeSession: [UInt32] = []
-        package var callsSetsid = false
-        package var createAfterSession: [UInt32] = []
-        package var group: Group = .inherited
+    package struct Task: Sendable, Equatable {
+        package var pid: UInt32
+        package var role: Role
+        /// Nil: the root, which the tool creates.
+        package var creator: UInt32?
+        package var actions: [Action] = []
+        /// For people: what a ghost or placeholder is there for.
+        package var purpose = ""
     }
 
     /// A tree that this plan cannot rebuild, and why.
     package struct Finding: Error, Sendable, Equatable {
         package var pid: UInt32
         package var reason: String
+
+        package init(pid: UInt32, reason: String) {
+            self.pid = pid
+            self.reason = reason
+        }
     }
 
-    package private(set) var actions: [UInt32: Actions] = [:]
-    package private(set) var findings: [Finding] = []
-    /// How many processes make a group of their own.
-    package private(set) var groupLeaders = 0
+    /// The members in their order, then ghosts and placeholders.
+    package internal(set) var tasks: [Task] = []
+    package internal(set) var findings: [Finding] = []
+    /// How many processes join each group by `setpgid`.
+    package internal(set) var joiners: [UInt32: Int] = [:]
+    /// Groups that a ghost or placeholder keeps alive until everybody has joined.
+    package internal(set) var heldGroups: Set<UInt32> = []
+    private var position: [UInt32: Int] = [:]
+    private var ancestry = Ancestry(parents: [])
 
     /// - Parameters:
-    ///   - members: parents before their children, siblings in the order of their start.
+    ///   - members: the root first, parents before their children, siblings in the order of their start.
     ///   - outsideSession, outsideGroup: numbers that belong to somebody outside of the tree, 0: none.
-    package init(_ members: [Member], outsideSession: UInt32, outsideGroup: UInt32) {
-        let byPid = Dictionary(members.map { ($0.pid, $0) }, uniquingKeysWith: { first, _ in first })
-        var children: [UInt32: [UInt32]] = [:]
-        for member in members.dropFirst() { children[member.parent, default: []].append(member.pid) }
-
-        // The one session a process must be born in (nil: any), from the leaves up.
-        var birth: [UInt32: UInt32] = [:]
-        for member in members.reversed() {
-            var needs: Set<UInt32> = member.session == member.pid ? [] : [member.session]
-            for child in children[member.pid] ?? [] {
-                if let need = birth[child], need != member.session { needs.insert(need) }
-            }
-            if needs.count > 1 {
-                let list = needs.sorted().map(String.init).joined(separator: ", ")
-                findings.append(
-                    Finding(pid: member.pid, reason: "has descendants in sessions \(list) that it never was in"))
-            }
-            birth[member.pid] = needs.min()
+    ///   - spare: numbers that placeholders may get; those that the tree needs itself are left out.
+    package init(
+        _ members: [Member], outsideSession: UInt32, outsideGroup: UInt32,
+        spare: some Sequence<UInt32> = (2...4_194_303).lazy.reversed()
+    ) {
+        guard !members.isEmpty else { return }
+        let tree = MemberTree(members, outsideSession: outsideSession, outsideGroup: outsideGroup)
+        checkMembers(tree)
+        let sessions = SessionPlan(tree)
+        let groups = GroupPlan(tree)
+        findings += sessions.findings + groups.findings
+        guard findings.isEmpty else {
+            sortFindings()
+            return
         }
+        var builder = CreationBuilder(tree, sessions, groups, spare: spare)
+        builder.build()
+        findings += builder.findings
+        tasks = builder.tasks
+        joiners = builder.joiners
+        heldGroups = groups.held
+        position = builder.position
+        ancestry = builder.ancestry
+        sortFindings()
+    }
 
-        guard let root = members.first else { return }
-        if let need = birth[root.pid], need != outsideSession {
-            findings.append(Finding(pid: root.pid, reason: "belongs to session \(need), whose leader is gone"))
-        }
+    package func task(_ pid: UInt32) -> Task? { position[pid].map { tasks[$0] } }
 
-        let groups = Dictionary(grouping: members, by: \.group)
-        for (group, users) in groups where byPid[group] == nil && group != outsideGroup {
-            for user in users {
-                findings.append(
-                    Finding(pid: user.pid, reason: "belongs to process group \(group), whose leader is gone"))
+    package var ghosts: [UInt32] { tasks.lazy.filter { $0.role == .ghost }.map(\.pid) }
+    package var placeholderCount: Int { tasks.count { $0.role == .placeholder } }
+
+    /// Whether `upper` is `lower` or one of those by whom it is created, directly or not.
+    package func created(_ upper: UInt32, _ lower: UInt32) -> Bool {
+        guard let upper = position[upper], let lower = position[lower] else { return false }
+        return ancestry.isAt(upper, orAbove: lower)
+    }
+
+    private mutating func sortFindings() { findings.sort { ($0.pid, $0.reason) < ($1.pid, $1.reason) } }
+
+    /// What no kernel has.
+    private mutating func checkMembers(_ tree: MemberTree) {
+        let count = Set(tree.members.map(\.pid)).count
+        if count != tree.members.count { findings.append(Finding(pid: tree.members[0].pid, reason: "some number occurs twice")) }
+        for (index, member) in tree.members.enumerated() {
+            if index > 0 && tree.parents[index + 1] == 0 {
+                findings.append(Finding(pid: member.pid, reason: "its parent \(member.parent) is not in the tree"))
+            }
+            if tree.members.indices.contains(tree.parents[index + 1] - 1), tree.members[tree.parents[index + 1] - 1].isZombie {
+                findings.append(Finding(pid: member.pid, reason: "its parent \(member.parent) is dead"))
+            }
+            if !tree.ancestry.isReached(index + 1) {
+                findings.append(Finding(pid: member.pid, reason: "descends from itself"))
             }
         }
-
-        for member in members {
-            var actions = Actions()
-            actions.callsSetsid = member.session == member.pid
-            for child in children[member.pid] ?? [] {
-                if actions.callsSetsid, let need = birth[child], need != member.session {
-                    actions.createBeforeSession.append(child)
-                } else {
-                    actions.createAfterSession.append(child)
-                }
-            }
-            if member.group == member.pid {
-                actions.group = .leads
-                groupLeaders += 1
-            } else if member.group == outsideGroup && byPid[member.group] == nil {
-                actions.group = .inherited
-            } else {
-                actions.group = .joins(member.group)
-            }
-            self.actions[member.pid] = actions
-        }
-        findings.sort { ($0.pid, $0.reason) < ($1.pid, $1.reason) }
     }
 }

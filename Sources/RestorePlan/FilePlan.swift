@@ -1,7 +1,8 @@
 import CheckpointImage
+import PidControl
 
-/// Where each open file and pipe is made: in the lowest common ancestor of the processes that use it, at a
-/// high descriptor that they inherit.
+/// Where each open file and pipe is made: by whoever creates all the processes that use it, directly or not, at
+/// a high descriptor that they inherit.
 struct FilePlan {
     /// Open file id -> the descriptor it stands at while the tree is built.
     private(set) var number: [UInt32: UInt32] = [:]
@@ -16,19 +17,11 @@ struct FilePlan {
     /// Pipe -> its open files.
     private(set) var ends: [UInt32: [ImageOpenFile]] = [:]
 
-    init(
-        _ image: CheckpointImage, high: RestorePlan.HighDescriptors, parents: [UInt32: UInt32], depths: [UInt32: Int]
-    ) {
+    init(_ image: CheckpointImage, high: RestorePlan.HighDescriptors, _ creation: CreationPlan) {
+        // Ends at whom the tool creates: that one created everybody.
         func ancestor(_ first: UInt32, _ second: UInt32) -> UInt32 {
             var first = first
-            var second = second
-            while first != second {
-                if (depths[first] ?? 0) >= (depths[second] ?? 0) {
-                    first = parents[first] ?? second
-                } else {
-                    second = parents[second] ?? first
-                }
-            }
+            while !creation.created(first, second), let creator = creation.task(first)?.creator { first = creator }
             return first
         }
         var maker: [UInt32: UInt32] = [:]

@@ -36,6 +36,8 @@ package struct HostFacts: Sendable {
     package var files: [String: Result<File, MissingFile>] = [:]
     /// Numbers of the image that are taken here, and by whom.
     package var takenPids: [UInt32: String] = [:]
+    /// Numbers that neither the image nor anybody here has: as many as placeholders are needed.
+    package var spareNumbers: [UInt32] = []
     package var cpu = CPUOffer(features: [])
     package var xsaveLayout: XSaveLayout?
     /// The vdso of this kernel: sizes, checksum, and where the tool itself has its parts.

@@ -1,5 +1,4 @@
 import CheckpointImage
-import PidControl
 import StepProgram
 
 extension PlanBuilder {
@@ -23,27 +22,18 @@ extension PlanBuilder {
         }
     }
 
-    /// Creates the children, around `setsid` where the plan says so.
-    mutating func create(_ program: inout Program, _ process: ImageProcess) {
-        guard let actions = valid.creation.actions[process.pid] else { return }
-        for child in actions.createBeforeSession { fork(&program, child) }
-        if actions.callsSetsid { program.call(.setsid, check: .equals(Int64(process.pid))) }
-        for child in actions.createAfterSession { fork(&program, child) }
-    }
-
-    private mutating func fork(_ program: inout Program, _ child: UInt32) {
-        guard let index = leaderIndex[child], let process = image.process(child) else { return }
-        clone(&program, index, flags: 0, exitSignal: UInt64(process.exitSignal))
-    }
-
     /// A thread of this process.
     mutating func createThread(_ program: inout Program, _ index: Int) {
         // CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM
-        clone(&program, index, flags: 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
+        clone(
+            &program, index, tid: tasks[index].tid, tasks[index].title,
+            flags: 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
     }
 
-    private mutating func clone(_ program: inout Program, _ index: Int, flags: UInt64, exitSignal: UInt64) {
-        let tid = tasks[index].tid
+    /// - Parameter index: of the program and slot that the new task gets.
+    mutating func clone(
+        _ program: inout Program, _ index: Int, tid: UInt32, _ title: String, flags: UInt64, exitSignal: UInt64
+    ) {
         var lastPid: Step.Argument?
         if valid.options.usesLastPid { lastPid = takeLastPid(&program, tid) }
         let set = lastPid == nil ? launchpad.add(words: [UInt64(tid)]) : 0
@@ -53,7 +43,7 @@ extension PlanBuilder {
             words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, lastPid == nil ? 1 : 0, 0])
         program.call(
             .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(index)], check: .equals(Int64(tid)),
-            tasks[index].title)
+            title)
         if lastPid != nil { program.call(.flock, [.number(high.lock), 8], "unlock ns_last_pid") }
     }
 
@@ -66,27 +56,5 @@ extension PlanBuilder {
             .pwrite64, [.number(high.lock), data(text), .number(text.count), 0], check: .equals(Int64(text.count)),
             "the next pid is \(pid)")
         return .number(pid)
-    }
-
-    /// Joins or makes the process group. Members wait until every group exists.
-    mutating func joinGroup(_ program: inout Program, _ process: ImageProcess) {
-        guard let actions = valid.creation.actions[process.pid] else { return }
-        switch actions.group {
-        case .inherited: break
-        case .leads:
-            if !actions.callsSetsid { program.call(.setpgid, [0, 0], "lead a process group") }
-            program.advance(word(.grouped), "group \(process.pid) exists")
-        case .joins(let group):
-            program.wait(
-                for: word(.grouped), toReach: UInt32(valid.creation.groupLeaders), "until all groups exist")
-            program.call(.setpgid, [0, .number(group)], "join group \(group)")
-        }
-    }
-
-    /// Deaths that were planned left a SIGCHLD behind.
-    func flushChildSignals(_ program: inout Program, _ process: ImageProcess) {
-        guard image.children(of: process.pid).contains(where: { $0.state == .zombie }) else { return }
-        program.call(
-            .rt_sigtimedwait, [.value(childSignalSet), 0, .value(zeroTime), 8], check: .none, "flush SIGCHLD")
     }
 }

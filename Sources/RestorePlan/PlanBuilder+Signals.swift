@@ -1,30 +1,30 @@
 import CheckpointImage
+import PidControl
 import StepProgram
 
 extension PlanBuilder {
     /// Actions that differ from the default one; the loop's tasks start with defaults and everything blocked.
     ///
-    /// Those of a 32-bit program are set by its own call: the kernel keeps with the action what frame the
-    /// handler gets.
+    /// That of SIGCHLD comes when no child dies any more.
     mutating func signalActions(_ program: inout Program, _ process: ImageProcess) {
-        if is32Bit(process) {
-            for action in process.actions {
-                // struct compat_sigaction: handler, flags, restorer (32 bits each), mask
-                var bytes: [UInt8] = []
-                for word in [action.handler, action.flags, action.restorer, action.mask, action.mask >> 32] {
-                    bytes.append(littleEndian32: UInt32(truncatingIfNeeded: word))
-                }
-                program.call32(.rt_sigaction, [.number(action.signal), data(bytes), 0, 8], "signal action")
-            }
-            return
+        for action in process.actions where action.signal != CreationPlan.childSignal {
+            signalAction(&program, action, of: process)
         }
-        for action in process.actions {
+    }
+
+    /// That of a 32-bit program is set by its own call: the kernel keeps with the action what frame the
+    /// handler gets.
+    mutating func signalAction(_ program: inout Program, _ action: ImageSignalAction, of process: ImageProcess) {
+        let words = [action.handler, action.flags, action.restorer, action.mask]
+        var bytes: [UInt8] = []
+        if is32Bit(process) {
+            // struct compat_sigaction: handler, flags, restorer (32 bits each), mask
+            for word in words + [action.mask >> 32] { bytes.append(littleEndian32: UInt32(truncatingIfNeeded: word)) }
+            program.call32(.rt_sigaction, [.number(action.signal), data(bytes), 0, 8], "signal action")
+        } else {
             // struct kernel_sigaction: handler, flags, restorer, mask
-            var words: [UInt8] = []
-            for word in [action.handler, action.flags, action.restorer, action.mask] {
-                words.append(littleEndian: word)
-            }
-            program.call(.rt_sigaction, [.number(action.signal), data(words), 0, 8], "signal action")
+            for word in words { bytes.append(littleEndian: word) }
+            program.call(.rt_sigaction, [.number(action.signal), data(bytes), 0, 8], "signal action")
         }
     }
 
@@ -76,7 +76,6 @@ extension PlanBuilder {
         }
     }
 
-    /// The set {SIGCHLD}, and a time of nothing.
-    var childSignalSet: UInt64 { launchpad.dataStart }
-    var zeroTime: UInt64 { launchpad.dataStart + 16 }
+    /// A time of nothing.
+    var zeroTime: UInt64 { launchpad.dataStart }
 }

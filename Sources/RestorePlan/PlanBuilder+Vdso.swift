@@ -9,10 +9,8 @@ extension PlanBuilder {
         _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, isRoot: Bool
     ) {
         let wanted = vdso.parts(in: space)
-        let current =
-            isRoot
-            ? facts.vdsoParts
-            : image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }.map(vdso.parts) ?? []
+        let birthSpace = birthSpace(of: process.pid)
+        let current = birthSpace.map(vdso.parts) ?? facts.vdsoParts
         let base = launchpad.base
         func drop(_ start: UInt64, _ end: UInt64) {
             if end > start { program.call(.munmap, [.value(start), .value(end - start)], "drop what was there") }
@@ -31,8 +29,7 @@ extension PlanBuilder {
         }
         guard let first = wanted.first else { return }
         let wantedEnd = wanted[wanted.count - 1].end
-        let parent = isRoot ? nil : image.process(process.parent).flatMap { image.addressSpace($0.addressSpace) }
-        if space.is32Bit != (parent?.is32Bit ?? false) {
+        if space.is32Bit != (birthSpace?.is32Bit ?? false) {
             drop(currentStart, currentEnd)
             mapAnew(&program, first.start, wantedEnd, is32Bit: space.is32Bit)
             return

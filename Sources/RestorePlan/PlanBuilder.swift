@@ -7,6 +7,7 @@ import StepProgram
 struct PlanBuilder {
     let valid: ValidImage
     let tasks: [RestorePlan.Task]
+    let helpers: [RestorePlan.Helper]
     let high: RestorePlan.HighDescriptors
     var launchpad: Launchpad
     let scratch: UInt64
@@ -23,34 +24,32 @@ struct PlanBuilder {
     private(set) var threadIndices: [UInt32: [Int]] = [:]
     /// Tasks that are not leaders.
     let threadCount: Int
-    /// Depth in the tree and parent, for lowest common ancestors.
-    private(set) var parents: [UInt32: UInt32] = [:]
-    private(set) var depths: [UInt32: Int] = [:]
+    /// Index of a ghost or placeholder; its program comes after those of all tasks.
+    private(set) var helperIndex: [UInt32: Int] = [:]
+    /// Words that tasks wait on while the tree unfolds.
+    var meetings: [Meeting: UInt64] = [:]
     var files: FilePlan
     private var dataCache: [[UInt8]: UInt64] = [:]
 
     init(
-        valid: ValidImage, tasks: [RestorePlan.Task], high: RestorePlan.HighDescriptors, launchpad: Launchpad,
-        scratch: UInt64, vdso: VdsoPlan
+        valid: ValidImage, tasks: [RestorePlan.Task], helpers: [RestorePlan.Helper], high: RestorePlan.HighDescriptors,
+        launchpad: Launchpad, scratch: UInt64, vdso: VdsoPlan
     ) {
         self.valid = valid
         self.tasks = tasks
+        self.helpers = helpers
         self.high = high
         self.launchpad = launchpad
         self.scratch = scratch
         self.vdso = vdso
         threadCount = tasks.count { !$0.isLeader }
-        for process in valid.image.processes {
-            parents[process.pid] = process.parent
-            depths[process.pid] = process.parent == 0 ? 0 : (depths[process.parent] ?? 0) + 1
-        }
         for (index, task) in tasks.enumerated() {
             if task.isLeader { leaderIndex[task.pid] = index } else { threadIndices[task.pid, default: []].append(index) }
         }
-        // The first two pieces: a signal set and a time, see `childSignalSet`.
-        _ = self.launchpad.add(words: [1 << 16])
+        for (index, helper) in helpers.enumerated() { helperIndex[helper.pid] = index }
+        // The first piece is `zeroTime`.
         _ = self.launchpad.add(words: [0, 0])
-        files = FilePlan(valid.image, high: high, parents: parents, depths: depths)
+        files = FilePlan(valid.image, high: high, valid.creation)
     }
 
     mutating func build() {
@@ -65,6 +64,7 @@ struct PlanBuilder {
             }
             launchpad.add(program)
         }
+        for helper in helpers { launchpad.add(helperProgram(helper)) }
     }
 
     /// A string or structure in the data segment; the same bytes are put there once.
@@ -92,7 +92,8 @@ struct PlanBuilder {
     /// 2. Make what several descendants share, while it can still be inherited.
     /// 3. Create children: those of the old session, `setsid`, the others. Nothing is loaded yet, so a
     ///    fork copies next to nothing, and the whole tree unfolds before anybody begins to load.
-    /// 4. Join the process group: it exists once its leader has said so.
+    /// 4. Join the process group: it exists once its leader has said so. Adopt, where others created its
+    ///    children, and see ghosts and placeholders end.
     /// 5. Map and load memory; then descriptors, directories, signal actions.
     /// 6. Say "loaded" and wait: from here on the monitor counts the time. Join the time namespace, whose
     ///    offsets are written now, as long as there are no threads.
@@ -107,11 +108,10 @@ struct PlanBuilder {
         if isRoot { enter(&program) }
         moveVdso(&program, process, space, isRoot: isRoot)
         makeShared(&program, task.pid)
-        create(&program, process)
+        arrange(&program, process.pid)
         if !process.command.isEmpty {
             program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
         }
-        joinGroup(&program, process)
         loadMemory(&program, process, space)
         memoryKillAdjustment(&program, process)
         installDescriptors(&program, process)
@@ -120,7 +120,7 @@ struct PlanBuilder {
         program.advance(word(.loaded), "loaded")
         program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
         joinTimeNamespace(&program)
-        flushChildSignals(&program, process)
+        afterPlannedDeaths(&program, process)
         for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
         makePosixTimers(&program, of: process)
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
@@ -152,11 +152,9 @@ struct PlanBuilder {
     private mutating func zombieProgram(_ task: RestorePlan.Task) -> Program {
         guard let process = image.process(task.pid) else { preconditionFailure("a validated image has it") }
         var program = Program(title: task.title + " (zombie)")
-        if valid.creation.actions[process.pid]?.callsSetsid == true {
-            program.call(.setsid, check: .equals(Int64(process.pid)))
-        }
         program.call(.prctl, [15, path(process.command.asBytes)], "name \(process.command.asText)")
-        joinGroup(&program, process)
+        makeShared(&program, process.pid)
+        arrange(&program, process.pid)
         let signal = process.exitStatus & 0x7f
         if signal != 0 {
             program.call(.prlimit64, [0, 4, data([UInt8](repeating: 0, count: 16)), 0], "no core file")

@@ -18,6 +18,14 @@ package struct RestorePlan: Sendable {
         package var isZombie: Bool
     }
 
+    /// A process that exists during the restart only: see `CreationPlan`.
+    package struct Helper: Sendable {
+        package var pid: UInt32
+        /// What it is called in the process table.
+        package var name: String
+        package var title: String
+    }
+
     /// Where descriptors stand while the tree is built, above all numbers that the tasks use.
     package struct HighDescriptors: Sendable {
         package var base: UInt32
@@ -35,7 +43,10 @@ package struct RestorePlan: Sendable {
     package let valid: ValidImage
     /// Task i has program i and status slot i of the launchpad.
     package let tasks: [Task]
+    /// Ghosts and placeholders. Their programs and slots come after those of the tasks.
+    package let helpers: [Helper]
     package let launchpad: Launchpad
+    package let layout: Launchpad.Layout
     package let high: HighDescriptors
     /// Processes that are to live, and those that are planned to die.
     package let processCount: Int
@@ -69,18 +80,24 @@ package struct RestorePlan: Sendable {
                         thread: index, isLeader: isLeader, isZombie: false))
             }
         }
+        let helpers = valid.creation.tasks.filter { $0.role != .member }.map { task in
+            let name = task.role == .ghost ? "ghost" : "placeholder"
+            return Helper(pid: task.pid, name: name, title: "\(task.pid) \(name) (\(task.purpose))")
+        }
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
         let high = HighDescriptors(base: max(highest + 1, 64))
         vdso = VdsoPlan(valid, at: valid.hole.scratch)
         var builder = PlanBuilder(
-            valid: valid, tasks: tasks, high: high, launchpad: Launchpad(base: valid.hole.base, slots: tasks.count),
+            valid: valid, tasks: tasks, helpers: helpers, high: high,
+            launchpad: Launchpad(base: valid.hole.base, slots: tasks.count + helpers.count),
             scratch: valid.hole.scratch, vdso: vdso)
         builder.build()
         self.valid = valid
         self.tasks = tasks
+        self.helpers = helpers
         self.high = high
-        builder.launchpad.settle()
         launchpad = builder.launchpad
+        layout = builder.launchpad.layout
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes
         deadlines = builder.deadlines
@@ -91,6 +108,14 @@ package struct RestorePlan: Sendable {
     /// Whether the launchpad has room where it is planned.
     package var hasRoom: Bool { launchpad.size <= valid.hole.room }
 
+    /// The title of a task, ghost or placeholder by the index of its program.
+    package func title(of index: Int) -> String {
+        index < tasks.count ? tasks[index].title : helpers[index - tasks.count].title
+    }
+
+    /// Whether it ends before the tree is released.
+    package func ends(_ index: Int) -> Bool { index >= tasks.count || tasks[index].isZombie }
+
     /// What `crrestart --dry-run` prints: what the processor has to offer, then every program.
     package func lines() -> [String] {
         var lines = valid.cpu.table.split(separator: "\n", omittingEmptySubsequences: false).map(String.init) + [""]
@@ -98,9 +123,8 @@ package struct RestorePlan: Sendable {
             lines += ["vdso  that of \(valid.image.header.kernelRelease) stays where it was; its functions hand over to this kernel's", ""]
         }
         for (index, program) in launchpad.programs.enumerated() {
-            let task = tasks[index]
-            let root = index == 0 ? "  root" : ""
-            lines.append("task \(task.title)\(root)  program at \(hex(launchpad.programAddress(index)))")
+            let remark = index == 0 ? "  root" : index < tasks.count ? "" : "  ends before the release"
+            lines.append("task \(title(of: index))\(remark)  program at \(hex(layout.addresses[index]))")
             lines += program.lines()
         }
         return lines

@@ -61,7 +61,9 @@ package struct ValidImage: Sendable {
             options.newPidNamespace ?? (!facts.takenPids.isEmpty || image.processes.first?.pid == 1)
         if !namespace {
             for (pid, holder) in facts.takenPids.sorted(by: { $0.key < $1.key }) {
-                let name = image.process(pid)?.command.asText ?? "a thread"
+                let name =
+                    image.process(pid)?.command.asText
+                    ?? (image.thread(pid) == nil ? "those whose session or group it leads (it is dead itself)" : "a thread")
                 find("pid \(pid)", "needed by \(name), taken by \(holder)", help: "--pidns gives the tree numbers of its own")
             }
         }
@@ -106,11 +108,7 @@ package struct ValidImage: Sendable {
                 }
             }
         }
-        creation = CreationPlan(
-            image.processes.map {
-                CreationPlan.Member(
-                    pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie)
-            }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
+        creation = CreationPlan(image, spare: facts.spareNumbers)
         for finding in creation.findings { find("process \(finding.pid)", finding.reason) }
         time = TimePlan(
             header, model: options.time, bootID: facts.bootID, mayMakeNamespace: facts.mayMakeTimeNamespace)

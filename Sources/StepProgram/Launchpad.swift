@@ -29,8 +29,6 @@ package struct Launchpad: Sendable {
         case rootPid
         /// Processes that have mapped their memory and wait for pages from a stream.
         case mapped
-        /// Process groups that have been joined by everyone who will.
-        case grouped
         /// errno of the inner half's failure.
         case innerError
         /// Threads other than leaders that have nothing left to do but park.
@@ -44,8 +42,6 @@ package struct Launchpad: Sendable {
     /// Everything after the slots, in order of address.
     package private(set) var data: [UInt8] = []
     package private(set) var programs: [Program] = []
-    /// Addresses of all programs and the end of the last, once `settle` has worked them out.
-    private var settled: (addresses: [UInt64], end: UInt64)?
 
     package init(base: UInt64, slots: Int) {
         self.base = base
@@ -62,7 +58,6 @@ package struct Launchpad: Sendable {
 
     /// Puts bytes into the data segment and tells where they will lie.
     package mutating func add(_ bytes: [UInt8]) -> UInt64 {
-        settled = nil
         let address = dataStart + UInt64(data.count)
         data += bytes
         let rest = data.count & 15
@@ -92,41 +87,52 @@ package struct Launchpad: Sendable {
     /// Adds the program of the task with the next index.
     @discardableResult
     package mutating func add(_ program: Program) -> Int {
-        settled = nil
         programs.append(program)
         return programs.count - 1
     }
 
     private var programsStart: UInt64 { (dataStart + UInt64(data.count) + 63) & ~63 }
 
-    /// Addresses of all programs, by index, and the end of the last.
-    private func programAddresses() -> (addresses: [UInt64], end: UInt64) {
-        if let settled { return settled }
-        var addresses: [UInt64] = []
-        addresses.reserveCapacity(programs.count)
-        var next = programsStart
-        for program in programs {
-            addresses.append(next)
-            next += UInt64(program.steps.count * EncodedStep.size)
+    /// Where the programs lie, by index. To be kept by who asks often.
+    package struct Layout: Sendable {
+        package fileprivate(set) var addresses: [UInt64] = []
+        fileprivate var end: UInt64
+
+        /// Which step of which program lies at an address, as a status slot holds it.
+        package func locate(stepAt address: UInt64) -> (program: Int, step: Int)? {
+            guard address < end, let start = addresses.first, address >= start else { return nil }
+            // The last program that does not begin after it: programs may be empty.
+            var low = 0
+            var high = addresses.count
+            while high - low > 1 {
+                let middle = (low + high) / 2
+                if addresses[middle] <= address { low = middle } else { high = middle }
+            }
+            return (low, Int(address - addresses[low]) / EncodedStep.size)
         }
-        return (addresses, next)
     }
 
-    /// Everything is there: addresses are asked for as often as there are tasks.
-    package mutating func settle() { settled = programAddresses() }
-
-    package func programAddress(_ index: Int) -> UInt64 { programAddresses().addresses[index] }
+    package var layout: Layout {
+        var layout = Layout(end: programsStart)
+        layout.addresses.reserveCapacity(programs.count)
+        for program in programs {
+            layout.addresses.append(layout.end)
+            layout.end += UInt64(program.steps.count * EncodedStep.size)
+        }
+        return layout
+    }
 
     /// Bytes of the whole launchpad, a multiple of the page size.
     package var size: UInt64 {
-        (programAddresses().end - base + Self.pageSize - 1) & ~(Self.pageSize - 1)
+        (layout.end - base + Self.pageSize - 1) & ~(Self.pageSize - 1)
     }
 
     /// What has to be written at `dataStart`.
     package func encoded(numbering: SystemCall.Numbering = .host) -> [UInt8] {
-        let (addresses, end) = programAddresses()
+        let layout = layout
+        let addresses = layout.addresses
         var bytes = data
-        bytes.reserveCapacity(Int(end - dataStart))
+        bytes.reserveCapacity(Int(layout.end - dataStart))
         bytes.append(contentsOf: repeatElement(0, count: Int(programsStart - dataStart) - data.count))
         for (index, program) in programs.enumerated() {
             let environment = EncodedStep.Environment(
@@ -134,22 +140,5 @@ package struct Launchpad: Sendable {
             for step in program.steps { EncodedStep.append(step, in: environment, to: &bytes) }
         }
         return bytes
-    }
-
-    /// Which step of which program lies at an address, as a status slot holds it.
-    package func locate(stepAt address: UInt64) -> (program: Int, step: Int)? {
-        let (addresses, end) = programAddresses()
-        guard address < end else { return nil }
-        // The last program that begins at or before the address.
-        var low = 0
-        var high = addresses.count
-        while low < high {
-            let middle = (low + high) / 2
-            if addresses[middle] <= address { low = middle + 1 } else { high = middle }
-        }
-        guard low > 0 else { return nil }
-        let index = low - 1
-        let step = Int(address - addresses[index]) / EncodedStep.size
-        return step < programs[index].steps.count ? (index, step) : nil
     }
 }

@@ -176,11 +176,12 @@ extension Collector {
         let plan = CreationPlan(
             imageProcesses.map {
                 CreationPlan.Member(
-                    pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie)
+                    pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
+                    exitSignal: $0.exitSignal)
             }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
         let hostPid = Dictionary(pidInNamespace.map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         for finding in plan.findings {
-            find(hostPid[finding.pid] ?? Int32(finding.pid), "task", finding.reason + ", which cannot be rebuilt yet")
+            find(hostPid[finding.pid] ?? Int32(finding.pid), "task", finding.reason + ", which cannot be rebuilt")
         }
     }
 }

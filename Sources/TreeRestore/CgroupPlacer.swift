@@ -42,6 +42,9 @@ final class CgroupPlacer {
         current[host] = to
     }
 
+    /// A ghost or placeholder stays where it was born.
+    func leave(_ host: Int32, bornOf creator: Int32) { current[host] = current[creator] }
+
     private func way(_ way: Way) -> [(place: CgroupPlace, directory: CgroupDirectory)] {
         if let known = ways[way] { return known }
         let found = plan.valid.cgroups.moves(from: way.from, to: way.to).compactMap { place in

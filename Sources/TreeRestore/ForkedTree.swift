@@ -10,8 +10,11 @@ final class ForkedTree {
     let plan: RestorePlan
     let memory: SharedMemory
     let inner: Int32
-    /// By task index; 0: not born yet.
+    /// By index of the program: the tasks, then ghosts and placeholders. 0: not born yet, or ended as planned and
+    /// not of the image.
     private(set) var hostPids: [Int32]
+    /// Numbers that ghosts and placeholders had here.
+    private(set) var goneHelpers: [Int32] = []
     private var indexOfHostPid: [Int32: Int] = [:]
     private var births = 0
     private var plannedDeaths = 0
@@ -33,7 +36,7 @@ final class ForkedTree {
         unborn = plan.launchpad.programs.map { program in
             Int32(program.steps.count { if case .program? = $0.arguments.last { true } else { false } })
         }
-        hostPids = [Int32](repeating: 0, count: plan.tasks.count)
+        hostPids = [Int32](repeating: 0, count: plan.tasks.count + plan.helpers.count)
     }
 
     deinit { if !isDone { undo() } }
@@ -67,11 +70,11 @@ final class ForkedTree {
     func letGo() { isDone = true }
 
     /// Whether every task that is to be made before the common go has been born.
-    var processesAreBorn: Bool { births >= plan.processCount + plan.zombieCount }
+    var processesAreBorn: Bool { births >= plan.processCount + plan.zombieCount + plan.helpers.count }
     /// Tasks that nobody has introduced: no program makes them.
     var strangers: Int { newborn.count }
-    var allAreBorn: Bool { births == plan.tasks.count }
-    var plannedDeathsAreOver: Bool { plannedDeaths == plan.zombieCount }
+    var allAreBorn: Bool { births == plan.tasks.count + plan.helpers.count }
+    var plannedDeathsAreOver: Bool { plannedDeaths == plan.zombieCount + plan.helpers.count }
 
     func word(_ word: Launchpad.Word) -> UInt32 { memory.load32(plan.launchpad.address(of: word)) }
     func publish(_ word: Launchpad.Word, _ value: UInt32) {
@@ -108,8 +111,8 @@ final class ForkedTree {
             try introduce(childOf: pid)
             resume(pid)
         case .stopped(let signal, _):
-            if let index = indexOfHostPid[pid], !plan.tasks[index].isZombie, signal != 17 {
-                throw RestoreError("cannot restart \(plan.tasks[index].title): it got signal \(signal) while it was made")
+            if let index = indexOfHostPid[pid], !plan.ends(index), signal != 17 {
+                throw RestoreError("cannot restart \(plan.title(of: index)): it got signal \(signal) while it was made")
             }
             try? Trace.resume(pid, signal: signal)
         case .exited, .killed:
@@ -119,11 +122,14 @@ final class ForkedTree {
                 newborn.remove(pid)
                 return
             }
-            if plan.tasks[index].isZombie {
-                plannedDeaths += 1
-                return
+            guard plan.ends(index), !hasFailed(index) else { throw failure(of: index, status) }
+            plannedDeaths += 1
+            if index >= plan.tasks.count {
+                // Its number is free again soon, and may become somebody else's.
+                indexOfHostPid[pid] = nil
+                hostPids[index] = 0
+                goneHelpers.append(pid)
             }
-            throw failure(of: index, status)
         case .continued: break
         }
     }
@@ -139,7 +145,7 @@ final class ForkedTree {
             index = 0
         } else {
             guard let parent = indexOfHostPid[creator],
-                let place = plan.launchpad.locate(stepAt: memory.load64(plan.launchpad.slotAddress(parent)))
+                let place = plan.layout.locate(stepAt: memory.load64(plan.launchpad.slotAddress(parent)))
             else { return }
             let step = plan.launchpad.programs[place.program].steps[place.step]
             guard case .program(let made)? = step.arguments.last else { return }
@@ -148,7 +154,11 @@ final class ForkedTree {
         hostPids[index] = child
         indexOfHostPid[child] = index
         births += 1
-        try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
+        if index < plan.tasks.count {
+            try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
+        } else {
+            cgroups.leave(child, bornOf: creator)
+        }
         let isStopped = newborn.remove(child) != nil
         if !isStopped || unborn[index] > 0 { reports.await(child) }
         if isStopped { resume(child) }
@@ -168,23 +178,26 @@ final class ForkedTree {
         return RestoreError(number == 0 ? "cannot create \(root): the inner half of crrestart died" : "cannot create \(root): \(error.name) (\(error.call))")
     }
 
+    /// Whether one of its steps did.
+    private func hasFailed(_ index: Int) -> Bool { memory.load64(plan.launchpad.slotAddress(index) + 8) == 1 }
+
     /// Which step failed, with what, and what helps.
     private func failure(of index: Int, _ status: WaitStatus) -> RestoreError {
-        let task = plan.tasks[index]
+        let title = plan.title(of: index)
         let slot = plan.launchpad.slotAddress(index)
-        let place = plan.launchpad.locate(stepAt: memory.load64(slot))
-        guard let place else { return RestoreError("cannot restart \(task.title): it ended before its first step (\(status))") }
+        let place = plan.layout.locate(stepAt: memory.load64(slot))
+        guard let place else { return RestoreError("cannot restart \(title): it ended before its first step (\(status))") }
         let step = plan.launchpad.programs[place.program].steps[place.step]
         let what = "step \(place.step), \(step.line)"
-        guard memory.load64(slot + 8) == 1 else {
-            return RestoreError("cannot restart \(task.title): it ended (\(status)) at \(what)")
+        guard hasFailed(index) else {
+            return RestoreError("cannot restart \(title): it ended (\(status)) at \(what)")
         }
         let result = Int64(bitPattern: memory.load64(slot + 16))
         if result < 0 && result >= -4095 {
             let name = ErrnoName.of(Int32(-result))
-            return RestoreError("cannot restart \(task.title): \(name) at \(what)\(help(name, step))")
+            return RestoreError("cannot restart \(title): \(name) at \(what)\(help(name, step))")
         }
-        return RestoreError("cannot restart \(task.title): got \(result) at \(what)")
+        return RestoreError("cannot restart \(title): got \(result) at \(what)")
     }
 
     private func help(_ name: String, _ step: Step) -> String {

@@ -19,14 +19,7 @@ extension HostFacts {
         facts.mayChoosePids = Capabilities.currentEffective & (1 << 21 | 1 << 40) != 0
         facts.bootID = (try? Kernel.bootID()) ?? ""
         facts.mayMakeTimeNamespace = TimeNamespace.canBeMade
-        if options.newPidNamespace != true {
-            for process in image.processes where Processes.exists(Int32(process.pid)) {
-                facts.takenPids[process.pid] = holder(of: Int32(process.pid))
-            }
-            for thread in image.threads where Processes.exists(Int32(thread.tid)) {
-                facts.takenPids[thread.tid] = holder(of: Int32(thread.tid))
-            }
-        }
+        facts.probeNumbers(of: image, options: options)
         facts.terminals = (0...2).map { Terminal.isTerminal($0) }
         facts.probeObjects(of: image, options: options)
         facts.probeCgroups(of: image, options: options.cgroups)
@@ -54,12 +47,6 @@ extension HostFacts {
             semaphoreSets[UInt32(set.number)] = SemaphoreSet(
                 key: set.key, values: set.values, changers: changers, names: names)
         }
-    }
-
-    private static func holder(of pid: Int32) -> String {
-        guard let stat = try? ProcessStat(of: pid) else { return "somebody (as session or group)" }
-        let ended = stat.isZombie ? ", which has ended and is not reaped yet" : ""
-        return "\(pid) \(String(decoding: stat.comm, as: UTF8.self))\(ended)"
     }
 
     private mutating func probeProcessor() {

@@ -38,7 +38,7 @@ struct InnerHalf {
             }
             let pid = try Processes.cloneIntoLoop(
                 pid: plan.valid.options.usesLastPid ? 0 : Int32(plan.tasks[0].tid),
-                program: launchpad.programAddress(0), slot: launchpad.slotAddress(0), loop: launchpad.base)
+                program: plan.layout.addresses[0], slot: launchpad.slotAddress(0), loop: launchpad.base)
             memory.publish(launchpad.address(of: .rootPid), UInt32(pid))
             watch(root: pid)
         } catch {

@@ -30,6 +30,7 @@ struct TreeCheck {
     }
 
     func check() throws(RestoreError) {
+        try checkHelpers()
         var differences: [String] = []
         if tree.strangers > 0 { differences.append("there are \(tree.strangers) tasks that the image does not hold") }
         for (index, task) in tree.plan.tasks.enumerated() where task.isLeader {
@@ -73,5 +74,15 @@ struct TreeCheck {
             if let one = missing.min() { found.append("its thread \(one) (here) is missing") }
         }
         return found
+    }
+
+    /// Ghosts and placeholders have gone. Their numbers may be others' by now.
+    private func checkHelpers() throws(RestoreError) {
+        guard !tree.goneHelpers.isEmpty else { return }
+        let own = Set(tree.hostPids)
+        for pid in tree.goneHelpers {
+            guard !own.contains(pid), let stat = try? ProcessStat(of: pid), own.contains(stat.parent) else { continue }
+            throw RestoreError("cannot release the tree: \(pid), which was there to make it, is there still")
+        }
     }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import Testing
+import TreeModel
 
 extension EndToEnd {
     /// `cat data | sort | xz -9 -T1 | sha256sum > out`: four programs, three pipes with data in flight.
@@ -109,7 +110,7 @@ extension EndToEnd {
         /// A hundred thousand different lines, again and again: sort has work to do, and xz does not
         /// take minutes.
         private static func writeText(to scratch: Scratch) throws {
-            var random = SplitMix(state: 1)
+            var random = SplitMix(1)
             let size = Host.pipelineMegabytes * 1_000_000
             let words = (0..<4096).map { _ in
                 (0..<Int.random(in: 3...9, using: &random)).map { _ in UInt8.random(in: 97...122, using: &random) }
@@ -122,18 +123,5 @@ extension EndToEnd {
             while text.count < size { text += lines[Int.random(in: 0..<lines.count, using: &random)] }
             try scratch.write("data", text)
         }
-    }
-}
-
-/// Repeatable random numbers.
-struct SplitMix: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9e37_79b9_7f4a_7c15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-        z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-        return z ^ (z >> 31)
     }
 }

@@ -28,15 +28,19 @@ extension EndToEnd {
             #expect(scratch.read("result") == "OK holder\n")
         }
 
-        /// Sessions and groups whose leaders are dead cannot be rebuilt yet.
-        @Test func orphansOfDeadLeaders() throws {
+        /// A leader of a process group cannot go back to one that lies outside of the tree.
+        @Test func groupThatLiesOutside() throws {
             let scratch = try Scratch()
-            let child = try scratch.startWorkload("orphans")
-            try scratch.run(
-                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]
+            try scratch.write("script", Array("0 fork 17\n1 setpgid 1 1\n1 fork 17\n1 setpgid 1 0\n".utf8))
+            let child = try scratch.startWorkload("forest", ["1", "2", "0"])
+            let root = try #require(ProcessTable.children(of: child.pid).first)
+            let refused = try scratch.run(
+                "crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("image"), "--kill"]
             ).expect(4)
+            #expect(refused.errors.contains("went back to \(child.pid), which lies outside of the tree"), "\(refused.errors)")
             #expect(!scratch.exists("image"))
-            try scratch.finishWorkload("orphans", child)
+            child.end()
+            scratch.killAll()
         }
 
         /// What the kernel does not tell of kernel objects, or what nobody could be given back.

@@ -12,7 +12,7 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "memory"), Workload(name: "files"), Workload(name: "pipes"), Workload(name: "signals"),
         Workload(name: "credentials"), Workload(name: "processes", arguments: ["60"]),
         Workload(name: "threads", arguments: ["100"]), Workload(name: "anon", arguments: ["128"]),
-        Workload(name: "tree"), Workload(name: "breakpoints"), Workload(name: "rseq", arguments: ["256"]),
+        Workload(name: "tree"), Workload(name: "orphans"), Workload(name: "breakpoints"), Workload(name: "rseq", arguments: ["256"]),
         Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
         Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
     ]

@@ -1,62 +1,323 @@
 import PidControl
 import Testing
+import TreeModel
 
+/// The ways in which sessions, groups and parents come about, one by one.
 @Suite struct CreationPlanTests {
     typealias Member = CreationPlan.Member
+    typealias Action = CreationPlan.Action
 
-    @Test func plainTreeIsCreatedAfterSetsid() {
-        let plan = CreationPlan(
-            [
-                Member(pid: 10, parent: 0, session: 10, group: 10),
-                Member(pid: 11, parent: 10, session: 10, group: 10),
-                Member(pid: 12, parent: 10, session: 10, group: 12),
-            ], outsideSession: 0, outsideGroup: 0)
-        #expect(plan.findings.isEmpty)
-        #expect(plan.actions[10]?.callsSetsid == true)
-        #expect(plan.actions[10]?.createAfterSession == [11, 12])
-        #expect(plan.actions[11]?.group == .joins(10))
-        #expect(plan.actions[12]?.group == .leads)
-        #expect(plan.groupLeaders == 2)
+    /// Plans, executes, compares; gives the plan.
+    private func rebuilt(
+        _ members: [Member], outsideSession: UInt32 = 0, outsideGroup: UInt32 = 0,
+        sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> CreationPlan {
+        for toolIsInit in [true, false] {
+            for seed in UInt64(0)..<20 {
+                var random = SplitMix(seed)
+                let found = try RandomTreeTests.differences(
+                    members, outsideSession: outsideSession, outsideGroup: outsideGroup, toolIsInit: toolIsInit, &random)
+                #expect(found.isEmpty, "\(found)", sourceLocation: sourceLocation)
+            }
+        }
+        return CreationPlan(members, outsideSession: outsideSession, outsideGroup: outsideGroup)
     }
 
-    @Test func childOfTheOldSessionIsCreatedBeforeSetsid() {
+    private func refused(
+        _ members: [Member], outsideSession: UInt32 = 0, outsideGroup: UInt32 = 0
+    ) -> [CreationPlan.Finding] {
+        CreationPlan(members, outsideSession: outsideSession, outsideGroup: outsideGroup).findings
+    }
+
+    private func actions(_ plan: CreationPlan, _ pid: UInt32) -> [Action] { plan.task(pid)?.actions ?? [] }
+
+    @Test func plainTreeNeedsNobodyElse() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 10, group: 10),
+            Member(pid: 12, parent: 10, session: 10, group: 12),
+            Member(pid: 13, parent: 10, session: 10, group: 12),
+        ])
+        #expect(plan.task(10)?.creator == nil)
+        #expect(actions(plan, 10) == [.setsid, .create(11), .create(12), .create(13), .leadGroup])
+        // Born in its group.
+        #expect(actions(plan, 11) == [])
+        #expect(actions(plan, 12) == [.leadGroup])
+        #expect(actions(plan, 13) == [.joinGroup(12)])
+        #expect(plan.ghosts == [] && plan.placeholderCount == 0)
+    }
+
+    @Test func childOfTheOldSessionIsCreatedBeforeSetsid() throws {
         // 10 forked 11, then called setsid, then forked 12.
-        let plan = CreationPlan(
-            [
-                Member(pid: 9, parent: 0, session: 9, group: 9),
-                Member(pid: 10, parent: 9, session: 10, group: 10),
-                Member(pid: 11, parent: 10, session: 9, group: 9),
-                Member(pid: 12, parent: 10, session: 10, group: 10),
-            ], outsideSession: 0, outsideGroup: 0)
-        #expect(plan.findings.isEmpty)
-        #expect(plan.actions[10]?.createBeforeSession == [11])
-        #expect(plan.actions[10]?.createAfterSession == [12])
+        let plan = try rebuilt([
+            Member(pid: 9, parent: 0, session: 9, group: 9),
+            Member(pid: 10, parent: 9, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 9, group: 9),
+            Member(pid: 12, parent: 10, session: 10, group: 10),
+        ])
+        #expect(actions(plan, 10) == [.create(11), .setsid, .create(12), .leadGroup])
+        #expect(plan.tasks.count == 4)
     }
 
-    @Test func rootInSomebodyElsesSessionInheritsIt() {
-        let plan = CreationPlan(
+    @Test func sessionsBeforeSessionsAreHandedDown() throws {
+        // 10 and 11 were born in session 9, and 12 by 11 before either called setsid.
+        let plan = try rebuilt([
+            Member(pid: 9, parent: 0, session: 9, group: 9),
+            Member(pid: 10, parent: 9, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 11, group: 11),
+            Member(pid: 12, parent: 11, session: 9, group: 9),
+        ])
+        #expect(actions(plan, 10) == [.create(11), .setsid, .leadGroup])
+        #expect(actions(plan, 11) == [.create(12), .setsid, .leadGroup])
+    }
+
+    @Test func rootInSomebodyElsesSessionInheritsIt() throws {
+        let plan = try rebuilt(
             [Member(pid: 10, parent: 0, session: 5, group: 7), Member(pid: 11, parent: 10, session: 5, group: 7)],
             outsideSession: 5, outsideGroup: 7)
-        #expect(plan.findings.isEmpty)
-        #expect(plan.actions[11]?.group == .inherited)
-        #expect(plan.actions[10]?.callsSetsid == false)
+        #expect(actions(plan, 10) == [.create(11)])
+        #expect(actions(plan, 11) == [])
     }
 
-    @Test func deadSessionAndGroupLeadersAreNamed() {
-        let plan = CreationPlan(
-            [Member(pid: 10, parent: 0, session: 10, group: 10), Member(pid: 11, parent: 10, session: 8, group: 8)],
-            outsideSession: 0, outsideGroup: 0)
-        #expect(plan.findings.contains { $0.pid == 10 && $0.reason.contains("session 8") })
-        #expect(plan.findings.contains { $0.pid == 11 && $0.reason.contains("group 8") })
+    @Test func rootLeadsAJobInSomebodyElsesSession() throws {
+        let plan = try rebuilt(
+            [Member(pid: 10, parent: 0, session: 5, group: 10), Member(pid: 11, parent: 10, session: 5, group: 10)],
+            outsideSession: 5)
+        #expect(actions(plan, 10) == [.create(11), .leadGroup])
+        #expect(actions(plan, 11) == [.joinGroup(10)])
     }
 
-    @Test func processThatNeedsTwoSessionsIsRefused() {
-        let plan = CreationPlan(
-            [
+    /// A daemon by double fork: the one between led the session and is dead; the root adopted it.
+    @Test func ghostLeadsTheSessionOfADaemon() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 12, parent: 10, session: 11, group: 11),
+            Member(pid: 13, parent: 12, session: 11, group: 11),
+        ])
+        #expect(plan.ghosts == [11])
+        #expect(plan.task(11)?.creator == 10)
+        #expect(actions(plan, 10) == [.setsid, .create(11), .leadGroup, .reap(11)])
+        #expect(actions(plan, 11) == [.setsid, .createSibling(12), .leadGroup, .awaitMembers(of: 11)])
+        #expect(actions(plan, 12) == [.create(13)])
+    }
+
+    /// The one between has not been waited for yet: it is a zombie and its own ghost.
+    @Test func zombieLeadsTheSessionOfADaemon() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 11, group: 11, isZombie: true),
+            Member(pid: 12, parent: 10, session: 11, group: 11),
+            Member(pid: 13, parent: 12, session: 11, group: 13),
+        ])
+        #expect(plan.tasks.count == 4)
+        #expect(actions(plan, 11) == [.setsid, .createSibling(12), .leadGroup])
+    }
+
+    /// The leader lives two levels down; its orphan went past the one between. A placeholder has to die
+    /// while the root adopts.
+    @Test func orphanOfALivingSessionGoesUpTwoLevels() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 10, group: 10),
+            Member(pid: 12, parent: 11, session: 12, group: 12),
+            Member(pid: 14, parent: 10, session: 12, group: 12),
+        ])
+        #expect(plan.placeholderCount == 1)
+        let placeholder = try #require(plan.tasks.last)
+        #expect(placeholder.creator == 12)
+        #expect(placeholder.actions == [.create(14), .awaitAdopter(10)])
+        #expect(
+            actions(plan, 12) == [
+                .setsid, .create(placeholder.pid), .leadGroup, .reap(placeholder.pid), .reportAdoption(to: 10),
+            ])
+        #expect(actions(plan, 10).last == .adopt(CreationPlan.Adoption(inner: 0, placeholders: 1, outer: nil)))
+    }
+
+    /// Two subreapers above one another have orphans of one session: the lower one adopts first, and has stopped
+    /// when the upper one begins.
+    @Test func nestedAdoptersTakeTurns() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 10, group: 10),
+            Member(pid: 12, parent: 11, session: 10, group: 10),
+            Member(pid: 13, parent: 12, session: 13, group: 13),
+            Member(pid: 14, parent: 11, session: 13, group: 13),
+            Member(pid: 15, parent: 10, session: 13, group: 13),
+        ])
+        #expect(plan.placeholderCount == 2)
+        #expect(actions(plan, 11).contains(.adopt(CreationPlan.Adoption(inner: 0, placeholders: 1, outer: 10))))
+        #expect(actions(plan, 10).contains(.adopt(CreationPlan.Adoption(inner: 1, placeholders: 1, outer: nil))))
+        let reports = actions(plan, 13).compactMap { if case .reportAdoption(let to) = $0 { to } else { nil } }
+        #expect(reports == [11, 10])
+    }
+
+    /// Whether 11 became a subreaper before or after its parent's orphans came is seen from where they are.
+    @Test func orphansWentPastALaterSubreaper() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 11, group: 11),
+            Member(pid: 13, parent: 11, session: 12, group: 12),
+            Member(pid: 14, parent: 10, session: 12, group: 12),
+        ])
+        #expect(plan.ghosts == [12])
+        #expect(plan.task(12)?.creator == 11)
+        #expect(actions(plan, 12).contains(.createSibling(13)))
+        #expect(plan.task(14)?.creator != 10)
+    }
+
+    @Test func groupsOfDeadLeadersAreMadeByGhosts() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 12, parent: 10, session: 10, group: 11),
+            Member(pid: 13, parent: 10, session: 10, group: 11),
+        ])
+        #expect(plan.ghosts == [11])
+        #expect(actions(plan, 11) == [.leadGroup, .awaitMembers(of: 11)])
+        #expect(actions(plan, 12) == [.create(11), .joinGroup(11), .reap(11)])
+        #expect(actions(plan, 13) == [.joinGroup(11)])
+        #expect(plan.joiners[11] == 2)
+    }
+
+    @Test func groupOfZombiesOnly() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 12, parent: 10, session: 10, group: 11, isZombie: true),
+        ])
+        #expect(actions(plan, 12) == [.create(11), .joinGroup(11), .reap(11)])
+    }
+
+    @Test func leadersThatSwappedTheirGroupsLeaveSomebodyBehind() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 10, group: 12),
+            Member(pid: 12, parent: 10, session: 10, group: 11),
+        ])
+        #expect(plan.placeholderCount == 2)
+        #expect(plan.heldGroups == [11, 12])
+    }
+
+    /// Two leaders forked in session 9 before they called setsid. Its leader cannot have been below both, so they
+    /// were born in it, and one of them may as well have been above.
+    @Test func leadersBornInADeadSession() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 11, group: 11),
+            Member(pid: 12, parent: 10, session: 12, group: 12),
+            Member(pid: 13, parent: 11, session: 9, group: 9),
+            Member(pid: 14, parent: 12, session: 9, group: 9),
+            Member(pid: 15, parent: 10, session: 8, group: 8),
+        ])
+        #expect(Set(plan.ghosts) == [8, 9])
+        let late = try #require(plan.ghosts.contains(9) ? plan.task(9)?.creator : nil)
+        let other: UInt32 = late == 11 ? 12 : 11
+        #expect(actions(plan, other).first == .create(other == 11 ? 13 : 14))
+    }
+
+    /// The root called setsid when 11 was there: 11 is as well a child of a ghost that the root adopted.
+    @Test func rootThatLeftADeadSession() throws {
+        let plan = try rebuilt([
+            Member(pid: 10, parent: 0, session: 10, group: 10), Member(pid: 11, parent: 10, session: 9, group: 9),
+        ])
+        #expect(plan.ghosts == [9])
+    }
+
+    /// An orphan in the session of somebody who has left the tree needs a ghost all the same.
+    @Test func sessionOfSomebodyWhoLeft() throws {
+        let plan = try rebuilt(
+            [Member(pid: 10, parent: 0, session: 5, group: 7), Member(pid: 12, parent: 10, session: 11, group: 11)],
+            outsideSession: 5, outsideGroup: 7)
+        #expect(plan.ghosts == [11])
+    }
+
+    /// A group of the outside session whose leader is not in the tree: a ghost makes one in ours.
+    @Test func jobOfTheOutsideSession() throws {
+        let plan = try rebuilt(
+            [Member(pid: 10, parent: 0, session: 5, group: 7), Member(pid: 12, parent: 10, session: 5, group: 11)],
+            outsideSession: 5, outsideGroup: 7)
+        #expect(plan.ghosts == [11])
+        #expect(actions(plan, 12) == [.create(11), .joinGroup(11), .reap(11)])
+    }
+
+    // MARK: Refused
+
+    @Test func processThatWasInTwoSessionsIsRefused() {
+        // 12 would have to descend from a member of 11's session, above which its parent never was.
+        let findings = refused([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 11, parent: 10, session: 11, group: 11),
+            Member(pid: 12, parent: 10, session: 10, group: 10),
+            Member(pid: 13, parent: 12, session: 11, group: 11),
+        ])
+        #expect(findings.map(\.pid) == [13])
+        #expect(findings[0].reason.contains("has to be born in session 11"))
+    }
+
+    @Test func whoCannotGoBackToAGroupOutsideIsRefused() {
+        let findings = refused(
+            [Member(pid: 10, parent: 0, session: 5, group: 5), Member(pid: 11, parent: 10, session: 5, group: 10)],
+            outsideSession: 5, outsideGroup: 5)
+        #expect(findings.map(\.reason) == ["made process group 10 and went back to 5, which lies outside of the tree"])
+    }
+
+    @Test func adoptedChildWithAnotherSignalIsRefused() {
+        let findings = refused([
+            Member(pid: 10, parent: 0, session: 10, group: 10),
+            Member(pid: 12, parent: 10, session: 11, group: 11, exitSignal: 10),
+        ])
+        #expect(findings.map(\.reason) == ["was adopted, but would send its parent signal 10 at its end"])
+    }
+
+    @Test func impossibleTreesAreRefused() {
+        #expect(!refused([Member(pid: 10, parent: 0, session: 10, group: 11)]).isEmpty)
+        #expect(
+            !refused([
+                Member(pid: 10, parent: 0, session: 10, group: 10), Member(pid: 11, parent: 10, session: 11, group: 11),
+                Member(pid: 12, parent: 10, session: 10, group: 11),
+            ]).isEmpty)
+        #expect(
+            !refused([
                 Member(pid: 10, parent: 0, session: 10, group: 10),
-                Member(pid: 11, parent: 10, session: 10, group: 10),
-                Member(pid: 12, parent: 11, session: 7, group: 10),
-            ], outsideSession: 0, outsideGroup: 0)
-        #expect(plan.findings.contains { $0.pid == 11 && $0.reason.contains("sessions 7, 10") })
+                Member(pid: 11, parent: 10, session: 10, group: 10, isZombie: true),
+                Member(pid: 12, parent: 11, session: 10, group: 10),
+            ]).isEmpty)
+        #expect(!refused([Member(pid: 10, parent: 0, session: 10, group: 10), Member(pid: 11, parent: 99, session: 10, group: 10)]).isEmpty)
+        // Each session's leader below a member of the other.
+        #expect(
+            !refused([
+                Member(pid: 10, parent: 0, session: 10, group: 10),
+                Member(pid: 11, parent: 10, session: 8, group: 8), Member(pid: 12, parent: 11, session: 7, group: 7),
+                Member(pid: 13, parent: 12, session: 8, group: 8),
+            ]).isEmpty)
+    }
+
+    @Test func noSpareNumber() {
+        let members = [
+            Member(pid: 10, parent: 0, session: 10, group: 10), Member(pid: 11, parent: 10, session: 10, group: 10),
+            Member(pid: 12, parent: 11, session: 12, group: 12), Member(pid: 14, parent: 10, session: 12, group: 12),
+        ]
+        let plan = CreationPlan(members, outsideSession: 0, outsideGroup: 0, spare: [11, 12])
+        #expect(plan.findings.map(\.reason) == ["needs a spare number, and there is none"])
+        #expect(CreationPlan(members, outsideSession: 0, outsideGroup: 0, spare: [11, 77]).task(77)?.role == .placeholder)
+    }
+
+    /// Nothing is quadratic: these are planned in a few hundredths of a second each.
+    @Test func tenThousandProcesses() {
+        let count: UInt32 = 10_000
+        func plan(_ member: (UInt32) -> Member) -> CreationPlan {
+            CreationPlan((0..<count).map(member), outsideSession: 0, outsideGroup: 0)
+        }
+        let root = Member(pid: 100, parent: 0, session: 100, group: 100)
+        let daemons = plan { $0 == 0 ? root : Member(pid: 100 + $0, parent: 100, session: 100_000 + $0, group: 100_000 + $0) }
+        #expect(daemons.findings.isEmpty && daemons.ghosts.count == 9999)
+        let line = plan { $0 == 0 ? root : Member(pid: 100 + $0, parent: 99 + $0, session: 100 + $0, group: 100 + $0) }
+        #expect(line.findings.isEmpty && line.tasks.count == 10_000)
+        // Every second one forked in a dead session before it led its own.
+        let leaders = plan { number in
+            if number == 0 { return root }
+            return number % 2 == 1
+                ? Member(pid: 100 + number, parent: 100, session: 100 + number, group: 100 + number)
+                : Member(pid: 100 + number, parent: 99 + number, session: 50, group: 50)
+        }
+        #expect(leaders.findings.isEmpty && leaders.ghosts == [50])
     }
 }

@@ -76,7 +76,7 @@ final class ARM64Emulator {
         func word(at address: UInt64) -> UInt64 { memory.littleEndian64(at: Int(address - launchpad.base)) }
 
         func result(of step: Int, in program: Int) -> Int64 {
-            let address = launchpad.programAddress(program) + UInt64(step * EncodedStep.size)
+            let address = launchpad.layout.addresses[program] + UInt64(step * EncodedStep.size)
             return Int64(bitPattern: word(at: address + EncodedStep.resultOffset))
         }
     }
@@ -93,7 +93,7 @@ final class ARM64Emulator {
         patch(&bytes)
         let (status, memory) = try enter(
             """
-                ldr x19, =\(launchpad.programAddress(0))
+                ldr x19, =\(launchpad.layout.addresses[0])
                 ldr x20, =\(launchpad.slotAddress(0))
                 ldr x21, =\(Self.home)
                 ldr x9, =\(Self.base + symbols["ckernel_steploop_start"]!)

@@ -72,7 +72,7 @@ import Testing
 
         let run = try emulator.run(launchpad)
         #expect(run.status == 42)
-        #expect(run.word(at: launchpad.slotAddress(0)) == launchpad.programAddress(0) + UInt64((program.steps.count - 1) * 80))
+        #expect(run.word(at: launchpad.slotAddress(0)) == launchpad.layout.addresses[0] + UInt64((program.steps.count - 1) * 80))
         #expect(run.word(at: launchpad.slotAddress(0) + 8) == 0)
         #expect(run.word(at: word) == 2)
         #expect(run.result(of: file, in: 0) >= 3)
@@ -97,7 +97,7 @@ import Testing
         let run = try emulator.run(launchpad)
         #expect(run.status == 99)
         let slot = launchpad.slotAddress(0)
-        let place = try #require(launchpad.locate(stepAt: run.word(at: slot)))
+        let place = try #require(launchpad.layout.locate(stepAt: run.word(at: slot)))
         #expect(place == (0, 1))
         #expect(run.word(at: slot + 8) == 1)
         #expect(Int64(bitPattern: run.word(at: slot + 16)) == result)
@@ -131,7 +131,7 @@ import Testing
         let child = run.result(of: 0, in: 0)
         #expect(child > 0)
         #expect(run.result(of: 5, in: 0) == child)
-        #expect(run.launchpad.locate(stepAt: run.word(at: run.launchpad.slotAddress(2)))! == (1, 5))
+        #expect(run.launchpad.layout.locate(stepAt: run.word(at: run.launchpad.slotAddress(2)))! == (1, 5))
         #expect(try Data(contentsOf: URL(fileURLWithPath: emulator.path("child"))) == Data("child".utf8))
     }
 
@@ -157,7 +157,7 @@ import Testing
         let path = launchpad.add(string: Array(emulator.path("child").utf8))
         let text = launchpad.add(string: Array("child".utf8))
         family(&launchpad, arguments: [17, 0, 0, 0], path: path, text: text)
-        let start = Int(launchpad.programAddress(0) - launchpad.base)
+        let start = Int(launchpad.layout.addresses[0] - launchpad.base)
         let run = try emulator.run(launchpad) { $0.replaceSubrange(start..<start + 2, with: [clone, 0]) }
         try expectFamily(run, emulator)
     }

@@ -76,10 +76,10 @@ import Testing
         launchpad.add(child)
         let bytes = launchpad.encoded()
         #expect(bytes.starts(with: Array("/bin/true\0".utf8)))
-        let parentStart = Int(launchpad.programAddress(0) - launchpad.dataStart)
+        let parentStart = Int(launchpad.layout.addresses[0] - launchpad.dataStart)
         #expect(bytes.littleEndian64(at: parentStart + 40) == launchpad.slotAddress(1))
-        #expect(bytes.littleEndian64(at: parentStart + 48) == launchpad.programAddress(1))
-        #expect(launchpad.programAddress(1) == launchpad.programAddress(0) + 80)
+        #expect(bytes.littleEndian64(at: parentStart + 48) == launchpad.layout.addresses[1])
+        #expect(launchpad.layout.addresses[1] == launchpad.layout.addresses[0] + 80)
         #expect(launchpad.size % 4096 == 0)
         #expect(UInt64(bytes.count) + launchpad.dataStart <= launchpad.base + launchpad.size)
     }
@@ -91,11 +91,11 @@ import Testing
             for _ in 0..<3 { program.call(.getpid) }
             launchpad.add(program)
         }
-        let place = launchpad.locate(stepAt: launchpad.programAddress(1) + 160)
+        let place = launchpad.layout.locate(stepAt: launchpad.layout.addresses[1] + 160)
         #expect(place?.program == 1)
         #expect(place?.step == 2)
-        #expect(launchpad.locate(stepAt: 0) == nil)
-        #expect(launchpad.locate(stepAt: launchpad.programAddress(1) + 240) == nil)
+        #expect(launchpad.layout.locate(stepAt: 0) == nil)
+        #expect(launchpad.layout.locate(stepAt: launchpad.layout.addresses[1] + 240) == nil)
     }
 }
 

@@ -22,6 +22,7 @@ static const struct workload workloads[] = {
     {"semaphores", run_semaphores, "System V semaphore sets with waiters"},
     {"unsaved", run_unsaved, "kernel objects that cannot be saved [watched|undo|threadclock|otherclock]"},
     {"tree", run_tree, "sessions, groups, zombies, a stopped child"},
+    {"forest", run_forest, "a tree made by a script [ROOT MEMBERS ZOMBIES]"},
     {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},
     {"breakpoints", run_breakpoints, "hardware breakpoints in a child"},
     {"rseq", run_rseq, "restartable sequences that commit only if nothing came between [MEBIBYTES]"},

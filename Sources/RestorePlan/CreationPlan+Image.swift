@@ -1,0 +1,30 @@
+package import CheckpointImage
+internal import PidControl
+
+extension CreationPlan {
+    /// - Parameter spare: numbers for placeholders, none of them a thread's of the image.
+    init(_ image: CheckpointImage, spare: some Sequence<UInt32>) {
+        let members = image.processes.map {
+            Member(
+                pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
+                exitSignal: $0.exitSignal)
+        }
+        self.init(
+            members, outsideSession: image.header.outsideSession, outsideGroup: image.header.outsideGroup, spare: spare)
+    }
+}
+
+/// The numbers that a restart needs besides those of the tasks: asked before it is planned.
+package struct HelperNumbers: Sendable {
+    /// Of dead leaders whose session or group lives on.
+    package let ghosts: [UInt32]
+    /// How many more are needed; any will do that the tree does not have.
+    package let placeholders: Int
+
+    package init(of image: CheckpointImage) {
+        let used = Set(image.threads.map(\.tid))
+        let plan = CreationPlan(image, spare: (2...4_194_303).lazy.filter { !used.contains($0) })
+        ghosts = plan.ghosts
+        placeholders = plan.placeholderCount
+    }
+}

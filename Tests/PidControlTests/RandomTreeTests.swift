@@ -1,0 +1,83 @@
+import PidControl
+import Testing
+import TreeModel
+
+/// Trees that came about by the kernel's rules, planned, and built again by the same rules.
+@Suite struct RandomTreeTests {
+    typealias Member = CreationPlan.Member
+
+    /// What is not as it was; empty if all is.
+    static func differences(
+        _ members: [Member], outsideSession: UInt32, outsideGroup: UInt32, toolIsInit: Bool, _ random: inout SplitMix
+    ) throws -> [String] {
+        let plan = CreationPlan(members, outsideSession: outsideSession, outsideGroup: outsideGroup)
+        if plan.findings.contains(where: { $0.reason.contains("went back to \(outsideGroup), which lies outside") }) { return [] }
+        if !plan.findings.isEmpty { return plan.findings.map { "refused: \($0.pid) \($0.reason)" } }
+        var execution = try PlanExecution(plan, of: members, toolIsInit: toolIsInit)
+        try execution.run(&random)
+        let kernel = execution.kernel
+        let tool = execution.tool
+        var found: [String] = []
+        let pids = Set(members.map(\.pid))
+        for member in members {
+            guard let process = kernel[member.pid] else {
+                found.append("\(member.pid) is missing")
+                continue
+            }
+            let isOutside = member.session == outsideSession
+            let groupIsOutside = member.group == outsideGroup && !pids.contains(member.group)
+            let wanted = Member(
+                pid: member.pid, parent: member.parent == 0 ? tool : member.parent,
+                session: isOutside ? kernel[tool]!.session : member.session,
+                group: groupIsOutside ? kernel[tool]!.group : member.group, isZombie: member.isZombie,
+                exitSignal: member.exitSignal)
+            let got = Member(
+                pid: process.pid, parent: process.parent, session: process.session, group: process.group,
+                isZombie: process.isZombie, exitSignal: process.exitSignal)
+            if got != wanted { found.append("\(got) instead of \(wanted)") }
+            if process.isSubreaper { found.append("\(member.pid) is a subreaper still") }
+        }
+        for pid in kernel.processes.keys where !pids.contains(pid) && pid != tool && pid != 1 {
+            found.append("\(pid) is left")
+        }
+        return found
+    }
+
+    /// - Returns: how many were refused, and how many needed ghosts or placeholders.
+    private func check(_ count: Int, seed: UInt64, atMost: Int, isUnusual: Bool) throws -> (refused: Int, helped: Int, biggest: Int) {
+        var refused = 0
+        var helped = 0
+        var biggest = 0
+        for number in 0..<UInt64(count) {
+            var random = SplitMix(seed &* 1_000_003 &+ number)
+            let script = TreeScript(&random, atMost: atMost, isUnusual: isUnusual)
+            let members = script.members
+            biggest = max(biggest, members.count)
+            let plan = CreationPlan(members, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup)
+            if plan.tasks.count > members.count { helped += 1 }
+            if isUnusual && !plan.findings.isEmpty {
+                refused += 1
+                continue
+            }
+            let found = try Self.differences(
+                members, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup,
+                toolIsInit: Bool.random(using: &random), &random)
+            #expect(found.isEmpty, "seed \(seed), tree \(number): \(found)\n\(members)")
+        }
+        return (refused, helped, biggest)
+    }
+
+    /// Fork, setsid, setpgid, exit, wait, subreapers: none of these may be refused.
+    @Test(arguments: 1...8) func usualTrees(seed: Int) throws {
+        let small = try check(700, seed: UInt64(seed), atMost: 12, isUnusual: false)
+        let big = try check(60, seed: UInt64(seed) + 100, atMost: 200, isUnusual: false)
+        #expect(small.helped > 50 && big.helped > 20)
+        #expect(big.biggest > 100)
+    }
+
+    /// Subreapers that gave it up, siblings by CLONE_PARENT, other exit signals: rebuilt or refused.
+    @Test(arguments: 1...4) func unusualTrees(seed: Int) throws {
+        let found = try check(1000, seed: UInt64(seed) + 200, atMost: 30, isUnusual: true)
+        #expect(found.refused < 100, "\(found)")
+    }
+}

@@ -1,0 +1,131 @@
+/// What Linux does with sessions, groups, parents and numbers, and nothing else.
+///
+/// Processes are single-threaded. Whatever the kernel would refuse is thrown by the name of its errno.
+///
+/// - Source: kernel/fork.c (`copy_process`), kernel/sys.c (`ksys_setsid`, `setpgid`), kernel/exit.c
+///   (`find_new_reaper`, `forget_original_parent`, `wait_task_zombie`), kernel/pid.c (`alloc_pid`).
+package struct KernelModel: Sendable {
+    package struct Process: Equatable, Sendable {
+        package var pid: UInt32
+        package var parent: UInt32
+        package var session: UInt32
+        package var group: UInt32
+        package var isZombie = false
+        package var isSubreaper = false
+        /// In the order of arrival.
+        package var children: [UInt32] = []
+        package var exitSignal: UInt32 = 17
+    }
+
+    package enum Failure: Error, Equatable { case EPERM, ESRCH, EEXIST, ECHILD, EINVAL, EACCES }
+
+    package private(set) var processes: [UInt32: Process] = [:]
+    private var groupUsers: [UInt32: Int] = [:]
+    private var sessionUsers: [UInt32: Int] = [:]
+    /// A group lies in one session as long as it exists.
+    private var sessionOfGroup: [UInt32: UInt32] = [0: 0]
+
+    /// Pid 1, whose parent, group and session lie elsewhere.
+    package init() {
+        processes[1] = Process(pid: 1, parent: 0, session: 0, group: 0)
+        groupUsers[0] = 1
+        sessionUsers[0] = 1
+    }
+
+    package subscript(_ pid: UInt32) -> Process? { processes[pid] }
+
+    /// A number is free only if nobody has it as pid, group or session.
+    package func isInUse(_ number: UInt32) -> Bool {
+        processes[number] != nil || groupUsers[number, default: 0] > 0 || sessionUsers[number, default: 0] > 0
+    }
+
+    private func living(_ pid: UInt32) throws(Failure) -> Process {
+        guard let process = processes[pid], !process.isZombie else { throw .ESRCH }
+        return process
+    }
+
+    package mutating func fork(_ creator: UInt32, as pid: UInt32, sibling: Bool = false, exitSignal: UInt32 = 17) throws(Failure) {
+        let process = try living(creator)
+        if isInUse(pid) { throw .EEXIST }
+        if sibling && creator == 1 { throw .EINVAL }
+        let parent = sibling ? process.parent : creator
+        processes[pid] = Process(
+            pid: pid, parent: parent, session: process.session, group: process.group,
+            exitSignal: sibling ? process.exitSignal : exitSignal)
+        processes[parent]?.children.append(pid)
+        groupUsers[process.group, default: 0] += 1
+        sessionUsers[process.session, default: 0] += 1
+    }
+
+    package mutating func setsid(_ pid: UInt32) throws(Failure) {
+        let process = try living(pid)
+        if process.session == pid || groupUsers[pid, default: 0] > 0 { throw .EPERM }
+        sessionUsers[process.session, default: 0] -= 1
+        sessionUsers[pid, default: 0] += 1
+        processes[pid]?.session = pid
+        move(pid, to: pid)
+    }
+
+    private mutating func move(_ pid: UInt32, to group: UInt32) {
+        guard let old = processes[pid]?.group else { return }
+        groupUsers[old, default: 0] -= 1
+        groupUsers[group, default: 0] += 1
+        sessionOfGroup[group] = processes[pid]?.session
+        processes[pid]?.group = group
+    }
+
+    /// `caller` moves itself or a child (that has not called `execve`).
+    package mutating func setpgid(_ caller: UInt32, _ pid: UInt32, to group: UInt32) throws(Failure) {
+        let own = try living(caller)
+        guard let process = processes[pid], pid == caller || process.parent == caller else { throw .ESRCH }
+        if pid != caller && process.session != own.session { throw .EPERM }
+        if process.session == pid { throw .EPERM }
+        if group != pid {
+            guard groupUsers[group, default: 0] > 0, sessionOfGroup[group] == own.session else { throw .EPERM }
+        }
+        move(pid, to: group)
+    }
+
+    package mutating func setSubreaper(_ pid: UInt32, _ value: Bool) throws(Failure) {
+        _ = try living(pid)
+        processes[pid]?.isSubreaper = value
+    }
+
+    package mutating func exit(_ pid: UInt32) throws(Failure) {
+        let process = try living(pid)
+        processes[pid]?.isZombie = true
+        guard !process.children.isEmpty else { return }
+        var reaper = process.parent
+        while reaper > 1, let above = processes[reaper], above.isZombie || !above.isSubreaper { reaper = above.parent }
+        if processes[reaper] == nil { reaper = 1 }
+        for child in process.children {
+            processes[child]?.parent = reaper
+            processes[child]?.exitSignal = 17
+        }
+        processes[reaper]?.children += process.children
+        processes[pid]?.children = []
+    }
+
+    /// `wait4(child)` of a dead child. False: it is not dead yet.
+    package mutating func reap(_ parent: UInt32, _ child: UInt32) throws(Failure) -> Bool {
+        let process = try living(parent)
+        guard let dead = processes[child], dead.parent == parent else { throw .ECHILD }
+        if !dead.isZombie { return false }
+        processes[parent]?.children = process.children.filter { $0 != child }
+        groupUsers[dead.group, default: 0] -= 1
+        sessionUsers[dead.session, default: 0] -= 1
+        processes[child] = nil
+        return true
+    }
+
+    /// The process and its descendants, parents first, siblings in the order of arrival.
+    package func tree(of root: UInt32) -> [Process] {
+        var found = [root].compactMap { processes[$0] }
+        var next = 0
+        while next < found.count {
+            found += found[next].children.compactMap { processes[$0] }
+            next += 1
+        }
+        return found
+    }
+}

@@ -1,0 +1,228 @@
+package import PidControl
+
+/// A story of processes: who forked, called setsid, setpgid, exited, and so on, in one order. Processes are
+/// numbered as they come: 0 is somebody outside, who leads a session; one of its children is the root of the tree.
+package struct TreeScript: Sendable {
+    package enum Operation: Equatable, Sendable {
+        /// The actor's child gets the next number.
+        case fork(exitSignal: UInt32)
+        /// By `CLONE_PARENT`.
+        case forkSibling
+        case setsid
+        /// Moves `target` (itself or a child) to the group of `group`'s number.
+        case setpgid(target: Int, group: Int)
+        case subreaper(Bool)
+        case exit
+        case reap(Int)
+    }
+
+    package struct Step: Equatable, Sendable {
+        package var actor: Int
+        package var operation: Operation
+    }
+
+    /// What may happen, and how often.
+    struct Habits {
+        var steps = 200
+        var atMost = 30
+        var fork = 10
+        var daemon = 2
+        var setsid = 2
+        var setpgid = 4
+        var exit = 4
+        var reap = 4
+        var subreaper = 1
+        /// Turns subreapers off again, makes siblings, and children with other signals: what few programs do.
+        var unusual = 0
+
+        init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool) {
+            self.atMost = Int.random(in: 2...atMost, using: &random)
+            steps = self.atMost * Int.random(in: 2...8, using: &random)
+            daemon = Int.random(in: 0...6, using: &random)
+            setsid = Int.random(in: 0...6, using: &random)
+            setpgid = Int.random(in: 0...8, using: &random)
+            exit = Int.random(in: 0...8, using: &random)
+            reap = Int.random(in: 0...8, using: &random)
+            subreaper = Int.random(in: 0...4, using: &random)
+            unusual = isUnusual ? Int.random(in: 1...4, using: &random) : 0
+        }
+    }
+
+    package private(set) var steps: [Step] = []
+    package private(set) var kernel = KernelModel()
+    package private(set) var root = 0
+    /// By number in the story.
+    package private(set) var pids: [UInt32] = []
+    private var numbers: [UInt32: Int] = [:]
+    private var freeNumbers: [UInt32] = []
+
+    /// A story that comes to at most `atMost` processes in the tree.
+    package init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool = false) {
+        let habits = Habits(&random, atMost: atMost, isUnusual: isUnusual)
+        var numbers = Array(UInt32(100)..<UInt32(200 + 3 * habits.steps))
+        // Small trees get numbers in any order, as after a restart.
+        if Bool.random(using: &random) { numbers.shuffle(using: &random) } else { numbers.reverse() }
+        freeNumbers = numbers
+        let outside = born()
+        try? kernel.fork(1, as: outside)
+        try? kernel.setsid(outside)
+        begin(&random)
+        for _ in 0..<habits.steps { event(habits, &random) }
+        for child in zombies(of: pids[0]) { perform(0, .reap(self.numbers[child]!)) }
+    }
+
+    private mutating func born() -> UInt32 {
+        let pid = freeNumbers.removeLast()
+        numbers[pid] = pids.count
+        pids.append(pid)
+        return pid
+    }
+
+    /// The root: in a pipeline, as a job, or in a session of its own.
+    private mutating func begin(_ random: inout SplitMix) {
+        if Bool.random(using: &random) {
+            perform(0, .fork(exitSignal: 17))
+            if Bool.random(using: &random) { perform(1, .setpgid(target: 1, group: 1)) }
+        }
+        perform(0, .fork(exitSignal: 17))
+        root = pids.count - 1
+        switch Int.random(in: 0..<5, using: &random) {
+        case 0: perform(root, .setpgid(target: root, group: root))
+        case 1: perform(root, .setpgid(target: root, group: 1))
+        case 2: break
+        default: perform(root, .setsid)
+        }
+        // The init of a container, in effect.
+        if Int.random(in: 0..<5, using: &random) == 0 { perform(root, .subreaper(true)) }
+    }
+
+    private mutating func event(_ habits: Habits, _ random: inout SplitMix) {
+        let members = kernel.tree(of: pids[root])
+        let living = members.filter { !$0.isZombie }
+        guard let process = living.randomElement(using: &random), let actor = numbers[process.pid] else { return }
+        let kinds = [
+            habits.fork, habits.daemon, habits.setsid, habits.setpgid, habits.exit, habits.reap, habits.subreaper,
+            habits.unusual,
+        ]
+        var pick = Int.random(in: 0..<kinds.reduce(0, +), using: &random)
+        let kind = kinds.firstIndex { weight in
+            pick -= weight
+            return pick < 0
+        }
+        switch kind {
+        case 0: if members.count < habits.atMost { perform(actor, .fork(exitSignal: 17)) }
+        case 1: if members.count + 1 < habits.atMost { daemonise(actor, &random) }
+        case 2: perform(actor, .setsid)
+        case 3: moveGroup(process, actor, &random)
+        case 4: if actor != root { perform(actor, .exit) }
+        case 5: if let child = zombies(of: process.pid).randomElement(using: &random) { perform(actor, .reap(numbers[child]!)) }
+        case 6: perform(actor, .subreaper(true))
+        default:
+            if members.count >= habits.atMost { return }
+            switch Int.random(in: 0..<3, using: &random) {
+            case 0: perform(actor, .subreaper(false))
+            case 1: if actor != root { perform(actor, .forkSibling) }
+            default: perform(actor, .fork(exitSignal: [0, 10].randomElement(using: &random)!))
+            }
+        }
+    }
+
+    /// fork, setsid, perhaps more sessions and groups, fork, exit: how daemons begin.
+    private mutating func daemonise(_ actor: Int, _ random: inout SplitMix) {
+        perform(actor, .fork(exitSignal: 17))
+        let between = pids.count - 1
+        switch Int.random(in: 0..<3, using: &random) {
+        case 0: perform(between, .setsid)
+        case 1: perform(between, .setpgid(target: between, group: between))
+        default: break
+        }
+        perform(between, .fork(exitSignal: 17))
+        let daemon = pids.count - 1
+        if Int.random(in: 0..<4, using: &random) == 0 { perform(daemon, .setsid) }
+        perform(between, .exit)
+        if Bool.random(using: &random) { perform(actor, .reap(between)) }
+    }
+
+    private mutating func moveGroup(_ process: KernelModel.Process, _ actor: Int, _ random: inout SplitMix) {
+        if let child = process.children.randomElement(using: &random), Bool.random(using: &random) {
+            perform(actor, .setpgid(target: numbers[child]!, group: numbers[child]!))
+            return
+        }
+        let groups = Set(kernel.processes.values.filter { $0.session == process.session }.map(\.group)).sorted()
+        let known = groups.compactMap { numbers[$0] } + [actor]
+        perform(actor, .setpgid(target: actor, group: known.randomElement(using: &random)!))
+    }
+
+    private func zombies(of pid: UInt32) -> [UInt32] {
+        (kernel[pid]?.children ?? []).filter { kernel[$0]?.isZombie == true }
+    }
+
+    /// Does it, and writes it down if the kernel let it.
+    private mutating func perform(_ actor: Int, _ operation: Operation) {
+        let pid = pids[actor]
+        do {
+            switch operation {
+            case .fork(let signal): try fork { kernel, child in try kernel.fork(pid, as: child, exitSignal: signal) }
+            case .forkSibling: try fork { kernel, child in try kernel.fork(pid, as: child, sibling: true) }
+            case .setsid: try kernel.setsid(pid)
+            case .setpgid(let target, let group):
+                // An empty group's number may have been given out again.
+                try kernel.setpgid(pid, pids[target], to: pids[group])
+            case .subreaper(let value): try kernel.setSubreaper(pid, value)
+            case .exit:
+                try kernel.exit(pid)
+                for child in zombies(of: 1) { _ = try kernel.reap(1, child) }
+            case .reap(let child): guard try kernel.reap(pid, pids[child]) else { return }
+            }
+            steps.append(Step(actor: actor, operation: operation))
+        } catch {}
+    }
+
+    private mutating func fork(_ body: (inout KernelModel, UInt32) throws -> Void) throws {
+        guard let child = freeNumbers.last else { throw KernelModel.Failure.EINVAL }
+        try body(&kernel, child)
+        _ = born()
+    }
+
+    // MARK: What has become of it
+
+    /// The tree as a checkpoint finds it: parents before children, siblings in the order of their start.
+    package var members: [CreationPlan.Member] {
+        var found: [CreationPlan.Member] = []
+        var waiting = [pids[root]]
+        while let pid = waiting.popLast() {
+            guard let process = kernel[pid] else { continue }
+            found.append(
+                CreationPlan.Member(
+                    pid: pid, parent: found.isEmpty ? 0 : process.parent, session: process.session,
+                    group: process.group, isZombie: process.isZombie, exitSignal: process.exitSignal))
+            waiting += process.children.sorted { numbers[$0]! > numbers[$1]! }
+        }
+        return found
+    }
+
+    package var outsideSession: UInt32 {
+        let first = members[0]
+        return first.session == first.pid ? 0 : first.session
+    }
+
+    package var outsideGroup: UInt32 {
+        let all = members
+        return all.contains { $0.pid == all[0].group } ? 0 : all[0].group
+    }
+
+    /// For the workload `forest`: one step a line, `ACTOR OPERATION [NUMBER [NUMBER]]`.
+    package var lines: [String] {
+        steps.map { step in
+            switch step.operation {
+            case .fork(let signal): "\(step.actor) fork \(signal)"
+            case .forkSibling: "\(step.actor) sibling"
+            case .setsid: "\(step.actor) setsid"
+            case .setpgid(let target, let group): "\(step.actor) setpgid \(target) \(group)"
+            case .subreaper(let value): "\(step.actor) subreaper \(value ? 1 : 0)"
+            case .exit: "\(step.actor) exit"
+            case .reap(let child): "\(step.actor) reap \(child)"
+            }
+        }
+    }
+}
