@@ -5,7 +5,7 @@
 // `script` holds one step a line, `ACTOR OPERATION [NUMBER [NUMBER]]`; processes are numbered as they are born, 0
 // is the first. ROOT is the number of the process whose tree is to be checkpointed, MEMBERS how many
 // live in it at the end, ZOMBIES how many are dead there. The file `pids` tells all numbers.
-#include "workload.h"
+#include "relatives.h"
 #include <limits.h>
 #include <linux/futex.h>
 #include <sched.h>
@@ -47,17 +47,6 @@ static void read_script(void) {
     fclose(file);
 }
 
-static char state_of_process(pid_t pid) {
-    char path[64], text[512] = "";
-    snprintf(path, sizeof path, "/proc/%d/stat", pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return 0;
-    ssize_t length = read(fd, text, sizeof text - 1);
-    close(fd);
-    char *end = length > 0 ? strrchr(text, ')') : NULL;
-    return end ? end[2] : 0;
-}
-
 static void next_turn(void) {
     board->turn++;
     syscall(SYS_futex, &board->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
@@ -94,10 +83,15 @@ static void create(unsigned long flags) {
 /// What orphans of the tree leave behind outside may be in the way for a moment.
 static bool done(long result) { return result >= 0; }
 
+/// Who is dying is dead, and its children have their new parents, before anything else happens.
+static void await_death(void) {
+    pid_t pid = board->dying;
+    while (pid && state_of(pid) != 0 && state_of(pid) != 'Z') sched_yield();
+}
+
 static void perform(const struct step *step) {
     const char *what = step->operation;
-    // Who is dying is dead, and its children have their new parents, before anything else happens.
-    while (board->dying && state_of_process(board->dying) != 0 && state_of_process(board->dying) != 'Z') sched_yield();
+    await_death();
     board->dying = 0;
     if (strcmp(what, "fork") == 0) return create((unsigned long)step->first);
     if (strcmp(what, "sibling") == 0) return create(CLONE_PARENT | SIGCHLD);
@@ -147,7 +141,15 @@ static void check(void) {
     board->checked++;
 }
 
-static void live(void) {
+/// Whether the process descends from the root. After all have written down what they are.
+static bool is_member(int number) {
+    for (uint32_t i = 0; number != root && i < board->born; i++)
+        if (board->all[i].lives && board->all[i].pid == board->all[number].parent) number = (int)i, i = 0;
+    return number == root;
+}
+
+static void stay(void) {
+    await_death();
     record();
     if (me == root) {
         uint32_t all = 0;
@@ -159,6 +161,8 @@ static void live(void) {
         board->finish = 1;
     }
     while (!board->finish) nap_ms(10);
+    // Those outside are ended by whoever started this.
+    while (!is_member(me)) pause();
     check();
     // Nobody leaves before all have looked.
     while (board->checked < (uint32_t)members) nap_ms(1);
@@ -181,7 +185,7 @@ int run_forest(int count, char **arguments) {
     board->all[0].lives = 1;
     while (true) {
         uint32_t turn = board->turn;
-        if (turn == (uint32_t)step_count) live();
+        if (turn == (uint32_t)step_count) stay();
         if (steps[turn].actor == me && board->all[me].pid == getpid()) perform(&steps[turn]);
         else syscall(SYS_futex, &board->turn, FUTEX_WAIT, turn, NULL, NULL, 0);
     }
