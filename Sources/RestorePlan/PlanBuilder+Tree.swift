@@ -78,7 +78,7 @@ extension PlanBuilder {
         let signal = UInt64(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
         if let index = leaderIndex[child] {
             clone(
-                &program, index, tid: child, tasks[index].title, flags: isSibling ? parent : 0,
+                &program, index, tid: child, tasks[index].title + (isSibling ? ", as a sibling" : ""), flags: isSibling ? parent : 0,
                 exitSignal: isSibling ? 0 : signal)
         } else if let index = helperIndex[child] {
             clone(&program, tasks.count + index, tid: child, helpers[index].title, flags: 0, exitSignal: signal)
