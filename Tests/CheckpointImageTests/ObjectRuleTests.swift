@@ -53,14 +53,38 @@ extension RuleTests {
             records.semaphoreSets.append(other)
         },
         Breach(.zeroID, "semaphore set") { $0.semaphoreSets[0].id = 0 },
-        Breach(.cgroup, "set 1 of cgroups") { $0.header.cgroupSets[0].cgroups[0].path = path("m") },
-        Breach(.cgroup, "set 1 of cgroups") { $0.header.cgroupSets[0].cgroups[0].path = path("/m/../../etc") },
-        Breach(.cgroup, "set 1 of cgroups") { $0.header.cgroupSets[0].cgroups[0].path = path("/m//n") },
-        Breach(.cgroup, "set 1 of cgroups") { $0.header.cgroupSets[0].cgroups[0].path = path("/m\0") },
-        Breach(.cgroup, "set 1 of cgroups") { $0.header.cgroupSets[0].cgroups[0].hierarchy = "a/b" },
-        Breach(.cgroup, "set 1 of cgroups") { $0.header.cgroupSets[0].cgroups[1].hierarchy = "memory" },
-        Breach(.noCgroups, "process 10") { $0.processes[0].cgroupSet = 3 },
-        Breach(.noCgroups, "thread 11 of process 10") { $0.threads[1].cgroupSet = 3 },
+        Breach(.cgroup, "set 1 of cgroups") {
+            Sample.addCgroups(to: &$0)
+            $0.header.cgroupSets[0].cgroups[0].path = path("m")
+        },
+        Breach(.cgroup, "set 1 of cgroups") {
+            Sample.addCgroups(to: &$0)
+            $0.header.cgroupSets[0].cgroups[0].path = path("/m/../../etc")
+        },
+        Breach(.cgroup, "set 1 of cgroups") {
+            Sample.addCgroups(to: &$0)
+            $0.header.cgroupSets[0].cgroups[0].path = path("/m//n")
+        },
+        Breach(.cgroup, "set 1 of cgroups") {
+            Sample.addCgroups(to: &$0)
+            $0.header.cgroupSets[0].cgroups[0].path = path("/m\0")
+        },
+        Breach(.cgroup, "set 1 of cgroups") {
+            Sample.addCgroups(to: &$0)
+            $0.header.cgroupSets[0].cgroups[0].hierarchy = "a/b"
+        },
+        Breach(.cgroup, "set 1 of cgroups") {
+            Sample.addCgroups(to: &$0)
+            $0.header.cgroupSets[0].cgroups[1].hierarchy = "memory"
+        },
+        Breach(.noCgroups, "process 10") {
+            Sample.addCgroups(to: &$0)
+            $0.processes[0].cgroupSet = 3
+        },
+        Breach(.noCgroups, "thread 11 of process 10") {
+            Sample.addCgroups(to: &$0)
+            $0.threads[1].cgroupSet = 3
+        },
     ]
 
     private static func path(_ text: String) -> Data { Data(text.utf8) }

@@ -20,7 +20,12 @@ struct Breach: Sendable, CustomTestStringConvertible {
 @Suite struct RuleTests {
     static let end: UInt64 = 0x7fff_ffff_f000
 
-    @Test func theSampleKeepsAllRules() throws { _ = try CheckpointImage(validating: Sample.records()) }
+    @Test func theSampleKeepsAllRules() throws {
+        var records = Sample.records()
+        _ = try CheckpointImage(validating: records)
+        Sample.addCgroups(to: &records)
+        _ = try CheckpointImage(validating: records)
+    }
 
     @Test(arguments: tree + tasks + memory + files + objects) func refused(_ breach: Breach) {
         var records = Sample.records()

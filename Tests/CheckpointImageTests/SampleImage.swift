@@ -18,9 +18,6 @@ enum Sample {
         records.memoryObjects = [object()]
         records.processes[0].posixTimers = [timer(3, .signal), timer(7, .thread)]
         records.semaphoreSets = [semaphores()]
-        records.header.cgroupSets = [cgroups(memory: "/m", unified: "/"), cgroups(memory: "/m/x y", unified: "/../z")]
-        for index in 0..<2 { records.processes[index].cgroupSet = 1 }
-        records.threads[1].cgroupSet = 2
         return records
     }
 
@@ -35,6 +32,13 @@ enum Sample {
         header.begin.realtime = 1_700_000_000_000_000_000
         header.root = 10
         return header
+    }
+
+    /// Two sets of control groups, one of them for a thread alone. Not in every sample: the places of records would move.
+    static func addCgroups(to records: inout ImageRecords) {
+        records.header.cgroupSets = [cgroups(memory: "/m", unified: "/"), cgroups(memory: "/m/x y", unified: "/../z")]
+        for index in 0..<2 { records.processes[index].cgroupSet = 1 }
+        records.threads[1].cgroupSet = 2
     }
 
     static func cgroups(memory: String, unified: String) -> ImageCgroupSet {
