@@ -170,7 +170,9 @@ package struct Checkpoint {
             try collector.collectFromOutside()
             if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
             for tid in tree.insideVdso.keys.sorted() {
-                log("thread \(tid) was stopped \(tree.insideVdso[tid] == .returning ? "in a signal handler that had interrupted" : "inside") the vdso: this image can be restarted on kernels that map the same one")
+                let isInCode = if case .code? = tree.insideVdso[tid] { true } else { false }
+                log(
+                    "thread \(tid) was stopped \(isInCode ? "inside" : "in a signal handler that had interrupted") the vdso: this image can be restarted on kernels that map the same one")
             }
             looked = collector
             return tree
@@ -179,10 +181,7 @@ package struct Checkpoint {
 
     /// Is any task inside the slack of its vdso? Then a stub is on its way home there.
     private func holdsStub(_ tree: borrowing FrozenTree) -> Bool {
-        let size = UInt64(CheckpointStub.code().count + 16)
-        return tree.insideVdso.values.contains { place in
-            if case .code(let distance) = place { distance <= size } else { false }
-        }
+        tree.insideVdso.values.contains(where: \.isStub)
     }
 
     /// Refuses a root that cannot be checkpointed, each for its own reason.

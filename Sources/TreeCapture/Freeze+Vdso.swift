@@ -20,6 +20,7 @@ extension Freezer {
             // What only looks like a return address would stay for ever.
             let moving = tree.insideVdso.keys.filter { tid in
                 tree.tasks[tid].map { $0.stopSignal == nil } == true
+                    && tree.insideVdso[tid] != .returningFromCall
                     && (moments < Self.momentsForHandlers || tree.insideVdso[tid] != .returning)
             }
             if moving.isEmpty { break }

@@ -9,7 +9,14 @@ struct VdsoLook {
         case code(bytesToEnd: UInt64)
         /// In a signal handler that interrupted it.
         case returning
+        /// The same, and the handler is in a system call: it may sleep for long.
+        case returningFromCall
+
+        /// Whether an earlier checkpoint's stub is on its way home there.
+        var isStub: Bool { if case .code(let distance) = self { distance <= VdsoLook.stubSize } else { false } }
     }
+
+    static let stubSize = UInt64(CheckpointStub.code().count + 16)
 
     private var places: [Int32: Vdso] = [:]
     /// Where the frame of a signal is looked for, above the stack pointer. A handler that has put more than this
@@ -24,7 +31,12 @@ struct VdsoLook {
         else { return nil }
         // The header's own address is among what the kernel hands to programs.
         let code = vdso.codeStart + 1..<vdso.codeEnd
-        if code.contains(registers.rip) { return .code(bytesToEnd: vdso.codeEnd - registers.rip) }
+        if code.contains(registers.rip) {
+            let place = Place.code(bytesToEnd: vdso.codeEnd - registers.rip)
+            // 32-bit programs make their calls there, and sleep in them.
+            return registers.is32Bit && !place.isStub ? nil : place
+        }
+        if registers.is32Bit { return nil }
         let stack = registers.rsp & ~7
         let toPageEnd = 4096 - Int(stack & 4095)
         guard
@@ -35,7 +47,8 @@ struct VdsoLook {
         let returns = stride(from: 0, to: bytes.count - Self.fromAddressToMask - 7, by: 8).contains { offset in
             code.contains(bytes.littleEndian64(at: offset)) && isFrame(bytes, addressAt: offset, mask: mask)
         }
-        return returns ? .returning : nil
+        guard returns else { return nil }
+        return registers.originalRAX == UInt64.max ? .returning : .returningFromCall
     }
 
     /// Whether a return address is that of a signal frame whose handler has not ended: then signals are blocked
