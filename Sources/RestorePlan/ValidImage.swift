@@ -87,6 +87,11 @@ package struct ValidImage: Sendable {
                 find("thread \(thread.tid)", "its processor state is refused: \(error)", help: "the image was damaged or made up")
             }
             if thread.hasRestartBlock { Self.checkRestartBlock(of: thread, in: image, find) }
+            let lacking = thread.credentials.permitted & ~facts.ownCredentials.permitted
+            if lacking != 0 {
+                let numbers = (0..<64).filter { lacking >> UInt64($0) & 1 != 0 }.map(String.init).joined(separator: ", ")
+                find("thread \(thread.tid)", "has capabilities that crrestart lacks: \(numbers)", help: "be root, with those of capabilities(7) by these numbers")
+            }
         }
         usesVdsoProxy = Self.needsVdsoProxy(image, states, facts, options, find)
         cpu = CPUCompatibility(

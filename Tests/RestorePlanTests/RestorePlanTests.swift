@@ -206,6 +206,15 @@ struct Sample {
         #expect(try !sample.valid().usesVdsoProxy)
     }
 
+    @Test func capabilitiesThatNobodyCanGive() throws {
+        var sample = Sample()
+        sample.records.threads[1].credentials.permitted = 1 << 21 | 1 << 10
+        sample.facts.ownCredentials.permitted = 1 << 10
+        #expect(try sample.findings().contains { $0.hasPrefix("thread 101: has capabilities that crrestart lacks: 21 (") })
+        sample.facts.ownCredentials.permitted |= 1 << 21
+        #expect(try sample.findings() == [])
+    }
+
     @Test func missingFile() throws {
         var sample = Sample()
         sample.facts.files["/bin/prog"] = .failure(MissingFile(errno: "ENOENT"))
