@@ -14,11 +14,14 @@ extension Collector {
         if !others.isEmpty { threadFacts = calls?.facts(of: others) ?? [:] }
         for index in imageProcesses.indices where imageProcesses[index].state != .zombie {
             let pid = hostPid(of: imageProcesses[index].pid)
+            let first = imageThreads.count
             for task in threads[pid] ?? [] {
                 try describing(pid, "ask thread \(task.tid) of") { () throws(SystemError) in
                     try collectThread(task.tid, of: pid, process: &imageProcesses[index])
                 }
             }
+            // Here they are in the order of the numbers that we see; where those have begun anew, that is another one.
+            if first + 1 < imageThreads.count { imageThreads[(first + 1)...].sort { $0.tid < $1.tid } }
             try describing(pid, "read the pending signals of") { () throws(SystemError) in
                 let pending = try Trace.pendingSignals(of: pid, shared: true)
                 imageProcesses[index].pending = pending.map(pendingSignal)

@@ -66,6 +66,21 @@ extension EndToEnd {
             try scratch.finishWorkload("vectors", running)
         }
 
+        /// The kernel's numbers begin anew while the threads of a namespace are made: seen from here they then come
+        /// in another order than inside.
+        @Test func numbersThatBeginAnew() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("vectors")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let highest = try String(contentsOfFile: "/proc/sys/kernel/pid_max", encoding: .utf8)
+            let last = try #require(Int(highest.trimmingCharacters(in: .whitespacesAndNewlines))) - 8
+            try scratch.run(["bash", "-c", "echo \(last) > /proc/sys/kernel/ns_last_pid"]).require()
+            let (running, root) = try scratch.restart(.namespace)
+            try scratch.checkpointAndKill(root, of: running)
+            let (again, _) = try scratch.restart(.namespace)
+            try scratch.finishWorkload("vectors", again)
+        }
+
         /// As on a kernel that maps another vdso: the old one is kept, and its functions hand over to this one's.
         @Test(arguments: ["clocks", "vectors", "moments", "tree"], Place.allCases)
         func withTheirOldVdso(name: String, place: Place) throws {
