@@ -66,4 +66,21 @@ extension PlanBuilder {
             program.call(.madvise, [.value(start), .value(end - start), 0], "it is where it was")
         #endif
     }
+
+    /// Puts the old vdso's code, with its functions replaced, where it was.
+    mutating func mapVdsoProxy(_ program: inout Program, _ process: ImageProcess, _ mapping: ImageMapping) {
+        guard let proxy = vdso.proxy, mapping.kind == .vdsoCode,
+            image.addressSpace(process.addressSpace)?.is32Bit == false, case .value(let source) = data(proxy.code) else { return }
+        let size = mapping.end - mapping.start
+        let place: [Step.Argument] = [.value(mapping.start), .value(size)]
+        // MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE
+        program.call(
+            .mmap, place + [3, 0x100022, .signed(-1), 0], check: .equals(Int64(bitPattern: mapping.start)),
+            "for the source kernel's vdso")
+        let vectors = launchpad.add(words: [mapping.start, size, source, size])
+        program.call(
+            .process_vm_readv, [.number(process.pid), .value(vectors), 1, .value(vectors + 16), 1, 0],
+            check: .equals(Int64(size)), "its functions hand over to this kernel's")
+        program.call(.mprotect, place + [5])
+    }
 }

@@ -36,14 +36,14 @@ struct VdsoLook {
             // 32-bit programs make their calls there, and sleep in them.
             return registers.is32Bit && !place.isStub ? nil : place
         }
-        if registers.is32Bit { return nil }
+        // A handler that runs blocks signals: with none blocked, there is no need to read the stack.
+        guard !registers.is32Bit, let mask = try? Trace.signalMask(of: task.tid), mask != 0 else { return nil }
         let stack = registers.rsp & ~7
         let toPageEnd = 4096 - Int(stack & 4095)
         guard
             let bytes = (try? RemoteMemory.read(task.tid, at: stack, count: Self.depth))
                 ?? (try? RemoteMemory.read(task.tid, at: stack, count: toPageEnd))
         else { return nil }
-        guard let mask = try? Trace.signalMask(of: task.tid) else { return nil }
         let returns = stride(from: 0, to: bytes.count - Self.fromAddressToMask - 7, by: 8).contains { offset in
             code.contains(bytes.littleEndian64(at: offset)) && isFrame(bytes, addressAt: offset, mask: mask)
         }
