@@ -85,6 +85,19 @@ extension CheckpointImage {
         pageSections.append(section)
     }
 
+    /// The first process, in the order of the file, that has this address space.
+    package func user(ofSpace id: UInt32) -> ImageProcess? {
+        processes.first { $0.addressSpace == id && $0.state != .zombie }
+    }
+
     /// Saved pages of all owners together.
     package var pageCount: UInt64 { lookup.pages.values.reduce(0, +) }
+}
+
+extension ImageProcess {
+    /// By what it shares something with others, 0: nothing. Memory, descriptors, directories, signal actions, semaphore
+    /// operations to undo, disk priority.
+    package var sharedNumbers: [UInt32] {
+        [addressSpace, fileTable, sharedDirectories, sharedActions, sharedUndo, sharedDiskContext]
+    }
 }

@@ -39,6 +39,7 @@ struct ImageLookup: Sendable {
             try validate(process, userEnd: userEnd(space(of: process)))
             try validate(process.posixTimers, of: process, records.threads)
         }
+        try validateSharing(records.processes)
         for thread in records.threads {
             let owner = process[thread.process].flatMap { space(of: records.processes[$0]) }
             try validate(thread, userEnd: userEnd(owner))

@@ -13,6 +13,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case cpuFeatures, clocks, vdso
     case cpuRecord, address, credentials, scheduling, restartBlock
     case cgroup, noCgroups
+    case sharedActions, sharedDiffers
     // Names.
     case pathMissing, pathRelative, pathWithZero
     // Memory.
@@ -69,6 +70,8 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .restartBlock: "the restart block is out of range"
         case .cgroup: "the name of a cgroup is out of range"
         case .noCgroups: "its cgroups are not in the header"
+        case .sharedActions: "it shares signal actions, but no memory, with another process"
+        case .sharedDiffers: "it shares something with another process that is not the same there"
         case .pathMissing: "a path is missing"
         case .pathRelative: "a path is not absolute"
         case .pathWithZero: "a path holds a zero byte"

@@ -4,21 +4,23 @@ struct CreationBuilder {
     typealias Action = CreationPlan.Action
     typealias Finding = CreationPlan.Finding
 
-    private(set) var tasks: [Task] = []
+    var tasks: [Task] = []
     private(set) var position: [UInt32: Int] = [:]
-    private(set) var findings: [Finding] = []
+    var findings: [Finding] = []
     private(set) var joiners: [UInt32: Int] = [:]
     /// Of the tree of creators.
-    private(set) var ancestry = Ancestry(parents: [])
+    var ancestry = Ancestry(parents: [])
+    /// Who is born with what; nil where nobody shares anything.
+    var sharing: SharingPlan?
 
-    private let tree: MemberTree
-    private let sessions: SessionPlan
+    let tree: MemberTree
+    let sessions: SessionPlan
     private let groups: GroupPlan
     private var spare: any IteratorProtocol<UInt32>
     private let needed: Set<UInt32>
 
     /// By position in `tasks`; each list is done in the order of these fields.
-    private struct Parts {
+    struct Parts {
         var beforeSession: [Action] = []
         var callsSetsid = false
         var creations: [Action] = []
@@ -29,10 +31,22 @@ struct CreationBuilder {
         var placeholders: [(pid: UInt32, adopter: Int)] = []
         /// Ghosts to be reaped; what a ghost waits for itself.
         var last: [Action] = []
+
+        /// False: it does not create that one, or as a sibling.
+        mutating func removeCreation(of pid: UInt32) -> Bool {
+            if let index = beforeSession.firstIndex(of: .create(pid)) {
+                beforeSession.remove(at: index)
+            } else if let index = creations.firstIndex(of: .create(pid)) {
+                creations.remove(at: index)
+            } else {
+                return false
+            }
+            return true
+        }
     }
 
-    private var parts: [Parts] = []
-    private var creators: [Int?] = []
+    var parts: [Parts] = []
+    var creators: [Int?] = []
     /// The group it is born in.
     private var birthGroup: [UInt32] = []
     /// By placeholder position: who adopts.
@@ -53,6 +67,8 @@ struct CreationBuilder {
         createMembers()
         guard findings.isEmpty else { return }
         makeAncestry()
+        guard findings.isEmpty else { return }
+        arrangeSharing()
         guard findings.isEmpty else { return }
         arrangeGroups()
         arrangeAdoptions()

@@ -5,6 +5,7 @@
 ///
 /// - A session is entered by `setsid` or by birth. `SessionPlan` says in which session each is born.
 /// - A group can be joined by whoever is in its session, as long as somebody is in it. `GroupPlan`.
+/// - What processes share (`CLONE_VM` and the like) they share by birth: `SharingPlan`.
 /// - A parent is the creator, the creator's parent (`CLONE_PARENT`), or, once that has died, the nearest
 ///   *subreaper* above (`PR_SET_CHILD_SUBREAPER`).
 ///
@@ -33,10 +34,12 @@ package struct CreationPlan: Sendable {
         package var isZombie: Bool
         /// What its parent gets at its end: SIGCHLD, but for children made by a bare `clone`.
         package var exitSignal: UInt32
+        /// What it shares with others; nothing if it is a zombie.
+        package var objects: CloneObjectIDs
 
         package init(
             pid: UInt32, parent: UInt32, session: UInt32, group: UInt32, isZombie: Bool = false,
-            exitSignal: UInt32 = CreationPlan.childSignal
+            exitSignal: UInt32 = CreationPlan.childSignal, objects: CloneObjectIDs = CloneObjectIDs()
         ) {
             self.pid = pid
             self.parent = parent
@@ -44,6 +47,7 @@ package struct CreationPlan: Sendable {
             self.group = group
             self.isZombie = isZombie
             self.exitSignal = exitSignal
+            self.objects = objects
         }
 
         package var leadsSession: Bool { session == pid }
@@ -73,6 +77,10 @@ package struct CreationPlan: Sendable {
         case reap(UInt32)
         /// Tell this task that a placeholder which died for it has been reaped.
         case reportAdoption(to: UInt32)
+        /// `unshare`: these, which it had at birth or handed on, are not its own in the end.
+        case unshare(CloneObjectIDs)
+        /// Have a disk context, so that it can be shared.
+        case makeDiskContext
     }
 
     /// When a task adopts, and until when.
@@ -96,6 +104,10 @@ package struct CreationPlan: Sendable {
         /// Nil: the root, which the tool creates.
         package var creator: UInt32?
         package var actions: [Action] = []
+        /// What it is born with in common with its creator.
+        package var sharesAtBirth: CloneObjects = []
+        /// Of a task that ends: the objects of others that it has when it has created everybody.
+        package var carriesToItsEnd = CloneObjectIDs()
         /// For people: what a ghost or placeholder is there for.
         package var purpose = ""
     }

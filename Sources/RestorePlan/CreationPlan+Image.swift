@@ -7,7 +7,7 @@ extension CreationPlan {
         let members = image.processes.map {
             Member(
                 pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
-                exitSignal: $0.exitSignal)
+                exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers))
         }
         self.init(
             members, outsideSession: image.header.outsideSession, outsideGroup: image.header.outsideGroup, spare: spare)

@@ -17,7 +17,11 @@ struct FilePlan {
     /// Pipe -> its open files.
     private(set) var ends: [UInt32: [ImageOpenFile]] = [:]
 
-    init(_ image: CheckpointImage, high: RestorePlan.HighDescriptors, _ creation: CreationPlan) {
+    /// Above all of them.
+    private(set) var firstFree: UInt32 = 0
+
+    /// - Parameter owners: of those who share a table only its owner uses files.
+    init(_ image: CheckpointImage, high: RestorePlan.HighDescriptors, _ creation: CreationPlan, _ owners: SharedOwners) {
         // Ends at whom the tool creates: that one created everybody.
         func ancestor(_ first: UInt32, _ second: UInt32) -> UInt32 {
             var first = first
@@ -27,7 +31,7 @@ struct FilePlan {
         var maker: [UInt32: UInt32] = [:]
         var users: [UInt32: Set<UInt32>] = [:]
         var keeper: [UInt32: UInt32] = [:]
-        for process in image.processes where process.state != .zombie {
+        for process in image.processes where process.state != .zombie && owners.owns(.files, process) {
             for descriptor in image.fileTable(process.fileTable)?.descriptors ?? [] {
                 maker[descriptor.file] = maker[descriptor.file].map { ancestor($0, process.pid) } ?? process.pid
                 users[descriptor.file, default: []].insert(process.pid)
@@ -62,6 +66,7 @@ struct FilePlan {
             if file.kind == .pipeEnd { continue }
             if users[file.id] == [place] { own[place, default: []].append(file.id) } else { shared[place, default: []].append(file.id) }
         }
+        firstFree = next
         for pipe in image.pipes {
             guard let place = pipeMaker[pipe.id] else { continue }
             if pipeUsers[pipe.id] == [place] {

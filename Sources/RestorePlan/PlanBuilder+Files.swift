@@ -17,6 +17,7 @@ extension PlanBuilder {
     /// Epolls take their registrations before that, while the low numbers are free: each registration wants
     /// its file at the number it had.
     mutating func installDescriptors(_ program: inout Program, _ process: ImageProcess) {
+        dropStrayDescriptors(&program)
         for pipe in files.ownPipes[process.pid] ?? [] { makePipe(&program, pipe) }
         for file in files.own[process.pid] ?? [] { makeFile(&program, file) }
         for file in files.kept[process.pid] ?? [] where file.kind == .epoll { watch(&program, file) }
@@ -74,10 +75,10 @@ extension PlanBuilder {
     /// How readily the kernel kills it when memory runs out. While the low numbers are free.
     mutating func memoryKillAdjustment(_ program: inout Program, _ process: ImageProcess) {
         guard process.oomScoreAdjustment != facts.ownOomScoreAdjustment else { return }
-        open(&program, Array("/proc/self/oom_score_adj".utf8), flags: 1, as: high.scratch)
+        open(&program, Array("/proc/self/oom_score_adj".utf8), flags: 1, as: scratchDescriptor)
         let text = Array(String(process.oomScoreAdjustment).utf8)
-        program.call(.write, [.number(high.scratch), data(text), .number(text.count)], "oom_score_adj")
-        program.call(.close, [.number(high.scratch)])
+        program.call(.write, [.number(scratchDescriptor), data(text), .number(text.count)], "oom_score_adj")
+        program.call(.close, [.number(scratchDescriptor)])
     }
 
     /// Working directory, root, umask. Paths are as seen from the real root: chroot comes last.

@@ -20,12 +20,12 @@ extension PlanBuilder {
                 let forWriting = mapping.shared && mapping.has(.mayWrite)
                 let path = mapping.file.path.asBytes
                 if openPath != path || openForWriting != forWriting {
-                    if openPath != nil { program.call(.close, [.number(high.scratch)]) }
-                    open(&program, path, flags: forWriting ? 2 : 0, as: high.scratch)
+                    if openPath != nil { program.call(.close, [.number(scratchDescriptor)]) }
+                    open(&program, path, flags: forWriting ? 2 : 0, as: scratchDescriptor)
                     openPath = path
                     openForWriting = forWriting
                 }
-                map(&program, mapping, filled: filled[index], descriptor: .number(high.scratch))
+                map(&program, mapping, filled: filled[index], descriptor: .number(scratchDescriptor))
             case .object:
                 let place = image.memoryObjects.firstIndex { $0.id == mapping.object } ?? 0
                 map(&program, mapping, filled: filled[index], descriptor: .number(high.object(place)))
@@ -33,7 +33,7 @@ extension PlanBuilder {
                 map(&program, mapping, filled: filled[index], descriptor: nil)
             }
         }
-        if openPath != nil { program.call(.close, [.number(high.scratch)]) }
+        if openPath != nil { program.call(.close, [.number(scratchDescriptor)]) }
         if valid.options.isStream {
             program.advance(word(.mapped), "memory is mapped")
             program.wait(for: word(.pages), toReach: 1, "until its pages have come")
@@ -155,17 +155,17 @@ extension PlanBuilder {
     private mutating func describeAreas(
         _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace
     ) {
-        open(&program, process.executable.path.asBytes, flags: 0, as: high.scratch)
+        open(&program, process.executable.path.asBytes, flags: 0, as: scratchDescriptor)
         let vector = launchpad.add(space.auxiliaryVector.asBytes)
         var words = [
             space.startCode, space.endCode, space.startData, space.endData, space.startBreak, space.currentBreak,
             space.startStack, space.argumentStart, space.argumentEnd, space.environmentStart, space.environmentEnd,
             vector,
         ]
-        words.append(UInt64(space.auxiliaryVector.count) | UInt64(high.scratch) << 32)
+        words.append(UInt64(space.auxiliaryVector.count) | UInt64(scratchDescriptor) << 32)
         let map = launchpad.add(words: words)
         program.call(.prctl, [35, 14, .value(map), 104, 0], "PR_SET_MM_MAP: program file, arguments, heap")
-        program.call(.close, [.number(high.scratch)])
+        program.call(.close, [.number(scratchDescriptor)])
         if process.personality != 0 { program.call(.personality, [.number(process.personality)]) }
     }
 }

@@ -145,8 +145,6 @@ extension PlanBuilder {
             program.wait(
                 for: word(.threads), toReach: UInt32(threadCount), "until all threads are done")
         }
-        if process.dumpable <= 1 {
-            program.call(.prctl, [4, .number(process.dumpable)], "PR_SET_DUMPABLE")
-        }
+        dumpable(&program, process)
     }
 }

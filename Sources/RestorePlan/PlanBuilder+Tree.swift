@@ -16,9 +16,16 @@ extension PlanBuilder {
         case adopted(UInt32)
         /// How many adopters below it are done.
         case innerDone(UInt32)
+        /// How many of those who share an object are done with it as it was at birth.
+        case ready(SharedOwners.Object)
+        case memoryIsLoaded(SharedOwners.Object)
+        /// How many others with this file table have joined the tree's clocks.
+        case joinedClocks(SharedOwners.Object)
+        /// How many others with this memory have their credentials.
+        case settled(SharedOwners.Object)
     }
 
-    private mutating func word(_ meeting: Meeting) -> UInt64 {
+    mutating func word(_ meeting: Meeting) -> UInt64 {
         if let known = meetings[meeting] { return known }
         let address = room(8)
         meetings[meeting] = address
@@ -54,8 +61,12 @@ extension PlanBuilder {
                 program.call(.wait4, [.number(child), 0, .value(0x4000_0000), 0], check: .equals(Int64(child)), "until it is gone")
             case .reportAdoption(let adopter):
                 program.advance(word(.adopted(adopter)), "\(adopter) has adopted its children")
+            case .unshare(let objects): unshare(&program, objects)
+            case .makeDiskContext:
+                program.call(.ioprio_set, [1, 0, 0], "a disk context that can be shared")
             }
         }
+        letGo(&program, valid.creation.task(pid)?.carriesToItsEnd ?? CloneObjectIDs())
     }
 
     private func joiners(of group: UInt32) -> UInt32 { UInt32(valid.creation.joiners[group] ?? 0) }
@@ -76,12 +87,16 @@ extension PlanBuilder {
     private mutating func fork(_ program: inout Program, _ child: UInt32, isSibling: Bool) {
         let parent: UInt64 = 0x8000  // CLONE_PARENT: the signal is the creator's own
         let signal = UInt64(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
+        let shared = valid.creation.task(child)?.sharesAtBirth ?? []
+        let sharing = shared.kinds.map { ", shares \($0)" }.joined()
         if let index = leaderIndex[child] {
             clone(
-                &program, index, tid: child, tasks[index].title + (isSibling ? ", as a sibling" : ""), flags: isSibling ? parent : 0,
-                exitSignal: isSibling ? 0 : signal)
+                &program, index, tid: child, tasks[index].title + (isSibling ? ", as a sibling" : "") + sharing,
+                flags: shared.cloneFlags | (isSibling ? parent : 0), exitSignal: isSibling ? 0 : signal)
         } else if let index = helperIndex[child] {
-            clone(&program, tasks.count + index, tid: child, helpers[index].title, flags: 0, exitSignal: signal)
+            clone(
+                &program, tasks.count + index, tid: child, helpers[index].title + sharing, flags: shared.cloneFlags,
+                exitSignal: signal)
         }
     }
 
@@ -89,6 +104,7 @@ extension PlanBuilder {
     mutating func helperProgram(_ helper: RestorePlan.Helper) -> Program {
         var program = Program(title: helper.title)
         program.call(.prctl, [15, path(Array(helper.name.utf8))], "name \(helper.name)")
+        makeRoom(&program, helper.pid, isRoot: false)
         makeShared(&program, helper.pid)
         arrange(&program, helper.pid)
         program.call(.exit_group, [0], "has done its work")
@@ -110,6 +126,7 @@ extension PlanBuilder {
             program.call(
                 .rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none, "take back signal \(signal) of planned deaths")
         }
+        guard owners.owns(.actions, process) else { return }
         for action in process.actions where action.signal == CreationPlan.childSignal {
             signalAction(&program, action, of: process)
         }
@@ -119,9 +136,7 @@ extension PlanBuilder {
     func birthSpace(of pid: UInt32) -> ImageAddressSpace? {
         var creator = valid.creation.task(pid)?.creator
         while let number = creator {
-            if let process = image.process(number), process.state != .zombie {
-                return image.addressSpace(process.addressSpace)
-            }
+            if let process = memoryOwner(atBirthOf: number) { return image.addressSpace(process.addressSpace) }
             creator = valid.creation.task(number)?.creator
         }
         return nil

@@ -2,14 +2,14 @@ import CheckpointImage
 import StepProgram
 
 extension PlanBuilder {
-    /// Moves the vdso to where this process had it, and drops everything else but the launchpad.
+    /// Moves the vdso to where this process had it, in the memory that task `pid` was born with, and drops everything else but the launchpad.
     ///
     /// Parts are moved one by one; where an old and a new place overlap they go by way of a free place.
     mutating func moveVdso(
-        _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, isRoot: Bool
+        _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, of pid: UInt32, isRoot: Bool
     ) {
         let wanted = vdso.parts(in: space)
-        let birthSpace = birthSpace(of: process.pid)
+        let birthSpace = birthSpace(of: pid)
         let current = birthSpace.map(vdso.parts) ?? facts.vdsoParts
         let base = launchpad.base
         func drop(_ start: UInt64, _ end: UInt64) {

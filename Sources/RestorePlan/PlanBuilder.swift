@@ -29,6 +29,9 @@ struct PlanBuilder {
     /// Words that tasks wait on while the tree unfolds.
     var meetings: [Meeting: UInt64] = [:]
     var files: FilePlan
+    let owners: SharedOwners
+    /// Where the process whose program is being built has files open for a moment.
+    var scratchDescriptor: UInt32
     private var dataCache: [[UInt8]: UInt64] = [:]
 
     init(
@@ -49,7 +52,9 @@ struct PlanBuilder {
         for (index, helper) in helpers.enumerated() { helperIndex[helper.pid] = index }
         // The first piece is `zeroTime`.
         _ = self.launchpad.add(words: [0, 0])
-        files = FilePlan(valid.image, high: high, valid.creation)
+        owners = SharedOwners(valid.image, valid.creation)
+        files = FilePlan(valid.image, high: high, valid.creation, owners)
+        scratchDescriptor = high.scratch
     }
 
     mutating func build() {
@@ -94,7 +99,7 @@ struct PlanBuilder {
     ///    fork copies next to nothing, and the whole tree unfolds before anybody begins to load.
     /// 4. Join the process group: it exists once its leader has said so. Adopt, where others created its
     ///    children, and see ghosts and placeholders end.
-    /// 5. Map and load memory; then descriptors, directories, signal actions.
+    /// 5. Map and load memory; then descriptors, directories, signal actions: each once for all who share it.
     /// 6. Say "loaded" and wait: from here on the monitor counts the time. Join the time namespace, whose
     ///    offsets are written now, as long as there are no threads.
     /// 7. Threads, timers, pending signals, limits, credentials: each after what it would block.
@@ -105,21 +110,26 @@ struct PlanBuilder {
         else { preconditionFailure("a validated image has these") }
         var program = Program(title: task.title)
         let isRoot = task.pid == image.header.root
-        if isRoot { enter(&program) }
-        moveVdso(&program, process, space, isRoot: isRoot)
+        scratchDescriptor = scratchDescriptor(of: process)
+        if isRoot {
+            enter(&program)
+            joinClocksFirst(&program)
+        }
+        makeRoom(&program, process.pid, isRoot: isRoot)
         makeShared(&program, task.pid)
         arrange(&program, process.pid)
         if !process.command.isEmpty {
             program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
         }
-        loadMemory(&program, process, space)
+        once(.memory, &program, process) { $0.loadMemory(&$1, process, space) }
+        awaitMemory(&program, process)
         memoryKillAdjustment(&program, process)
-        installDescriptors(&program, process)
-        placeInFiles(&program, process)
-        signalActions(&program, process)
+        once(.files, &program, process) { $0.installDescriptors(&$1, process) }
+        once(.directories, &program, process) { $0.placeInFiles(&$1, process) }
+        if owners.owns(.actions, process) { signalActions(&program, process) }
         program.advance(word(.loaded), "loaded")
         program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
-        joinTimeNamespace(&program)
+        joinTimeNamespace(&program, process)
         afterPlannedDeaths(&program, process)
         for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
         makePosixTimers(&program, of: process)
@@ -127,13 +137,6 @@ struct PlanBuilder {
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
         park(&program, thread)
         return program
-    }
-
-    private func joinTimeNamespace(_ program: inout Program) {
-        guard valid.time.usesNamespace else { return }
-        let number = Step.Argument.number(high.timeNamespace)
-        program.call(.setns, [number, 0x80], "the tree's clocks (CLONE_NEWTIME)")
-        program.call(.close, [number])
     }
 
     private mutating func threadProgram(_ task: RestorePlan.Task) -> Program {
@@ -153,6 +156,7 @@ struct PlanBuilder {
         guard let process = image.process(task.pid) else { preconditionFailure("a validated image has it") }
         var program = Program(title: task.title + " (zombie)")
         program.call(.prctl, [15, path(process.command.asBytes)], "name \(process.command.asText)")
+        makeRoom(&program, process.pid, isRoot: false)
         makeShared(&program, process.pid)
         arrange(&program, process.pid)
         let signal = process.exitStatus & 0x7f

@@ -58,6 +58,7 @@ package struct RestorePlan: Sendable {
     /// Likewise the deadlines of timers.
     package let deadlines: [Deadline]
     package let vdso: VdsoPlan
+    private let owners: SharedOwners
 
     package init(for valid: ValidImage) {
         let image = valid.image
@@ -101,6 +102,7 @@ package struct RestorePlan: Sendable {
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes
         deadlines = builder.deadlines
+        owners = builder.owners
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount
     }
@@ -115,6 +117,9 @@ package struct RestorePlan: Sendable {
 
     /// Whether it ends before the tree is released.
     package func ends(_ index: Int) -> Bool { index >= tasks.count || tasks[index].isZombie }
+
+    /// Whether a process loads its memory itself, alone or for others: what is done to memory is done through it.
+    package func ownsMemory(_ pid: UInt32) -> Bool { valid.image.process(pid).map { owners.owns(.memory, $0) } ?? false }
 
     /// What `crrestart --dry-run` prints: what the processor has to offer, then every program.
     package func lines() -> [String] {

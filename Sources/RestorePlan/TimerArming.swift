@@ -16,15 +16,17 @@ package struct Deadline: Sendable, Equatable {
     package var left: Int64
 
     /// Seconds and nanoseconds. Never zero, which would disarm.
-    package func words(_ plan: TimePlan, at release: TimePlan.Instant) -> [UInt64] {
+    ///
+    /// - Parameter lead: nanoseconds by which the tree's clocks, in a namespace, will be ahead of where they stopped.
+    package func words(_ plan: TimePlan, at release: TimePlan.Instant, lead: Int64 = 0) -> [UInt64] {
         let counted = plan.counted(at: release)
         let start: Int64 =
             switch clock {
             case 0, 8: release.realtime - counted.realtime
             case 1:
-                plan.usesNamespace ? plan.stopped.monotonic + plan.monotonicOffset : release.monotonic - counted.monotonic
+                plan.usesNamespace ? plan.stopped.monotonic + plan.monotonicOffset + lead : release.monotonic - counted.monotonic
             default:
-                plan.usesNamespace ? plan.stopped.boottime + plan.boottimeOffset : release.boottime - counted.boottime
+                plan.usesNamespace ? plan.stopped.boottime + plan.boottimeOffset + lead : release.boottime - counted.boottime
             }
         let time = UInt64(max(1, start + left))
         return [time / 1_000_000_000, time % 1_000_000_000]

@@ -122,6 +122,7 @@ package struct ValidImage: Sendable {
         }
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
         let needed = UInt64(highest) + UInt64(image.openFiles.count + image.memoryObjects.count) + 64
+            + UInt64(image.processes.count - image.fileTables.count > 0 ? image.processes.count : 0)
         if facts.hardLimits.count > 7, needed > facts.hardLimits[7] {
             find("descriptors", "\(needed) are needed, \(facts.hardLimits[7]) are allowed here", help: "raise the hard limit: ulimit -Hn \(needed)")
         }

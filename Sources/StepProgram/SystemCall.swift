@@ -54,6 +54,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case preadv = 295
         case rt_tgsigqueueinfo = 297
         case prlimit64 = 302
+        case unshare = 272
         case setns = 308
         case process_vm_readv = 310
         case sched_setattr = 314

@@ -15,7 +15,7 @@ extension Collector {
         for (index, source) in spaceSources.enumerated() {
             guard case .task(let pid) = source else { continue }
             try describing(pid, "look at the memory of") { () throws(SystemError) in
-                if disturbed.contains(pid) {
+                if wasDisturbed(pid) {
                     let current = spaces[index].currentBreak
                     spaces[index] = try addressSpace(of: pid, stat: try ProcessStat(of: pid), as: spaces[index].id)
                     spaces[index].currentBreak = current

@@ -3,8 +3,8 @@ internal import Kernel
 internal import PidControl
 
 extension Collector {
-    /// Everything of one process that can be learned from outside. Appends the process and its address
-    /// space and file table.
+    /// Everything of one process that can be learned from outside. Appends the process and, unless somebody before
+    /// it has the same, its address space and file table.
     func collectProcess(_ pid: Int32) throws(SystemError) {
         let stat = try ProcessStat(of: pid)
         let status = try TaskStatus(of: pid)
@@ -36,10 +36,7 @@ extension Collector {
         }
         try collectCgroups(of: pid, into: &process)
         try collectPosixTimers(of: pid, into: &process)
-        process.addressSpace = UInt32(spaces.count + 1)
-        try collectMemory(of: pid, stat: stat, as: process.addressSpace)
-        process.fileTable = UInt32(tables.count + 1)
-        try collectFiles(of: pid, as: process.fileTable)
+        try collectShared(of: pid, stat, into: &process)
         checkSharing(of: pid)
         imageProcesses.append(process)
     }
@@ -149,7 +146,7 @@ extension Collector {
         }
     }
 
-    /// What threads or processes share by clone flags and we do not rebuild yet.
+    /// What threads do not share with their process, and we do not rebuild yet.
     private func checkSharing(of pid: Int32) {
         for task in threads[pid] ?? [] where task.tid != pid {
             if (try? compare(.descriptorTable, of: pid, with: task.tid)) != .same {
@@ -158,13 +155,6 @@ extension Collector {
             if (try? compare(.fileSystem, of: pid, with: task.tid)) != .same {
                 find(pid, "thread \(task.tid)", "has a working directory of its own (unshare(CLONE_FS)), which cannot be saved yet")
             }
-        }
-        guard let stat = try? ProcessStat(of: pid), processes.contains(stat.parent) else { return }
-        for (kind, name) in [
-            (SharedKind.memory, "memory (CLONE_VM)"), (.descriptorTable, "descriptors (CLONE_FILES)"),
-            (.fileSystem, "working directory (CLONE_FS)"), (.signalActions, "signal handlers (CLONE_SIGHAND)"),
-        ] where (try? compare(kind, of: pid, with: stat.parent)) == .same {
-            find(pid, "task", "shares \(name) with its parent \(stat.parent), which cannot be saved yet")
         }
     }
 
@@ -177,7 +167,7 @@ extension Collector {
             imageProcesses.map {
                 CreationPlan.Member(
                     pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
-                    exitSignal: $0.exitSignal)
+                    exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers))
             }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
         let hostPid = Dictionary(pidInNamespace.map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         for finding in plan.findings {

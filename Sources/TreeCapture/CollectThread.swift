@@ -35,6 +35,7 @@ extension Collector {
                 }
             }
         }
+        agreeOnActions()
     }
 
     func hostPid(of pid: UInt32) -> Int32 {

@@ -42,6 +42,10 @@ final class Collector {
     var identities: [String: (identity: ImageFileIdentity, status: FileStatus)] = [:]
     var objectIds: [FileKey: UInt32] = [:]
     var openFiles = OpenFileIndex()
+    var sharing = SharingIndex()
+    /// Address space and file table of the first process that has each.
+    var spaceOf: [Int32: UInt32] = [:]
+    var tableOf: [Int32: UInt32] = [:]
     var pipeUses: [UInt64: PipeUse] = [:]
     var epollUses: [EpollUse] = []
     /// Semaphore sets that a task was caught waiting for.
@@ -136,6 +140,7 @@ final class Collector {
             try describing(pid, "read the state of") { () throws(SystemError) in try collectZombie(pid) }
         }
         finishFiles()
+        finishSharing()
         sortProcesses()
         checkCreation()
     }

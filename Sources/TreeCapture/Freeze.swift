@@ -23,6 +23,8 @@ package struct FrozenTree: ~Copyable {
     var insideVdso: [Int32: VdsoLook.Place] = [:]
     private let calls: TimedCalls
     private var released = false
+    /// Since when processes are known whose first thread has ended and others have not.
+    private var withoutLeader: [Int32: Int64] = [:]
 
     init(root: Int32, calls: TimedCalls) {
         self.root = root
@@ -41,6 +43,18 @@ package struct FrozenTree: ~Copyable {
         for tid in tasks.keys { try? Trace.detach(tid) }
         tasks = [:]
         released = true
+    }
+
+    /// Whether the first thread of a process has ended and others live on. A process that ends as a whole looks the same
+    /// for a moment: it is given time.
+    mutating func isLeaderGone(_ process: Int32) -> Bool {
+        let now = SystemClock.monotonic.now()
+        guard let since = withoutLeader[process] else {
+            withoutLeader[process] = now
+            return false
+        }
+        Waiting.pause(atMost: 500_000)
+        return now - since > 200_000_000
     }
 
     /// Threads of a process, its leader first.
@@ -133,10 +147,12 @@ package struct Freezer {
                         continue
                     }
                     if let now = try? ProcessStat(of: pid, task: tid), now.isZombie {
-                        if tid == pid {
+                        if tid == pid && now.threadCount > 1 && tree.isLeaderGone(pid) {
                             throw CaptureError(
                                 "cannot freeze \(pid) \(text(stat.comm)): its first thread has exited while others live (wait until it ends, or end it)")
                         }
+                        // It died since it was listed.
+                        if tid == pid { new = true }
                         continue
                     }
                     if (try? ProcessStat(of: pid, task: tid)) == nil { continue }
@@ -182,7 +198,7 @@ package struct Freezer {
                 if SystemClock.monotonic.now() > deadline { throw stuck(tree) }
                 quiet += 1
                 if quiet == 25 { try refuseFrozen(tree) }
-                if quiet % 4 == 0 { waiting += letVforkChildrenRun(&tree) }
+                if quiet == 1 || quiet % 4 == 0 { waiting += letVforkChildrenRun(&tree, round: quiet) }
                 Waiting.pause(atMost: 2_000_000)
                 continue
             }
@@ -232,27 +248,6 @@ package struct Freezer {
 
     private func processOf(_ tid: Int32) -> Int32 { (try? TaskStatus(of: tid))?.processID ?? tid }
 
-    /// A vfork parent stops only when its child has called exec or ended: such a child has to go on.
-    /// Returns how many were let run.
-    private func letVforkChildrenRun(_ tree: inout FrozenTree) -> Int {
-        var resumed = 0
-        for task in tree.tasks.values where !task.isStopped {
-            for other in tree.tasks.values
-            where other.isStopped && other.stopSignal == nil && other.process != task.process {
-                guard let stat = try? ProcessStat(of: other.process), stat.parent == task.process,
-                    (try? compare(.memory, of: task.tid, with: other.tid)) == .same
-                else { continue }
-                tree.tasks[other.tid]?.isStopped = false
-                resumed += 1
-                try? Trace.resume(other.tid)
-                // It is stopped again as soon as the parent has been seen to stop.
-                Waiting.pause(atMost: 1_000_000)
-                try? Trace.interrupt(other.tid)
-            }
-        }
-        return resumed
-    }
-
     /// A task that the freezer of a cgroup holds would never stop.
     private func refuseFrozen(_ tree: borrowing FrozenTree) throws(CaptureError) {
         let findings = FrozenTasks.findings(tree.tasks.values.filter { !$0.isStopped })
@@ -264,6 +259,11 @@ package struct Freezer {
             return CaptureError("cannot freeze the tree of \(tree.root) within the time given")
         }
         let stat = try? ProcessStat(of: task.process, task: task.tid)
+        if let child = vforkChildren(in: tree).first(where: { $0.parent == task.process })?.child {
+            let name = (try? ProcessStat(of: child)).map { text($0.comm) } ?? ""
+            return CaptureError(
+                "cannot stop \(task.tid) \(text(stat?.comm ?? [])): it waits in vfork for its child \(child) \(name), which has neither called execve nor ended in time (--freeze-timeout gives it longer)")
+        }
         let state = stat.map { String(UnicodeScalar($0.state)) } ?? "?"
         return CaptureError(
             "cannot stop \(task.tid) \(text(stat?.comm ?? [])): it is in state \(state) and did not stop in time (D: it waits in the kernel; --freeze-timeout gives it longer)")

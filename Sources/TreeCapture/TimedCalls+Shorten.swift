@@ -10,6 +10,7 @@ extension TimedCalls {
     /// - If this process dies in the middle: each thread waits either the rest or its whole time.
     func shorten(_ processOf: [Int32: Int32]) {
         var places: [Int32: (slots: TimeSlots, used: Set<UInt64>)] = [:]
+        let processOf = memoryOwners(processOf)
         for (tid, wait) in waits {
             guard let process = processOf[tid], var registers = generalRegisters(of: tid),
                 let argument = registers.timeoutOfRepeatedCall(is32Bit: wait.is32Bit), registers.call == wait.call
@@ -39,6 +40,30 @@ extension TimedCalls {
             }
             try? Trace.setRegisters(.general, of: tid, to: registers.registerSet)
         }
+    }
+
+    /// By tid: one process of those that have its memory. They have one room for timeouts.
+    private func memoryOwners(_ processOf: [Int32: Int32]) -> [Int32: Int32] {
+        if let known = memoryOwners { return processOf.mapValues { known[$0] ?? $0 } }
+        // The look at the tree was not finished.
+        let waiting = Set(waits.keys.compactMap { processOf[$0] })
+        guard waiting.count > 1 else { return processOf }
+        var owners: [Int32: Int32] = [:]
+        var known: [Int32] = []
+        for process in Set(processOf.values).sorted() {
+            var low = 0
+            var high = known.count
+            var owner = process
+            while low < high {
+                let middle = (low + high) / 2
+                guard let order = try? compare(.memory, of: process, with: known[middle]) else { break }
+                if order == .same { owner = known[middle] }
+                if order == .before { high = middle } else if order == .after { low = middle + 1 } else { break }
+            }
+            if owner == process { known.insert(process, at: low) }
+            owners[process] = owner
+        }
+        return processOf.mapValues { owners[$0] ?? $0 }
     }
 
     /// Where a process has room for timeouts, and what of it its threads still point to.

@@ -34,6 +34,8 @@ final class TimedCalls {
     private var blocks: [Int32: RestartBlock]?
     /// Threads that begin anew with their whole time, because nothing told what was left.
     private(set) var unknown: Set<Int32> = []
+    /// Processes that have the memory of another one, by pid: which. Nil: nobody has looked yet.
+    var memoryOwners: [Int32: Int32]?
 
     /// Opens what reads the kernel's own memory, while nothing is stopped yet.
     init(log: @escaping (String) -> Void) {
@@ -54,6 +56,7 @@ final class TimedCalls {
         interrupted = []
         blocks = nil
         unknown = []
+        memoryOwners = nil
     }
 
     /// Reads the timers of tasks that are seized and have not been disturbed yet.

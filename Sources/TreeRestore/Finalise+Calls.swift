@@ -118,7 +118,7 @@ extension Finaliser {
             let code = space?.is32Bit == true ? CompatVdso.current?.code ?? [] : vdsoCode
             let held = registers[argument.register]
             guard let vdso = space.flatMap(plan.vdso.code),
-                let slot = slot(in: TimeSlots(vdsoEnd: vdso.end, code: code), for: task.pid, held: held)
+                let slot = slot(in: TimeSlots(vdsoEnd: vdso.end, code: code), for: space?.id ?? 0, held: held)
             else {
                 // Room in a vdso that is kept beside this kernel's is as good as any.
                 let kept = space?.mappings.first { $0.kind == .vdsoCode && plan.valid.usesVdsoProxy }
@@ -133,17 +133,18 @@ extension Finaliser {
         }
     }
 
-    /// Room for the timeout of one more thread of a process: the slot that it had at an earlier checkpoint, or one that
-    /// no thread of the process points to. Nil if there is none.
-    private func slot(in slots: TimeSlots, for process: UInt32, held: UInt64) -> UInt64? {
-        if takenSlots[process] == nil {
-            let own = zip(image.threads, plan.valid.states).filter { $0.0.process == process }
-            takenSlots[process] = Set(
+    /// Room for the timeout of one more thread of an address space: the slot that it had at an earlier checkpoint, or one
+    /// that no thread there points to. Nil if there is none.
+    private func slot(in slots: TimeSlots, for space: UInt32, held: UInt64) -> UInt64? {
+        if takenSlots[space] == nil {
+            let users = Set(image.processes.lazy.filter { $0.addressSpace == space }.map(\.pid))
+            let own = zip(image.threads, plan.valid.states).filter { users.contains($0.0.process) }
+            takenSlots[space] = Set(
                 own.flatMap { [$0.1.general.rdx, $0.1.general.r10, $0.1.general.r8] }.filter(slots.contains))
         }
         if slots.contains(held) { return held }
-        guard let free = slots.free(besides: takenSlots[process] ?? []) else { return nil }
-        takenSlots[process, default: []].insert(free)
+        guard let free = slots.free(besides: takenSlots[space] ?? []) else { return nil }
+        takenSlots[space, default: []].insert(free)
         return free
     }
 }

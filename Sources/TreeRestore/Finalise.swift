@@ -15,7 +15,7 @@ final class Finaliser {
     private let callOffset: UInt64
     /// By thread of the image: what an armed call returned at once, because what it waits for was there.
     var earlyResults: [Int: Int64] = [:]
-    /// By process: the room for timeouts that its threads have taken.
+    /// By address space: the room for timeouts that its threads have taken.
     var takenSlots: [UInt32: Set<UInt64>] = [:]
     /// Threads that found no room: they wait their whole time once more.
     var beginAnew: [UInt32] = []
@@ -45,6 +45,8 @@ final class Finaliser {
             try naming(plan.tasks[index]) { () throws(SystemError) in try arm(index) }
         }
         for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
+            // Who shares memory has it unmapped for all at once: the others are stopped in it, as threads are.
+            guard plan.ownsMemory(task.pid) else { continue }
             try naming(task) { () throws(SystemError) in try unmapLaunchpad(index) }
         }
         // 3. Registers and vector state, then masks: from here on signals find the thread as it was.

@@ -18,9 +18,7 @@ struct ReleaseInstant {
     /// - Preconditions: every process waits for "go".
     init(_ tree: ForkedTree, _ clocks: PreparedClocks) throws(RestoreError) {
         time = tree.plan.valid.time
-        let now = TimePlan.Instant(
-            realtime: SystemClock.realtime.now(), monotonic: SystemClock.monotonic.now(),
-            boottime: SystemClock.boottime.now())
+        let now = TimePlan.Instant.now()
         // What finalising takes at least, measured: threads are made, every task is stopped and loaded.
         let ahead = 1_000_000 + Int64(tree.plan.tasks.count) * 100_000
         instant = TimePlan.Instant(
@@ -30,17 +28,20 @@ struct ReleaseInstant {
             for word in place.words(time, at: instant, untilRelease: UInt64(ahead)) { bytes.append(littleEndian: word) }
             tree.memory.write(bytes, at: place.address)
         }
+        var lead: Int64 = 0
+        if let since = clocks.isSetSince, time.model == .relative { lead = instant.monotonic - since.monotonic }
         for deadline in tree.plan.deadlines {
             var bytes: [UInt8] = []
-            for word in deadline.words(time, at: instant) { bytes.append(littleEndian: word) }
+            for word in deadline.words(time, at: instant, lead: lead) { bytes.append(littleEndian: word) }
             tree.memory.write(bytes, at: deadline.address)
         }
         guard time.usesNamespace else {
             monotonicOffset = 0
             return
         }
-        let offsets = time.offsets(at: instant)
+        let offsets = time.offsets(at: clocks.isSetSince ?? instant)
         monotonicOffset = offsets.monotonic
+        if clocks.isSetSince != nil { return }
         try clocks.set(TimeNamespace.Offsets(monotonic: offsets.monotonic, boottime: offsets.boottime))
     }
 
@@ -71,6 +72,8 @@ struct ReleaseInstant {
 /// The tree's time namespace, made before the fork so that it can be inherited; nobody is in it yet.
 final class PreparedClocks {
     private let made: NewTimeNamespace?
+    /// When the clocks began to run, where that was before the tree had loaded.
+    private(set) var isSetSince: TimePlan.Instant?
 
     init(_ time: TimePlan) throws(RestoreError) {
         guard time.usesNamespace else {
@@ -85,9 +88,25 @@ final class PreparedClocks {
     /// Its descriptor.
     var namespace: Int32? { made?.descriptor.number }
 
+    /// For a tree that joins before it loads, because who shares memory cannot do so later: its clocks run from now on,
+    /// as if it were stopped while it loads.
+    func set(for time: TimePlan) throws(RestoreError) {
+        let now = TimePlan.Instant.now()
+        let offsets = time.offsets(at: now)
+        try set(TimeNamespace.Offsets(monotonic: offsets.monotonic, boottime: offsets.boottime))
+        isSetSince = now
+    }
+
     func set(_ offsets: TimeNamespace.Offsets) throws(RestoreError) {
         do throws(SystemError) { try made?.setOffsets(offsets) } catch {
             throw RestoreError(cannot: "set the tree's clocks", error)
         }
+    }
+}
+
+extension TimePlan.Instant {
+    static func now() -> TimePlan.Instant {
+        TimePlan.Instant(
+            realtime: SystemClock.realtime.now(), monotonic: SystemClock.monotonic.now(), boottime: SystemClock.boottime.now())
     }
 }

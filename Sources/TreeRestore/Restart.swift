@@ -84,6 +84,7 @@ package final class Restart {
 
         progress("prepare", 0, 0)
         let clocks = try PreparedClocks(plan.valid.time)
+        if plan.valid.joinsClocksFirst { try clocks.set(for: plan.valid.time) }
         let objects = try PreparedObjects(image.memoryObjects)
         var pending: ImagePageDescription?
         try fillObjects(objects, image, input, &reader, &pending)

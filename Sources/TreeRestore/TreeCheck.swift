@@ -37,6 +37,7 @@ struct TreeCheck {
             guard let process = image.process(task.pid) else { continue }
             for difference in look(at: process, tree.hostPids[index]) { differences.append("\(task.title): \(difference)") }
         }
+        differences += SharingCheck(image, hostOf).differences()
         guard let first = differences.first else { return }
         let more = differences.count == 1 ? "" : " and \(differences.count - 1) more"
         throw RestoreError("cannot release the tree: \(first)\(more) (it is not what the image says; nothing is left)")

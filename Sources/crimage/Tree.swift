@@ -17,10 +17,11 @@ struct Tree: ParsableCommand {
 
     /// One line for each process. Not recursive: an image may be a million processes deep.
     private func draw(_ loaded: LoadedImage) -> String {
+        let sharing = SharedThings(loaded.image)
         var text = ""
         var waiting = [(process: loaded.image.root, first: "", rest: "")]
         while let (process, first, rest) = waiting.popLast() {
-            text += "\(first)\(process.pid) \(loaded.commandLine(of: process))  \(about(process, loaded))\n"
+            text += "\(first)\(process.pid) \(loaded.commandLine(of: process))  \(about(process, loaded, sharing))\n"
             let children = loaded.image.children(of: process.pid)
             let deep = rest.count > 400
             for (number, child) in children.enumerated().reversed() {
@@ -32,7 +33,7 @@ struct Tree: ParsableCommand {
         return text
     }
 
-    private func about(_ process: ImageProcess, _ loaded: LoadedImage) -> String {
+    private func about(_ process: ImageProcess, _ loaded: LoadedImage, _ sharing: SharedThings) -> String {
         if process.state == .zombie {
             let status = process.exitStatus
             return status & 0x7f == 0
@@ -43,6 +44,8 @@ struct Tree: ParsableCommand {
         if loaded.image.addressSpace(process.addressSpace)?.is32Bit == true { parts.append("32-bit") }
         if process.state == .stopped { parts.append("stopped") }
         if process.session == process.pid { parts.append("session leader") }
+        let shared = sharing.words(of: process)
+        if !shared.isEmpty { parts.append("shares " + shared.joined(separator: " and ")) }
         return "(\(parts.joined(separator: ", ")))"
     }
 }

@@ -66,8 +66,8 @@ import Testing
 
     @Test func tree() throws {
         let expected = """
-            10 sh -c true  (2 threads, 12.0 KiB, session leader)
-            └─ 12 sh -c true  (1 thread, 12.0 KiB)
+            10 sh -c true  (2 threads, 12.0 KiB, session leader, shares descriptors with 12)
+            └─ 12 sh -c true  (1 thread, 12.0 KiB, shares descriptors with 10)
                └─ 13 [true]  (zombie, signal 9)
 
             """

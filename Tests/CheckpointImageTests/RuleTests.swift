@@ -84,6 +84,16 @@ struct Breach: Sendable, CustomTestStringConvertible {
     ]
 
     static let tasks: [Breach] = [
+        Breach(.sharedActions, "process 12") { for index in 0..<2 { $0.processes[index].sharedActions = 1 } },
+        Breach(.sharedDiffers, "process 12") { records in
+            for index in 0..<2 { records.processes[index].sharedActions = 1 }
+            records.processes[1].addressSpace = 1
+            records.processes[1].actions[0].handler += 16
+        },
+        Breach(.sharedDiffers, "process 12") { records in
+            for index in 0..<2 { records.processes[index].sharedDirectories = 7 }
+            records.processes[1].umask = 0
+        },
         Breach(.noAddressSpace, "process 12") { $0.processes[1].addressSpace = 9 },
         Breach(.noAddressSpace, "process 13") { $0.processes[2].addressSpace = 9 },
         Breach(.noFileTable, "process 10") { $0.processes[0].fileTable = 0 },

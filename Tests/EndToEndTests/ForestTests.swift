@@ -20,6 +20,21 @@ extension EndToEnd {
             }
         }
 
+        /// The same with processes that share descriptors, directories, what they would undo, and disk contexts.
+        @Test(arguments: 0..<4) func treesThatShare(batch: Int) throws {
+            var done = 0
+            var seed = UInt64(batch) * 1000 + 500
+            let kinds = CloneObjects.unshareable.union(CloneObjects(.disk))
+            while done < 5 {
+                seed += 1
+                var random = SplitMix(seed)
+                let script = TreeScript(&random, atMost: 20, isUnusual: seed % 4 == 0, sharing: kinds)
+                if script.members.count < 5 || script.sharing.count < 3 || script.sharesWithOutside { continue }
+                try rebuild(script, "sharing seed \(seed)")
+                done += 1
+            }
+        }
+
         private func rebuild(_ script: TreeScript, _ name: String) throws {
             let scratch = try Scratch()
             let (root, pids) = try start(script, in: scratch)

@@ -15,6 +15,7 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "tree"), Workload(name: "orphans"), Workload(name: "breakpoints"), Workload(name: "rseq", arguments: ["256"]),
         Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
         Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
+        Workload(name: "sharing"),
     ]
 }
 

@@ -13,6 +13,7 @@ struct PlanExecution {
     private var groupMade: Set<UInt32> = []
     private var joined: [UInt32: Int] = [:]
     private var adopting: Set<UInt32> = []
+    private(set) var hasDiskContext: Set<UInt32> = []
     private var innerDone: [UInt32: Int] = [:]
     private var reported: [UInt32: Int] = [:]
     private(set) var steps = 0
@@ -78,12 +79,15 @@ struct PlanExecution {
         }
         switch action {
         case .create(let child):
-            try kernel.fork(pid, as: child, exitSignal: members[child]?.exitSignal ?? 17)
+            let shared = plan.task(child)?.sharesAtBirth ?? []
+            try kernel.fork(pid, as: child, exitSignal: members[child]?.exitSignal ?? 17, sharing: shared)
             born.append(child)
         case .createSibling(let child):
-            try kernel.fork(pid, as: child, sibling: true)
+            try kernel.fork(pid, as: child, sibling: true, sharing: plan.task(child)?.sharesAtBirth ?? [])
             born.append(child)
         case .setsid: try kernel.setsid(pid)
+        case .unshare(let objects): try kernel.unshare(pid, objects.kinds)
+        case .makeDiskContext: hasDiskContext.insert(pid)
         case .leadGroup:
             if kernel[pid]?.session != pid { try kernel.setpgid(pid, pid, to: pid) }
             groupMade.insert(pid)

@@ -30,13 +30,18 @@ import TreeModel
                 pid: member.pid, parent: member.parent == 0 ? tool : member.parent,
                 session: isOutside ? kernel[tool]!.session : member.session,
                 group: groupIsOutside ? kernel[tool]!.group : member.group, isZombie: member.isZombie,
-                exitSignal: member.exitSignal)
+                exitSignal: member.exitSignal, objects: process.objects)
             let got = Member(
                 pid: process.pid, parent: process.parent, session: process.session, group: process.group,
-                isZombie: process.isZombie, exitSignal: process.exitSignal)
+                isZombie: process.isZombie, exitSignal: process.exitSignal, objects: process.objects)
             if got != wanted { found.append("\(got) instead of \(wanted)") }
             if process.isSubreaper { found.append("\(member.pid) is a subreaper still") }
         }
+        let living = members.filter { !$0.isZombie }
+        let shared = TreeScript.sharing(living.map { ($0.pid, $0.objects) })
+        let again = TreeScript.sharing(living.compactMap { member in kernel[member.pid].map { (member.pid, $0.objects) } })
+        if shared != again { found.append("shared is \(again) instead of \(shared)") }
+        if let one = living.first(where: { kernel[$0.pid]!.objects == kernel[tool]!.objects }) { found.append("\(one.pid) shares with the tool") }
         for pid in kernel.processes.keys where !pids.contains(pid) && pid != tool && pid != 1 {
             found.append("\(pid) is left")
         }
@@ -44,27 +49,32 @@ import TreeModel
     }
 
     /// - Returns: how many were refused, and how many needed ghosts or placeholders.
-    private func check(_ count: Int, seed: UInt64, atMost: Int, isUnusual: Bool) throws -> (refused: Int, helped: Int, biggest: Int) {
+    private func check(
+        _ count: Int, seed: UInt64, atMost: Int, isUnusual: Bool, sharing: CloneObjects = []
+    ) throws -> (refused: Int, helped: Int, biggest: Int, sharing: Int) {
+        var sharers = 0
         var refused = 0
         var helped = 0
         var biggest = 0
         for number in 0..<UInt64(count) {
             var random = SplitMix(seed &* 1_000_003 &+ number)
-            let script = TreeScript(&random, atMost: atMost, isUnusual: isUnusual)
+            let script = TreeScript(&random, atMost: atMost, isUnusual: isUnusual, sharing: sharing)
             let members = script.members
             biggest = max(biggest, members.count)
             let plan = CreationPlan(members, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup)
             if plan.tasks.count > members.count { helped += 1 }
-            if isUnusual && !plan.findings.isEmpty {
+            let isOfSharing = plan.findings.contains { $0.reason.hasPrefix("shares ") || $0.reason.contains("that share with each other") }
+            if (isUnusual || isOfSharing) && !plan.findings.isEmpty {
                 refused += 1
                 continue
             }
+            if !script.sharing.isEmpty { sharers += 1 }
             let found = try Self.differences(
                 members, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup,
                 toolIsInit: Bool.random(using: &random), &random)
             #expect(found.isEmpty, "seed \(seed), tree \(number): \(found)\n\(members)")
         }
-        return (refused, helped, biggest)
+        return (refused, helped, biggest, sharers)
     }
 
     /// Fork, setsid, setpgid, exit, wait, subreapers: none of these may be refused.
@@ -79,5 +89,22 @@ import TreeModel
     @Test(arguments: 1...4) func unusualTrees(seed: Int) throws {
         let found = try check(1000, seed: UInt64(seed) + 200, atMost: 30, isUnusual: true)
         #expect(found.refused < 100, "\(found)")
+    }
+
+    /// Processes that share what unshare(2) can part: hardly any of these may be refused.
+    @Test(arguments: 1...4) func sharersThatPart(seed: Int) throws {
+        let small = try check(1000, seed: UInt64(seed) + 300, atMost: 14, isUnusual: false, sharing: .unshareable)
+        let big = try check(60, seed: UInt64(seed) + 400, atMost: 200, isUnusual: false, sharing: .unshareable)
+        print("sharers that part: \(small) \(big)")
+        #expect(small.sharing > 300 && small.refused < 20, "\(small)")
+        #expect(big.sharing > 30, "\(big)")
+    }
+
+    /// Everything that can be shared, and execve between: rebuilt, or refused because who is between does not share.
+    @Test(arguments: 1...4) func sharersOfEverything(seed: Int) throws {
+        let small = try check(1000, seed: UInt64(seed) + 500, atMost: 10, isUnusual: false, sharing: .all)
+        let big = try check(60, seed: UInt64(seed) + 600, atMost: 100, isUnusual: true, sharing: .all)
+        print("sharers of everything: \(small) \(big)")
+        #expect(small.sharing > 300 && small.refused < 300, "\(small)")
     }
 }

@@ -1,9 +1,12 @@
-/// What Linux does with sessions, groups, parents and numbers, and nothing else.
+package import PidControl
+
+/// What Linux does with sessions, groups, parents, numbers and what processes share, and nothing else.
 ///
 /// Processes are single-threaded. Whatever the kernel would refuse is thrown by the name of its errno.
 ///
 /// - Source: kernel/fork.c (`copy_process`), kernel/sys.c (`ksys_setsid`, `setpgid`), kernel/exit.c
-///   (`find_new_reaper`, `forget_original_parent`, `wait_task_zombie`), kernel/pid.c (`alloc_pid`).
+///   (`find_new_reaper`, `forget_original_parent`, `wait_task_zombie`), kernel/pid.c (`alloc_pid`),
+///   fs/exec.c (`begin_new_exec`).
 package struct KernelModel: Sendable {
     package struct Process: Equatable, Sendable {
         package var pid: UInt32
@@ -15,6 +18,8 @@ package struct KernelModel: Sendable {
         /// In the order of arrival.
         package var children: [UInt32] = []
         package var exitSignal: UInt32 = 17
+        /// Every object has a number of its own; never 0.
+        package var objects = CloneObjectIDs()
     }
 
     package enum Failure: Error, Equatable { case EPERM, ESRCH, EEXIST, ECHILD, EINVAL, EACCES }
@@ -24,12 +29,21 @@ package struct KernelModel: Sendable {
     private var sessionUsers: [UInt32: Int] = [:]
     /// A group lies in one session as long as it exists.
     private var sessionOfGroup: [UInt32: UInt32] = [0: 0]
+    private var lastObject: UInt32 = 0
 
     /// Pid 1, whose parent, group and session lie elsewhere.
     package init() {
         processes[1] = Process(pid: 1, parent: 0, session: 0, group: 0)
         groupUsers[0] = 1
         sessionUsers[0] = 1
+        renew(.all, of: 1)
+    }
+
+    private mutating func renew(_ kinds: CloneObjects, of pid: UInt32) {
+        for kind in kinds.kinds {
+            lastObject += 1
+            processes[pid]?.objects[kind] = lastObject
+        }
     }
 
     package subscript(_ pid: UInt32) -> Process? { processes[pid] }
@@ -44,17 +58,33 @@ package struct KernelModel: Sendable {
         return process
     }
 
-    package mutating func fork(_ creator: UInt32, as pid: UInt32, sibling: Bool = false, exitSignal: UInt32 = 17) throws(Failure) {
+    package mutating func fork(
+        _ creator: UInt32, as pid: UInt32, sibling: Bool = false, exitSignal: UInt32 = 17, sharing: CloneObjects = []
+    ) throws(Failure) {
         let process = try living(creator)
+        if sharing.contains(CloneObjects(.actions)) && !sharing.contains(CloneObjects(.memory)) { throw .EINVAL }
         if isInUse(pid) { throw .EEXIST }
         if sibling && creator == 1 { throw .EINVAL }
         let parent = sibling ? process.parent : creator
         processes[pid] = Process(
             pid: pid, parent: parent, session: process.session, group: process.group,
-            exitSignal: sibling ? process.exitSignal : exitSignal)
+            exitSignal: sibling ? process.exitSignal : exitSignal, objects: process.objects)
+        renew(CloneObjects.all.subtracting(sharing), of: pid)
         processes[parent]?.children.append(pid)
         groupUsers[process.group, default: 0] += 1
         sessionUsers[process.session, default: 0] += 1
+    }
+
+    package mutating func unshare(_ pid: UInt32, _ kinds: CloneObjects) throws(Failure) {
+        _ = try living(pid)
+        if !kinds.isSubset(of: .unshareable) { throw .EINVAL }
+        renew(kinds, of: pid)
+    }
+
+    /// `execve`: memory, actions and descriptors are its own from here on.
+    package mutating func exec(_ pid: UInt32) throws(Failure) {
+        _ = try living(pid)
+        renew([CloneObjects(.memory), CloneObjects(.actions), CloneObjects(.files)], of: pid)
     }
 
     package mutating func setsid(_ pid: UInt32) throws(Failure) {

@@ -5,9 +5,11 @@ package import PidControl
 package struct TreeScript: Sendable {
     package enum Operation: Equatable, Sendable {
         /// The actor's child gets the next number.
-        case fork(exitSignal: UInt32)
+        case fork(exitSignal: UInt32, sharing: CloneObjects = [])
         /// By `CLONE_PARENT`.
-        case forkSibling
+        case forkSibling(sharing: CloneObjects = [])
+        case unshare(CloneObjects)
+        case exec
         case setsid
         /// Moves `target` (itself or a child) to the group of `group`'s number.
         case setpgid(target: Int, group: Int)
@@ -34,8 +36,13 @@ package struct TreeScript: Sendable {
         var subreaper = 1
         /// Turns subreapers off again, makes siblings, and children with other signals: what few programs do.
         var unusual = 0
+        var unshare = 0
+        var exec = 0
+        /// What children may share with those who make them.
+        var sharing: CloneObjects
 
-        init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool) {
+        init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool, sharing: CloneObjects) {
+            self.sharing = sharing
             self.atMost = Int.random(in: 2...atMost, using: &random)
             steps = self.atMost * Int.random(in: 2...8, using: &random)
             daemon = Int.random(in: 0...6, using: &random)
@@ -45,6 +52,17 @@ package struct TreeScript: Sendable {
             reap = Int.random(in: 0...8, using: &random)
             subreaper = Int.random(in: 0...4, using: &random)
             unusual = isUnusual ? Int.random(in: 1...4, using: &random) : 0
+            guard !sharing.isEmpty else { return }
+            unshare = Int.random(in: 0...6, using: &random)
+            exec = sharing.contains(CloneObjects(.memory)) ? Int.random(in: 0...3, using: &random) : 0
+        }
+
+        /// Any mix, as the kernel allows it.
+        func share(_ random: inout SplitMix) -> CloneObjects {
+            guard !sharing.isEmpty, Bool.random(using: &random) else { return [] }
+            var kinds = CloneObjects(rawValue: UInt8.random(in: 0...63, using: &random)).intersection(sharing)
+            if !kinds.contains(CloneObjects(.memory)) { kinds.remove(CloneObjects(.actions)) }
+            return kinds
         }
     }
 
@@ -57,8 +75,10 @@ package struct TreeScript: Sendable {
     private var freeNumbers: [UInt32] = []
 
     /// A story that comes to at most `atMost` processes in the tree.
-    package init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool = false) {
-        let habits = Habits(&random, atMost: atMost, isUnusual: isUnusual)
+    ///
+    /// - Parameter sharing: what processes may share.
+    package init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool = false, sharing: CloneObjects = []) {
+        let habits = Habits(&random, atMost: atMost, isUnusual: isUnusual, sharing: sharing)
         var numbers = Array(UInt32(100)..<UInt32(200 + 3 * habits.steps))
         // Small trees get numbers in any order, as after a restart.
         if Bool.random(using: &random) { numbers.shuffle(using: &random) } else { numbers.reverse() }
@@ -102,7 +122,7 @@ package struct TreeScript: Sendable {
         guard let process = living.randomElement(using: &random), let actor = numbers[process.pid] else { return }
         let kinds = [
             habits.fork, habits.daemon, habits.setsid, habits.setpgid, habits.exit, habits.reap, habits.subreaper,
-            habits.unusual,
+            habits.unusual, habits.unshare, habits.exec,
         ]
         var pick = Int.random(in: 0..<kinds.reduce(0, +), using: &random)
         let kind = kinds.firstIndex { weight in
@@ -110,33 +130,35 @@ package struct TreeScript: Sendable {
             return pick < 0
         }
         switch kind {
-        case 0: if members.count < habits.atMost { perform(actor, .fork(exitSignal: 17)) }
-        case 1: if members.count + 1 < habits.atMost { daemonise(actor, &random) }
+        case 0: if members.count < habits.atMost { perform(actor, .fork(exitSignal: 17, sharing: habits.share(&random))) }
+        case 1: if members.count + 1 < habits.atMost { daemonise(actor, habits, &random) }
         case 2: perform(actor, .setsid)
         case 3: moveGroup(process, actor, &random)
         case 4: if actor != root { perform(actor, .exit) }
         case 5: if let child = zombies(of: process.pid).randomElement(using: &random) { perform(actor, .reap(numbers[child]!)) }
         case 6: perform(actor, .subreaper(true))
+        case 8: perform(actor, .unshare(CloneObjects(rawValue: UInt8.random(in: 1...63, using: &random)).intersection(.unshareable)))
+        case 9: perform(actor, .exec)
         default:
             if members.count >= habits.atMost { return }
             switch Int.random(in: 0..<3, using: &random) {
             case 0: perform(actor, .subreaper(false))
-            case 1: if actor != root { perform(actor, .forkSibling) }
-            default: perform(actor, .fork(exitSignal: [0, 10].randomElement(using: &random)!))
+            case 1: if actor != root { perform(actor, .forkSibling(sharing: habits.share(&random))) }
+            default: perform(actor, .fork(exitSignal: [0, 10].randomElement(using: &random)!, sharing: habits.share(&random)))
             }
         }
     }
 
     /// fork, setsid, perhaps more sessions and groups, fork, exit: how daemons begin.
-    private mutating func daemonise(_ actor: Int, _ random: inout SplitMix) {
-        perform(actor, .fork(exitSignal: 17))
+    private mutating func daemonise(_ actor: Int, _ habits: Habits, _ random: inout SplitMix) {
+        perform(actor, .fork(exitSignal: 17, sharing: habits.share(&random)))
         let between = pids.count - 1
         switch Int.random(in: 0..<3, using: &random) {
         case 0: perform(between, .setsid)
         case 1: perform(between, .setpgid(target: between, group: between))
         default: break
         }
-        perform(between, .fork(exitSignal: 17))
+        perform(between, .fork(exitSignal: 17, sharing: habits.share(&random)))
         let daemon = pids.count - 1
         if Int.random(in: 0..<4, using: &random) == 0 { perform(daemon, .setsid) }
         perform(between, .exit)
@@ -162,8 +184,12 @@ package struct TreeScript: Sendable {
         let pid = pids[actor]
         do {
             switch operation {
-            case .fork(let signal): try fork { kernel, child in try kernel.fork(pid, as: child, exitSignal: signal) }
-            case .forkSibling: try fork { kernel, child in try kernel.fork(pid, as: child, sibling: true) }
+            case .fork(let signal, let sharing):
+                try fork { kernel, child in try kernel.fork(pid, as: child, exitSignal: signal, sharing: sharing) }
+            case .forkSibling(let sharing):
+                try fork { kernel, child in try kernel.fork(pid, as: child, sibling: true, sharing: sharing) }
+            case .unshare(let kinds): try kernel.unshare(pid, kinds)
+            case .exec: try kernel.exec(pid)
             case .setsid: try kernel.setsid(pid)
             case .setpgid(let target, let group):
                 // An empty group's number may have been given out again.
@@ -195,10 +221,31 @@ package struct TreeScript: Sendable {
             found.append(
                 CreationPlan.Member(
                     pid: pid, parent: found.isEmpty ? 0 : process.parent, session: process.session,
-                    group: process.group, isZombie: process.isZombie, exitSignal: process.exitSignal))
+                    group: process.group, isZombie: process.isZombie, exitSignal: process.exitSignal,
+                    objects: process.isZombie ? CloneObjectIDs() : process.objects))
             waiting += process.children.sorted { numbers[$0]! > numbers[$1]! }
         }
         return found
+    }
+
+    /// Whether somebody outside of the tree has something in common with one of its processes.
+    package var sharesWithOutside: Bool {
+        let members = members
+        let inside = Set(members.map(\.pid))
+        return CloneObject.allCases.contains { kind in
+            let own = Set(members.filter { !$0.isZombie }.map { $0.objects[kind] })
+            return kernel.processes.values.contains { !inside.contains($0.pid) && !$0.isZombie && own.contains($0.objects[kind]) }
+        }
+    }
+
+    /// Which members have which object in common: kind and pids, only where there are several.
+    package var sharing: [[UInt32]] { Self.sharing(members.filter { !$0.isZombie }.map { ($0.pid, $0.objects) }) }
+
+    package static func sharing(_ objects: [(pid: UInt32, objects: CloneObjectIDs)]) -> [[UInt32]] {
+        CloneObject.allCases.flatMap { kind in
+            Dictionary(grouping: objects.filter { $0.objects[kind] != 0 }, by: { $0.objects[kind] }).values
+                .filter { $0.count > 1 }.map { [UInt32(kind.rawValue)] + $0.map(\.pid).sorted() }
+        }.sorted { $0.lexicographicallyPrecedes($1) }
     }
 
     package var outsideSession: UInt32 {
@@ -215,8 +262,10 @@ package struct TreeScript: Sendable {
     package var lines: [String] {
         steps.map { step in
             switch step.operation {
-            case .fork(let signal): "\(step.actor) fork \(signal)"
-            case .forkSibling: "\(step.actor) sibling"
+            case .fork(let signal, let sharing): "\(step.actor) fork \(UInt64(signal) | sharing.cloneFlags)"
+            case .forkSibling(let sharing): "\(step.actor) sibling \(sharing.cloneFlags)"
+            case .unshare(let kinds): "\(step.actor) unshare \(kinds.cloneFlags)"
+            case .exec: "\(step.actor) exec"
             case .setsid: "\(step.actor) setsid"
             case .setpgid(let target, let group): "\(step.actor) setpgid \(target) \(group)"
             case .subreaper(let value): "\(step.actor) subreaper \(value ? 1 : 0)"

@@ -21,6 +21,8 @@ struct step {
 struct relative {
     pid_t pid, parent, group, session;
     _Atomic int lives;
+    /// By number: what it shares with that one.
+    unsigned char likeness[MOST];
 };
 
 struct board {
@@ -33,6 +35,16 @@ static struct board *board;
 static struct step steps[MOST * 10];
 static int step_count, me, root, members, zombies;
 static bool is_awaited[MOST];
+
+/// What kcmp(2) tells: FILES, FS, IO. Of undo lists there may be none, and none is like none.
+static const int compared[] = {2, 3, 5};
+
+static int likeness(uint32_t first, uint32_t second) {
+    int result = 0;
+    for (int i = 0; i < 3; i++)
+        if (syscall(SYS_kcmp, board->all[first].pid, board->all[second].pid, compared[i], 0, 0) == 0) result |= 1 << i;
+    return result;
+}
 
 static void read_script(void) {
     FILE *file = fopen(run_path("script"), "r");
@@ -94,13 +106,14 @@ static void perform(const struct step *step) {
     await_death();
     board->dying = 0;
     if (strcmp(what, "fork") == 0) return create((unsigned long)step->first);
-    if (strcmp(what, "sibling") == 0) return create(CLONE_PARENT | SIGCHLD);
+    if (strcmp(what, "sibling") == 0) return create(CLONE_PARENT | SIGCHLD | (unsigned long)step->first);
     if (strcmp(what, "exit") == 0) return end_me();
     bool ok = false;
     for (int tries = 0; tries < 5000 && !ok; tries++) {
         if (tries > 0) nap_ms(1);
         if (strcmp(what, "setsid") == 0) ok = done(setsid());
         else if (strcmp(what, "setpgid") == 0) ok = done(setpgid(board->all[step->first].pid, board->all[step->second].pid));
+        else if (strcmp(what, "unshare") == 0) ok = done(unshare(step->first));
         else if (strcmp(what, "subreaper") == 0) ok = done(prctl(PR_SET_CHILD_SUBREAPER, step->first));
         else if (strcmp(what, "reap") == 0) ok = done(waitpid(board->all[step->first].pid, NULL, __WALL));
     }
@@ -148,6 +161,8 @@ static bool is_member(int number) {
     return number == root;
 }
 
+static bool is_living_member(uint32_t number) { return board->all[number].lives && is_member((int)number); }
+
 static void stay(void) {
     await_death();
     record();
@@ -155,9 +170,18 @@ static void stay(void) {
         uint32_t all = 0;
         for (uint32_t i = 0; i < board->born; i++) all += (uint32_t)board->all[i].lives;
         while (board->living < all) nap_ms(1);
+        for (uint32_t i = 0; i < board->born; i++)
+            for (uint32_t j = 0; j < i; j++)
+                if (is_living_member(i) && is_living_member(j)) board->all[i].likeness[j] = (unsigned char)likeness(i, j);
         write_pids();
         say_ready();
         wait_for_finish();
+        for (uint32_t i = 0; i < board->born; i++)
+            for (uint32_t j = 0; j < i; j++)
+                if (is_living_member(i) && is_living_member(j))
+                    expect(
+                        board->all[i].likeness[j] == likeness(i, j), "processes %u and %u shared %x and share %x", i, j,
+                        board->all[i].likeness[j], likeness(i, j));
         board->finish = 1;
     }
     while (!board->finish) nap_ms(10);
@@ -180,6 +204,8 @@ int run_forest(int count, char **arguments) {
     read_script();
     // Children with another exit signal send this one: it would end their parents.
     signal(SIGUSR1, SIG_IGN);
+    // So that everybody has a disk context.
+    syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 3);
     board->born = 1;
     board->all[0].pid = getpid();
     board->all[0].lives = 1;

@@ -23,6 +23,7 @@ static const struct workload workloads[] = {
     {"unsaved", run_unsaved, "kernel objects that cannot be saved [watched|undo|threadclock|otherclock]"},
     {"tree", run_tree, "sessions, groups, zombies, a stopped child"},
     {"forest", run_forest, "a tree made by a script [ROOT MEMBERS ZOMBIES]"},
+    {"sharing", run_sharing, "processes that share memory, descriptors, directories, signal actions in every mix"},
     {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},
     {"breakpoints", run_breakpoints, "hardware breakpoints in a child"},
     {"rseq", run_rseq, "restartable sequences that commit only if nothing came between [MEBIBYTES]"},

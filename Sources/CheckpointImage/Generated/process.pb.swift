@@ -192,6 +192,31 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._cgroupSet = newValue}
   }
 
+  /// What processes share by clone(2). Who has the same number, not 0, shares it, and the fields that belong to
+  /// it are the same. Memory and descriptors are shared by having the same address space or file table.
+  package var sharedDirectories: UInt32 {
+    get {_storage._sharedDirectories}
+    set {_uniqueStorage()._sharedDirectories = newValue}
+  }
+
+  /// CLONE_SIGHAND: actions; only with the same address space
+  package var sharedActions: UInt32 {
+    get {_storage._sharedActions}
+    set {_uniqueStorage()._sharedActions = newValue}
+  }
+
+  /// CLONE_SYSVSEM: semaphore operations to undo
+  package var sharedUndo: UInt32 {
+    get {_storage._sharedUndo}
+    set {_uniqueStorage()._sharedUndo = newValue}
+  }
+
+  /// CLONE_IO: disk priority
+  package var sharedDiskContext: UInt32 {
+    get {_storage._sharedDiskContext}
+    set {_uniqueStorage()._sharedDiskContext = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum State: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -287,7 +312,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Process"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0\u{4}\u{11}shared_directories\0\u{3}shared_actions\0\u{3}shared_undo\0\u{3}shared_disk_context\0")
 
   fileprivate class _StorageClass {
     var _pid: UInt32 = 0
@@ -316,6 +341,10 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _command: Data = Data()
     var _posixTimers: [ImagePosixTimer] = []
     var _cgroupSet: UInt32 = 0
+    var _sharedDirectories: UInt32 = 0
+    var _sharedActions: UInt32 = 0
+    var _sharedUndo: UInt32 = 0
+    var _sharedDiskContext: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -352,6 +381,10 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _command = source._command
       _posixTimers = source._posixTimers
       _cgroupSet = source._cgroupSet
+      _sharedDirectories = source._sharedDirectories
+      _sharedActions = source._sharedActions
+      _sharedUndo = source._sharedUndo
+      _sharedDiskContext = source._sharedDiskContext
     }
   }
 
@@ -396,6 +429,10 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 24: try { try decoder.decodeSingularBytesField(value: &_storage._command) }()
         case 30: try { try decoder.decodeRepeatedMessageField(value: &_storage._posixTimers) }()
         case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
+        case 50: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedDirectories) }()
+        case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedActions) }()
+        case 52: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedUndo) }()
+        case 53: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedDiskContext) }()
         default: break
         }
       }
@@ -486,6 +523,18 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if _storage._cgroupSet != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
       }
+      if _storage._sharedDirectories != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._sharedDirectories, fieldNumber: 50)
+      }
+      if _storage._sharedActions != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._sharedActions, fieldNumber: 51)
+      }
+      if _storage._sharedUndo != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._sharedUndo, fieldNumber: 52)
+      }
+      if _storage._sharedDiskContext != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._sharedDiskContext, fieldNumber: 53)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -521,6 +570,10 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._command != rhs_storage._command {return false}
         if _storage._posixTimers != rhs_storage._posixTimers {return false}
         if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
+        if _storage._sharedDirectories != rhs_storage._sharedDirectories {return false}
+        if _storage._sharedActions != rhs_storage._sharedActions {return false}
+        if _storage._sharedUndo != rhs_storage._sharedUndo {return false}
+        if _storage._sharedDiskContext != rhs_storage._sharedDiskContext {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -1,6 +1,7 @@
 internal import ArchState
 internal import CheckpointImage
 internal import Kernel
+internal import PidControl
 
 /// System V semaphore sets. They belong to no process: taken are those that a task of the tree waits for, and
 /// those whose semaphores a process of the tree was the last to change.
@@ -48,9 +49,10 @@ extension Collector {
     private func checkUndo(of pid: Int32) {
         guard let order = try? compare(.semaphoreUndo, of: Processes.ownPid, with: pid), order != .same else { return }
         let name = commands[pid] ?? ""
-        if (threads[pid]?.count ?? 0) > 1 {
+        let isShared = (sharing.others[.undo] ?? [:]).contains { $0.key == pid || $0.value.contains(pid) }
+        if (threads[pid]?.count ?? 0) > 1 || isShared {
             notices.append(
-                "\(pid) \(name) uses semaphores and has threads: if it has operations to undo at its end (SEM_UNDO), a restart forgets them"
+                "\(pid) \(name) uses semaphores and has threads or shares what it would undo: if it has operations to undo at its end (SEM_UNDO), a restart forgets them"
             )
         } else {
             find(

@@ -1,0 +1,53 @@
+internal import CheckpointImage
+internal import Kernel
+
+/// Before the tree is released: do those processes share who shared, and nobody else?
+///
+/// - Preconditions: the tasks are stopped, so what they have stays as it is.
+struct SharingCheck {
+    private static let kinds: [(kind: SharedKind, name: String, id: @Sendable (ImageProcess) -> UInt32)] = [
+        (.memory, "memory", { $0.addressSpace }), (.descriptorTable, "descriptors", { $0.fileTable }),
+        (.fileSystem, "directories", { $0.sharedDirectories }), (.signalActions, "signal actions", { $0.sharedActions }),
+        (.semaphoreUndo, "semaphore operations to undo", { $0.sharedUndo }), (.diskContext, "its disk context", { $0.sharedDiskContext }),
+    ]
+
+    private let living: [ImageProcess]
+    private let hostOf: [UInt32: Int32]
+
+    init(_ image: CheckpointImage, _ hostOf: [UInt32: Int32]) {
+        living = image.processes.filter { $0.state != .zombie }
+        self.hostOf = hostOf
+    }
+
+    /// What is not as it should be. Nothing is asked where nobody shares anything.
+    func differences() -> [String] {
+        let users = Self.kinds.map { kind in Dictionary(grouping: living.filter { kind.id($0) != 0 }, by: kind.id) }
+        guard users.contains(where: { $0.contains { $0.value.count > 1 } }) else { return [] }
+        var found: [String] = []
+        for (number, kind) in Self.kinds.enumerated() {
+            for group in users[number].values {
+                for other in group.dropFirst() where !isSame(kind.kind, group[0], other) {
+                    found.append("\(other.pid) does not share \(kind.name) with \(group[0].pid)")
+                }
+            }
+        }
+        // Whoever shares too much does so with its parent or with a sibling.
+        var lastChild: [UInt32: ImageProcess] = [:]
+        let known = Dictionary(living.map { ($0.pid, $0) }) { first, _ in first }
+        for process in living {
+            for other in [known[process.parent], lastChild[process.parent]].compactMap({ $0 }) {
+                // There is none of the last two kinds before somebody needs one.
+                for kind in Self.kinds.prefix(4) where kind.id(process) == 0 || kind.id(process) != kind.id(other) {
+                    if isSame(kind.kind, process, other) { found.append("\(process.pid) shares \(kind.name) with \(other.pid)") }
+                }
+            }
+            lastChild[process.parent] = process
+        }
+        return found
+    }
+
+    private func isSame(_ kind: SharedKind, _ first: ImageProcess, _ second: ImageProcess) -> Bool {
+        guard let one = hostOf[first.pid], let other = hostOf[second.pid] else { return false }
+        return (try? compare(kind, of: one, with: other)) == .same
+    }
+}

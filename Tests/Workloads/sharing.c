@@ -1,0 +1,244 @@
+// Property: processes share what they shared, in every mix of clone flags, and nothing else.
+//
+// One process for each mix, all children of the root but for some that descend from one another (A, B, C, where B has
+// parted with what A and C share). Each writes to, opens, enters and sets things of its own for ever, and looks at
+// those of all others: it sees a change exactly where it shares.
+#include "workload.h"
+#include <sched.h>
+#include <sys/ipc.h>
+#include <linux/futex.h>
+
+enum { MOST = 20, KINDS = 4, STACK = 64 * 1024, FIRST_FD = 200 };
+static const int kinds[KINDS] = {CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND};
+static const char *const names[KINDS] = {"memory", "descriptors", "directory", "signal actions"};
+
+struct actor {
+    pid_t pid;
+    /// Whose object of each kind it has, by the number of the first who had it.
+    int object[KINDS];
+    _Atomic uint32_t command, answer;
+    _Atomic uint64_t steps;
+    int argument;
+    int seen[KINDS];
+};
+
+struct stage {
+    _Atomic uint32_t count, finish;
+    struct actor all[MOST];
+};
+
+static struct stage *stage;
+/// Memory: private, so those see it who share memory.
+static volatile int cell;
+static char root_path[3000];
+
+static void handler(int signal) { (void)signal; }
+static void other_handler(int signal) { (void)signal; }
+
+static long compare_tasks(pid_t first, pid_t second, int kind) { return syscall(SYS_kcmp, first, second, kind, 0, 0); }
+
+/// Does something to its own object of a kind that those can see who share it: 0...1.
+static void change(int kind, int value) {
+    char path[3100];
+    switch (kind) {
+    case 0: cell = value; break;
+    case 1: {
+        if (value) {
+            int fd = open("/dev/zero", O_RDONLY | O_CLOEXEC);
+            if (fd < 0 || dup2(fd, FIRST_FD) < 0 || close(fd)) fail("cannot open");
+        } else close(FIRST_FD);
+        break;
+    }
+    case 2:
+        snprintf(path, sizeof path, "%s/%s", root_path, value ? "one" : "two");
+        if (chdir(path)) fail("cannot enter %s: %s", path, strerror(errno));
+        umask(value ? 027 : 022);
+        break;
+    case 3: {
+        struct sigaction action = {.sa_handler = value ? handler : other_handler};
+        sigaction(SIGUSR2, &action, NULL);
+        break;
+    }
+    }
+}
+
+static int look(int kind) {
+    char path[3100];
+    switch (kind) {
+    case 0: return cell;
+    case 1: return fcntl(FIRST_FD, F_GETFD) >= 0;
+    case 2: {
+        if (!getcwd(path, sizeof path)) return -1;
+        int mask = umask(0), here = strcmp(path + strlen(path) - 3, "one") == 0;
+        umask((mode_t)mask);
+        return mask == (here ? 027 : 022) ? here : -2;
+    }
+    default: {
+        struct sigaction action;
+        sigaction(SIGUSR2, NULL, &action);
+        return action.sa_handler == handler ? 1 : action.sa_handler == other_handler ? 0 : -1;
+    }
+    }
+}
+
+/// Commands: 1 + kind * 2 + value changes, 100 looks, 200 ends.
+static void act(struct actor *own) {
+    while (1) {
+        uint32_t command = own->command;
+        if (command == own->answer) {
+            struct timespec while_ = {0, 20 * 1000 * 1000};
+            syscall(SYS_futex, &own->command, FUTEX_WAIT, command, &while_, NULL, 0);
+            own->steps++;
+            continue;
+        }
+        uint32_t what = command & 0xff;
+        if (what == 200) {
+            own->answer = command;
+            syscall(SYS_exit_group, 0);
+        }
+        if (what == 100) for (int kind = 0; kind < KINDS; kind++) own->seen[kind] = look(kind);
+        else change((int)(what - 1) / 2, (int)(what - 1) % 2);
+        own->answer = command;
+    }
+}
+
+static void ask(int number, uint32_t what) {
+    struct actor *actor = &stage->all[number];
+    uint32_t command = ((actor->command >> 8) + 1) << 8 | what;
+    actor->command = command;
+    syscall(SYS_futex, &actor->command, FUTEX_WAKE, 1, NULL, NULL, 0);
+    for (int i = 0; actor->answer != command; i++) {
+        if (i > 20000) {
+            fail("process %d does not answer", number);
+            return;
+        }
+        if (i < 200) sched_yield();
+        else nap_ms(1);
+    }
+}
+
+struct story {
+    int number, flags, unshares, child_flags, child_number;
+};
+
+static int born(int parent, int flags) {
+    int number = (int)stage->count++;
+    for (int kind = 0; kind < KINDS; kind++)
+        stage->all[number].object[kind] = flags & kinds[kind] ? stage->all[parent].object[kind] : number;
+    return number;
+}
+
+static void spawn(struct story *story);
+
+static int live(void *argument) {
+    struct story *story = argument;
+    struct actor *own = &stage->all[story->number];
+    own->pid = (pid_t)syscall(SYS_getpid);
+    if (story->child_flags >= 0) {
+        struct story *child = calloc(1, sizeof *child);
+        *child = (struct story){story->child_number, story->child_flags, 0, -1, 0};
+        spawn(child);
+    }
+    if (story->unshares && syscall(SYS_unshare, story->unshares)) fail("cannot unshare %x: %s", story->unshares, strerror(errno));
+    act(own);
+    return 0;
+}
+
+/// On a stack of its own: who shares memory would spoil that of its creator.
+static void spawn(struct story *story) {
+    char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (stack == MAP_FAILED || clone(live, stack + STACK, story->flags | SIGCHLD, story) < 0) cannot_prepare("process");
+}
+
+/// A child of the root with these flags. It parts with some of it again, after creating a child of its own if
+/// `child_flags` is not negative.
+static void add(int flags, int unshares, int child_flags) {
+    struct story *story = calloc(1, sizeof *story);
+    *story = (struct story){born(0, flags), flags, unshares, child_flags, 0};
+    if (child_flags >= 0) story->child_number = born(story->number, child_flags);
+    for (int kind = 0; kind < KINDS; kind++)
+        if (unshares & kinds[kind]) stage->all[story->number].object[kind] = story->number;
+    spawn(story);
+    int last = story->child_flags >= 0 ? story->child_number : story->number;
+    while (!stage->all[story->number].pid || !stage->all[last].pid) nap_ms(1);
+    // It has parted when it answers.
+    ask(story->number, 100);
+    ask(last, 100);
+}
+
+/// Has one process change what it has of a kind, and asks all whether they see it.
+static void check(int kind) {
+    int count = (int)stage->count;
+    for (int value = 0; value < 2; value++)
+        for (int number = 0; number < count; number++) {
+            // All to the other value, then one to this.
+            for (int other = 0; other < count; other++)
+                if (other) ask(other, (uint32_t)(1 + kind * 2 + !value));
+                else change(kind, !value);
+            if (number) ask(number, (uint32_t)(1 + kind * 2 + value));
+            else change(kind, value);
+            for (int other = 0; other < count; other++) {
+                if (other) ask(other, 100);
+                else stage->all[0].seen[kind] = look(kind);
+                int wanted = stage->all[other].object[kind] == stage->all[number].object[kind] ? value : !value;
+                expect(
+                    stage->all[other].seen[kind] == wanted, "process %d %s the %s of process %d (%d)", other,
+                    wanted == value ? "does not see" : "sees", names[kind], number, stage->all[other].seen[kind]);
+            }
+        }
+}
+
+/// The last two kinds cannot be seen by what they do: undo lists (6) and disk contexts (5) are compared by the kernel.
+static int likeness(int first, int second) {
+    int result = 0;
+    for (int kind = 1; kind <= 6; kind++)
+        if (compare_tasks(stage->all[first].pid, stage->all[second].pid, kind) == 0) result |= 1 << kind;
+    return result;
+}
+
+int run_sharing(int count, char **arguments) {
+    (void)count, (void)arguments;
+    stage = shared_memory(sizeof *stage);
+    if (!realpath(run_path("."), root_path)) cannot_prepare("path");
+    mkdir(run_path("one"), 0777);
+    mkdir(run_path("two"), 0777);
+    for (int kind = 0; kind < KINDS; kind++) change(kind, 0);
+    stage->all[0].pid = getpid();
+    for (int kind = 0; kind < KINDS; kind++) stage->all[0].object[kind] = 0;
+    stage->count = 1;
+    // A disk context to share.
+    syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 3);
+
+    add(CLONE_VM, 0, -1);
+    add(CLONE_FILES, 0, -1);
+    add(CLONE_FS, 0, -1);
+    add(CLONE_VM | CLONE_SIGHAND, 0, -1);
+    add(CLONE_SYSVSEM, 0, -1);
+    add(CLONE_IO, 0, -1);
+    add(CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_SYSVSEM | CLONE_IO, 0, -1);
+    add(CLONE_FILES | CLONE_FS, 0, CLONE_VM | CLONE_FILES);
+    // A, B, C: the one in the middle has parted.
+    add(CLONE_FILES, CLONE_FILES, CLONE_FILES);
+    add(CLONE_VM | CLONE_FS | CLONE_SYSVSEM, CLONE_FS | CLONE_SYSVSEM, CLONE_VM | CLONE_FS | CLONE_SYSVSEM);
+    add(0, 0, CLONE_VM | CLONE_SIGHAND | CLONE_FILES);
+    add(0, 0, -1);
+
+    int all = (int)stage->count;
+    static int before[MOST][MOST];
+    for (int i = 0; i < all; i++)
+        for (int j = 0; j < all; j++) before[i][j] = likeness(i, j);
+    for (int kind = 0; kind < KINDS; kind++) check(kind);
+    say_ready();
+    while (!finish_wanted()) {
+        for (int kind = 0; kind < KINDS; kind++) check(kind);
+        nap_ms(2);
+    }
+    for (int kind = 0; kind < KINDS; kind++) check(kind);
+    for (int i = 0; i < all; i++)
+        for (int j = 0; j < all; j++)
+            expect(likeness(i, j) == before[i][j], "processes %d and %d shared %x and share %x", i, j, before[i][j], likeness(i, j));
+    for (int number = 1; number < all; number++) expect_progress("a process that waits", &stage->all[number].steps, 1);
+    for (int number = all - 1; number > 0; number--) ask(number, 200);
+    while (wait(NULL) > 0) {}
+    return verdict("sharing");
+}
