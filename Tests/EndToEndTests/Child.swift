@@ -124,4 +124,11 @@ enum Clock {
         try body()
         return Date().timeIntervalSince(begin)
     }
+
+    /// Seconds that all ended children and theirs have had of the processors.
+    static func processorTimeOfChildren() -> Double {
+        var usage = rusage()
+        getrusage(RUSAGE_CHILDREN, &usage)
+        return [usage.ru_utime, usage.ru_stime].reduce(0) { $0 + Double($1.tv_sec) + Double($1.tv_usec) / 1e6 }
+    }
 }

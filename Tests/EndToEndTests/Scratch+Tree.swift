@@ -56,6 +56,20 @@ extension Scratch {
         return finished
     }
 
+    /// The same with a tree that may come to its end just before: false.
+    func checkpointAndKillUnlessEnded(
+        _ root: pid_t, of child: Child, sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> Bool {
+        if child.poll() != nil { return false }
+        let finished = try run("crcheckpoint", ["--tree", "\(root)", "-o", file("image"), "--kill", "--force"])
+        let isGone = ["it ended meanwhile", "there is no such process"].contains { finished.errors.contains($0) }
+        if isGone && Clock.wait(seconds: 20, until: { child.poll() != nil }) { return false }
+        try finished.require(sourceLocation: sourceLocation)
+        try child.wait(seconds: 20)
+        guard becomesEmpty() else { throw HarnessError("after --kill there are \(living().map(\.pid))") }
+        return true
+    }
+
     /// Restarts an image; the command waits for the tree. Gives it and the root's pid as seen from here.
     func restart(
         _ place: Place, image: String = "image", options: [String] = [],
