@@ -125,6 +125,13 @@ extension ImageLookup {
     func validate(_ one: ImageThread, userEnd: UInt64) throws(ImageError) {
         let subject = { "thread \(one.tid) of process \(one.process)" }
         try require(isCommandName(one.name), .name, subject())
+        if one.hasExited_p {
+            // Its number and its status are all that is left of it; somebody of its process lives.
+            try require(
+                one.tid == one.process && (threadsOfProcess[one.process]?.count ?? 0) > 1 && one.exitCode <= 0xff && one.cpu.isEmpty
+                    && one.pending.isEmpty && one.rseq.address == 0 && !one.hasRestartBlock && !one.hasTimeout,
+                .exitedThread, subject())
+        }
         var features: Set<UInt32> = []
         for record in one.cpu {
             try require(

@@ -5,7 +5,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case zeroID, duplicateID, tooMany
     // The tree.
     case noProcess, rootIsFirst, oneRoot, noParent, pidRange
-    case noLeader, leaderFirst, threadOrder, noSuchProcess
+    case noLeader, leaderFirst, threadOrder, noSuchProcess, exitedThread
     case noAddressSpace, noFileTable
     case state, exitStatus
     // Parts of tasks.
@@ -46,6 +46,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .noLeader: "it has no thread"
         case .leaderFirst: "its first thread is not the leader"
         case .threadOrder: "the threads are not side by side in ascending order"
+        case .exitedThread: "a thread that has exited is not the first of a process with living ones, or holds more than its status"
         case .noSuchProcess: "its process does not exist"
         case .noAddressSpace: "its address space does not exist"
         case .noFileTable: "its file table does not exist"

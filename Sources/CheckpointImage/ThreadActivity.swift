@@ -12,8 +12,10 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
     package var left: UInt64?
     /// `left` is time of the processor.
     package var isProcessorTime = false
+    package var hasExited = false
 
     package var description: String {
+        if hasExited { return "has exited" }
         guard let call else { return "running" }
         var text = "in \(call)"
         if !object.isEmpty { text += " \(object)" }
@@ -24,6 +26,10 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
     }
 
     package init(of thread: ImageThread) {
+        if thread.hasExited_p {
+            hasExited = true
+            return
+        }
         let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
         guard let registers = (try? CPUState(records: records))?.general else {
             takeNumber(of: thread, isARM64: records.first?.feature == UInt32(CPUFeature.armGeneral.rawValue))

@@ -23,6 +23,8 @@ extension PlanBuilder {
         case joinedClocks(SharedOwners.Object)
         /// How many others with this memory have their credentials.
         case settled(SharedOwners.Object)
+        /// A process has taken its job-control stop.
+        case stopped(UInt32)
     }
 
     mutating func word(_ meeting: Meeting) -> UInt64 {
@@ -111,9 +113,9 @@ extension PlanBuilder {
         return program
     }
 
-    /// Deaths that were planned left their signals behind. Who ignores its children's ends does so from
+    /// Deaths and stops that were planned left their signals behind. Who ignores its children's ends does so from
     /// here on only: the kernel would not keep their statuses.
-    mutating func afterPlannedDeaths(_ program: inout Program, _ process: ImageProcess) {
+    mutating func afterPlannedChanges(_ program: inout Program, _ process: ImageProcess) {
         var signals: Set<UInt32> = []
         for child in image.children(of: process.pid) where child.state == .zombie && child.exitSignal != 0 {
             signals.insert(child.exitSignal)
@@ -121,10 +123,11 @@ extension PlanBuilder {
         for case .reap(let child) in valid.creation.task(process.pid)?.actions ?? [] {
             signals.insert(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
         }
+        if awaitStops(&program, of: process) { signals.insert(CreationPlan.childSignal) }
         for signal in signals.sorted() {
             let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(signal) - 1))
             program.call(
-                .rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none, "take back signal \(signal) of planned deaths")
+                .rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none, "take back signal \(signal) of what was planned")
         }
         guard owners.owns(.actions, process) else { return }
         for action in process.actions where action.signal == CreationPlan.childSignal {
@@ -144,7 +147,8 @@ extension PlanBuilder {
 }
 
 extension [UInt8] {
-    fileprivate func settingBit(_ bit: Int) -> [UInt8] {
+    /// A signal set with one more signal in it, for instance.
+    func settingBit(_ bit: Int) -> [UInt8] {
         var bytes = self
         bytes[bit / 8] |= 1 << UInt8(bit % 8)
         return bytes

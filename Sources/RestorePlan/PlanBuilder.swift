@@ -130,12 +130,18 @@ struct PlanBuilder {
         program.advance(word(.loaded), "loaded")
         program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
         joinTimeNamespace(&program, process)
-        afterPlannedDeaths(&program, process)
+        stopOrGoOn(&program, process)
+        afterPlannedChanges(&program, process)
         for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
         makePosixTimers(&program, of: process)
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
-        park(&program, thread)
+        if task.exits {
+            program.advance(word(.parked), "all is done")
+            program.call(.exit, [.number(thread.exitCode)], "the first thread ends, the others live on")
+        } else {
+            park(&program, thread)
+        }
         return program
     }
 

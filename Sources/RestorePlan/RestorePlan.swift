@@ -16,6 +16,11 @@ package struct RestorePlan: Sendable {
         package var thread: Int?
         package var isLeader: Bool
         package var isZombie: Bool
+        /// The first thread of a process, which exits when the others have been made.
+        package var exits = false
+
+        /// Whether there is nothing of it left that could be asked or set when the tree is released.
+        package var isDead: Bool { isZombie || exits }
     }
 
     /// A process that exists during the restart only: see `CreationPlan`.
@@ -78,7 +83,7 @@ package struct RestorePlan: Sendable {
                     Task(
                         pid: process.pid, tid: thread.tid,
                         title: isLeader ? "\(process.pid) \(name)" : "\(process.pid) \(name) thread \(thread.tid)",
-                        thread: index, isLeader: isLeader, isZombie: false))
+                        thread: index, isLeader: isLeader, isZombie: false, exits: thread.hasExited_p))
             }
         }
         let helpers = valid.creation.tasks.filter { $0.role != .member }.map { task in
@@ -105,6 +110,12 @@ package struct RestorePlan: Sendable {
         owners = builder.owners
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount
+    }
+
+    /// Index of one living task of each living process.
+    package var livingTasks: [Int] {
+        var seen: Set<UInt32> = []
+        return tasks.indices.filter { !tasks[$0].isDead && seen.insert(tasks[$0].pid).inserted }
     }
 
     /// Whether the launchpad has room where it is planned.

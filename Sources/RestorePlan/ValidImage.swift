@@ -77,6 +77,11 @@ package struct ValidImage: Sendable {
         var users: [CPUCompatibility.Thread] = []
         for thread in image.threads {
             do throws(ArchStateError) {
+                // Nothing runs any more in a thread that has exited: a state that nobody asks for keeps the numbering.
+                if thread.hasExited_p {
+                    states.append(CPUState(generalRegisters: X86GeneralRegisters()))
+                    continue
+                }
                 let records = thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) }
                 let state = try CPUState(records: records).validated()
                 states.append(state)

@@ -45,6 +45,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case sched_setaffinity = 203
         case set_tid_address = 218
         case exit_group = 231
+        case waitid = 247
         case ioprio_set = 251
         case openat = 257
         case set_robust_list = 273

@@ -125,9 +125,10 @@ package struct Checkpoint {
         var threads: [Int32: [FrozenTree.Task]] = [:]
         for pid in processes {
             guard let stat = try? ProcessStat(of: pid) else { continue }
-            if stat.isZombie { zombies.append(pid) } else {
+            if stat.isZombie && stat.threadCount <= 1 { zombies.append(pid) } else {
                 live.append(pid)
-                threads[pid] = ((try? tasks(of: pid)) ?? []).map { FrozenTree.Task(tid: $0, process: pid) }
+                let living = ((try? tasks(of: pid)) ?? []).filter { !(stat.isZombie && $0 == pid) }
+                threads[pid] = living.map { FrozenTree.Task(tid: $0, process: pid) }
             }
         }
         let collector = try Collector(root: options.root, processes: live, zombies: zombies, threads: threads, log: log)
@@ -198,7 +199,7 @@ package struct Checkpoint {
         if let status = try? TaskStatus(of: root), status.processID != root {
             throw CaptureError("cannot checkpoint \(named): EINVAL (it is a thread of \(status.processID): name that)")
         }
-        if stat.isZombie { throw CaptureError("cannot checkpoint \(named): ESRCH (it has ended and waits for its parent)") }
+        if stat.isZombie && stat.threadCount <= 1 { throw CaptureError("cannot checkpoint \(named): ESRCH (it has ended and waits for its parent)") }
         var ancestor = Processes.ownPid
         while ancestor > 0 {
             if ancestor == root {

@@ -8,35 +8,36 @@ extension Collector {
     func collectProcess(_ pid: Int32) throws(SystemError) {
         let stat = try ProcessStat(of: pid)
         let status = try TaskStatus(of: pid)
+        let door = door(to: pid)
         var process = ImageProcess()
         fillIdentity(&process, pid, stat, status)
         if let stop = threads[pid]?.compactMap(\.stopSignal).first {
             process.state = .stopped
             process.stopSignal = UInt32(stop)
         }
-        process.umask = status.fileModeMask ?? 0o022
-        process.workingDirectory = try directory(of: pid, "cwd", "working directory").asData
-        process.rootDirectory = try directory(of: pid, "root", "root directory").asData
-        process.limits = try ResourceLimit.all(of: pid).map { limit in
+        process.umask = (door == pid ? status : try TaskStatus(of: door)).fileModeMask ?? 0o022
+        process.workingDirectory = try directory(of: door, "cwd", "working directory").asData
+        process.rootDirectory = try directory(of: door, "root", "root directory").asData
+        process.limits = try ResourceLimit.all(of: door).map { limit in
             var image = ImageLimit()
             image.resource = UInt32(limit.resource)
             image.soft = limit.soft
             image.hard = limit.hard
             return image
         }
-        process.oomScoreAdjustment = number(in: "/proc/\(pid)/oom_score_adj", radix: 10)
-        process.personality = UInt32(bitPattern: number(in: "/proc/\(pid)/personality", radix: 16))
+        process.oomScoreAdjustment = number(in: "/proc/\(door)/oom_score_adj", radix: 10)
+        process.personality = UInt32(bitPattern: number(in: "/proc/\(door)/personality", radix: 16))
         // PER_LINUX32 (8) is what setarch gives to 32-bit programs: uname tells another machine.
         if process.personality & 0xff != 0 && process.personality & 0xff != 8 {
             find(pid, "task", "runs under another personality (execution domain)", help: "setarch without options runs it as a Linux task")
         }
-        process.executable = try executable(of: pid)
+        process.executable = try executable(of: door)
         if status.seccompMode != 0 {
             find(pid, "task", "has a seccomp filter, which cannot be saved yet", help: "run it without one")
         }
         try collectCgroups(of: pid, into: &process)
-        try collectPosixTimers(of: pid, into: &process)
-        try collectShared(of: pid, stat, into: &process)
+        try collectPosixTimers(of: door, into: &process)
+        try collectShared(of: door, door == pid ? stat : try ProcessStat(of: door), into: &process)
         checkSharing(of: pid)
         imageProcesses.append(process)
     }
@@ -148,11 +149,12 @@ extension Collector {
 
     /// What threads do not share with their process, and we do not rebuild yet.
     private func checkSharing(of pid: Int32) {
-        for task in threads[pid] ?? [] where task.tid != pid {
-            if (try? compare(.descriptorTable, of: pid, with: task.tid)) != .same {
+        let door = door(to: pid)
+        for task in threads[pid] ?? [] where task.tid != door {
+            if (try? compare(.descriptorTable, of: door, with: task.tid)) != .same {
                 find(pid, "thread \(task.tid)", "has a descriptor table of its own (unshare(CLONE_FILES)), which cannot be saved yet")
             }
-            if (try? compare(.fileSystem, of: pid, with: task.tid)) != .same {
+            if (try? compare(.fileSystem, of: door, with: task.tid)) != .same {
                 find(pid, "thread \(task.tid)", "has a working directory of its own (unshare(CLONE_FS)), which cannot be saved yet")
             }
         }

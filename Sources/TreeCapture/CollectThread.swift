@@ -10,20 +10,27 @@ extension Collector {
     ///
     /// - Preconditions: all tasks are stopped, nothing was found that cannot be saved.
     func collectFromInside() throws(CaptureError) {
-        let others = threads.values.flatMap { $0 }.filter { $0.tid != $0.process }.map(\.tid)
+        let others = threads.values.flatMap { $0.dropFirst() }.map(\.tid)
         if !others.isEmpty { threadFacts = calls?.facts(of: others) ?? [:] }
+        childrenOf = livingChildren()
         for index in imageProcesses.indices where imageProcesses[index].state != .zombie {
             let pid = hostPid(of: imageProcesses[index].pid)
             let first = imageThreads.count
+            if door(to: pid) != pid {
+                try describing(pid, "read the state of") { () throws(SystemError) in
+                    try saveExitedLeader(pid, imageProcesses[index])
+                }
+            }
             for task in threads[pid] ?? [] {
                 try describing(pid, "ask thread \(task.tid) of") { () throws(SystemError) in
                     try collectThread(task.tid, of: pid, process: &imageProcesses[index])
                 }
             }
             // Here they are in the order of the numbers that we see; where those have begun anew, that is another one.
+            if imageThreads[first].hasExited_p { imageThreads[first].credentials.secureBits = imageThreads[first + 1].credentials.secureBits }
             if first + 1 < imageThreads.count { imageThreads[(first + 1)...].sort { $0.tid < $1.tid } }
             try describing(pid, "read the pending signals of") { () throws(SystemError) in
-                let pending = try Trace.pendingSignals(of: pid, shared: true)
+                let pending = try Trace.pendingSignals(of: door(to: pid), shared: true)
                 imageProcesses[index].pending = pending.map(pendingSignal)
                 // A periodic real-time timer that has fired stands still until its SIGALRM is taken. Without
                 // that signal a timer without remaining time is not armed at all.
@@ -36,6 +43,9 @@ extension Collector {
             }
         }
         agreeOnActions()
+        for index in imageProcesses.indices where unreported.contains(imageProcesses[index].pid) {
+            imageProcesses[index].changeUnreported = true
+        }
     }
 
     func hostPid(of pid: UInt32) -> Int32 {
@@ -52,7 +62,8 @@ extension Collector {
     }
 
     private func collectThread(_ tid: Int32, of pid: Int32, process: inout ImageProcess) throws(SystemError) {
-        let isLeader = tid == pid
+        // It answers for the process, too.
+        let isLeader = tid == door(to: pid)
         var raw: [UInt8] = []
         // A 32-bit thread has its robust list somewhere else.
         if !isLeader, !spaces[Int(process.addressSpace) - 1].is32Bit, let facts = threadFacts[tid] {
@@ -60,24 +71,16 @@ extension Collector {
             return try saveThread(tid, of: pid, process, registers) { ThreadQuestions.fill(&$0, from: facts) }
         }
         guard let injection = try injection(for: pid, process) else { return }
-        var answer: Injection.Answer?
-        var registers = X86GeneralRegisters()
+        let children = isLeader ? childrenOf[process.pid] ?? [] : []
         let questions = ThreadQuestions(
-            at: injection.dataAddress, process: isLeader ? try TaskStatus(of: pid) : nil,
-            posixTimers: process.posixTimers, is32Bit: injection.is32Bit)
-        // Again if a signal was on its way: it is delivered first.
-        for _ in 0..<64 where answer == nil {
-            guard let own = try ownRegisters(of: tid, pid, &raw) else { return }
-            registers = own
-            answer = try injection.run(
-                questions.program, in: tid, registers: registers, callIs32Bit: registers.callIs32Bit(tid), raw: raw,
-                dataSize: questions.dataSize)
-            if answer == nil { disturbed.insert(pid) }
-        }
-        guard let answer else { throw SystemError(4, in: "too many signals on their way") }
+            at: injection.dataAddress, process: isLeader ? try TaskStatus(of: tid) : nil,
+            posixTimers: process.posixTimers, hasChildren: !children.isEmpty, is32Bit: injection.is32Bit)
+        guard let (answer, registers) = try ask(questions.program, dataSize: questions.dataSize, in: tid, of: pid, injection)
+        else { return }
         if isLeader {
             questions.fill(&process, &spaces[Int(process.addressSpace) - 1], from: answer)
             countTimersFromStop(&process, askedAt: answer.instant)
+            if questions.hasUnreportedChildren(answer) { try collectReports(of: pid, children: children, injection) }
             if questions.hasLocalDescriptors(answer) {
                 find(pid, "task", "has segments of its own (modify_ldt), which cannot be saved yet")
             }
@@ -86,6 +89,22 @@ extension Collector {
             if let list = questions.compatRobustList(answer) { (thread.robustList, thread.robustListSize) = list }
             questions.fill(&thread, from: answer)
         }
+    }
+
+    /// Runs a program in a thread; again if a signal was on its way: it is delivered first. Nil if the thread cannot be
+    /// saved.
+    func ask(
+        _ program: Program, dataSize: Int, in tid: Int32, of pid: Int32, _ injection: Injection
+    ) throws(SystemError) -> (answer: Injection.Answer, registers: X86GeneralRegisters)? {
+        var raw: [UInt8] = []
+        for _ in 0..<64 {
+            guard let registers = try ownRegisters(of: tid, pid, &raw) else { return nil }
+            let answer = try injection.run(
+                program, in: tid, registers: registers, callIs32Bit: registers.callIs32Bit(tid), raw: raw, dataSize: dataSize)
+            if let answer { return (answer, registers) }
+            disturbed.formUnion([pid, door(to: pid)])
+        }
+        throw SystemError(4, in: "too many signals on their way")
     }
 
     /// As the thread shall go on: at the abort address where it is inside a restartable sequence. Nil if it cannot be
@@ -106,6 +125,22 @@ extension Collector {
             raw = registers.registerSet
         }
         return registers
+    }
+
+    /// The first thread of a process, which has exited while others live: its number stays, and its status in
+    /// `/proc` (that of the process is the last thread's).
+    private func saveExitedLeader(_ pid: Int32, _ process: ImageProcess) throws(SystemError) {
+        let status = try TaskStatus(of: pid)
+        let stat = try ProcessStat(of: pid, task: pid)
+        var thread = ImageThread()
+        thread.tid = process.pid
+        thread.process = process.pid
+        thread.name = stat.comm.asData
+        thread.hasExited_p = true
+        thread.exitCode = UInt32(bitPattern: stat.exitStatus) >> 8 & 0xff
+        thread.credentials = ImageCredentials(status)
+        thread.scheduling = try ImageScheduling(of: pid)
+        imageThreads.append(thread)
     }
 
     /// What can be seen of a stopped thread from outside, and what it or the kernel answered.

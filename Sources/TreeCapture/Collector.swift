@@ -54,6 +54,9 @@ final class Collector {
     /// Processes to which a signal was delivered while they were asked.
     var disturbed: Set<Int32> = []
     var injections: [Int32: Injection] = [:]
+    /// By pid of the image: children that live, and those that have stopped or gone on without a report.
+    var childrenOf: [UInt32: [UInt32]] = [:]
+    var unreported: Set<UInt32> = []
     var cgroups = CgroupIndex()
     /// Of threads that are not the first of their process: what the kernel tells without asking them.
     var threadFacts: [Int32: ThreadFacts] = [:]
@@ -131,7 +134,8 @@ final class Collector {
             }
         }
         for pid in processes {
-            checkNamespaces(of: pid)
+            (commands[door(to: pid)], pidInNamespace[door(to: pid)]) = (commands[pid], pidInNamespace[pid])
+            checkNamespaces(of: door(to: pid))
             try describing(pid, "read the state of") { () throws(SystemError) in
                 try collectProcess(pid)
             }
@@ -144,6 +148,11 @@ final class Collector {
         sortProcesses()
         checkCreation()
     }
+
+    /// The task by which a process can be looked into: the first of its threads that has not exited.
+    ///
+    /// Once the first thread has, the process's own number shows neither memory nor descriptors nor namespaces.
+    func door(to pid: Int32) -> Int32 { threads[pid]?.first?.tid ?? pid }
 
     /// Wraps a kernel error into a sentence that names the task.
     func describing(_ pid: Int32, _ verb: String, _ body: () throws(SystemError) -> Void) throws(CaptureError) {

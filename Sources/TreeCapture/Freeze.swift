@@ -23,8 +23,6 @@ package struct FrozenTree: ~Copyable {
     var insideVdso: [Int32: VdsoLook.Place] = [:]
     private let calls: TimedCalls
     private var released = false
-    /// Since when processes are known whose first thread has ended and others have not.
-    private var withoutLeader: [Int32: Int64] = [:]
 
     init(root: Int32, calls: TimedCalls) {
         self.root = root
@@ -43,18 +41,6 @@ package struct FrozenTree: ~Copyable {
         for tid in tasks.keys { try? Trace.detach(tid) }
         tasks = [:]
         released = true
-    }
-
-    /// Whether the first thread of a process has ended and others live on. A process that ends as a whole looks the same
-    /// for a moment: it is given time.
-    mutating func isLeaderGone(_ process: Int32) -> Bool {
-        let now = SystemClock.monotonic.now()
-        guard let since = withoutLeader[process] else {
-            withoutLeader[process] = now
-            return false
-        }
-        Waiting.pause(atMost: 500_000)
-        return now - since > 200_000_000
     }
 
     /// Threads of a process, its leader first.
@@ -147,12 +133,8 @@ package struct Freezer {
                         continue
                     }
                     if let now = try? ProcessStat(of: pid, task: tid), now.isZombie {
-                        if tid == pid && now.threadCount > 1 && tree.isLeaderGone(pid) {
-                            throw CaptureError(
-                                "cannot freeze \(pid) \(text(stat.comm)): its first thread has exited while others live (wait until it ends, or end it)")
-                        }
-                        // It died since it was listed.
-                        if tid == pid { new = true }
+                        // A first thread that has exited stays, dead, until the last one has; others have died meanwhile.
+                        if tid == pid && !stat.isZombie { new = true }
                         continue
                     }
                     if (try? ProcessStat(of: pid, task: tid)) == nil { continue }
@@ -166,6 +148,11 @@ package struct Freezer {
                 tree.tasks[tid] = FrozenTree.Task(tid: tid, process: pid)
                 seized.append(tid)
                 new = true
+            }
+            if stat.isZombie && !tree.tasks.values.contains(where: { $0.process == pid }) {
+                // All its threads are on their way out.
+                new = true
+                Waiting.pause(atMost: 500_000)
             }
         }
         if !seized.isEmpty { calls.look(at: seized) }
@@ -198,6 +185,14 @@ package struct Freezer {
                 if SystemClock.monotonic.now() > deadline { throw stuck(tree) }
                 quiet += 1
                 if quiet == 25 { try refuseFrozen(tree) }
+                if quiet % 4 == 0 {
+                    for tid in exitedFirstThreads(tree) {
+                        tree.tasks[tid] = nil
+                        reports.dismiss(tid)
+                        waiting -= 1
+                        died = true
+                    }
+                }
                 if quiet == 1 || quiet % 4 == 0 { waiting += letVforkChildrenRun(&tree, round: quiet) }
                 Waiting.pause(atMost: 2_000_000)
                 continue
@@ -247,6 +242,13 @@ package struct Freezer {
     }
 
     private func processOf(_ tid: Int32) -> Int32 { (try? TaskStatus(of: tid))?.processID ?? tid }
+
+    /// Nobody is told of the end of a first thread while others live.
+    private func exitedFirstThreads(_ tree: borrowing FrozenTree) -> [Int32] {
+        tree.tasks.values.filter { task in
+            !task.isStopped && task.tid == task.process && (try? ProcessStat(of: task.tid, task: task.tid))?.isZombie == true
+        }.map(\.tid)
+    }
 
     /// A task that the freezer of a cgroup holds would never stop.
     private func refuseFrozen(_ tree: borrowing FrozenTree) throws(CaptureError) {

@@ -8,7 +8,7 @@ internal import StepProgram
 /// signal, at 48 the subreaper flag, at 56 the list of robust locks of a 32-bit task (address and size, 4 bytes
 /// each), at 64 three `struct itimerval` (32 bytes each), at 160 one
 /// `struct kernel_sigaction` (32 bytes) for each signal asked about, then one `struct itimerspec` (32 bytes)
-/// for each POSIX timer, then the first entry of the LDT.
+/// for each POSIX timer, then the first entry of the LDT, then the `siginfo_t` of a child (128 bytes).
 struct ThreadQuestions {
     private(set) var program = Program(title: "questions")
     private(set) var dataSize = 64
@@ -19,6 +19,7 @@ struct ThreadQuestions {
     private var currentBreak = 0
     private var timerQuestions: TimerQuestions?
     private var localDescriptors = 0
+    private var reports: Int?
     private let is32Bit: Bool
 
     private static let timers = 64
@@ -28,8 +29,9 @@ struct ThreadQuestions {
     ///   - data: address of the data segment.
     ///   - process: given for the leader, which answers for the process, too.
     ///   - posixTimers: those of the process.
+    ///   - hasChildren: whether the process has living ones.
     ///   - is32Bit: whether it is a 32-bit program.
-    init(at data: UInt64, process: TaskStatus?, posixTimers: [ImagePosixTimer] = [], is32Bit: Bool) {
+    init(at data: UInt64, process: TaskStatus?, posixTimers: [ImagePosixTimer] = [], hasChildren: Bool = false, is32Bit: Bool) {
         self.is32Bit = is32Bit
         if is32Bit {
             program.call32(.get_robust_list, [0, .value(data + 56), .value(data + 60)], check: .none)
@@ -60,10 +62,21 @@ struct ThreadQuestions {
         timerQuestions = questions
         // Read the first entry of the LDT: 0 bytes where there is none.
         localDescriptors = program.call(.modify_ldt, [0, .value(data + UInt64(dataSize)), 8], check: .none)
+        dataSize += 8
+        if hasChildren {
+            ReportQuestions.ask(after: nil, into: data + UInt64(dataSize), &program)
+            reports = dataSize
+            dataSize += 128
+        }
     }
 
     /// Whether the process has descriptors of its own. Asked of the leader.
     func hasLocalDescriptors(_ answer: Injection.Answer) -> Bool { answer.result(of: localDescriptors) > 0 }
+
+    /// Whether some child has stopped or gone on, and the process has not been told. Asked of the leader.
+    func hasUnreportedChildren(_ answer: Injection.Answer) -> Bool {
+        reports.map { ReportQuestions.isReport(answer, at: $0) } ?? false
+    }
 
     /// The list of robust locks that the kernel keeps for a 32-bit task; nil for others.
     func compatRobustList(_ answer: Injection.Answer) -> (head: UInt64, size: UInt64)? {

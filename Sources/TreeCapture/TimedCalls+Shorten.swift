@@ -24,7 +24,7 @@ extension TimedCalls {
             if argument.form == .milliseconds {
                 registers[argument.register] = TimeoutArgument.milliseconds(nanoseconds: left)
             } else {
-                if places[process] == nil { places[process] = slots(of: process, processOf) }
+                if places[process] == nil { places[process] = slots(of: process, by: tid, processOf) }
                 guard var place = places[process] else { continue }
                 let held = registers[argument.register]
                 guard let slot = place.slots.contains(held) ? held : place.slots.free(besides: place.used) else {
@@ -67,9 +67,9 @@ extension TimedCalls {
     }
 
     /// Where a process has room for timeouts, and what of it its threads still point to.
-    private func slots(of process: Int32, _ processOf: [Int32: Int32]) -> (slots: TimeSlots, used: Set<UInt64>)? {
-        guard let maps = try? MemoryMap.plain(of: process), let vdso = Vdso.find(in: maps),
-            let header = try? RemoteMemory.read(process, at: vdso.codeStart, count: 20),
+    private func slots(of process: Int32, by task: Int32, _ processOf: [Int32: Int32]) -> (slots: TimeSlots, used: Set<UInt64>)? {
+        guard let maps = try? MemoryMap.plain(of: task), let vdso = Vdso.find(in: maps),
+            let header = try? RemoteMemory.read(task, at: vdso.codeStart, count: 20),
             let code = Vdso.kind(ofHeader: header) == .compat
                 ? CompatVdso.current?.code : (try? Vdso.current())??.codeBytes()
         else { return nil }

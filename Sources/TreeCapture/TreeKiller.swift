@@ -28,8 +28,10 @@ enum TreeKiller {
             while let found = try? Waiting.wait(block: false) { _ = found }
             left = left.filter { pid in
                 guard let stat = try? ProcessStat(of: pid) else { return false }
-                if stat.isZombie && SystemClock.monotonic.now() > begin + 250_000_000 { return false }
-                return !(pid == root && stat.isZombie)
+                // With threads left, only the first one has gone.
+                guard stat.isZombie && stat.threadCount <= 1 else { return true }
+                if SystemClock.monotonic.now() > begin + 250_000_000 { return false }
+                return pid != root
             }
             if !left.isEmpty { Waiting.pause(atMost: 1_000_000) }
         }

@@ -25,7 +25,7 @@ struct VdsoLook {
 
     /// Where a stopped task is; nil if that has nothing to do with its vdso.
     mutating func place(of task: FrozenTree.Task) -> Place? {
-        guard let vdso = vdso(of: task.process),
+        guard let vdso = vdso(of: task.process, by: task.tid),
             let raw = try? Trace.registers(.general, of: task.tid, atMost: X86GeneralRegisters.registerSetSize),
             let registers = try? X86GeneralRegisters(registerSet: raw)
         else { return nil }
@@ -64,9 +64,9 @@ struct VdsoLook {
 
     private static let fromAddressToMask = 128
 
-    private mutating func vdso(of process: Int32) -> Vdso? {
+    private mutating func vdso(of process: Int32, by task: Int32) -> Vdso? {
         if let known = places[process] { return known }
-        let found = (try? MemoryMap.plain(of: process)).flatMap { Vdso.find(in: $0) }
+        let found = (try? MemoryMap.plain(of: task)).flatMap { Vdso.find(in: $0) }
         places[process] = found
         return found
     }}

@@ -15,7 +15,7 @@ extension Finaliser {
         var polls: [(phase: Int64, index: Int)] = []
         var others: [Int] = []
         for (index, task) in plan.tasks.enumerated() {
-            guard !task.isZombie, let number = task.thread, plan.armingOperands[number] != nil else { continue }
+            guard !task.isDead, let number = task.thread, plan.armingOperands[number] != nil else { continue }
             let block = image.threads[number].restartBlock
             if block.kind == .poll && block.hasTimeout_p {
                 polls.append((release.remaining(of: block.remaining, clock: 1) % Self.millisecond, index))
@@ -137,10 +137,9 @@ extension Finaliser {
     /// that no thread there points to. Nil if there is none.
     private func slot(in slots: TimeSlots, for space: UInt32, held: UInt64) -> UInt64? {
         if takenSlots[space] == nil {
-            let users = Set(image.processes.lazy.filter { $0.addressSpace == space }.map(\.pid))
-            let own = zip(image.threads, plan.valid.states).filter { users.contains($0.0.process) }
+            let own = (usersOfSpace[space] ?? []).flatMap { plan.valid.states[image.threads(of: $0).indices] }
             takenSlots[space] = Set(
-                own.flatMap { [$0.1.general.rdx, $0.1.general.r10, $0.1.general.r8] }.filter(slots.contains))
+                own.flatMap { [$0.general.rdx, $0.general.r10, $0.general.r8] }.filter(slots.contains))
         }
         if slots.contains(held) { return held }
         guard let free = slots.free(besides: takenSlots[space] ?? []) else { return nil }

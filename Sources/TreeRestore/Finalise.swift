@@ -17,6 +17,8 @@ final class Finaliser {
     var earlyResults: [Int: Int64] = [:]
     /// By address space: the room for timeouts that its threads have taken.
     var takenSlots: [UInt32: Set<UInt64>] = [:]
+    /// Processes by their address space.
+    lazy var usersOfSpace: [UInt32: [UInt32]] = Dictionary(grouping: image.processes, by: \.addressSpace).mapValues { $0.map(\.pid) }
     /// Threads that found no room: they wait their whole time once more.
     var beginAnew: [UInt32] = []
     /// Bytes of the vdso's code: where it ends in zeros there is room.
@@ -44,18 +46,16 @@ final class Finaliser {
         for index in armingOrder() {
             try naming(plan.tasks[index]) { () throws(SystemError) in try arm(index) }
         }
-        for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
-            // Who shares memory has it unmapped for all at once: the others are stopped in it, as threads are.
-            guard plan.ownsMemory(task.pid) else { continue }
-            try naming(task) { () throws(SystemError) in try unmapLaunchpad(index) }
+        // Who shares memory has it unmapped for all at once: the others are stopped in it, as threads are.
+        for index in plan.livingTasks where plan.ownsMemory(plan.tasks[index].pid) {
+            try naming(plan.tasks[index]) { () throws(SystemError) in try unmapLaunchpad(index) }
         }
         // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
-        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+        for (index, task) in plan.tasks.enumerated() where !task.isDead {
             try naming(task) { () throws(SystemError) in try load(index) }
         }
         for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie {
-            let process = image.process(task.pid)
-            if staysStopped || process?.state == .stopped { try? Processes.kill(tree.hostPids[index], 19) }
+            if staysStopped && !isStopped(task) { try? Processes.kill(tree.hostPids[index], 19) }
         }
         // 4. Nobody dies with the monitor any more. The guardian first: it has to outlive it.
         try naming(plan.tasks[0]) { () throws(SystemError) in
@@ -63,7 +63,7 @@ final class Finaliser {
             try awaitStop(tree.inner)
             try Trace.detach(tree.inner)
         }
-        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+        for (index, task) in plan.tasks.enumerated() where !task.isDead {
             try naming(task) { () throws(SystemError) in try Trace.setOptions(tree.hostPids[index], 0) }
         }
         // The last chance: what is made next belongs to no process, and would stay.
@@ -74,7 +74,7 @@ final class Finaliser {
         tree.publish(.committed, 1)
         tree.letGo()
         // 6. Go.
-        for (index, task) in plan.tasks.enumerated() where !task.isZombie { try? Trace.detach(tree.hostPids[index]) }
+        for (index, task) in plan.tasks.enumerated() where !task.isDead { try? Trace.detach(tree.hostPids[index]) }
     }
 
     private func naming(_ task: RestorePlan.Task, _ body: () throws(SystemError) -> Void) throws(RestoreError) {
@@ -84,23 +84,42 @@ final class Finaliser {
     }
 
     private func stopAll() throws(RestoreError) {
-        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+        for (index, task) in plan.tasks.enumerated() where task.exits {
+            try naming(task) { () throws(SystemError) in try awaitEnd(of: tree.hostPids[index]) }
+        }
+        for (index, task) in plan.tasks.enumerated() where !task.isDead {
             try naming(task) { () throws(SystemError) in try Trace.interrupt(tree.hostPids[index]) }
         }
-        for (index, task) in plan.tasks.enumerated() where !task.isZombie {
+        for (index, task) in plan.tasks.enumerated() where !task.isDead {
             try naming(task) { () throws(SystemError) in
-                try awaitStop(tree.hostPids[index])
+                let signal = try awaitStop(tree.hostPids[index])
+                if isStopped(task) != (signal != 5) {  // SIGTRAP: no group stop
+                    throw SystemError(22, in: isStopped(task) ? "it did not stop (job control)" : "signal \(signal) stopped it")
+                }
                 // Stops at system calls are told apart from signals.
                 try Trace.setOptions(tree.hostPids[index], Trace.Option.exitKill | Trace.Option.systemCallStops)
             }
         }
     }
 
-    func awaitStop(_ pid: Int32) throws(SystemError) {
+    /// A first thread that exits is still in the launchpad when it has said that it is done.
+    private func awaitEnd(of host: Int32) throws(SystemError) {
+        let deadline = SystemClock.monotonic.now() + 10_000_000_000
+        while try !ProcessStat(of: host).isZombie {
+            if SystemClock.monotonic.now() > deadline { throw SystemError(110, in: "its first thread does not end") }
+            Waiting.pause(atMost: 1_000_000)
+        }
+    }
+
+    private func isStopped(_ task: RestorePlan.Task) -> Bool { image.process(task.pid)?.state == .stopped }
+
+    /// - Returns: SIGTRAP, or the signal by which the task's process is stopped.
+    @discardableResult
+    func awaitStop(_ pid: Int32) throws(SystemError) -> Int32 {
         while true {
             guard let found = try Waiting.wait(pid, block: true) else { continue }
             switch found.status {
-            case .stopped(_, TraceEvent.stop): return
+            case .stopped(let signal, TraceEvent.stop): return signal
             case .stopped:
                 try Trace.interrupt(pid)
                 try Trace.resume(pid)

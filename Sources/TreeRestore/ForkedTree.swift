@@ -111,7 +111,7 @@ final class ForkedTree {
             try introduce(childOf: pid)
             resume(pid)
         case .stopped(let signal, _):
-            if let index = indexOfHostPid[pid], !plan.ends(index), signal != 17 {
+            if let index = indexOfHostPid[pid], !plan.ends(index), signal != 17, signal != plan.stopSignal(of: index) {
                 throw RestoreError("cannot restart \(plan.title(of: index)): it got signal \(signal) while it was made")
             }
             try? Trace.resume(pid, signal: signal)

@@ -51,6 +51,7 @@ struct Threads: ParsableCommand {
 
         var features: String {
             switch state {
+            case _ where thread.hasExited_p: "-"
             case .success(let state): "\(state.features)"
             case .failure(let error): "\(error)"
             }

@@ -42,7 +42,11 @@ struct Tree: ParsableCommand {
         var parts = [counted(loaded.image.threads(of: process.pid).count, "thread")]
         parts.append(size(loaded.savedBytes(.addressSpace, process.addressSpace)))
         if loaded.image.addressSpace(process.addressSpace)?.is32Bit == true { parts.append("32-bit") }
-        if process.state == .stopped { parts.append("stopped") }
+        if process.state == .stopped {
+            parts.append("stopped by signal \(process.stopSignal)" + (process.changeUnreported ? ", its parent not yet told" : ""))
+        } else if process.changeUnreported {
+            parts.append("gone on after a stop, its parent not yet told")
+        }
         if process.session == process.pid { parts.append("session leader") }
         let shared = sharing.words(of: process)
         if !shared.isEmpty { parts.append("shares " + shared.joined(separator: " and ")) }

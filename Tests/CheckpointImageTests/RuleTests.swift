@@ -79,6 +79,17 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.threadOrder, "thread 9 of process 10") { records in
             records.threads.insert(Sample.thread(9, of: 10), at: 2)
         },
+        Breach(.exitedThread, "thread 12 of process 12") { records in
+            records.threads[2] = Sample.exitedThread(12, of: 12)
+        },
+        Breach(.exitedThread, "thread 11 of process 10") { records in
+            records.threads[1] = Sample.exitedThread(11, of: 10)
+        },
+        Breach(.exitedThread, "thread 10 of process 10") { records in
+            records.threads[0] = Sample.exitedThread(10, of: 10)
+            records.threads[0].exitCode = 256
+        },
+        Breach(.exitedThread, "thread 10 of process 10") { $0.threads[0].hasExited_p = true },
         Breach(.threadOrder, "thread 15 of process 10") { $0.threads.append(Sample.thread(15, of: 10)) },
         Breach(.noLeader, "process 12") { $0.threads.removeLast() },
     ]

@@ -97,6 +97,15 @@ enum Sample {
         return thread
     }
 
+    static func exitedThread(_ tid: UInt32, of pid: UInt32) -> ImageThread {
+        var thread = ImageThread()
+        thread.tid = tid
+        thread.process = pid
+        thread.name = Data("sh".utf8)
+        thread.hasExited_p = true
+        return thread
+    }
+
     static func signal(_ number: UInt8) -> ImagePendingSignal {
         var signal = ImagePendingSignal()
         signal.info = Data([number] + [UInt8](repeating: 0, count: 127))

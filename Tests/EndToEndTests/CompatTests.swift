@@ -9,7 +9,7 @@ extension EndToEnd {
             Workload(name: "registers"), Workload(name: "vectors"), Workload(name: "narrow"),
             Workload(name: "sleepers"), Workload(name: "waits"), Workload(name: "memory"), Workload(name: "pipes"),
             Workload(name: "signals"), Workload(name: "credentials"), Workload(name: "processes", arguments: ["20"]),
-            Workload(name: "threads", arguments: ["40"]), Workload(name: "tree"),
+            Workload(name: "threads", arguments: ["40"]), Workload(name: "tree"), Workload(name: "stops"), Workload(name: "headless"),
             Workload(name: "rseq", arguments: ["32"]), Workload(name: "clocks"), Workload(name: "files"),
             Workload(name: "breakpoints"), Workload(name: "events"), Workload(name: "timerfiles"),
             Workload(name: "epolls"), Workload(name: "posixtimers"), Workload(name: "semaphores"),

@@ -22,6 +22,8 @@ static const struct workload workloads[] = {
     {"semaphores", run_semaphores, "System V semaphore sets with waiters"},
     {"unsaved", run_unsaved, "kernel objects that cannot be saved [watched|undo|threadclock|otherclock]"},
     {"tree", run_tree, "sessions, groups, zombies, a stopped child"},
+    {"stops", run_stops, "children stopped or gone on, their parent told or not"},
+    {"headless", run_headless, "processes whose first thread has exited"},
     {"forest", run_forest, "a tree made by a script [ROOT MEMBERS ZOMBIES]"},
     {"sharing", run_sharing, "processes that share memory, descriptors, directories, signal actions in every mix"},
     {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},

@@ -186,6 +186,12 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._posixTimers = newValue}
   }
 
+  /// its parent has not been told by wait(2) yet that it has stopped; RUNNING: that it has gone on
+  package var changeUnreported: Bool {
+    get {_storage._changeUnreported}
+    set {_uniqueStorage()._changeUnreported = newValue}
+  }
+
   /// of its first task: which one of the header's, from 1; 0: not known (zombies)
   package var cgroupSet: UInt32 {
     get {_storage._cgroupSet}
@@ -312,7 +318,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Process"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0\u{4}\u{11}shared_directories\0\u{3}shared_actions\0\u{3}shared_undo\0\u{3}shared_disk_context\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0\u{4}\u{9}change_unreported\0\u{4}\u{8}shared_directories\0\u{3}shared_actions\0\u{3}shared_undo\0\u{3}shared_disk_context\0")
 
   fileprivate class _StorageClass {
     var _pid: UInt32 = 0
@@ -340,6 +346,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _personality: UInt32 = 0
     var _command: Data = Data()
     var _posixTimers: [ImagePosixTimer] = []
+    var _changeUnreported: Bool = false
     var _cgroupSet: UInt32 = 0
     var _sharedDirectories: UInt32 = 0
     var _sharedActions: UInt32 = 0
@@ -380,6 +387,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _personality = source._personality
       _command = source._command
       _posixTimers = source._posixTimers
+      _changeUnreported = source._changeUnreported
       _cgroupSet = source._cgroupSet
       _sharedDirectories = source._sharedDirectories
       _sharedActions = source._sharedActions
@@ -429,6 +437,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 24: try { try decoder.decodeSingularBytesField(value: &_storage._command) }()
         case 30: try { try decoder.decodeRepeatedMessageField(value: &_storage._posixTimers) }()
         case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
+        case 42: try { try decoder.decodeSingularBoolField(value: &_storage._changeUnreported) }()
         case 50: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedDirectories) }()
         case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedActions) }()
         case 52: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedUndo) }()
@@ -523,6 +532,9 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if _storage._cgroupSet != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
       }
+      if _storage._changeUnreported != false {
+        try visitor.visitSingularBoolField(value: _storage._changeUnreported, fieldNumber: 42)
+      }
       if _storage._sharedDirectories != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._sharedDirectories, fieldNumber: 50)
       }
@@ -569,6 +581,7 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._personality != rhs_storage._personality {return false}
         if _storage._command != rhs_storage._command {return false}
         if _storage._posixTimers != rhs_storage._posixTimers {return false}
+        if _storage._changeUnreported != rhs_storage._changeUnreported {return false}
         if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
         if _storage._sharedDirectories != rhs_storage._sharedDirectories {return false}
         if _storage._sharedActions != rhs_storage._sharedActions {return false}

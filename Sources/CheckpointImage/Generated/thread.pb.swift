@@ -166,6 +166,18 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._cgroupSet = newValue}
   }
 
+  /// the first thread only: it has gone, and others of its process live
+  package var hasExited_p: Bool {
+    get {_storage._hasExited_p}
+    set {_uniqueStorage()._hasExited_p = newValue}
+  }
+
+  /// has_exited: what exit(2) was called with, for /proc
+  package var exitCode: UInt32 {
+    get {_storage._exitCode}
+    set {_uniqueStorage()._exitCode = newValue}
+  }
+
   /// `call` is of the i386 table, and so is the restart block
   package var callIs32Bit: Bool {
     get {_storage._callIs32Bit}
@@ -509,7 +521,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{11}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{2}\u{9}timeout\0\u{3}inside_vdso\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{7}has_exited\0\u{3}exit_code\0\u{4}\u{9}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{2}\u{9}timeout\0\u{3}inside_vdso\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -531,6 +543,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _restartBlock: ImageRestartBlock? = nil
     var _call: Int64 = 0
     var _cgroupSet: UInt32 = 0
+    var _hasExited_p: Bool = false
+    var _exitCode: UInt32 = 0
     var _callIs32Bit: Bool = false
     var _timeLeftIs32Bit: Bool = false
     var _timeout: ImageCallTimeout? = nil
@@ -564,6 +578,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _restartBlock = source._restartBlock
       _call = source._call
       _cgroupSet = source._cgroupSet
+      _hasExited_p = source._hasExited_p
+      _exitCode = source._exitCode
       _callIs32Bit = source._callIs32Bit
       _timeLeftIs32Bit = source._timeLeftIs32Bit
       _timeout = source._timeout
@@ -605,6 +621,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._restartBlock) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._call) }()
         case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
+        case 40: try { try decoder.decodeSingularBoolField(value: &_storage._hasExited_p) }()
+        case 41: try { try decoder.decodeSingularUInt32Field(value: &_storage._exitCode) }()
         case 50: try { try decoder.decodeSingularBoolField(value: &_storage._callIs32Bit) }()
         case 51: try { try decoder.decodeSingularBoolField(value: &_storage._timeLeftIs32Bit) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
@@ -678,6 +696,12 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._cgroupSet != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
       }
+      if _storage._hasExited_p != false {
+        try visitor.visitSingularBoolField(value: _storage._hasExited_p, fieldNumber: 40)
+      }
+      if _storage._exitCode != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._exitCode, fieldNumber: 41)
+      }
       if _storage._callIs32Bit != false {
         try visitor.visitSingularBoolField(value: _storage._callIs32Bit, fieldNumber: 50)
       }
@@ -718,6 +742,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._restartBlock != rhs_storage._restartBlock {return false}
         if _storage._call != rhs_storage._call {return false}
         if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
+        if _storage._hasExited_p != rhs_storage._hasExited_p {return false}
+        if _storage._exitCode != rhs_storage._exitCode {return false}
         if _storage._callIs32Bit != rhs_storage._callIs32Bit {return false}
         if _storage._timeLeftIs32Bit != rhs_storage._timeLeftIs32Bit {return false}
         if _storage._timeout != rhs_storage._timeout {return false}
