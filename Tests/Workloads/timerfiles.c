@@ -96,9 +96,13 @@ int run_timerfiles(int count, char **arguments) {
     uint64_t counted = expirations(many);
     expect(counted >= 40 && counted <= (uint64_t)passed / 1000000 + 100, "%llu expirations in %lld ns",
            (unsigned long long)counted, (long long)passed);
-    nap_ms(10);
-    counted = expirations(many);
-    expect(counted >= 5, "the fast timer has expired %llu times in 10 ms", (unsigned long long)counted);
+    // A processor that the machine's host has taken away for a while does not look at its timers.
+    counted = 0;
+    for (int naps = 0; counted < 5 && naps < 500; naps++) {
+        nap_ms(10);
+        counted += expirations(many);
+    }
+    expect(counted >= 5, "the fast timer has expired %llu times in 5 s", (unsigned long long)counted);
     expect(left(fresh) == 0 && expirations(fresh) == 0, "the timer that was never set is armed");
     expect(left(disarmed) == 0 && expirations(disarmed) == 0, "the disarmed timer is armed");
     if (alarm >= 0) expect(left(alarm) > 3000LL * 1000000000, "the timer that wakes the system is not armed");
