@@ -7,12 +7,6 @@ import StepProgram
 /// The order is the same everywhere, which is why nobody waits for ever: everybody creates its children; then memory is
 /// loaded, then descriptors, then directories, each waiting for others only until they are done with what comes before.
 extension PlanBuilder {
-    /// Whether the tree's clocks are joined by the root before there is anybody else: who shares memory with another
-    /// process cannot join a time namespace any more.
-    ///
-    /// - Source: kernel/time/namespace.c, `timens_install`; `current_is_single_threaded` counts users of the memory.
-    var joinsClocksFirst: Bool { valid.joinsClocksFirst }
-
     mutating func joinClocksFirst(_ program: inout Program) {
         guard joinsClocksFirst else { return }
         program.call(.setns, [.number(high.timeNamespace), 0x80], "the tree's clocks (CLONE_NEWTIME), while nobody shares memory")
@@ -115,7 +109,10 @@ extension PlanBuilder {
 }
 
 extension ValidImage {
-    /// See `PlanBuilder.joinsClocksFirst`.
+    /// Whether the tree's clocks are joined by the root before there is anybody else: who shares memory with another
+    /// process cannot join a time namespace any more. Looks at all processes.
+    ///
+    /// - Source: kernel/time/namespace.c, `timens_install`; `current_is_single_threaded` counts users of the memory.
     package var joinsClocksFirst: Bool { time.usesNamespace && sharesMemory }
 
     private var sharesMemory: Bool {

@@ -12,6 +12,8 @@ struct PlanBuilder {
     var launchpad: Launchpad
     let scratch: UInt64
     let vdso: VdsoPlan
+    /// See `ValidImage.joinsClocksFirst`.
+    let joinsClocksFirst: Bool
     var armingOperands: [Int: UInt64] = [:]
     var releaseTimes: [ReleaseTime] = []
     var deadlines: [Deadline] = []
@@ -45,6 +47,7 @@ struct PlanBuilder {
         self.launchpad = launchpad
         self.scratch = scratch
         self.vdso = vdso
+        joinsClocksFirst = valid.joinsClocksFirst
         threadCount = tasks.count { !$0.isLeader }
         for (index, task) in tasks.enumerated() {
             if task.isLeader { leaderIndex[task.pid] = index } else { threadIndices[task.pid, default: []].append(index) }

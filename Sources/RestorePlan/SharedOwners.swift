@@ -19,6 +19,7 @@ struct SharedOwners {
     private var carriers: [Object: UInt32] = [:]
     /// By process: which of those who share its file table it is; the owner is number 0.
     private var placeInTable: [UInt32: Int] = [:]
+    private var sharedKinds: Set<CloneObject> = []
 
     init(_ image: CheckpointImage, _ creation: CreationPlan) {
         for process in image.processes where process.state != .zombie {
@@ -28,6 +29,7 @@ struct SharedOwners {
                 if owner[object] == nil { owner[object] = process.pid }
                 if kind == .files { placeInTable[process.pid] = Int(members[object] ?? 0) }
                 members[object, default: 0] += 1
+                if members[object]! > 1 { sharedKinds.insert(kind) }
             }
         }
         for task in creation.tasks {
@@ -59,5 +61,5 @@ struct SharedOwners {
     func place(inTableOf process: ImageProcess) -> Int { placeInTable[process.pid] ?? 0 }
 
     /// Whether any processes share objects of a kind.
-    func hasShared(_ kind: CloneObject) -> Bool { members.contains { $0.key.kind == kind && $0.value > 1 } }
+    func hasShared(_ kind: CloneObject) -> Bool { sharedKinds.contains(kind) }
 }
