@@ -1,4 +1,21 @@
 extension ImageLookup {
+    /// A thread may be in a directory of its own, but its root is that of its process.
+    func validateDirectories(_ threads: [ImageThread], _ processes: [ImageProcess]) throws(ImageError) {
+        var first: [UInt64: ImageDirectories] = [:]
+        for one in threads where one.hasOwnDirectories {
+            let subject = { "thread \(one.tid) of process \(one.process)" }
+            let own = one.ownDirectories
+            try require(own.id != 0, .zeroID, subject())
+            try require(one.tid != one.process, .leaderFirst, subject())
+            try requirePath(own.workingDirectory, subject())
+            try require(own.umask <= 0o777, .umask, subject())
+            let root = process[one.process].map { processes[$0].rootDirectory }
+            let key = UInt64(one.process) << 32 | UInt64(own.id)
+            try require(own.rootDirectory == root && own == first[key, default: own], .sharedDiffers, subject())
+            first[key] = own
+        }
+    }
+
     /// Who shares a thing has the same of it; a kernel that shares signal actions shares memory, too (clone(2)).
     func validateSharing(_ processes: [ImageProcess]) throws(ImageError) {
         var directories: [UInt32: Int] = [:]

@@ -40,6 +40,7 @@ struct ImageLookup: Sendable {
             try validate(process.posixTimers, of: process, records.threads)
         }
         try validateSharing(records.processes)
+        try validateDirectories(records.threads, records.processes)
         for thread in records.threads {
             let owner = process[thread.process].flatMap { space(of: records.processes[$0]) }
             try validate(thread, userEnd: userEnd(owner))

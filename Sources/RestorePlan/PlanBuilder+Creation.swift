@@ -24,10 +24,11 @@ extension PlanBuilder {
 
     /// A thread of this process.
     mutating func createThread(_ program: inout Program, _ index: Int) {
-        // CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM
+        // CLONE_VM|FILES|SIGHAND|THREAD|SYSVSEM, CLONE_FS
+        let directories: UInt64 = beginsDirectories(index) ? 0 : 0x200
         clone(
             &program, index, tid: tasks[index].tid, tasks[index].title,
-            flags: 0x100 | 0x200 | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
+            flags: 0x100 | directories | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
     }
 
     /// - Parameter index: of the program and slot that the new task gets.

@@ -108,6 +108,54 @@ extension PlanBuilder {
     }
 }
 
+/// Threads that are in directories of their own: the first of them is made without those of its process, and makes the
+/// others.
+extension PlanBuilder {
+    private func directories(ofThread index: Int) -> UInt32 {
+        guard let number = tasks[index].thread, image.threads[number].hasOwnDirectories else { return 0 }
+        return image.threads[number].ownDirectories.id
+    }
+
+    /// The thread by which another one with the same directories is made; nil: by the leader.
+    func creator(ofThread index: Int) -> Int? {
+        let id = directories(ofThread: index)
+        if id == 0 { return nil }
+        let first = usersOfDirectories[SharedDirectories(process: tasks[index].pid, id: id)]?.first
+        return first == index ? nil : first
+    }
+
+    func beginsDirectories(_ index: Int) -> Bool { directories(ofThread: index) != 0 && creator(ofThread: index) == nil }
+
+    mutating func ownDirectories(_ program: inout Program, _ thread: ImageThread, _ process: ImageProcess) {
+        guard thread.hasOwnDirectories else { return }
+        let indices = usersOfDirectories[SharedDirectories(process: process.pid, id: thread.ownDirectories.id)] ?? []
+        guard let own = indices.first, tasks[own].tid == thread.tid else { return }
+        // It has the root of its process already.
+        var place = thread.ownDirectories.workingDirectory.asText
+        let root = process.rootDirectory.asText
+        if place == root { place = "/" } else if place.hasPrefix(root + "/") { place = String(place.dropFirst(root.count)) }
+        program.call(.chdir, [path(Array(place.utf8))], "working directory \(place) of its own")
+        program.call(.umask, [.number(thread.ownDirectories.umask)], check: .none)
+        for other in indices.dropFirst() { createThread(&program, other) }
+    }
+
+    /// By process and number of the directories: the threads that have them, by index.
+    static func usersOfDirectories(_ image: CheckpointImage, _ tasks: [RestorePlan.Task]) -> [SharedDirectories: [Int]] {
+        var users: [SharedDirectories: [Int]] = [:]
+        for (index, task) in tasks.enumerated() {
+            guard let number = task.thread, image.threads[number].hasOwnDirectories else { continue }
+            let key = SharedDirectories(process: task.pid, id: image.threads[number].ownDirectories.id)
+            users[key, default: []].append(index)
+        }
+        return users
+    }
+
+    struct SharedDirectories: Hashable {
+        var process: UInt32
+        var id: UInt32
+    }
+}
+
 extension ValidImage {
     /// Whether the tree's clocks are joined by the root before there is anybody else: who shares memory with another
     /// process cannot join a time namespace any more. Looks at all processes.

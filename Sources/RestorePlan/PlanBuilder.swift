@@ -32,6 +32,7 @@ struct PlanBuilder {
     var meetings: [Meeting: UInt64] = [:]
     var files: FilePlan
     let owners: SharedOwners
+    let usersOfDirectories: [SharedDirectories: [Int]]
     /// Where the process whose program is being built has files open for a moment.
     var scratchDescriptor: UInt32
     private var dataCache: [[UInt8]: UInt64] = [:]
@@ -56,6 +57,7 @@ struct PlanBuilder {
         // The first piece is `zeroTime`.
         _ = self.launchpad.add(words: [0, 0])
         owners = SharedOwners(valid.image, valid.creation)
+        usersOfDirectories = Self.usersOfDirectories(valid.image, tasks)
         files = FilePlan(valid.image, high: high, valid.creation, owners)
         scratchDescriptor = high.scratch
     }
@@ -135,7 +137,7 @@ struct PlanBuilder {
         joinTimeNamespace(&program, process)
         stopOrGoOn(&program, process)
         afterPlannedChanges(&program, process)
-        for index in threadIndices[task.pid] ?? [] { createThread(&program, index) }
+        for index in threadIndices[task.pid] ?? [] where creator(ofThread: index) == nil { createThread(&program, index) }
         makePosixTimers(&program, of: process)
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
@@ -154,6 +156,7 @@ struct PlanBuilder {
         }
         var program = Program(title: task.title)
         program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
+        ownDirectories(&program, thread, process)
         threadState(&program, thread, process, isLeader: false, index: task.thread ?? 0)
         program.advance(word(.threads), "thread done")
         park(&program, thread)

@@ -206,6 +206,12 @@ package struct ValidImage: Sendable {
                 }
             }
         }
+        for thread in image.threads where thread.hasOwnDirectories {
+            let path = thread.ownDirectories.workingDirectory.asText
+            if case .failure(let missing)? = facts.files[path] {
+                find(path, "\(missing.errno), the directory that thread \(thread.tid) is in", "make it again")
+            }
+        }
         for file in image.openFiles where file.kind == .path {
             let number = image.fileTables.lazy.flatMap(\.descriptors).first { $0.file == file.id }?.number
             check(file.identity, mapped: false, by: "fd \(number ?? 0)")

@@ -39,6 +39,7 @@ extension Collector {
         try collectPosixTimers(of: door, into: &process)
         try collectShared(of: door, door == pid ? stat : try ProcessStat(of: door), into: &process)
         checkSharing(of: pid)
+        try collectDirectories(ofThreadsOf: pid, process)
         imageProcesses.append(process)
     }
 
@@ -79,7 +80,7 @@ extension Collector {
         return Int32(digits) ?? 0
     }
 
-    private func directory(of pid: Int32, _ name: String, _ label: String) throws(SystemError) -> [UInt8] {
+    func directory(of pid: Int32, _ name: String, _ label: String) throws(SystemError) -> [UInt8] {
         let path = try readLink("/proc/\(pid)/\(name)")
         if text(path).hasSuffix(" (deleted)") {
             find(pid, label, "\(text(path)) has been removed", help: "make it again and let the program enter it")
@@ -153,9 +154,6 @@ extension Collector {
         for task in threads[pid] ?? [] where task.tid != door {
             if (try? compare(.descriptorTable, of: door, with: task.tid)) != .same {
                 find(pid, "thread \(task.tid)", "has a descriptor table of its own (unshare(CLONE_FILES)), which cannot be saved yet")
-            }
-            if (try? compare(.fileSystem, of: door, with: task.tid)) != .same {
-                find(pid, "thread \(task.tid)", "has a working directory of its own (unshare(CLONE_FS)), which cannot be saved yet")
             }
         }
     }

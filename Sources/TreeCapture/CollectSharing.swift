@@ -39,7 +39,7 @@ struct SharingIndex {
     }
 
     private func add(_ pid: Int32, to known: inout [Int32], _ kind: CloneObject) throws(SystemError) -> Int32? {
-        let (user, place) = try find(kind, pid, among: known)
+        let (user, place) = try Self.find(kind, pid, among: known)
         if user == nil { known.insert(pid, at: place) }
         return user
     }
@@ -48,7 +48,7 @@ struct SharingIndex {
     func user(of kind: CloneObject, sameAs pid: Int32) -> Int32? {
         if kind == .actions { return nil }
         if (try? isNone(kind, of: pid)) ?? true { return nil }
-        return (try? find(kind, pid, among: objects[kind.rawValue]))?.user
+        return (try? Self.find(kind, pid, among: objects[kind.rawValue]))?.user
     }
 
     private func isNone(_ kind: CloneObject, of pid: Int32) throws(SystemError) -> Bool {
@@ -56,14 +56,15 @@ struct SharingIndex {
         return try compare(Self.kernelKind(kind), of: Processes.ownPid, with: pid) == .same
     }
 
-    private func find(
+    /// Who of those, which are in the kernel's order, has the same; otherwise the place for this one.
+    static func find(
         _ kind: CloneObject, _ pid: Int32, among known: [Int32]
     ) throws(SystemError) -> (user: Int32?, place: Int) {
         var low = 0
         var high = known.count
         while low < high {
             let middle = (low + high) / 2
-            switch try compare(Self.kernelKind(kind), of: pid, with: known[middle]) {
+            switch try compare(kernelKind(kind), of: pid, with: known[middle]) {
             case .same: return (known[middle], middle)
             case .before: high = middle
             case .after: low = middle + 1
@@ -93,11 +94,49 @@ extension Collector {
         }
     }
 
+    /// Threads that do not share directories and umask with the first one of their process.
+    func collectDirectories(ofThreadsOf pid: Int32, _ process: ImageProcess) throws(SystemError) {
+        let door = door(to: pid)
+        var known: [Int32] = []
+        var numbers: [Int32: UInt32] = [:]
+        for tid in (threads[pid] ?? []).map(\.tid) where tid != door {
+            // A thread that has ended meanwhile is one that nobody asks (a look without a stop).
+            guard let order = try? compare(.fileSystem, of: door, with: tid), order != .same else { continue }
+            let (user, place) = try SharingIndex.find(.directories, tid, among: known)
+            if user == nil {
+                known.insert(tid, at: place)
+                numbers[tid] = UInt32(known.count)
+            }
+            var own = ImageDirectories()
+            own.id = numbers[user ?? tid] ?? 0
+            own.workingDirectory = try directory(of: tid, "cwd", "working directory of thread \(tid)").asData
+            own.rootDirectory = try readLink("/proc/\(tid)/root").asData
+            own.umask = try TaskStatus(of: pid, task: tid).fileModeMask ?? 0o022
+            if own.rootDirectory != process.rootDirectory {
+                find(pid, "thread \(tid)", "has another root directory than its process, which cannot be saved yet")
+            }
+            threadDirectories[tid] = own
+        }
+    }
+
+    private func checkDirectories() {
+        for tid in threadDirectories.keys.sorted() {
+            guard let user = sharing.user(of: .directories, sameAs: tid) else { continue }
+            let pid = threads.first { $0.value.contains { $0.tid == tid } }?.key ?? tid
+            find(pid, "thread \(tid)", "shares \(CloneObject.directories.name) with \(user), but its process does not, which cannot be saved yet")
+        }
+    }
+
     /// Numbers what has no record of its own. When all processes have been looked at.
     func finishSharing() {
         checkSharingOutside()
+        checkDirectories()
+        // Compared were the doors to the processes.
+        let processOf = Dictionary(processes.map { (door(to: $0), $0) }) { first, _ in first }
         var owners: [Int32: Int32] = [:]
-        for (owner, others) in sharing.others[.memory] ?? [:] { for other in others { owners[other] = owner } }
+        for (owner, others) in sharing.others[.memory] ?? [:] {
+            for other in others { owners[processOf[other] ?? other] = processOf[owner] ?? owner }
+        }
         calls?.memoryOwners = owners
         var places: [UInt32: Int] = [:]
         for (place, process) in imageProcesses.enumerated() { places[process.pid] = place }

@@ -157,6 +157,7 @@ extension Collector {
         thread.signalMask = try Trace.signalMask(of: tid)
         thread.pending = try Trace.pendingSignals(of: tid, shared: false).map(pendingSignal)
         thread.cgroupSet = cgroups.ofThread[tid] ?? 0
+        if let own = threadDirectories[tid] { thread.ownDirectories = own }
         thread.noNewPrivileges = status.noNewPrivileges
         thread.credentials = ImageCredentials(status)
         thread.scheduling = try ImageScheduling(of: tid)

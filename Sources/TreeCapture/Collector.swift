@@ -46,6 +46,8 @@ final class Collector {
     /// Address space and file table of the first process that has each.
     var spaceOf: [Int32: UInt32] = [:]
     var tableOf: [Int32: UInt32] = [:]
+    /// By tid: directories that are not those of the process.
+    var threadDirectories: [Int32: ImageDirectories] = [:]
     var pipeUses: [UInt64: PipeUse] = [:]
     var epollUses: [EpollUse] = []
     /// Semaphore sets that a task was caught waiting for.

@@ -69,6 +69,7 @@ extension HostFacts {
             paths.insert(process.workingDirectory.asText)
             paths.insert(process.rootDirectory.asText)
         }
+        for thread in image.threads where thread.hasOwnDirectories { paths.insert(thread.ownDirectories.workingDirectory.asText) }
         for space in image.addressSpaces {
             for mapping in space.mappings where mapping.kind == .file { paths.insert(mapping.file.path.asText) }
         }

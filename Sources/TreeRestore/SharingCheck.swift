@@ -13,14 +13,28 @@ struct SharingCheck {
 
     private let living: [ImageProcess]
     private let hostOf: [UInt32: Int32]
+    /// With directories that are not those of their process.
+    private let strays: [ImageThread]
 
+    /// - Parameter hostOf: by tid of the image, the number here.
     init(_ image: CheckpointImage, _ hostOf: [UInt32: Int32]) {
         living = image.processes.filter { $0.state != .zombie }
+        strays = image.threads.filter(\.hasOwnDirectories)
         self.hostOf = hostOf
     }
 
+    /// Threads that have their process's directories, and should not.
+    private func threadDifferences() -> [String] {
+        strays.filter { thread in
+            guard let own = hostOf[thread.tid], let leader = hostOf[thread.process] else { return true }
+            return ((try? compare(.fileSystem, of: own, with: leader)) ?? .same) == .same
+        }.map { "thread \($0.tid) has no directories of its own" }
+    }
+
     /// What is not as it should be. Nothing is asked where nobody shares anything.
-    func differences() -> [String] {
+    func differences() -> [String] { threadDifferences() + processDifferences() }
+
+    private func processDifferences() -> [String] {
         let users = Self.kinds.map { kind in Dictionary(grouping: living.filter { kind.id($0) != 0 }, by: kind.id) }
         guard users.contains(where: { $0.contains { $0.value.count > 1 } }) else { return [] }
         var found: [String] = []

@@ -13,6 +13,8 @@ struct TreeCheck {
     private let ownDepth: Int
     /// As seen from here, by pid of the image.
     private var hostOf: [UInt32: Int32] = [:]
+    /// As seen from here, by tid of the image; where a first thread has exited, a living one.
+    private var hostOfTask: [UInt32: Int32] = [:]
     /// By pid of the image.
     private var threadsOf: [UInt32: [Int32]] = [:]
 
@@ -25,8 +27,10 @@ struct TreeCheck {
         } catch { throw RestoreError(cannot: "look at crrestart itself", error) }
         for (index, task) in tree.plan.tasks.enumerated() {
             if task.isLeader { hostOf[task.pid] = tree.hostPids[index] }
+            hostOfTask[task.tid] = tree.hostPids[index]
             if !task.isZombie { threadsOf[task.pid, default: []].append(tree.hostPids[index]) }
         }
+        for index in tree.plan.livingTasks { hostOfTask[tree.plan.tasks[index].pid] = tree.hostPids[index] }
     }
 
     func check() throws(RestoreError) {
@@ -37,7 +41,7 @@ struct TreeCheck {
             guard let process = image.process(task.pid) else { continue }
             for difference in look(at: process, tree.hostPids[index]) { differences.append("\(task.title): \(difference)") }
         }
-        differences += SharingCheck(image, hostOf).differences()
+        differences += SharingCheck(image, hostOfTask).differences()
         guard let first = differences.first else { return }
         let more = differences.count == 1 ? "" : " and \(differences.count - 1) more"
         throw RestoreError("cannot release the tree: \(first)\(more) (it is not what the image says; nothing is left)")

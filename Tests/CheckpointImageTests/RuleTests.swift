@@ -95,6 +95,12 @@ struct Breach: Sendable, CustomTestStringConvertible {
     ]
 
     static let tasks: [Breach] = [
+        Breach(.sharedDiffers, "thread 11 of process 10") { $0.threads[1].ownDirectories = Sample.directories(root: "/srv") },
+        Breach(.leaderFirst, "thread 12 of process 12") { $0.threads[2].ownDirectories = Sample.directories(root: "/") },
+        Breach(.pathRelative, "thread 11 of process 10") { records in
+            records.threads[1].ownDirectories = Sample.directories(root: "/")
+            records.threads[1].ownDirectories.workingDirectory = records.processes[0].command
+        },
         Breach(.sharedActions, "process 12") { for index in 0..<2 { $0.processes[index].sharedActions = 1 } },
         Breach(.sharedDiffers, "process 12") { records in
             for index in 0..<2 { records.processes[index].sharedActions = 1 }

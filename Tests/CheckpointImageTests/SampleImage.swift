@@ -73,6 +73,14 @@ enum Sample {
         return process
     }
 
+    static func directories(root: String) -> ImageDirectories {
+        var directories = ImageDirectories()
+        directories.id = 1
+        directories.workingDirectory = Data("/tmp".utf8)
+        directories.rootDirectory = Data(root.utf8)
+        return directories
+    }
+
     static func zombie() -> ImageProcess {
         var process = ImageProcess()
         process.pid = 13

@@ -16,7 +16,7 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "rseq", arguments: ["256"]),
         Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
         Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
-        Workload(name: "sharing"),
+        Workload(name: "sharing"), Workload(name: "wanderers"),
     ]
 }
 

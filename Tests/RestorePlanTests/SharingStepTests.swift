@@ -136,4 +136,28 @@ import Testing
         #expect(!moments(0).isEmpty && !moments(1).isEmpty)
         #expect(moments(0).isDisjoint(with: moments(1)))
     }
+
+    /// A thread with directories of its own is made without those of its process, and makes the others that have them.
+    @Test func threadsInDirectoriesOfTheirOwn() throws {
+        var sample = Sample()
+        for tid in UInt32(110)...112 {
+            var thread = sample.records.threads[0]
+            thread.tid = tid
+            if tid != 111 {
+                thread.ownDirectories.id = 1
+                thread.ownDirectories.workingDirectory = [UInt8]("/away".utf8).asData
+                thread.ownDirectories.rootDirectory = [UInt8]("/".utf8).asData
+            }
+            sample.records.threads.insert(thread, at: Int(tid) - 109)
+        }
+        #expect(try sample.valid().image.threads(of: 100).count == 4)
+        let plan = RestorePlan(for: try sample.valid())
+        let shared: UInt64 = 0x100 | 0x400 | 0x800 | 0x10000 | 0x40000
+        // 101; 110 without CLONE_FS, 111 with it; 112 is made by 110.
+        #expect(flags(0, plan) == [0, shared, shared | 0x200])
+        #expect(flags(1, plan) == [shared | 0x200])
+        let steps = names(plan.launchpad.programs[1])
+        #expect(steps.firstIndex(of: "chdir")! < steps.firstIndex(of: "clone3")!)
+        #expect(!names(plan.launchpad.programs[3]).contains("chdir"))
+    }
 }

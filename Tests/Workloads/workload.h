@@ -101,5 +101,5 @@ workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memor
 
 workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores, run_unsaved;
 
-workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_idlers, run_bomb, run_forest, run_sharing,
+workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_idlers, run_bomb, run_forest, run_sharing, run_wanderers,
     run_stops, run_headless;

@@ -190,6 +190,16 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._timeLeftIs32Bit = newValue}
   }
 
+  /// not those of its process: it has called unshare(CLONE_FS)
+  package var ownDirectories: ImageDirectories {
+    get {_storage._ownDirectories ?? ImageDirectories()}
+    set {_uniqueStorage()._ownDirectories = newValue}
+  }
+  /// Returns true if `ownDirectories` has been explicitly set.
+  package var hasOwnDirectories: Bool {_storage._ownDirectories != nil}
+  /// Clears the value of `ownDirectories`. Subsequent reads from it will return its default value.
+  package mutating func clearOwnDirectories() {_uniqueStorage()._ownDirectories = nil}
+
   /// what is left to a call that is made again from its arguments
   package var timeout: ImageCallTimeout {
     get {_storage._timeout ?? ImageCallTimeout()}
@@ -211,6 +221,29 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Directories and umask that a thread does not share with the first one of its process.
+package nonisolated struct ImageDirectories: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// threads of the process that have the same share them; not 0
+  package var id: UInt32 = 0
+
+  /// absolute path
+  package var workingDirectory: Data = Data()
+
+  /// that of its process
+  package var rootDirectory: Data = Data()
+
+  /// file mode creation mask
+  package var umask: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// One feature of the CPU state, body as ArchState lays it out.
@@ -547,6 +580,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _exitCode: UInt32 = 0
     var _callIs32Bit: Bool = false
     var _timeLeftIs32Bit: Bool = false
+    var _ownDirectories: ImageDirectories? = nil
     var _timeout: ImageCallTimeout? = nil
     var _insideVdso: Bool = false
 
@@ -582,6 +616,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _exitCode = source._exitCode
       _callIs32Bit = source._callIs32Bit
       _timeLeftIs32Bit = source._timeLeftIs32Bit
+      _ownDirectories = source._ownDirectories
       _timeout = source._timeout
       _insideVdso = source._insideVdso
     }
@@ -625,6 +660,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 41: try { try decoder.decodeSingularUInt32Field(value: &_storage._exitCode) }()
         case 50: try { try decoder.decodeSingularBoolField(value: &_storage._callIs32Bit) }()
         case 51: try { try decoder.decodeSingularBoolField(value: &_storage._timeLeftIs32Bit) }()
+        case 52: try { try decoder.decodeSingularMessageField(value: &_storage._ownDirectories) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
         case 61: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
         default: break
@@ -708,6 +744,9 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._timeLeftIs32Bit != false {
         try visitor.visitSingularBoolField(value: _storage._timeLeftIs32Bit, fieldNumber: 51)
       }
+      try { if let v = _storage._ownDirectories {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
+      } }()
       try { if let v = _storage._timeout {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
       } }()
@@ -746,12 +785,58 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._exitCode != rhs_storage._exitCode {return false}
         if _storage._callIs32Bit != rhs_storage._callIs32Bit {return false}
         if _storage._timeLeftIs32Bit != rhs_storage._timeLeftIs32Bit {return false}
+        if _storage._ownDirectories != rhs_storage._ownDirectories {return false}
         if _storage._timeout != rhs_storage._timeout {return false}
         if _storage._insideVdso != rhs_storage._insideVdso {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageDirectories: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Directories"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.workingDirectory) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.rootDirectory) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.umask) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.id != 0 {
+      try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
+    }
+    if !self.workingDirectory.isEmpty {
+      try visitor.visitSingularBytesField(value: self.workingDirectory, fieldNumber: 2)
+    }
+    if !self.rootDirectory.isEmpty {
+      try visitor.visitSingularBytesField(value: self.rootDirectory, fieldNumber: 3)
+    }
+    if self.umask != 0 {
+      try visitor.visitSingularUInt32Field(value: self.umask, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageDirectories, rhs: ImageDirectories) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.workingDirectory != rhs.workingDirectory {return false}
+    if lhs.rootDirectory != rhs.rootDirectory {return false}
+    if lhs.umask != rhs.umask {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
