@@ -100,9 +100,10 @@ struct SharingPlan {
     /// The objects that a task hands on, in the order of their first child.
     func handed(_ kind: CloneObject, by node: Int) -> [UInt32] {
         var found: [UInt32] = []
+        var seen: Set<UInt32> = []
         for child in nodes[node].children {
             let object = incoming(kind, child)
-            if object != 0 && !found.contains(object) { found.append(object) }
+            if object != 0 && seen.insert(object).inserted { found.append(object) }
         }
         return found
     }

@@ -13,6 +13,7 @@ extension EndToEnd {
             Workload(name: "rseq", arguments: ["32"]), Workload(name: "clocks"), Workload(name: "files"),
             Workload(name: "breakpoints"), Workload(name: "events"), Workload(name: "timerfiles"),
             Workload(name: "epolls"), Workload(name: "posixtimers"), Workload(name: "semaphores"),
+            Workload(name: "sharing"), Workload(name: "wanderers"),
         ]
 
         @Test(arguments: ["registers", "vectors", "narrow", "waits", "signals", "rseq"])

@@ -28,7 +28,7 @@ extension EndToEnd {
                     import os, threading
                     codes = []
                     def spawn():
-                        for i in range(250):
+                        for i in range(400):
                             pid = os.posix_spawn("/bin/sh", ["sh", "-c", "exit %d" % (i % 100)], os.environ)
                             codes.append(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
                     threads = [threading.Thread(target=spawn) for _ in range(3)]
@@ -53,7 +53,7 @@ extension EndToEnd {
                 taken += 1
             }
             #expect(try running.child.wait(seconds: 120) == .exited(0), "\(running.child.errors)")
-            #expect(taken >= 5, "the program was too quick")
+            #expect(taken >= 2, "the program was too quick")
             #expect(scratch.read("disturbed/out") == scratch.read("undisturbed/out"))
         }
 
@@ -63,7 +63,8 @@ extension EndToEnd {
             try wanted.child.wait(seconds: 120)
 
             var (running, root) = try scratch.spawn(program, in: "restarted")
-            for place in [Place.namespace, .here, .namespace] {
+            // Not here again after a namespace: numbers that were given out there are small, and taken here.
+            for place in [Place.here, .namespace, .namespace] {
                 Clock.sleep(Double.random(in: 0.05...0.4))
                 if running.poll() != nil { break }
                 try scratch.checkpointAndKill(root, of: running)
@@ -92,6 +93,22 @@ extension EndToEnd {
             }
             try scratch.run("crcheckpoint", arguments).require()
             try scratch.finishWorkload("sharing", child)
+        }
+
+        /// Anybody creates anybody with any flags, and parts with things; some have threads.
+        @Test(arguments: 1...12) func randomMixes(seed: Int) throws {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("sharing", ["\(seed)"])
+            var root = running.pid
+            for _ in 0..<3 {
+                try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("image"), "--force"]).require()
+            }
+            for place in [Place.here, .namespace] {
+                try scratch.checkpointAndKill(root, of: running)
+                (running, root) = try scratch.restart(place)
+            }
+            try scratch.finishWorkload("sharing", running)
+            #expect(scratch.becomesEmpty())
         }
 
         @Test(arguments: Place.allCases) func restartedFromAPipe(place: Place) throws {

@@ -139,14 +139,18 @@ import Testing
         header.monotonicOffset = 3_000_000_000
         let release = TimePlan.Instant(
             realtime: 1_010_000_000_000, monotonic: 60_000_000_000, boottime: 70_000_000_000)
-        func words(_ clock: UInt32, _ left: Int64, _ model: TimeModel, namespace: Bool = true) -> [UInt64] {
+        func words(_ clock: UInt32, _ left: Int64, _ model: TimeModel, namespace: Bool = true, lead: Int64 = 0) -> [UInt64] {
             let plan = TimePlan(header, model: model, bootID: "boot", mayMakeNamespace: namespace)
-            return Deadline(address: 0, clock: clock, left: left).words(plan, at: release)
+            return Deadline(address: 0, clock: clock, left: left).words(plan, at: release, lead: lead)
         }
         // Its number on the tree's clock is the same in both models.
         #expect(words(1, 2_000_000_001, .relative) == [55, 1])
         #expect(words(1, 2_000_000_001, .absolute) == [55, 1])
         #expect(words(7, -1_000_000_000, .relative) == [59, 0])
+        // A clock that has run while the tree loaded is ahead: the deadline goes with it.
+        #expect(words(1, 2_000_000_001, .relative, lead: 3_000_000_000) == [58, 1])
+        #expect(words(7, -1_000_000_000, .relative, lead: 1_000_000_000) == [60, 0])
+        #expect(words(0, 2_000_000_000, .relative, lead: 1_000_000_000) == [1012, 0])
         // Without a namespace: what is left from the release, on the host's clock; ten seconds count.
         #expect(words(1, 2_000_000_000, .relative, namespace: false) == [62, 0])
         #expect(words(1, 2_000_000_000, .absolute, namespace: false) == [52, 0])

@@ -1,7 +1,10 @@
 // Property: processes share what they shared, in every mix of clone flags, and nothing else.
 //
-// One process for each mix, all children of the root but for some that descend from one another (A, B, C, where B has
-// parted with what A and C share). Each writes to, opens, enters and sets things of its own for ever, and looks at
+//     Workloads sharing DIRECTORY [SEED]
+//
+// Without a seed one process for each mix, all children of the root but for some that descend from one another (A, B,
+// C, where B has parted with what A and C share). With one a random tree: anybody creates anybody with any flags, parts
+// with things, and some have threads. Each writes to, opens, enters and sets things of its own for ever, and looks at
 // those of all others: it sees a change exactly where it shares.
 #include "workload.h"
 #include <sched.h>
@@ -18,7 +21,8 @@ struct actor {
     int object[KINDS];
     _Atomic uint32_t command, answer;
     _Atomic uint64_t steps;
-    int argument;
+    /// Of the next child: its number and flags; or what to part with.
+    int child, flags;
     int seen[KINDS];
 };
 
@@ -81,7 +85,12 @@ static int look(int kind) {
     }
 }
 
-/// Commands: 1 + kind * 2 + value changes, 100 looks, 200 ends.
+enum { LOOK = 100, SPAWN, UNSHARE, THREAD, END };
+
+static void spawn(int number, int flags);
+static void add_thread(void);
+
+/// Commands below LOOK are 1 + kind * 2 + value: a change.
 static void act(struct actor *own) {
     while (1) {
         uint32_t command = own->command;
@@ -92,11 +101,15 @@ static void act(struct actor *own) {
             continue;
         }
         uint32_t what = command & 0xff;
-        if (what == 200) {
+        if (what == END) {
             own->answer = command;
             syscall(SYS_exit_group, 0);
         }
-        if (what == 100) for (int kind = 0; kind < KINDS; kind++) own->seen[kind] = look(kind);
+        if (what == SPAWN) spawn(own->child, own->flags);
+        else if (what == THREAD) add_thread();
+        else if (what == UNSHARE) {
+            if (syscall(SYS_unshare, own->flags)) fail("cannot unshare %x: %s", own->flags, strerror(errno));
+        } else if (what == LOOK) for (int kind = 0; kind < KINDS; kind++) own->seen[kind] = look(kind);
         else change((int)(what - 1) / 2, (int)(what - 1) % 2);
         own->answer = command;
     }
@@ -117,53 +130,95 @@ static void ask(int number, uint32_t what) {
     }
 }
 
-struct story {
-    int number, flags, unshares, child_flags, child_number;
-};
-
-static int born(int parent, int flags) {
-    int number = (int)stage->count++;
-    for (int kind = 0; kind < KINDS; kind++)
-        stage->all[number].object[kind] = flags & kinds[kind] ? stage->all[parent].object[kind] : number;
-    return number;
-}
-
-static void spawn(struct story *story);
-
 static int live(void *argument) {
-    struct story *story = argument;
-    struct actor *own = &stage->all[story->number];
+    struct actor *own = argument;
     own->pid = (pid_t)syscall(SYS_getpid);
-    if (story->child_flags >= 0) {
-        struct story *child = calloc(1, sizeof *child);
-        *child = (struct story){story->child_number, story->child_flags, 0, -1, 0};
-        spawn(child);
-    }
-    if (story->unshares && syscall(SYS_unshare, story->unshares)) fail("cannot unshare %x: %s", story->unshares, strerror(errno));
     act(own);
     return 0;
 }
 
 /// On a stack of its own: who shares memory would spoil that of its creator.
-static void spawn(struct story *story) {
+static char *new_stack(void) {
     char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (stack == MAP_FAILED || clone(live, stack + STACK, story->flags | SIGCHLD, story) < 0) cannot_prepare("process");
+    if (stack == MAP_FAILED) cannot_prepare("stack");
+    return stack + STACK;
 }
 
-/// A child of the root with these flags. It parts with some of it again, after creating a child of its own if
-/// `child_flags` is not negative.
-static void add(int flags, int unshares, int child_flags) {
-    struct story *story = calloc(1, sizeof *story);
-    *story = (struct story){born(0, flags), flags, unshares, child_flags, 0};
-    if (child_flags >= 0) story->child_number = born(story->number, child_flags);
+static void spawn(int number, int flags) {
+    if (clone(live, new_stack(), flags | SIGCHLD, &stage->all[number]) < 0) cannot_prepare("process");
+}
+
+/// A thread that waits, and has no memory for thread-local variables of its own.
+static int wait_for_ever(void *unused) {
+    struct timespec while_ = {0, 30 * 1000 * 1000};
+    for (;;) syscall(SYS_ppoll, NULL, 0, &while_, NULL, 0);
+    return unused != NULL;
+}
+
+static void add_thread(void) {
+    const int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | CLONE_SYSVSEM;
+    if (clone(wait_for_ever, new_stack(), flags, NULL) < 0) cannot_prepare("thread");
+}
+
+/// A new process, child of another one. Gives its number.
+static int add(int parent, int flags) {
+    int number = (int)stage->count++;
     for (int kind = 0; kind < KINDS; kind++)
-        if (unshares & kinds[kind]) stage->all[story->number].object[kind] = story->number;
-    spawn(story);
-    int last = story->child_flags >= 0 ? story->child_number : story->number;
-    while (!stage->all[story->number].pid || !stage->all[last].pid) nap_ms(1);
-    // It has parted when it answers.
-    ask(story->number, 100);
-    ask(last, 100);
+        stage->all[number].object[kind] = flags & kinds[kind] ? stage->all[parent].object[kind] : number;
+    stage->all[parent].child = number;
+    stage->all[parent].flags = flags;
+    if (parent == 0) spawn(number, flags);
+    else ask(parent, SPAWN);
+    while (!stage->all[number].pid) nap_ms(1);
+    return number;
+}
+
+/// An object that only this process has is numbered beyond the processes: it may have had two.
+static void part(int number, int flags) {
+    static int next = MOST;
+    for (int kind = 0; kind < KINDS; kind++)
+        if (flags & kinds[kind]) stage->all[number].object[kind] = next++;
+    stage->all[number].flags = flags;
+    if (number) ask(number, UNSHARE);
+    else if (unshare(flags)) cannot_prepare("unshare");
+}
+
+static void add_every_mix(void) {
+    add(0, CLONE_VM);
+    add(0, CLONE_FILES);
+    add(0, CLONE_FS);
+    add(0, CLONE_VM | CLONE_SIGHAND);
+    add(0, CLONE_SYSVSEM);
+    add(0, CLONE_IO);
+    add(0, CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_SYSVSEM | CLONE_IO);
+    add(add(0, CLONE_FILES | CLONE_FS), CLONE_VM | CLONE_FILES);
+    // A, B, C: the one in the middle has parted.
+    int between = add(0, CLONE_FILES);
+    add(between, CLONE_FILES);
+    part(between, CLONE_FILES);
+    between = add(0, CLONE_VM | CLONE_FS | CLONE_SYSVSEM);
+    add(between, CLONE_VM | CLONE_FS | CLONE_SYSVSEM);
+    part(between, CLONE_FS | CLONE_SYSVSEM);
+    add(add(0, 0), CLONE_VM | CLONE_SIGHAND | CLONE_FILES);
+    add(0, 0);
+}
+
+static void add_at_random(uint64_t seed) {
+    static const int all[] = {CLONE_VM, CLONE_FILES, CLONE_FS, CLONE_SIGHAND, CLONE_SYSVSEM, CLONE_IO};
+    int processes = 6 + (int)(next_number(&seed) % 11);
+    while ((int)stage->count < processes) {
+        int flags = 0, number = (int)(next_number(&seed) % stage->count);
+        for (int i = 0; i < 6; i++)
+            if (next_number(&seed) % 2) flags |= all[i];
+        if (!(flags & CLONE_VM)) flags &= ~CLONE_SIGHAND;
+        if (next_number(&seed) % 3) add(number, flags);
+        else if (flags & (CLONE_FILES | CLONE_FS | CLONE_SYSVSEM)) part(number, flags & (CLONE_FILES | CLONE_FS | CLONE_SYSVSEM));
+    }
+    for (int number = 0; number < processes; number++)
+        for (uint64_t i = next_number(&seed) % 3; i > 1; i--) {
+            if (number) ask(number, THREAD);
+            else add_thread();
+        }
 }
 
 /// Has one process change what it has of a kind, and asks all whether they see it.
@@ -178,7 +233,7 @@ static void check(int kind) {
             if (number) ask(number, (uint32_t)(1 + kind * 2 + value));
             else change(kind, value);
             for (int other = 0; other < count; other++) {
-                if (other) ask(other, 100);
+                if (other) ask(other, LOOK);
                 else stage->all[0].seen[kind] = look(kind);
                 int wanted = stage->all[other].object[kind] == stage->all[number].object[kind] ? value : !value;
                 expect(
@@ -188,16 +243,18 @@ static void check(int kind) {
         }
 }
 
-/// The last two kinds cannot be seen by what they do: undo lists (6) and disk contexts (5) are compared by the kernel.
+/// The last kinds cannot be seen by what they do: disk contexts (5) and undo lists (6) are compared by the kernel. Of
+/// undo lists there may be none, and none is like none: those are compared only where everybody keeps theirs.
+static int last_compared = 6;
+
 static int likeness(int first, int second) {
     int result = 0;
-    for (int kind = 1; kind <= 6; kind++)
+    for (int kind = 1; kind <= last_compared; kind++)
         if (compare_tasks(stage->all[first].pid, stage->all[second].pid, kind) == 0) result |= 1 << kind;
     return result;
 }
 
 int run_sharing(int count, char **arguments) {
-    (void)count, (void)arguments;
     stage = shared_memory(sizeof *stage);
     if (!realpath(run_path("."), root_path)) cannot_prepare("path");
     mkdir(run_path("one"), 0777);
@@ -209,19 +266,9 @@ int run_sharing(int count, char **arguments) {
     // A disk context to share.
     syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 3);
 
-    add(CLONE_VM, 0, -1);
-    add(CLONE_FILES, 0, -1);
-    add(CLONE_FS, 0, -1);
-    add(CLONE_VM | CLONE_SIGHAND, 0, -1);
-    add(CLONE_SYSVSEM, 0, -1);
-    add(CLONE_IO, 0, -1);
-    add(CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_SYSVSEM | CLONE_IO, 0, -1);
-    add(CLONE_FILES | CLONE_FS, 0, CLONE_VM | CLONE_FILES);
-    // A, B, C: the one in the middle has parted.
-    add(CLONE_FILES, CLONE_FILES, CLONE_FILES);
-    add(CLONE_VM | CLONE_FS | CLONE_SYSVSEM, CLONE_FS | CLONE_SYSVSEM, CLONE_VM | CLONE_FS | CLONE_SYSVSEM);
-    add(0, 0, CLONE_VM | CLONE_SIGHAND | CLONE_FILES);
-    add(0, 0, -1);
+    if (count > 0) last_compared = 5;
+    if (count > 0) add_at_random((uint64_t)atoll(arguments[0]));
+    else add_every_mix();
 
     int all = (int)stage->count;
     static int before[MOST][MOST];
@@ -238,7 +285,7 @@ int run_sharing(int count, char **arguments) {
         for (int j = 0; j < all; j++)
             expect(likeness(i, j) == before[i][j], "processes %d and %d shared %x and share %x", i, j, before[i][j], likeness(i, j));
     for (int number = 1; number < all; number++) expect_progress("a process that waits", &stage->all[number].steps, 1);
-    for (int number = all - 1; number > 0; number--) ask(number, 200);
+    for (int number = all - 1; number > 0; number--) ask(number, END);
     while (wait(NULL) > 0) {}
     return verdict("sharing");
 }
