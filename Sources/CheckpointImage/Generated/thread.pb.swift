@@ -554,7 +554,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{7}has_exited\0\u{3}exit_code\0\u{4}\u{9}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{2}\u{9}timeout\0\u{3}inside_vdso\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{7}has_exited\0\u{3}exit_code\0\u{4}\u{9}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{3}own_directories\0\u{2}\u{8}timeout\0\u{3}inside_vdso\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
