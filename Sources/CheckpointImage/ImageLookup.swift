@@ -6,6 +6,10 @@ struct ImageLookup: Sendable {
     var thread: [UInt32: Int] = [:]
     var threadsOfProcess: [UInt32: Range<Int>] = [:]
     var children: [UInt32: [Int]] = [:]
+    /// By pid namespace: those from the outermost nested one to itself.
+    var lineages: [[UInt32]] = [[]]
+    /// Threads by their numbers in nested pid namespaces.
+    var innerThread: [InnerNumber: Int] = [:]
     var addressSpace: [UInt32: Int] = [:]
     var fileTable: [UInt32: Int] = [:]
     var openFile: [UInt32: Int] = [:]
@@ -30,6 +34,7 @@ struct ImageLookup: Sendable {
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
         _ = try index(records.semaphoreSets, "semaphore set", \.id)
         try indexTree(records)
+        try indexNamespaces(records)
         let nativeEnd = ImageLimits.userEnd(architecture: records.header.architecture)
         func userEnd(_ space: ImageAddressSpace?) -> UInt64 { space?.is32Bit == true ? ImageLimits.userEnd32 : nativeEnd }
         func space(of process: ImageProcess) -> ImageAddressSpace? {

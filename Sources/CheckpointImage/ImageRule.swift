@@ -8,6 +8,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case noLeader, leaderFirst, threadOrder, noSuchProcess, exitedThread
     case noAddressSpace, noFileTable
     case state, exitStatus
+    case namespaceParent, namespaceInit, namespaceNumbers, namespaceMember, noNamespace
     // Parts of tasks.
     case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
     case cpuFeatures, clocks, vdso
@@ -52,6 +53,11 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .noFileTable: "its file table does not exist"
         case .state: "its state is unknown"
         case .exitStatus: "the exit status is out of range"
+        case .namespaceParent: "its parent does not come before it, or it is nested too deeply"
+        case .namespaceInit: "the first process of a pid namespace is not number 1 there, or has ended before others"
+        case .namespaceNumbers: "it has not one number within 1...4194304 for each of its pid namespaces"
+        case .namespaceMember: "its pid namespace is not that of its parent nor nested in it"
+        case .noNamespace: "a namespace does not exist, or is not one that it can have"
         case .signalRange: "a signal is not within 1...64"
         case .duplicateSignal: "a signal has two actions"
         case .siginfo: "a pending signal has not 128 bytes"

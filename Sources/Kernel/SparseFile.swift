@@ -21,28 +21,3 @@ package enum SparseFile {
         return runs
     }
 }
-
-/// What is mounted where, as a process sees it.
-package enum MountTable {
-    /// True if a process of another mount namespace sees the same mounts as we do, but for `/proc`,
-    /// which a tree with a pid namespace of its own has anew.
-    package static func matchesOurs(_ pid: Int32) -> Bool {
-        guard let theirs = try? readFile("/proc/\(pid)/mountinfo"), let ours = try? readFile("/proc/self/mountinfo")
-        else { return false }
-        return entries(theirs) == entries(ours)
-    }
-
-    /// Device, root, mount point and type of each mount, without those of type proc. Mount numbers and
-    /// propagation differ between namespaces and do not count.
-    static func entries(_ mountinfo: [UInt8]) -> [String] {
-        var result: [String] = []
-        for line in mountinfo.split(separator: UInt8(ascii: "\n")) {
-            let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-            guard fields.count > 6, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { continue }
-            if fields[dash + 1] == "proc" { continue }
-            result.append("\(fields[2]) \(fields[3]) \(fields[4]) \(fields[dash + 1])")
-        }
-        // A copied namespace lists its mounts in another order.
-        return result.sorted()
-    }
-}

@@ -29,19 +29,12 @@ extension CreationBuilder {
         if !findings.contains(finding) { findings.append(finding) }
     }
 
-    private func child(_ action: Action) -> Int? {
-        switch action {
-        case .create(let pid), .createSibling(let pid): position[pid]
-        default: nil
-        }
-    }
-
     private func sharingNodes(_ objects: [CloneObjectIDs]) -> [SharingPlan.Node] {
         tasks.indices.map { index in
             var node = SharingPlan.Node(creator: creators[index])
             node.dies = index >= tree.members.count || tree.members[index].isZombie
             if index < objects.count { node.objects = objects[index] }
-            node.children = (parts[index].beforeSession + parts[index].creations).compactMap(child)
+            node.children = (parts[index].beforeSession + parts[index].creations).compactMap(\.child)
             return node
         }
     }
@@ -53,16 +46,18 @@ extension CreationBuilder {
         guard wish.node < tree.members.count,
             let first = members.first(where: { objects[$0][wish.kind] != 0 })
         else { return false }
+        let namespace = tasks[first].namespace
+        if namespace != tasks[wish.node].namespace || tree.isInit(first + 1) { return false }
         let isBefore = isMadeBeforeSession(first, by: wish.node)
         var hasMoved = false
         for other in members where other != first {
             guard tree.parents[other + 1] == wish.node + 1, tree.parents[first + 1] == wish.node + 1,
                 tree.members[other].exitSignal == tree.members[first].exitSignal,
                 isMadeBeforeSession(other, by: wish.node) == isBefore,
-                parts[wish.node].removeCreation(of: tasks[other].pid)
+                tasks[other].namespace == namespace, parts[wish.node].removeCreation(of: other)
             else { continue }
             creators[other] = first
-            let action = Action.createSibling(tasks[other].pid)
+            let action = Creation.birth(other, isSibling: true)
             if parts[first].callsSetsid && sessions.birth[other + 1] != nil {
                 parts[first].beforeSession.append(action)
             } else {
@@ -74,7 +69,7 @@ extension CreationBuilder {
     }
 
     private func isMadeBeforeSession(_ child: Int, by creator: Int) -> Bool {
-        parts[creator].beforeSession.contains(.create(tasks[child].pid))
+        parts[creator].beforeSession.contains(.birth(child))
     }
 
     /// Puts the creations of a task into their order.
@@ -87,22 +82,22 @@ extension CreationBuilder {
                 Finding(pid: tasks[index].pid, reason: "would have to create children that share with each other before and after it calls setsid"))
             return
         }
-        var byChild: [Int: Action] = [:]
-        for action in all { if let child = child(action) { byChild[child] = action } }
-        func actions(_ steps: [SharingPlan.Step]) -> [Action] {
+        var byChild: [Int: Creation] = [:]
+        for creation in all { if let child = creation.child { byChild[child] = creation } }
+        func creations(_ steps: [SharingPlan.Step]) -> [Creation] {
             steps.compactMap { step in
                 switch step {
                 case .create(let child): byChild[child]
-                case .part(let objects): .unshare(objects)
+                case .part(let objects): .action(.unshare(objects))
                 }
             }
         }
-        parts[index].beforeSession = actions(steps.before)
-        parts[index].creations = actions(steps.after)
+        parts[index].beforeSession = creations(steps.before)
+        parts[index].creations = creations(steps.after)
         // The kernel makes a disk context when it is first needed; what is not there cannot be shared.
-        let handsOn = all.contains { action in child(action).map { plan.atBirth[$0].contains(CloneObjects(.disk)) } ?? false }
+        let handsOn = all.contains { creation in creation.child.map { plan.atBirth[$0].contains(CloneObjects(.disk)) } ?? false }
         if handsOn && plan.incoming(.disk, index) == 0 {
-            parts[index].beforeSession.insert(.makeDiskContext, at: 0)
+            parts[index].beforeSession.insert(.action(.makeDiskContext), at: 0)
         }
     }
 }

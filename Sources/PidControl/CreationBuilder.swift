@@ -18,14 +18,21 @@ struct CreationBuilder {
     private let groups: GroupPlan
     private var spare: any IteratorProtocol<UInt32>
     private let needed: Set<UInt32>
+    private var namespaces: PidNamespaces
 
     /// By position in `tasks`; each list is done in the order of these fields.
     struct Parts {
-        var beforeSession: [Action] = []
+        var beforeSession: [Creation] = []
+        /// Who does not see its group is born in it: while its creator is there for that, before its session and after.
+        var passingBeforeSession: [Passing] = []
         var callsSetsid = false
-        var creations: [Action] = []
+        var creations: [Creation] = []
+        var passing: [Passing] = []
         var makesGroup: [Action] = []
+        /// Those who are born in the group that this task leads for a while, and in the one that it stays in.
+        var leaderCreations: [Creation] = []
         var joins: [Action] = []
+        var lateCreations: [Creation] = []
         var adoption: CreationPlan.Adoption?
         /// Placeholders to be reaped, with the node that adopts.
         var placeholders: [(pid: UInt32, adopter: Int)] = []
@@ -33,10 +40,10 @@ struct CreationBuilder {
         var last: [Action] = []
 
         /// False: it does not create that one, or as a sibling.
-        mutating func removeCreation(of pid: UInt32) -> Bool {
-            if let index = beforeSession.firstIndex(of: .create(pid)) {
+        mutating func removeCreation(of child: Int) -> Bool {
+            if let index = beforeSession.firstIndex(of: .birth(child)) {
                 beforeSession.remove(at: index)
-            } else if let index = creations.firstIndex(of: .create(pid)) {
+            } else if let index = creations.firstIndex(of: .birth(child)) {
                 creations.remove(at: index)
             } else {
                 return false
@@ -45,10 +52,27 @@ struct CreationBuilder {
         }
     }
 
+    /// A task that another one creates, by its position, or what it does between two creations.
+    enum Creation: Equatable {
+        case birth(_ child: Int, isSibling: Bool = false)
+        case action(Action)
+
+        var child: Int? { if case .birth(let child, _) = self { child } else { nil } }
+        var isSibling: Bool { if case .birth(_, isSibling: true) = self { true } else { false } }
+    }
+
+    /// A group that a task is in for a while, and whom it creates there.
+    struct Passing {
+        var group: UInt32
+        var births: [Creation]
+    }
+
     var parts: [Parts] = []
     var creators: [Int?] = []
     /// The group it is born in.
     private var birthGroup: [UInt32] = []
+    /// Those who go back to the group they were born in.
+    private var returning: Set<Int> = []
     /// By placeholder position: who adopts.
     private var adopterOf: [(placeholder: Int, adopter: Int)] = []
 
@@ -56,6 +80,7 @@ struct CreationBuilder {
         self.tree = tree
         self.sessions = sessions
         self.groups = groups
+        namespaces = tree.namespaces
         var needed: Set<UInt32> = []
         for member in tree.members { needed.formUnion([member.pid, member.session, member.group]) }
         self.needed = needed
@@ -63,7 +88,7 @@ struct CreationBuilder {
     }
 
     mutating func build() {
-        for member in tree.members { _ = add(member.pid, .member, "") }
+        for member in tree.members { _ = add(member.pid, .member, "", in: member.namespace, member.innerPids) }
         createMembers()
         guard findings.isEmpty else { return }
         makeAncestry()
@@ -74,24 +99,27 @@ struct CreationBuilder {
         arrangeAdoptions()
         for (index, parts) in parts.enumerated() {
             tasks[index].creator = creators[index].map { tasks[$0].pid }
-            tasks[index].actions = actions(parts)
+            tasks[index].actions = actions(parts, of: index)
         }
     }
 
-    private mutating func add(_ pid: UInt32, _ role: CreationPlan.Role, _ purpose: String) -> Int {
+    private mutating func add(
+        _ pid: UInt32, _ role: CreationPlan.Role, _ purpose: String, in namespace: Int, _ inner: [UInt32]
+    ) -> Int {
         position[pid] = tasks.count
-        tasks.append(Task(pid: pid, role: role, purpose: purpose))
+        tasks.append(Task(pid: pid, role: role, purpose: purpose, namespace: namespace, inner: inner))
         parts.append(Parts())
         creators.append(nil)
         return tasks.count - 1
     }
 
-    private mutating func addPlaceholder(_ purpose: String) -> Int {
+    private mutating func addPlaceholder(_ purpose: String, in namespace: Int) -> Int {
+        let inner = namespaces.spareNumbers(in: namespace)
         while let number = spare.next() {
-            if !needed.contains(number) { return add(number, .placeholder, purpose) }
+            if !needed.contains(number) { return add(number, .placeholder, purpose, in: namespace, inner) }
         }
         findings.append(Finding(pid: tree.pid(1), reason: "needs a spare number, and there is none"))
-        return add(0, .placeholder, purpose)
+        return add(0, .placeholder, purpose, in: namespace, inner)
     }
 
     /// Nodes begin at 1, tasks at 0.
@@ -110,9 +138,9 @@ struct CreationBuilder {
             creators[task(node)] = task(parent)
             let birth = sessions.birth[node]
             if let birth, tree.leads(parent), birth != tree.session(parent) {
-                parts[task(parent)].beforeSession.append(.create(tree.pid(node)))
+                parts[task(parent)].beforeSession.append(.birth(task(node)))
             } else {
-                parts[task(parent)].creations.append(.create(tree.pid(node)))
+                parts[task(parent)].creations.append(.birth(task(node)))
             }
         }
         for adoption in sessions.adoptions { create(adoption, adopted) }
@@ -129,10 +157,11 @@ struct CreationBuilder {
             parent = adopted.contains(node) ? -1 : tree.parents[node]
         } else {
             parent = adoption.adopters[0].parent
-            founder = add(adoption.session, .ghost, "led session \(adoption.session)")
+            let place = tree.place(ofSession: adoption.session)
+            founder = add(adoption.session, .ghost, "led session \(adoption.session)", in: place.namespace, place.inner)
             parts[founder].callsSetsid = true
             creators[founder] = task(parent)
-            parts[task(parent)].creations.append(.create(adoption.session))
+            parts[task(parent)].creations.append(.birth(founder))
             parts[task(parent)].last.append(.reap(adoption.session))
         }
         let signal = adoption.founder.map { tree.members[$0 - 1].exitSignal } ?? CreationPlan.childSignal
@@ -144,13 +173,13 @@ struct CreationBuilder {
                     continue
                 }
                 creators[task(child)] = founder
-                parts[founder].creations.append(.createSibling(tree.pid(child)))
+                parts[founder].creations.append(.birth(task(child), isSibling: true))
             }
             guard !others.isEmpty else { continue }
             let placeholder = addPlaceholder(
-                "creates children of \(tree.pid(adopter)) in session \(adoption.session)")
+                "creates children of \(tree.pid(adopter)) in session \(adoption.session)", in: tree.namespace(adopter))
             creators[placeholder] = founder
-            parts[founder].creations.append(.create(tasks[placeholder].pid))
+            parts[founder].creations.append(.birth(placeholder))
             parts[founder].placeholders.append((tasks[placeholder].pid, adopter))
             adopterOf.append((placeholder, adopter))
             for child in others {
@@ -159,7 +188,7 @@ struct CreationBuilder {
                     findings.append(Finding(pid: member.pid, reason: "was adopted, but would send its parent signal \(member.exitSignal) at its end"))
                 }
                 creators[task(child)] = placeholder
-                parts[placeholder].creations.append(.create(member.pid))
+                parts[placeholder].creations.append(.birth(task(child)))
             }
         }
     }
@@ -170,27 +199,60 @@ struct CreationBuilder {
         for index in tasks.indices where !ancestry.isReached(index) {
             findings.append(Finding(pid: tasks[index].pid, reason: "would have to exist before it is created"))
         }
-        for (placeholder, adopter) in adopterOf where !ancestry.isAbove(task(adopter), placeholder) {
-            for case .create(let pid) in parts[placeholder].creations {
-                findings.append(Finding(pid: pid, reason: "cannot get to its parent \(tree.pid(adopter))"))
+        for (placeholder, adopter) in adopterOf where !gets(placeholder, to: adopter) {
+            for child in parts[placeholder].creations.compactMap(\.child) {
+                findings.append(Finding(pid: tasks[child].pid, reason: "cannot get to its parent \(tree.pid(adopter))"))
             }
         }
+        for (index, creator) in creators.enumerated() {
+            if let creator, let reason = obstacle(tasks[index], tasks[creator]) {
+                findings.append(Finding(pid: tasks[index].pid, reason: reason))
+            }
+        }
+        for (index, parts) in parts.enumerated() where namespaces.isInit(tasks[index].pid, of: tasks[index].namespace) {
+            for creation in parts.creations where creation.isSibling {
+                findings.append(
+                    Finding(pid: tasks[creation.child ?? index].pid, reason: "would be a sibling made by \(tasks[index].pid), the init of a pid namespace"))
+            }
+        }
+    }
+
+    /// Whether the orphans of a placeholder go to its adopter: nobody's orphans leave their pid namespace.
+    private func gets(_ placeholder: Int, to adopter: Int) -> Bool {
+        guard let founder = creators[placeholder] else { return false }
+        if tasks[founder].namespace == tasks[placeholder].namespace { return ancestry.isAbove(task(adopter), placeholder) }
+        return tree.isInit(adopter) && namespaces.isAbove(tasks[founder].namespace, tree.namespace(adopter))
+    }
+
+    /// Why somebody cannot have a child in its pid namespace.
+    private func obstacle(_ child: Task, _ creator: Task) -> String? {
+        if namespaces.isInit(child.pid, of: child.namespace) {
+            return namespaces.parents[child.namespace] == creator.namespace
+                ? nil : "is the init of a pid namespace, which its creator \(creator.pid) cannot make"
+        }
+        return namespaces.isAt(creator.namespace, orAbove: child.namespace)
+            ? nil : "is in a pid namespace that its creator \(creator.pid) cannot enter"
     }
 
     // MARK: Groups
 
     private mutating func arrangeGroups() {
+        for ghost in groups.ghosts where ghost.maker == nil { makeGhostForOthers(ghost) }
+        let sources = unseenGroups()
         birthGroup = [UInt32](repeating: tree.outsideGroup, count: tasks.count)
         for index in ancestry.order {
             guard let creator = creators[index] else { continue }
             let isBefore = index < tree.members.count && parts[creator].callsSetsid && isBornBefore(index, creator)
             birthGroup[index] = parts[creator].callsSetsid && !isBefore ? tasks[creator].pid : birthGroup[creator]
+            if let source = sources[index], tree.members[source].group != birthGroup[index] {
+                bear(index, inGroupOf: source, by: creator, isBefore: isBefore)
+            }
         }
         for node in tree.all ?? 1...1 {
             let member = tree.members[node - 1]
             let index = task(node)
             if groups.leavers.contains(node) {
-                let holder = addPlaceholder("keeps process group \(member.pid), which its leader left")
+                let holder = addPlaceholder("keeps process group \(member.pid), which its leader left", in: member.namespace)
                 creators[holder] = index
                 parts[index].makesGroup += [.leadGroup, .create(tasks[holder].pid)]
                 parts[index].last.append(.reap(tasks[holder].pid))
@@ -198,7 +260,7 @@ struct CreationBuilder {
                 join(index, member.group)
             } else if member.group == member.pid {
                 parts[index].makesGroup.append(.leadGroup)
-            } else if member.group != birthGroup[index] {
+            } else if member.group != birthGroup[index] || returning.contains(index) {
                 if member.group == tree.outsideGroup && tree.node(of: member.group) == nil {
                     findings.append(Finding(pid: member.pid, reason: "cannot be born in process group \(member.group), which lies outside of the tree"))
                 }
@@ -206,12 +268,9 @@ struct CreationBuilder {
             }
         }
         for ghost in groups.ghosts {
-            let index = add(ghost.group, .ghost, "led process group \(ghost.group)")
-            creators[index] = task(ghost.maker)
-            parts[task(ghost.maker)].makesGroup.append(.create(ghost.group))
-            parts[task(ghost.maker)].last.append(.reap(ghost.group))
-            parts[index].makesGroup.append(.leadGroup)
-            parts[index].last.append(.awaitMembers(of: ghost.group))
+            guard let maker = ghost.maker else { continue }
+            addGhost(ghost, by: task(maker))
+            parts[task(maker)].makesGroup.append(.create(ghost.group))
         }
         for adoption in sessions.adoptions where adoption.founder == nil && groups.held.contains(adoption.session) {
             guard let index = position[adoption.session] else { continue }
@@ -220,6 +279,102 @@ struct CreationBuilder {
         }
         // Those that came meanwhile hang below members.
         ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
+    }
+
+    @discardableResult
+    private mutating func addGhost(_ ghost: GroupPlan.Ghost, by maker: Int) -> Int {
+        let index = add(ghost.group, .ghost, "led process group \(ghost.group)", in: ghost.namespace, ghost.inner)
+        creators[index] = maker
+        parts[maker].last.append(.reap(ghost.group))
+        parts[index].makesGroup.append(.leadGroup)
+        parts[index].last.append(.awaitMembers(of: ghost.group))
+        return index
+    }
+
+    /// Nobody in the group sees its number: whoever created them, and does, makes the ghost.
+    private mutating func makeGhostForOthers(_ ghost: GroupPlan.Ghost) {
+        var maker = creators[task(ghost.member)]
+        while let one = maker, !namespaces.isAt(tasks[one].namespace, orAbove: ghost.namespace) { maker = creators[one] }
+        guard let maker, maker >= tree.members.count || tree.session(maker + 1) == tree.session(ghost.member) else {
+            findings.append(
+                Finding(pid: tree.pid(ghost.member), reason: "is in process group \(ghost.group), whose leader is dead and cannot be stood in for"))
+            return
+        }
+        let index = addGhost(ghost, by: maker)
+        parts[maker].creations.insert(.birth(index), at: 0)
+        ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
+    }
+
+    /// By task: a member in whose group it has to be born, because its pid namespace does not see that.
+    private mutating func unseenGroups() -> [Int?] {
+        var sources = [Int?](repeating: nil, count: tasks.count)
+        guard namespaces.areNested else { return sources }
+        for index in ancestry.order.reversed() {
+            if index < tree.members.count && !tree.members[index].seesGroup { sources[index] = index }
+            // A placeholder that does not see the group of those whom it creates.
+            guard let source = sources[index], let creator = creators[index], creator >= tree.members.count,
+                !sees(creator, groupOf: source)
+            else { continue }
+            if let other = sources[creator], tree.members[other].group != tree.members[source].group {
+                refuseGroup(of: source)
+            }
+            sources[creator] = source
+        }
+        return sources
+    }
+
+    /// Whether the pid namespace of a task has a number for the group of a member below it.
+    private func sees(_ index: Int, groupOf source: Int) -> Bool {
+        let depth = namespaces.depths[tasks[index].namespace]
+        return depth == 0 || tree.members[source].innerGroups.dropFirst(depth - 1).first != 0
+    }
+
+    private mutating func refuseGroup(of source: Int) {
+        let member = tree.members[source]
+        findings.append(
+            Finding(pid: member.pid, reason: "is in process group \(member.group), which its pid namespace does not see, and cannot be born in it"))
+    }
+
+    /// Has a task created while its creator is in a group.
+    private mutating func bear(_ index: Int, inGroupOf source: Int, by creator: Int, isBefore: Bool) {
+        let group = tree.members[source].group
+        let exists = tree.node(of: group) != nil || groups.held.contains(group)
+        // What is shared at birth is a matter of when it is.
+        let isFree = (parts[creator].beforeSession + parts[creator].creations).allSatisfy { $0.child != nil }
+        guard exists, isFree, sees(creator, groupOf: source), isBefore || !parts[creator].callsSetsid else {
+            return refuseGroup(of: source)
+        }
+        birthGroup[index] = group
+        if isBefore {
+            guard let birth = Self.take(index, from: &parts[creator].beforeSession) else { return }
+            if Self.add(birth, in: group, to: &parts[creator].passingBeforeSession) { joiners[group, default: 0] += 1 }
+            return
+        }
+        guard let birth = Self.take(index, from: &parts[creator].creations) else { return }
+        let member = creator < tree.members.count ? tree.members[creator] : nil
+        if member?.group == group {
+            parts[creator].lateCreations.append(birth)
+        } else if member?.pid == group {
+            parts[creator].leaderCreations.append(birth)
+        } else {
+            if let member, !member.seesGroup { return refuseGroup(of: source) }
+            if Self.add(birth, in: group, to: &parts[creator].passing) { joiners[group, default: 0] += 1 }
+            if let member, member.group != member.pid, member.group == birthGroup[creator] { returning.insert(creator) }
+        }
+    }
+
+    private static func take(_ index: Int, from births: inout [Creation]) -> Creation? {
+        births.firstIndex { $0.child == index }.map { births.remove(at: $0) }
+    }
+
+    /// True where the group is one more to be joined.
+    private static func add(_ birth: Creation, in group: UInt32, to passing: inout [Passing]) -> Bool {
+        if let place = passing.firstIndex(where: { $0.group == group }) {
+            passing[place].births.append(birth)
+            return false
+        }
+        passing.append(Passing(group: group, births: [birth]))
+        return true
     }
 
     private func isBornBefore(_ index: Int, _ creator: Int) -> Bool {
@@ -253,10 +408,32 @@ struct CreationBuilder {
         for (index, adoption) in adopters { parts[index].adoption = adoption }
     }
 
-    private func actions(_ parts: Parts) -> [Action] {
-        var actions = parts.beforeSession
+    /// Creations, each in the pid namespace that it needs.
+    private func creations(_ births: [Creation], by creator: Int) -> [Action] {
+        let own = tasks[creator].namespace
+        var current = own
+        var actions: [Action] = []
+        for birth in births {
+            if case .action(let action) = birth { actions.append(action) }
+            guard let child = birth.child.map({ tasks[$0] }) else { continue }
+            let wanted = namespaces.isInit(child.pid, of: child.namespace) ? own : child.namespace
+            if wanted != current { actions.append(.enterNamespace(wanted)) }
+            current = wanted
+            actions.append(birth.isSibling ? .createSibling(child.pid) : .create(child.pid))
+        }
+        if current != own { actions.append(.enterNamespace(own)) }
+        return actions
+    }
+
+    private func actions(_ parts: Parts, of index: Int) -> [Action] {
+        func passing(_ list: [Passing]) -> [Action] {
+            list.flatMap { [.joinGroup($0.group)] + creations($0.births, by: index) }
+        }
+        var actions = creations(parts.beforeSession, by: index) + passing(parts.passingBeforeSession)
         if parts.callsSetsid { actions.append(.setsid) }
-        actions += parts.creations + parts.makesGroup + parts.joins
+        actions += creations(parts.creations, by: index) + passing(parts.passing)
+        actions += parts.makesGroup + creations(parts.leaderCreations, by: index)
+        actions += parts.joins + creations(parts.lateCreations, by: index)
         if let adoption = parts.adoption { actions.append(.adopt(adoption)) }
         for (pid, adopter) in parts.placeholders.sorted(by: { tree.ancestry.depth[$0.adopter] > tree.ancestry.depth[$1.adopter] }) {
             actions += [.reap(pid), .reportAdoption(to: tree.pid(adopter))]

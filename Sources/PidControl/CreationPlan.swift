@@ -20,6 +20,11 @@
 /// waiting for anybody; then groups are made, which waits for nobody; then they are joined, which waits for their
 /// making; then placeholders die, those of the lowest adopters first; then ghosts.
 ///
+/// In which pid namespace a task is born is a matter of its creator: it makes a new one, or enters one while it
+/// creates, or has its own. An orphan goes to nobody outside of its dead parent's namespace. A process sees no
+/// group or session whose leader is in a namespace above its own: in such it has to be born, so its creator joins
+/// the group before it creates.
+///
 /// Pure: numbers in, decisions out.
 ///
 /// - Source: setsid(2), setpgid(2), clone(2), PR_SET_CHILD_SUBREAPER(2const); `forget_original_parent` in
@@ -36,10 +41,17 @@ package struct CreationPlan: Sendable {
         package var exitSignal: UInt32
         /// What it shares with others; nothing if it is a zombie.
         package var objects: CloneObjectIDs
+        /// Its pid namespace, and inner numbers: see `PidNamespaces`. Of a group or session that is not seen
+        /// in a namespace the number is 0.
+        package var namespace: Int
+        package var innerPids: [UInt32]
+        package var innerSessions: [UInt32]
+        package var innerGroups: [UInt32]
 
         package init(
             pid: UInt32, parent: UInt32, session: UInt32, group: UInt32, isZombie: Bool = false,
-            exitSignal: UInt32 = CreationPlan.childSignal, objects: CloneObjectIDs = CloneObjectIDs()
+            exitSignal: UInt32 = CreationPlan.childSignal, objects: CloneObjectIDs = CloneObjectIDs(), namespace: Int = 0,
+            inner: (pids: [UInt32], sessions: [UInt32], groups: [UInt32]) = ([], [], [])
         ) {
             self.pid = pid
             self.parent = parent
@@ -48,9 +60,13 @@ package struct CreationPlan: Sendable {
             self.isZombie = isZombie
             self.exitSignal = exitSignal
             self.objects = objects
+            self.namespace = namespace
+            (innerPids, innerSessions, innerGroups) = inner
         }
 
         package var leadsSession: Bool { session == pid }
+        /// Whether its pid namespace has a number for its process group.
+        var seesGroup: Bool { innerGroups.last != 0 }
     }
 
     package static let childSignal: UInt32 = 17
@@ -63,6 +79,8 @@ package struct CreationPlan: Sendable {
         /// As a child of the own parent.
         case createSibling(UInt32)
         case setsid
+        /// Have children in this pid namespace, once it exists, until the same is said of the own one.
+        case enterNamespace(Int)
         /// `setpgid(0, 0)`, unless it leads by `setsid` already; members may come.
         case leadGroup
         /// `setpgid(0, group)` once it exists.
@@ -110,6 +128,17 @@ package struct CreationPlan: Sendable {
         package var carriesToItsEnd = CloneObjectIDs()
         /// For people: what a ghost or placeholder is there for.
         package var purpose = ""
+        /// Its pid namespace, and its numbers from that of the root inwards.
+        package var namespace = 0
+        package var numbers: [UInt32]
+
+        init(pid: UInt32, role: Role, purpose: String, namespace: Int, inner: [UInt32]) {
+            self.pid = pid
+            self.role = role
+            self.purpose = purpose
+            self.namespace = namespace
+            numbers = [pid] + inner
+        }
     }
 
     /// A tree that this plan cannot rebuild, and why.
@@ -130,19 +159,26 @@ package struct CreationPlan: Sendable {
     package internal(set) var joiners: [UInt32: Int] = [:]
     /// Groups that a ghost or placeholder keeps alive until everybody has joined.
     package internal(set) var heldGroups: Set<UInt32> = []
+    package private(set) var namespaces = PidNamespaces()
     private var position: [UInt32: Int] = [:]
     private var ancestry = Ancestry(parents: [])
 
     /// - Parameters:
     ///   - members: the root first, parents before their children, siblings in the order of their start.
+    ///   - namespaces: the pid namespaces that members live in, with all numbers that are taken there.
     ///   - outsideSession, outsideGroup: numbers that belong to somebody outside of the tree, 0: none.
     ///   - spare: numbers that placeholders may get; those that the tree needs itself are left out.
     package init(
-        _ members: [Member], outsideSession: UInt32, outsideGroup: UInt32,
+        _ members: [Member], in namespaces: PidNamespaces = PidNamespaces(), outsideSession: UInt32, outsideGroup: UInt32,
         spare: some Sequence<UInt32> = (2...4_194_303).lazy.reversed()
     ) {
         guard !members.isEmpty else { return }
-        let tree = MemberTree(members, outsideSession: outsideSession, outsideGroup: outsideGroup)
+        var namespaces = namespaces
+        for member in members {
+            for inner in [member.innerPids, member.innerSessions, member.innerGroups] { namespaces.note(inner, in: member.namespace) }
+        }
+        let tree = MemberTree(members, in: namespaces, outsideSession: outsideSession, outsideGroup: outsideGroup)
+        self.namespaces = namespaces
         checkMembers(tree)
         let sessions = SessionPlan(tree)
         let groups = GroupPlan(tree)
@@ -159,7 +195,28 @@ package struct CreationPlan: Sendable {
         heldGroups = groups.held
         position = builder.position
         ancestry = builder.ancestry
+        if findings.isEmpty { findings += CreationOrder(self).findings }
         sortFindings()
+    }
+
+    /// The number of a member, ghost or placeholder in the pid namespace of another one: nil where it has none.
+    package func number(of pid: UInt32, seenBy observer: UInt32) -> UInt32? {
+        guard let observer = task(observer), let seen = task(pid) else { return nil }
+        guard namespaces.isAt(observer.namespace, orAbove: seen.namespace) else { return nil }
+        return seen.numbers[namespaces.depths[observer.namespace]]
+    }
+
+    /// Whether it is the init of its pid namespace.
+    package func isInit(_ task: Task) -> Bool { namespaces.isInit(task.pid, of: task.namespace) }
+
+    /// Pid namespaces that somebody enters.
+    package var enteredNamespaces: Set<Int> {
+        guard namespaces.areNested else { return [] }
+        var entered: Set<Int> = []
+        for task in tasks {
+            for case .enterNamespace(let namespace) in task.actions where namespace != task.namespace { entered.insert(namespace) }
+        }
+        return entered
     }
 
     package func task(_ pid: UInt32) -> Task? { position[pid].map { tasks[$0] } }

@@ -6,9 +6,20 @@
 struct GroupPlan {
     typealias Finding = CreationPlan.Finding
 
-    /// Groups of dead leaders, and the member that makes the ghost; those whose ghost founds the session as well
+    /// A dead leader's group.
+    struct Ghost {
+        var group: UInt32
+        /// The member that makes the ghost; nil: none is in its pid namespace.
+        var maker: Int?
+        /// Some member.
+        var member: Int
+        var namespace: Int
+        var inner: [UInt32]
+    }
+
+    /// Groups of dead leaders; those whose ghost founds the session as well
     /// are not among them.
-    private(set) var ghosts: [(group: UInt32, maker: Int)] = []
+    private(set) var ghosts: [Ghost] = []
     /// Nodes that make a group and go to another.
     private(set) var leavers: Set<Int> = []
     /// Groups that would be empty for a while, and so gone, without a ghost or placeholder.
@@ -44,8 +55,11 @@ struct GroupPlan {
             held.insert(group)
             if session == group && session != tree.outsideSession { continue }
             // Who lives can reap it without haste.
-            let maker = members.first { !tree.members[$0 - 1].isZombie } ?? members[0]
-            ghosts.append((group, maker))
+            let place = tree.place(ofDead: members) { $0.innerGroups }
+            let makers = members.filter { tree.namespace($0) == place.namespace }
+            let maker = makers.first { !tree.members[$0 - 1].isZombie } ?? makers.first
+            ghosts.append(
+                Ghost(group: group, maker: maker, member: members[0], namespace: place.namespace, inner: place.inner))
         }
     }
 

@@ -4,15 +4,18 @@ struct MemberTree: Sendable {
     typealias Member = CreationPlan.Member
 
     let members: [Member]
+    let namespaces: PidNamespaces
     let outsideSession: UInt32
     let outsideGroup: UInt32
     /// By node; -1 for node 0.
     let parents: [Int]
     let ancestry: Ancestry
     private let nodes: [UInt32: Int]
+    /// Of sessions that somebody in a nested pid namespace sees.
+    private var sessionPlaces: [UInt32: (namespace: Int, inner: [UInt32])] = [:]
 
     /// - Parameter members: parents before their children. Whose parent is not among them hangs below node 0.
-    init(_ members: [Member], outsideSession: UInt32, outsideGroup: UInt32) {
+    init(_ members: [Member], in namespaces: PidNamespaces, outsideSession: UInt32, outsideGroup: UInt32) {
         var nodes: [UInt32: Int] = [:]
         nodes.reserveCapacity(members.count)
         for (index, member) in members.enumerated() { nodes[member.pid] = index + 1 }
@@ -22,11 +25,16 @@ struct MemberTree: Sendable {
             parents.append(parent)
         }
         self.members = members
+        self.namespaces = namespaces
         self.outsideSession = outsideSession
         self.outsideGroup = outsideGroup
         self.nodes = nodes
         self.parents = parents
         ancestry = Ancestry(parents: parents)
+        for (index, member) in members.enumerated() where member.innerSessions.first ?? 0 != 0 {
+            let place = place(ofDead: [index + 1]) { $0.innerSessions }
+            if place.inner.count > sessionPlaces[member.session]?.inner.count ?? 0 { sessionPlaces[member.session] = place }
+        }
     }
 
     /// All nodes but node 0.
@@ -35,5 +43,34 @@ struct MemberTree: Sendable {
     func node(of pid: UInt32) -> Int? { nodes[pid] }
     func pid(_ node: Int) -> UInt32 { node == 0 ? 0 : members[node - 1].pid }
     func session(_ node: Int) -> UInt32 { node == 0 ? outsideSession : members[node - 1].session }
+    /// Its pid namespace.
+    func namespace(_ node: Int) -> Int { node == 0 ? 0 : members[node - 1].namespace }
+    func isInit(_ node: Int) -> Bool { node != 0 && namespaces.isInit(pid(node), of: namespace(node)) }
+    /// Whether `parent` gets the orphans of those whom `founder` creates in its pid namespace from outside.
+    func adoptsFromOutside(_ parent: Int, _ founder: Int) -> Bool {
+        isInit(parent) && namespaces.isAbove(namespace(founder), namespace(parent))
+    }
+
+    /// The pid namespace and inner numbers of a dead leader, from what its session or group shows of them.
+    func place(ofDead nodes: [Int], _ inner: (Member) -> [UInt32]) -> (namespace: Int, inner: [UInt32]) {
+        var place = (namespace: 0, inner: [UInt32]())
+        guard namespaces.areNested else { return place }
+        for node in nodes {
+            let seen = inner(members[node - 1]).prefix { $0 != 0 }
+            if seen.count > place.inner.count { place = (namespaces.lineage(of: namespace(node))[seen.count - 1], Array(seen)) }
+        }
+        return place
+    }
+
+    /// The pid namespace and inner numbers of whoever founded a session, as its members see them.
+    func place(ofSession session: UInt32) -> (namespace: Int, inner: [UInt32]) {
+        sessionPlaces[session] ?? (namespace: 0, inner: [])
+    }
+
+    /// Whether a session has a number in the pid namespace of `observer`.
+    func seesSession(_ session: UInt32, from observer: Int) -> Bool {
+        namespaces.isAt(namespace(observer), orAbove: place(ofSession: session).namespace)
+    }
+
     func leads(_ node: Int) -> Bool { node != 0 && members[node - 1].leadsSession }
 }

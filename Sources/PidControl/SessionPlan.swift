@@ -10,6 +10,9 @@
 /// - The parent *adopted* it: somebody of the child's session, somewhere below the parent, created it, and
 ///   died. All who adopted from one session lie on one line above its founder, because orphans only ever move up.
 ///
+/// A third way leads into a pid namespace: its init adopts orphans of whoever was created there by somebody
+/// outside, in that one's session.
+///
 /// Where the founder lives (or is a zombie) its place tells which way it was. Where the founder is dead,
 /// either way may do; adoption is taken unless the line does not come out even.
 struct SessionPlan {
@@ -94,10 +97,11 @@ struct SessionPlan {
         let other: Way = mayBeBorn(parent) ? .isBornThere : .none
         if parent == 0 || session == tree.outsideSession { return other }
         if let founder = tree.node(of: session) {
-            return tree.ancestry.isAbove(parent, founder) ? .adopts : other
+            if tree.ancestry.isAbove(parent, founder) { return .adopts }
+            return other == .none && tree.adoptsFromOutside(parent, founder) ? .adopts : other
         }
-        // Below a member of the session its founder cannot be.
-        return need.isBelowMember ? other : .adopts
+        // Below a member of the session its founder cannot be, nor in another pid namespace than the adopter.
+        return need.isBelowMember || !tree.seesSession(session, from: parent) ? other : .adopts
     }
 
     /// Follows needs upwards until a parent is in the session or adopts. Gives those who are adopted.

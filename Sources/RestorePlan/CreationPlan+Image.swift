@@ -7,10 +7,17 @@ extension CreationPlan {
         let members = image.processes.map {
             Member(
                 pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
-                exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers))
+                exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers), namespace: Int($0.pidNamespace),
+                inner: ($0.innerPids, $0.innerSessions, $0.innerGroups))
+        }
+        var namespaces = PidNamespaces(
+            rootIsInit: image.header.rootIsNamespaceInit,
+            nested: image.header.pidNamespaces.lazy.map { (parent: $0.parent, initPid: $0.init_p) })
+        for thread in image.threads where !thread.innerTids.isEmpty {
+            namespaces.note(thread.innerTids, in: Int(image.process(thread.process)?.pidNamespace ?? 0))
         }
         self.init(
-            members, outsideSession: image.header.outsideSession, outsideGroup: image.header.outsideGroup, spare: spare)
+            members, in: namespaces, outsideSession: image.header.outsideSession, outsideGroup: image.header.outsideGroup, spare: spare)
     }
 }
 

@@ -58,6 +58,7 @@ package struct HostFacts: Sendable {
     package var hardLimits: [UInt64] = []
     package var mayRaiseLimits = false
     package var mayChoosePids = true
+    package var mayMakeNamespaces = true
     package var bootID = ""
     package var mayMakeTimeNamespace = true
     /// Which of 0, 1, 2 of the tool are terminals.

@@ -27,23 +27,30 @@ extension PlanBuilder {
         // CLONE_VM|FILES|SIGHAND|THREAD|SYSVSEM, CLONE_FS
         let directories: UInt64 = beginsDirectories(index) ? 0 : 0x200
         clone(
-            &program, index, tid: tasks[index].tid, tasks[index].title,
+            &program, index, numbers: tasks[index].numbers, seenAs: tasks[index].numbers.last ?? 0, tasks[index].title,
             flags: 0x100 | directories | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
     }
 
-    /// - Parameter index: of the program and slot that the new task gets.
+    /// - Parameters:
+    ///   - index: of the program and slot that the new task gets.
+    ///   - numbers: its own, from the pid namespace of the root inwards.
+    ///   - seen: the one that its creator sees.
     mutating func clone(
-        _ program: inout Program, _ index: Int, tid: UInt32, _ title: String, flags: UInt64, exitSignal: UInt64
+        _ program: inout Program, _ index: Int, numbers: [UInt32], seenAs seen: UInt32, _ title: String, flags: UInt64,
+        exitSignal: UInt64
     ) {
         var lastPid: Step.Argument?
-        if valid.options.usesLastPid { lastPid = takeLastPid(&program, tid) }
-        let set = lastPid == nil ? launchpad.add(words: [UInt64(tid)]) : 0
+        if valid.options.usesLastPid { lastPid = takeLastPid(&program, seen) }
+        var list: [UInt8] = []
+        // clone3 wants the innermost number first.
+        for number in numbers.reversed() { list.append(littleEndian32: number) }
+        let set = lastPid == nil ? launchpad.add(list) : 0
         // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
         // set_tid, set_tid_size, cgroup
         let arguments = launchpad.add(
-            words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, lastPid == nil ? 1 : 0, 0])
+            words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, lastPid == nil ? UInt64(numbers.count) : 0, 0])
         program.call(
-            .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(index)], check: .equals(Int64(tid)),
+            .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(index)], check: .equals(Int64(seen)),
             title)
         if lastPid != nil { program.call(.flock, [.number(high.lock), 8], "unlock ns_last_pid") }
     }

@@ -31,7 +31,7 @@ extension PlanBuilder {
                 ],
                 check: .equals(Int64(descriptor.number)), note(file))
         }
-        program.call(.close_range, [.number(high.timeNamespace + 1), .value(0xffff_ffff), 0], "drop what stood high")
+        program.call(.close_range, [.number(high.firstDropped), .value(0xffff_ffff), 0], "drop what stood high")
     }
 
     /// Where an open file stands while the tree is built.

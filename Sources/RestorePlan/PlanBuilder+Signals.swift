@@ -48,7 +48,7 @@ extension PlanBuilder {
             if let timer = timer(of: signal, process) {
                 letExpire(&program, timer)
             } else {
-                queue(&program, signal, pid: process.pid, tid: nil)
+                queue(&program, signal, pid: process.ownPid, tid: nil)
             }
         }
     }
@@ -56,7 +56,7 @@ extension PlanBuilder {
     /// Those of POSIX timers come from the timers themselves.
     mutating func pendingSignals(_ program: inout Program, of thread: ImageThread, _ process: ImageProcess) {
         for signal in thread.pending where timer(of: signal, process) == nil {
-            queue(&program, signal, pid: thread.process, tid: thread.tid)
+            queue(&program, signal, pid: process.ownPid, tid: thread.ownTid)
         }
     }
 

@@ -7,7 +7,7 @@ extension PlanBuilder {
         _ program: inout Program, _ thread: ImageThread, _ process: ImageProcess, isLeader: Bool, index: Int
     ) {
         if thread.clearChildTid_p != 0 {
-            program.call(.set_tid_address, [.value(thread.clearChildTid_p)], check: .equals(Int64(thread.tid)))
+            program.call(.set_tid_address, [.value(thread.clearChildTid_p)], check: .equals(Int64(thread.ownTid)))
         }
         if thread.robustList != 0 && is32Bit(process) {
             // struct compat_robust_list_head has 12 bytes.
@@ -24,6 +24,7 @@ extension PlanBuilder {
         pendingSignals(&program, of: thread, process)
         scheduling(&program, thread)
         if thread.hasRestartBlock, thread.restartBlock.kind != .unknown { armingOperands[index] = room(32) }
+        childrenNamespace(&program, thread)
         credentials(&program, thread)
         // After the credentials: changing them takes it back.
         if thread.parentDeathSignal != 0 {

@@ -25,6 +25,8 @@ extension PlanBuilder {
         case settled(SharedOwners.Object)
         /// A process has taken its job-control stop.
         case stopped(UInt32)
+        /// A pid namespace has its init.
+        case namespace(Int)
     }
 
     mutating func word(_ meeting: Meeting) -> UInt64 {
@@ -37,19 +39,22 @@ extension PlanBuilder {
     /// Creates children, and takes its session and group: what the creation plan says, in its order.
     mutating func arrange(_ program: inout Program, _ pid: UInt32) {
         var leadsSession = false
+        func seen(_ number: UInt32) -> UInt32 { valid.creation.number(of: number, seenBy: pid) ?? 0 }
+        announceNamespace(&program, pid)
         for action in valid.creation.task(pid)?.actions ?? [] {
             switch action {
-            case .create(let child): fork(&program, child, isSibling: false)
-            case .createSibling(let child): fork(&program, child, isSibling: true)
+            case .create(let child): fork(&program, child, of: pid, isSibling: false)
+            case .createSibling(let child): fork(&program, child, of: pid, isSibling: true)
             case .setsid:
                 leadsSession = true
-                program.call(.setsid, check: .equals(Int64(pid)))
+                program.call(.setsid, check: .equals(Int64(seen(pid))))
+            case .enterNamespace(let namespace): enterNamespace(&program, namespace, of: pid)
             case .leadGroup:
                 if !leadsSession { program.call(.setpgid, [0, 0], "lead process group \(pid)") }
                 if joiners(of: pid) > 0 { program.advance(word(.made(group: pid)), "process group \(pid) exists") }
             case .joinGroup(let group):
                 program.wait(for: word(.made(group: group)), toReach: 1, "until process group \(group) exists")
-                program.call(.setpgid, [0, .number(group)], "join process group \(group)")
+                program.call(.setpgid, [0, .number(seen(group))], "join process group \(group)")
                 if valid.creation.heldGroups.contains(group) { program.advance(word(.joined(group: group)), "joined") }
             case .awaitMembers(let group):
                 if joiners(of: group) > 0 {
@@ -60,7 +65,8 @@ extension PlanBuilder {
             case .awaitAdopter(let adopter):
                 program.wait(for: word(.adopting(adopter)), toReach: 1, "until \(adopter) adopts")
             case .reap(let child):
-                program.call(.wait4, [.number(child), 0, .value(0x4000_0000), 0], check: .equals(Int64(child)), "until it is gone")
+                program.call(
+                    .wait4, [.number(seen(child)), 0, .value(0x4000_0000), 0], check: .equals(Int64(seen(child))), "until it is gone")
             case .reportAdoption(let adopter):
                 program.advance(word(.adopted(adopter)), "\(adopter) has adopted its children")
             case .unshare(let objects): unshare(&program, objects)
@@ -86,18 +92,22 @@ extension PlanBuilder {
         if let outer = adoption.outer { program.advance(word(.innerDone(outer)), "\(outer) may adopt") }
     }
 
-    private mutating func fork(_ program: inout Program, _ child: UInt32, isSibling: Bool) {
+    private mutating func fork(_ program: inout Program, _ child: UInt32, of creator: UInt32, isSibling: Bool) {
+        guard let task = valid.creation.task(child), let seen = valid.creation.number(of: child, seenBy: creator) else { return }
+        let namespace = valid.creation.isInit(task) ? Self.newPidNamespace : 0
         let parent: UInt64 = 0x8000  // CLONE_PARENT: the signal is the creator's own
         let signal = UInt64(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
         let shared = valid.creation.task(child)?.sharesAtBirth ?? []
         let sharing = shared.kinds.map { ", shares \($0)" }.joined()
         if let index = leaderIndex[child] {
             clone(
-                &program, index, tid: child, tasks[index].title + (isSibling ? ", as a sibling" : "") + sharing,
-                flags: shared.cloneFlags | (isSibling ? parent : 0), exitSignal: isSibling ? 0 : signal)
+                &program, index, numbers: task.numbers, seenAs: seen,
+                tasks[index].title + (isSibling ? ", as a sibling" : "") + sharing,
+                flags: shared.cloneFlags | namespace | (isSibling ? parent : 0), exitSignal: isSibling ? 0 : signal)
         } else if let index = helperIndex[child] {
             clone(
-                &program, tasks.count + index, tid: child, helpers[index].title + sharing, flags: shared.cloneFlags,
+                &program, tasks.count + index, numbers: task.numbers, seenAs: seen, helpers[index].title + sharing,
+                flags: shared.cloneFlags | namespace,
                 exitSignal: signal)
         }
     }

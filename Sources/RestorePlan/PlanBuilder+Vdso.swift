@@ -79,7 +79,7 @@ extension PlanBuilder {
             "for the source kernel's vdso")
         let vectors = launchpad.add(words: [mapping.start, size, source, size])
         program.call(
-            .process_vm_readv, [.number(process.pid), .value(vectors), 1, .value(vectors + 16), 1, 0],
+            .process_vm_readv, [.number(process.ownPid), .value(vectors), 1, .value(vectors + 16), 1, 0],
             check: .equals(Int64(size)), "its functions hand over to this kernel's")
         program.call(.mprotect, place + [5])
     }

@@ -30,6 +30,8 @@ struct PlanBuilder {
     private(set) var helperIndex: [UInt32: Int] = [:]
     /// Words that tasks wait on while the tree unfolds.
     var meetings: [Meeting: UInt64] = [:]
+    /// Pid namespaces that somebody enters.
+    let enteredNamespaces: Set<Int>
     var files: FilePlan
     let owners: SharedOwners
     let usersOfDirectories: [SharedDirectories: [Int]]
@@ -49,6 +51,7 @@ struct PlanBuilder {
         self.scratch = scratch
         self.vdso = vdso
         joinsClocksFirst = valid.joinsClocksFirst
+        enteredNamespaces = valid.creation.enteredNamespaces
         threadCount = tasks.count { !$0.isLeader }
         for (index, task) in tasks.enumerated() {
             if task.isLeader { leaderIndex[task.pid] = index } else { threadIndices[task.pid, default: []].append(index) }
@@ -104,7 +107,8 @@ struct PlanBuilder {
     ///    fork copies next to nothing, and the whole tree unfolds before anybody begins to load.
     /// 4. Join the process group: it exists once its leader has said so. Adopt, where others created its
     ///    children, and see ghosts and placeholders end.
-    /// 5. Map and load memory; then descriptors, directories, signal actions: each once for all who share it.
+    /// 5. Map and load memory; then descriptors, mount namespace, directories, signal actions: each once for all who
+    ///    share it.
     /// 6. Say "loaded" and wait: from here on the monitor counts the time. Join the time namespace, whose
     ///    offsets are written now, as long as there are no threads.
     /// 7. Threads, timers, pending signals, limits, credentials: each after what it would block.
@@ -130,7 +134,10 @@ struct PlanBuilder {
         awaitMemory(&program, process)
         memoryKillAdjustment(&program, process)
         once(.files, &program, process) { $0.installDescriptors(&$1, process) }
-        once(.directories, &program, process) { $0.placeInFiles(&$1, process) }
+        once(.directories, &program, process) {
+            $0.enterMountNamespace(&$1, process)
+            $0.placeInFiles(&$1, process)
+        }
         if owners.owns(.actions, process) { signalActions(&program, process) }
         program.advance(word(.loaded), "loaded")
         program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
@@ -176,7 +183,7 @@ struct PlanBuilder {
             program.call(.prlimit64, [0, 4, data([UInt8](repeating: 0, count: 16)), 0], "no core file")
             let none = data([UInt8](repeating: 0, count: 8))
             program.call(.rt_sigprocmask, [2, none, 0, 8], "unblock")
-            program.call(.kill, [.number(process.pid), .number(signal)], "ends by signal \(signal)")
+            program.call(.kill, [.number(process.ownPid), .number(signal)], "ends by signal \(signal)")
         }
         program.call(.exit_group, [.number(process.exitStatus >> 8 & 0xff)], "ends with \(process.exitStatus >> 8 & 0xff)")
         return program

@@ -16,6 +16,8 @@ package struct RestorePlan: Sendable {
         package var thread: Int?
         package var isLeader: Bool
         package var isZombie: Bool
+        /// Its own numbers, from the pid namespace of the root inwards.
+        package var numbers: [UInt32]
         /// The first thread of a process, which exits when the others have been made.
         package var exits = false
 
@@ -34,14 +36,19 @@ package struct RestorePlan: Sendable {
     /// Where descriptors stand while the tree is built, above all numbers that the tasks use.
     package struct HighDescriptors: Sendable {
         package var base: UInt32
+        /// How many descriptors there are of mount namespaces: that of crrestart, and new ones.
+        package var mounts: UInt32 = 0
         /// Stays open longer than those above it: a process joins when it has nothing else left to do.
         package var timeNamespace: UInt32 { base }
+        /// Open until its files are open, for which it may need the `/proc` of crrestart.
+        package func mount(_ number: UInt32) -> UInt32 { base + 1 + number }
+        var firstDropped: UInt32 { base + 1 + mounts }
         /// 0, 1, 2 of the tool.
-        package func standard(_ number: UInt32) -> UInt32 { base + 1 + number }
-        package var image: UInt32 { base + 4 }
-        var scratch: UInt32 { base + 5 }
-        package var lock: UInt32 { base + 6 }
-        var firstObject: UInt32 { base + 8 }
+        package func standard(_ number: UInt32) -> UInt32 { firstDropped + number }
+        package var image: UInt32 { firstDropped + 3 }
+        var scratch: UInt32 { firstDropped + 4 }
+        package var lock: UInt32 { firstDropped + 5 }
+        var firstObject: UInt32 { firstDropped + 7 }
         package func object(_ index: Int) -> UInt32 { firstObject + UInt32(index) }
     }
 
@@ -74,7 +81,7 @@ package struct RestorePlan: Sendable {
                 tasks.append(
                     Task(
                         pid: process.pid, tid: process.pid, title: "\(process.pid) \(name)", thread: nil,
-                        isLeader: true, isZombie: true))
+                        isLeader: true, isZombie: true, numbers: [process.pid] + process.innerPids))
                 continue
             }
             for (index, thread) in zip(image.threads(of: process.pid).indices, image.threads(of: process.pid)) {
@@ -83,7 +90,8 @@ package struct RestorePlan: Sendable {
                     Task(
                         pid: process.pid, tid: thread.tid,
                         title: isLeader ? "\(process.pid) \(name)" : "\(process.pid) \(name) thread \(thread.tid)",
-                        thread: index, isLeader: isLeader, isZombie: false, exits: thread.hasExited_p))
+                        thread: index, isLeader: isLeader, isZombie: false, numbers: [thread.tid] + thread.innerTids,
+                        exits: thread.hasExited_p))
             }
         }
         let helpers = valid.creation.tasks.filter { $0.role != .member }.map { task in
@@ -91,7 +99,7 @@ package struct RestorePlan: Sendable {
             return Helper(pid: task.pid, name: name, title: "\(task.pid) \(name) (\(task.purpose))")
         }
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
-        let high = HighDescriptors(base: max(highest + 1, 64))
+        let high = HighDescriptors(base: max(highest + 1, 64), mounts: image.mountDescriptors)
         vdso = VdsoPlan(valid, at: valid.hole.scratch)
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, helpers: helpers, high: high,

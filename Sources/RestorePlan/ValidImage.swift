@@ -9,7 +9,7 @@ package struct ValidImage: Sendable {
     package let image: CheckpointImage
     package let facts: HostFacts
     package let options: RestartOptions
-    /// Whether the tree gets a pid namespace of its own.
+    /// Whether the tree gets a pid namespace of its own, with an init of ours. A root that is an init brings its own.
     package let newPidNamespace: Bool
     /// The checked processor state of each thread, in the image's order.
     package let states: [CPUState]
@@ -57,9 +57,9 @@ package struct ValidImage: Sendable {
         if !facts.mayChoosePids {
             find("privilege", "pids cannot be chosen", help: "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root")
         }
-        let namespace =
-            options.newPidNamespace ?? (!facts.takenPids.isEmpty || image.processes.first?.pid == 1)
-        if !namespace {
+        // An init makes the namespace itself.
+        let namespace = !header.rootIsNamespaceInit && (options.newPidNamespace ?? !facts.takenPids.isEmpty)
+        if !namespace && !header.rootIsNamespaceInit {
             for (pid, holder) in facts.takenPids.sorted(by: { $0.key < $1.key }) {
                 let name =
                     image.process(pid)?.command.asText
@@ -122,9 +122,7 @@ package struct ValidImage: Sendable {
         for finding in creation.findings { find("process \(finding.pid)", finding.reason) }
         time = TimePlan(
             header, model: options.time, bootID: facts.bootID, mayMakeNamespace: facts.mayMakeTimeNamespace)
-        if image.processes.contains(where: { $0.pid == 1 }) {
-            find("process 1", "the tree's root was the init of its pid namespace, which cannot be rebuilt yet")
-        }
+        Self.checkNamespaces(image, facts, options: options, find)
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
         let needed = UInt64(highest) + UInt64(image.openFiles.count + image.memoryObjects.count) + 64
             + UInt64(image.processes.count - image.fileTables.count > 0 ? image.processes.count : 0)
@@ -157,7 +155,7 @@ package struct ValidImage: Sendable {
             if clock >= 0 || clock & 3 == 3 {
                 find(whom, "sleeps on processor clock \(clock), which is not known", "")
             } else if task != 0
-                && (clock & 4 != 0 ? image.thread(task) == nil : image.process(task) == nil)
+                && !image.holds(task, isThread: clock & 4 != 0, in: image.process(thread.process)?.pidNamespace ?? 0)
             {
                 find(whom, "sleeps on the processor time of \(task), which is not in the image", "")
             }

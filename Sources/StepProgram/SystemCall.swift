@@ -66,6 +66,8 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case wait4 = 61
         case flock = 73
         case getpgid = 121
+        case mount = 165
+        case pidfd_open = 434
         case timer_create = 222
         case timer_settime = 223
         case timer_gettime = 224

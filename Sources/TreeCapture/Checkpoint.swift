@@ -200,6 +200,12 @@ package struct Checkpoint {
             throw CaptureError("cannot checkpoint \(named): EINVAL (it is a thread of \(status.processID): name that)")
         }
         if stat.isZombie && stat.threadCount <= 1 { throw CaptureError("cannot checkpoint \(named): ESRCH (it has ended and waits for its parent)") }
+        if options.afterwards != .goOn, let status = try? TaskStatus(of: root), let own = try? TaskStatus(of: Processes.ownPid),
+            status.namespaceProcessIDs.last == 1, status.namespaceProcessIDs.count == own.namespaceProcessIDs.count
+        {
+            throw CaptureError(
+                "cannot end or stop \(named): EPERM (it is the init of the pid namespace that crcheckpoint runs in: start crcheckpoint outside)")
+        }
         var ancestor = Processes.ownPid
         while ancestor > 0 {
             if ancestor == root {

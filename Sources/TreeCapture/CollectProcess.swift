@@ -31,6 +31,7 @@ extension Collector {
         if process.personality & 0xff != 0 && process.personality & 0xff != 8 {
             find(pid, "task", "runs under another personality (execution domain)", help: "setarch without options runs it as a Linux task")
         }
+        process.mountNamespace = try mountNamespace(of: door)
         process.executable = try executable(of: door)
         if status.seccompMode != 0 {
             find(pid, "task", "has a seccomp filter, which cannot be saved yet", help: "run it without one")
@@ -51,6 +52,9 @@ extension Collector {
         fillIdentity(&process, pid, stat, status)
         process.state = .zombie
         process.exitStatus = UInt32(bitPattern: stat.exitStatus)
+        if process.ownPid == 1 && process.exitStatus & 0x7f != 0 {
+            find(pid, "task", "was the init of a pid namespace and died of a signal, which cannot be repeated")
+        }
         imageProcesses.append(process)
     }
 
@@ -59,18 +63,18 @@ extension Collector {
     ) {
         process.pid = pidInNamespace[pid] ?? UInt32(pid)
         process.parent = pid == root ? 0 : pidInNamespace[stat.parent] ?? 0
-        process.group = status.namespaceGroups.last ?? UInt32(stat.group)
-        process.session = status.namespaceSessions.last ?? UInt32(stat.session)
+        let groups = namespaces.inside(status.namespaceGroups)
+        let sessions = namespaces.inside(status.namespaceSessions)
+        process.group = groups.first ?? UInt32(stat.group)
+        process.session = sessions.first ?? UInt32(stat.session)
+        process.pidNamespace = namespaces.ofProcess[pid] ?? 0
+        process.innerPids = Array(namespaces.inside(status.namespaceProcessIDs).dropFirst())
+        process.innerGroups = Array(groups.dropFirst())
+        process.innerSessions = Array(sessions.dropFirst())
         process.startTime = stat.startTime
         process.exitSignal = UInt32(stat.exitSignal)
         process.command = stat.comm.asData
-        if pid == root {
-            header.rootIsNamespaceInit = process.pid == 1
-            if header.rootIsNamespaceInit && pid != 1 {
-                find(pid, "task", "is the init of a pid namespace, which cannot be rebuilt yet", help: "checkpoint its child")
-            }
-            if process.session != process.pid { header.outsideSession = process.session }
-        }
+        if pid == root && process.session != process.pid { header.outsideSession = process.session }
     }
 
     private func number(in path: String, radix: Int) -> Int32 {
@@ -115,20 +119,17 @@ extension Collector {
         return (identity, status)
     }
 
-    /// Namespaces that are not ours cannot be entered again yet; a pid namespace can.
+    /// Namespaces that are not ours cannot be made again yet, but for pid, mount and time namespaces.
     func checkNamespaces(of pid: Int32) {
         checkTimeNamespace(of: pid)
-        for name in ["net", "ipc", "uts", "user", "cgroup", "mnt"] {
+        for name in ["net", "ipc", "uts", "user", "cgroup"] {
             let own: [UInt8]
             if let known = ownNamespaces[name] { own = known } else {
                 own = (try? readLink("/proc/self/ns/\(name)")) ?? []
                 ownNamespaces[name] = own
             }
             guard let theirs = try? readLink("/proc/\(pid)/ns/\(name)"), theirs != own else { continue }
-            if name == "mnt" && MountTable.matchesOurs(pid) { continue }
-            find(
-                pid, "task", "lives in another \(name) namespace, which cannot be saved yet",
-                help: name == "mnt" ? "its mounts differ from ours" : "")
+            find(pid, "task", "lives in another \(name) namespace, which cannot be saved yet")
         }
     }
 
@@ -167,8 +168,9 @@ extension Collector {
             imageProcesses.map {
                 CreationPlan.Member(
                     pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
-                    exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers))
-            }, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
+                    exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers), namespace: Int($0.pidNamespace),
+                    inner: ($0.innerPids, $0.innerSessions, $0.innerGroups))
+            }, in: plannedNamespaces, outsideSession: header.outsideSession, outsideGroup: header.outsideGroup)
         let hostPid = Dictionary(pidInNamespace.map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
         for finding in plan.findings {
             find(hostPid[finding.pid] ?? Int32(finding.pid), "task", finding.reason + ", which cannot be rebuilt")

@@ -94,10 +94,13 @@ extension Collector {
         guard let clock = CPUClock(Int32(bitPattern: block.clock)) else { return nil }
         let wanted = clock.task
         guard wanted != 0 else { return clock.of(task: pid) }
+        let isNear = { (other: Int32) in self.namespaces.ofProcess[other] == self.namespaces.ofProcess[pid] }
         let host =
             clock.isOfThread
-            ? threads.values.joined().first { (try? TaskStatus(of: $0.process, task: $0.tid))?.namespaceTaskIDs.last == wanted }?.tid
-            : processes.first { pidInNamespace[$0] == wanted }
+            ? threads.values.joined().first {
+                isNear($0.process) && (try? TaskStatus(of: $0.process, task: $0.tid))?.namespaceTaskIDs.last == wanted
+            }?.tid
+            : processes.first { isNear($0) && (try? TaskStatus(of: $0))?.namespaceProcessIDs.last == wanted }
         guard let host else {
             find(
                 pid, "thread \(tid)", "sleeps on the processor time of \(wanted), which is not in the tree",

@@ -137,6 +137,7 @@ extension Collector {
         thread.process = process.pid
         thread.name = stat.comm.asData
         thread.hasExited_p = true
+        thread.innerTids = process.innerPids
         thread.exitCode = UInt32(bitPattern: stat.exitStatus) >> 8 & 0xff
         thread.credentials = ImageCredentials(status)
         thread.scheduling = try ImageScheduling(of: pid)
@@ -150,7 +151,10 @@ extension Collector {
     ) throws(SystemError) {
         let status = try TaskStatus(of: pid, task: tid)
         var thread = ImageThread()
-        thread.tid = status.namespaceTaskIDs.last ?? UInt32(tid)
+        let numbers = namespaces.inside(status.namespaceTaskIDs)
+        thread.tid = numbers.first ?? UInt32(tid)
+        thread.innerTids = Array(numbers.dropFirst())
+        thread.childrenNamespace = namespaces.ofChildren[tid] ?? 0
         thread.process = process.pid
         thread.insideVdso = insideVdso.contains(tid)
         thread.name = try ProcessStat(of: pid, task: tid).comm.asData

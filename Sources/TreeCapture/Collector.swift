@@ -53,6 +53,7 @@ final class Collector {
     /// Semaphore sets that a task was caught waiting for.
     var awaitedSemaphoreSets: [Int32: Int32] = [:]
     var ownNamespaces: [String: [UInt8]] = [:]
+    var namespaces = NamespaceIndex()
     /// Processes to which a signal was delivered while they were asked.
     var disturbed: Set<Int32> = []
     var injections: [Int32: Injection] = [:]
@@ -104,6 +105,8 @@ final class Collector {
         header.toolVersion = "0.1.0"
         header.root = self.header.root
         header.rootIsNamespaceInit = self.header.rootIsNamespaceInit
+        header.pidNamespaces = self.header.pidNamespaces
+        header.mountNamespaces = self.header.mountNamespaces
         header.outsideSession = self.header.outsideSession
         header.outsideGroup = self.header.outsideGroup
         header.cgroupSets = cgroups.sets
@@ -128,13 +131,14 @@ final class Collector {
 
     /// Collects everything from outside: `/proc` and descriptors. Nothing of the tree is touched.
     func collectFromOutside() throws(CaptureError) {
+        var numbers: [Int32: [UInt32]] = [:]
         for pid in processes + zombies {
             try describing(pid, "read the state of") { () throws(SystemError) in
-                let status = try TaskStatus(of: pid)
-                pidInNamespace[pid] = status.namespaceProcessIDs.last ?? UInt32(pid)
+                numbers[pid] = try TaskStatus(of: pid).namespaceProcessIDs
                 commands[pid] = text(try ProcessStat(of: pid).comm)
             }
         }
+        try describing(root, "look at the pid namespaces of") { () throws(SystemError) in try collectPidNamespaces(numbers) }
         for pid in processes {
             (commands[door(to: pid)], pidInNamespace[door(to: pid)]) = (commands[pid], pidInNamespace[pid])
             checkNamespaces(of: door(to: pid))
@@ -148,6 +152,7 @@ final class Collector {
         finishFiles()
         finishSharing()
         sortProcesses()
+        finishNamespaces()
         checkCreation()
     }
 

@@ -9,10 +9,12 @@ extension HostFacts {
         var wanted = Set(helpers.ghosts)
         wanted.formUnion(image.processes.map(\.pid))
         wanted.formUnion(image.threads.map(\.tid))
-        if options.newPidNamespace != true {
+        // The numbers of a new namespace are nobody's.
+        let isOurs = options.newPidNamespace != true && !image.header.rootIsNamespaceInit
+        if isOurs {
             for pid in wanted where Processes.exists(Int32(pid)) { takenPids[pid] = Self.holder(of: Int32(pid)) }
         }
-        guard options.newPidNamespace != true || helpers.placeholders > 0 else { return }
+        guard isOurs || helpers.placeholders > 0 else { return }
         // A number is taken as long as it is a living process's session or group, too.
         var led: [UInt32: String] = [:]
         for pid in (try? allProcesses()) ?? [] {
@@ -21,7 +23,7 @@ extension HostFacts {
                 led[UInt32(number)] = "\(what) of \(pid) \(String(decoding: stat.comm, as: UTF8.self))"
             }
         }
-        if options.newPidNamespace != true {
+        if isOurs {
             for pid in wanted where takenPids[pid] == nil { takenPids[pid] = led[pid].map { "the \($0)" } }
         }
         for process in image.processes { wanted.formUnion([process.session, process.group]) }

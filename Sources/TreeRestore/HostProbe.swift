@@ -17,6 +17,7 @@ extension HostFacts {
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
         // CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE
         facts.mayChoosePids = Capabilities.currentEffective & (1 << 21 | 1 << 40) != 0
+        facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0
         facts.bootID = (try? Kernel.bootID()) ?? ""
         facts.mayMakeTimeNamespace = TimeNamespace.canBeMade
         facts.probeNumbers(of: image, options: options)

@@ -1,3 +1,4 @@
+internal import CheckpointImage
 internal import Kernel
 internal import RestorePlan
 internal import StepProgram
@@ -5,7 +6,7 @@ internal import StepProgram
 /// The inner half of crrestart: the process that creates the tree's root and stays as its parent.
 ///
 /// With a pid namespace of its own it is that namespace's init: it adopts, reaps, and its end is the end of
-/// everything in it. Until the point of no return it is the guardian, too: if the monitor dies, it ends the
+/// everything in it. A root that is the init of a pid namespace brings its own: then this process stays outside. Until the point of no return it is the guardian, too: if the monitor dies, it ends the
 /// tree; afterwards it leaves it alone.
 ///
 /// Runs in a forked copy of crrestart; leaves by `exitNow` only.
@@ -30,7 +31,8 @@ struct InnerHalf {
         Processes.setName("crrestart-init")
         do throws(SystemError) {
             if plan.valid.newPidNamespace { try Mounting.remountProc() }
-            try arrangeDescriptors()
+            let mounts = try Mounting.copies(plan.valid.image.header.mountNamespaces.count)
+            try arrangeDescriptors(mounts)
             let launchpad = plan.launchpad
             if plan.valid.options.usesLastPid {
                 let lastPid = try Descriptor.open("/proc/sys/kernel/ns_last_pid", 1)
@@ -38,6 +40,7 @@ struct InnerHalf {
             }
             let pid = try Processes.cloneIntoLoop(
                 pid: plan.valid.options.usesLastPid ? 0 : Int32(plan.tasks[0].tid),
+                namespaces: plan.valid.image.header.rootIsNamespaceInit ? Processes.newPidNamespace : 0,
                 program: plan.layout.addresses[0], slot: launchpad.slotAddress(0), loop: launchpad.base)
             memory.publish(launchpad.address(of: .rootPid), UInt32(pid))
             watch(root: pid)
@@ -48,7 +51,7 @@ struct InnerHalf {
     }
 
     /// Everything that tasks inherit stands at its high number; the root drops all below.
-    private func arrangeDescriptors() throws(SystemError) {
+    private func arrangeDescriptors(_ mounts: [Int32]) throws(SystemError) {
         let high = plan.high
         for number in Int32(0)...2 {
             if DescriptorTable.isOpen(number) && !(number == 0 && plan.valid.options.isStream) {
@@ -68,6 +71,7 @@ struct InnerHalf {
             try DescriptorTable.duplicate(file.number, to: high.lock)
         }
         if let timeNamespace { try DescriptorTable.duplicate(timeNamespace, to: high.timeNamespace) }
+        for (index, mount) in mounts.enumerated() { try DescriptorTable.duplicate(mount, to: high.mount(UInt32(index))) }
         for (index, object) in objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }
     }
 
@@ -89,7 +93,7 @@ struct InnerHalf {
                 }
             }
             if let message = Channel.poll(guardian), message.isEmpty {
-                if memory.load32(committed) == 0 { endTree() }
+                if memory.load32(committed) == 0 { endTree(root) }
                 if !staysForOrphans { Processes.exitNow(0) }
             }
             while true {
@@ -114,9 +118,12 @@ struct InnerHalf {
     }
 
     /// The monitor died before the point of no return.
-    private func endTree() -> Never {
+    private func endTree(_ root: Int32) -> Never {
         SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
-        if !plan.valid.newPidNamespace {
+        if plan.valid.image.header.rootIsNamespaceInit {
+            // With it ends everything in its namespace.
+            try? Processes.kill(root, 9)
+        } else if !plan.valid.newPidNamespace {
             for task in plan.tasks where task.isLeader { try? Processes.kill(Int32(task.pid), 9) }
         }
         Processes.exitNow(1)

@@ -130,7 +130,7 @@ package final class Restart {
             rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
             nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid) + anew,
             stopped: plan.valid.time.stopped, released: release.instant,
-            sharesProcessGroup: header.outsideGroup != 0, status: status.read, inner: inner)
+            sharesProcessGroup: image.root.group == header.outsideGroup, status: status.read, inner: inner)
     }
 
     /// Waits for the root, passing signals on. Nil: its status was not told.

@@ -10,7 +10,8 @@ struct TreeCheck {
     private let tree: ForkedTree
     private let image: CheckpointImage
     private let own: ProcessStat
-    private let ownDepth: Int
+    /// Pid namespaces around that of the tree's root, as seen from here.
+    private let outerDepth: Int
     /// As seen from here, by pid of the image.
     private var hostOf: [UInt32: Int32] = [:]
     /// As seen from here, by tid of the image; where a first thread has exited, a living one.
@@ -23,7 +24,9 @@ struct TreeCheck {
         image = tree.plan.valid.image
         do throws(SystemError) {
             own = try ProcessStat(of: Processes.ownPid)
-            ownDepth = try TaskStatus(of: Processes.ownPid).namespaceProcessIDs.count
+            let own = try TaskStatus(of: Processes.ownPid).namespaceProcessIDs.count
+            let isNested = tree.plan.valid.newPidNamespace || image.header.rootIsNamespaceInit
+            outerDepth = own - 1 + (isNested ? 1 : 0)
         } catch { throw RestoreError(cannot: "look at crrestart itself", error) }
         for (index, task) in tree.plan.tasks.enumerated() {
             if task.isLeader { hostOf[task.pid] = tree.hostPids[index] }
@@ -54,19 +57,23 @@ struct TreeCheck {
             guard let seen else { return found.append("its \(what) is not known") }
             if Int(seen) != Int(wanted) { found.append("its \(what) is \(seen), not \(wanted)") }
         }
-        let depth = ownDepth + (tree.plan.valid.newPidNamespace ? 1 : 0)
-        compare("number of pid namespaces", depth, status.namespaceProcessIDs.count)
-        compare("pid", process.pid, status.namespaceProcessIDs.last)
+        func compare(_ what: String, _ wanted: [UInt32], _ seen: [UInt32]) {
+            let seen = seen.dropFirst(outerDepth)
+            if !seen.elementsEqual(wanted) {
+                found.append("its \(what) is \(seen.map(String.init).joined(separator: "/")), not \(wanted.map(String.init).joined(separator: "/"))")
+            }
+        }
+        compare("pid", [process.pid] + process.innerPids, status.namespaceProcessIDs)
         compare("parent (here)", process.parent == 0 ? tree.inner : hostOf[process.parent] ?? 0, stat.parent)
         if process.session == image.header.outsideSession {
             compare("session (here)", own.session, stat.session)
         } else {
-            compare("session", process.session, status.namespaceSessions.last)
+            compare("session", [process.session] + process.innerSessions, status.namespaceSessions)
         }
         if process.group == image.header.outsideGroup {
             compare("process group (here)", own.group, stat.group)
         } else {
-            compare("process group", process.group, status.namespaceGroups.last)
+            compare("process group", [process.group] + process.innerGroups, status.namespaceGroups)
         }
         if process.state == .zombie {
             if !stat.isZombie { found.append("it has not ended") }
@@ -77,8 +84,17 @@ struct TreeCheck {
             compare("number of threads", wanted.count, threads.count)
             let missing = Set(wanted).subtracting(threads)
             if let one = missing.min() { found.append("its thread \(one) (here) is missing") }
+            if !process.innerPids.isEmpty { found += threadDifferences(of: process, host) }
         }
         return found
+    }
+
+    /// Of a process in a nested pid namespace: the numbers of its threads there.
+    private func threadDifferences(of process: ImageProcess, _ host: Int32) -> [String] {
+        zip(image.threads(of: process.pid), threadsOf[process.pid] ?? []).compactMap { thread, task in
+            let seen = (try? TaskStatus(of: host, task: task))?.namespaceTaskIDs.dropFirst(outerDepth) ?? []
+            return seen.elementsEqual([thread.tid] + thread.innerTids) ? nil : "its thread \(thread.tid) has other numbers"
+        }
     }
 
     /// Ghosts and placeholders have gone. Their numbers may be others' by now.

@@ -36,8 +36,8 @@ struct Tree: ParsableCommand {
     private func about(_ process: ImageProcess, _ loaded: LoadedImage, _ sharing: SharedThings) -> String {
         if process.state == .zombie {
             let status = process.exitStatus
-            return status & 0x7f == 0
-                ? "(zombie, exit status \(status >> 8))" : "(zombie, signal \(status & 0x7f))"
+            let end = status & 0x7f == 0 ? "exit status \(status >> 8)" : "signal \(status & 0x7f)"
+            return "(\((["zombie", end] + inside(process)).joined(separator: ", ")))"
         }
         var parts = [counted(loaded.image.threads(of: process.pid).count, "thread")]
         parts.append(size(loaded.savedBytes(.addressSpace, process.addressSpace)))
@@ -50,6 +50,12 @@ struct Tree: ParsableCommand {
         if process.session == process.pid { parts.append("session leader") }
         let shared = sharing.words(of: process)
         if !shared.isEmpty { parts.append("shares " + shared.joined(separator: " and ")) }
-        return "(\(parts.joined(separator: ", ")))"
+        if loaded.image.isInit(process) { parts.append("init of a pid namespace") }
+        return "(\((parts + inside(process)).joined(separator: ", ")))"
+    }
+
+    /// Numbers in nested pid namespaces, from outside inwards.
+    private func inside(_ process: ImageProcess) -> [String] {
+        process.innerPids.isEmpty ? [] : ["pid inside \(process.innerPids.map(String.init).joined(separator: "/"))"]
     }
 }

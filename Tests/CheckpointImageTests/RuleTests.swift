@@ -24,10 +24,11 @@ struct Breach: Sendable, CustomTestStringConvertible {
         var records = Sample.records()
         _ = try CheckpointImage(validating: records)
         Sample.addCgroups(to: &records)
+        Sample.addNamespaces(to: &records)
         _ = try CheckpointImage(validating: records)
     }
 
-    @Test(arguments: tree + tasks + memory + files + objects) func refused(_ breach: Breach) {
+    @Test(arguments: tree + tasks + memory + files + objects + namespaces) func refused(_ breach: Breach) {
         var records = Sample.records()
         breach.make(&records)
         #expect(throws: ImageError(.rule(breach.rule, breach.subject))) {
@@ -37,7 +38,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
 
     /// The rules about sections of pages need a whole image (`SectionRuleTests`).
     @Test func everyRuleHasItsTest() {
-        let all = Self.tree + Self.tasks + Self.memory + Self.files + Self.objects
+        let all = Self.tree + Self.tasks + Self.memory + Self.files + Self.objects + Self.namespaces
         let elsewhere: Set<ImageRule> = [.noOwner, .twoSections, .pagesDiffer, .pagesMissing]
         #expect(Set(all.map(\.rule)).union(elsewhere) == Set(ImageRule.allCases))
     }

@@ -78,13 +78,17 @@ struct PlanExecution {
             return false
         }
         switch action {
-        case .create(let child):
-            let shared = plan.task(child)?.sharesAtBirth ?? []
-            try kernel.fork(pid, as: child, exitSignal: members[child]?.exitSignal ?? 17, sharing: shared)
+        case .create(let child), .createSibling(let child):
+            guard let task = plan.task(child) else { return false }
+            let isSibling = action == .createSibling(child)
+            try kernel.fork(
+                pid, as: child, inner: Array(task.numbers.dropFirst()), sibling: isSibling,
+                exitSignal: members[child]?.exitSignal ?? 17, isInit: plan.isInit(task), sharing: task.sharesAtBirth)
             born.append(child)
-        case .createSibling(let child):
-            try kernel.fork(pid, as: child, sibling: true, sharing: plan.task(child)?.sharesAtBirth ?? [])
-            born.append(child)
+        case .enterNamespace(let namespace):
+            let first = plan.namespaces.inits[namespace]
+            guard namespace == 0 || kernel[first] != nil else { return false }
+            try kernel.enter(pid, first)
         case .setsid: try kernel.setsid(pid)
         case .unshare(let objects): try kernel.unshare(pid, objects.kinds)
         case .makeDiskContext: hasDiskContext.insert(pid)

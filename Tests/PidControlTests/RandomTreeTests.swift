@@ -8,9 +8,10 @@ import TreeModel
 
     /// What is not as it was; empty if all is.
     static func differences(
-        _ members: [Member], outsideSession: UInt32, outsideGroup: UInt32, toolIsInit: Bool, _ random: inout SplitMix
+        _ members: [Member], in namespaces: PidNamespaces = PidNamespaces(), outsideSession: UInt32, outsideGroup: UInt32,
+        toolIsInit: Bool, _ random: inout SplitMix
     ) throws -> [String] {
-        let plan = CreationPlan(members, outsideSession: outsideSession, outsideGroup: outsideGroup)
+        let plan = CreationPlan(members, in: namespaces, outsideSession: outsideSession, outsideGroup: outsideGroup)
         if plan.findings.contains(where: { $0.reason.contains("went back to \(outsideGroup), which lies outside") }) { return [] }
         if !plan.findings.isEmpty { return plan.findings.map { "refused: \($0.pid) \($0.reason)" } }
         var execution = try PlanExecution(plan, of: members, toolIsInit: toolIsInit)
@@ -30,10 +31,16 @@ import TreeModel
                 pid: member.pid, parent: member.parent == 0 ? tool : member.parent,
                 session: isOutside ? kernel[tool]!.session : member.session,
                 group: groupIsOutside ? kernel[tool]!.group : member.group, isZombie: member.isZombie,
-                exitSignal: member.exitSignal, objects: process.objects)
+                exitSignal: member.exitSignal, objects: process.objects, namespace: member.namespace,
+                inner: (
+                    member.innerPids, isOutside ? member.innerSessions : kernel.inner(member.session, seenBy: member.pid),
+                    groupIsOutside ? member.innerGroups : kernel.inner(member.group, seenBy: member.pid)
+                ))
             let got = Member(
                 pid: process.pid, parent: process.parent, session: process.session, group: process.group,
-                isZombie: process.isZombie, exitSignal: process.exitSignal, objects: process.objects)
+                isZombie: process.isZombie, exitSignal: process.exitSignal, objects: process.objects,
+                namespace: namespaces.inits.firstIndex(of: process.namespace) ?? 0,
+                inner: (kernel.inner(process.pid, seenBy: process.pid), member.innerSessions, member.innerGroups))
             if got != wanted { found.append("\(got) instead of \(wanted)") }
             if process.isSubreaper { found.append("\(member.pid) is a subreaper still") }
         }
@@ -50,7 +57,7 @@ import TreeModel
 
     /// - Returns: how many were refused, and how many needed ghosts or placeholders.
     private func check(
-        _ count: Int, seed: UInt64, atMost: Int, isUnusual: Bool, sharing: CloneObjects = []
+        _ count: Int, seed: UInt64, atMost: Int, isUnusual: Bool, sharing: CloneObjects = [], hasNamespaces: Bool = false
     ) throws -> (refused: Int, helped: Int, biggest: Int, sharing: Int) {
         var sharers = 0
         var refused = 0
@@ -58,20 +65,26 @@ import TreeModel
         var biggest = 0
         for number in 0..<UInt64(count) {
             var random = SplitMix(seed &* 1_000_003 &+ number)
-            let script = TreeScript(&random, atMost: atMost, isUnusual: isUnusual, sharing: sharing)
+            let script = TreeScript(
+                &random, atMost: atMost, isUnusual: isUnusual, sharing: sharing, hasNamespaces: hasNamespaces)
+            if !script.holdsInits { continue }
             let members = script.members
             biggest = max(biggest, members.count)
-            let plan = CreationPlan(members, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup)
+            let plan = CreationPlan(
+                members, in: script.namespaces, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup)
             if plan.tasks.count > members.count { helped += 1 }
             let isOfSharing = plan.findings.contains { $0.reason.hasPrefix("shares ") || $0.reason.contains("that share with each other") }
-            if (isUnusual || isOfSharing) && !plan.findings.isEmpty {
+            if (isUnusual || isOfSharing || hasNamespaces) && !plan.findings.isEmpty {
                 refused += 1
                 continue
             }
             if !script.sharing.isEmpty { sharers += 1 }
-            let found = try Self.differences(
-                members, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup,
-                toolIsInit: Bool.random(using: &random), &random)
+            let found: [String]
+            do {
+                found = try Self.differences(
+                    members, in: script.namespaces, outsideSession: script.outsideSession, outsideGroup: script.outsideGroup,
+                    toolIsInit: Bool.random(using: &random), &random)
+            } catch { found = ["\(error)"] }
             #expect(found.isEmpty, "seed \(seed), tree \(number): \(found)\n\(members)")
         }
         return (refused, helped, biggest, sharers)
@@ -83,6 +96,21 @@ import TreeModel
         let big = try check(60, seed: UInt64(seed) + 100, atMost: 200, isUnusual: false)
         #expect(small.helped > 50 && big.helped > 20)
         #expect(big.biggest > 100)
+    }
+
+    /// Pid namespaces in pid namespaces, and processes put into them from outside.
+    @Test(arguments: 1...4) func nestedNamespaces(seed: Int) throws {
+        let small = try check(1000, seed: UInt64(seed) + 300, atMost: 15, isUnusual: false, hasNamespaces: true)
+        let big = try check(60, seed: UInt64(seed) + 400, atMost: 100, isUnusual: false, hasNamespaces: true)
+        // Groups that processes left while they had children whose pid namespace does not see them.
+        #expect(small.refused < 120 && big.refused < 35, "\(small) \(big)")
+        #expect(small.helped > 200)
+    }
+
+    /// The same, of processes that share objects.
+    @Test(arguments: 1...2) func sharersInNamespaces(seed: Int) throws {
+        let found = try check(1000, seed: UInt64(seed) + 600, atMost: 15, isUnusual: false, sharing: .all, hasNamespaces: true)
+        #expect(found.refused < 160 && found.sharing > 400, "\(found)")
     }
 
     /// Subreapers that gave it up, siblings by CLONE_PARENT, other exit signals: rebuilt or refused.

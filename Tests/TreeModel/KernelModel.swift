@@ -1,12 +1,13 @@
 package import PidControl
 
-/// What Linux does with sessions, groups, parents, numbers and what processes share, and nothing else.
+/// What Linux does with sessions, groups, parents, numbers, pid namespaces and what processes share, and nothing else.
 ///
+/// A process is known by its number in the outermost pid namespace. A namespace is known by its init's, or 0.
 /// Processes are single-threaded. Whatever the kernel would refuse is thrown by the name of its errno.
 ///
-/// - Source: kernel/fork.c (`copy_process`), kernel/sys.c (`ksys_setsid`, `setpgid`), kernel/exit.c
-///   (`find_new_reaper`, `forget_original_parent`, `wait_task_zombie`), kernel/pid.c (`alloc_pid`),
-///   fs/exec.c (`begin_new_exec`).
+/// - Source: kernel/fork.c (`copy_process`), kernel/pid_namespace.c (`pidns_install`), kernel/sys.c (`ksys_setsid`,
+///   `setpgid`), kernel/exit.c (`find_new_reaper`, `forget_original_parent`, `wait_task_zombie`), kernel/pid.c
+///   (`alloc_pid`), fs/exec.c (`begin_new_exec`).
 package struct KernelModel: Sendable {
     package struct Process: Equatable, Sendable {
         package var pid: UInt32
@@ -20,6 +21,9 @@ package struct KernelModel: Sendable {
         package var exitSignal: UInt32 = 17
         /// Every object has a number of its own; never 0.
         package var objects = CloneObjectIDs()
+        package var namespace: UInt32 = 0
+        /// Where its children are born.
+        package var childrenNamespace: UInt32 = 0
     }
 
     package enum Failure: Error, Equatable { case EPERM, ESRCH, EEXIST, ECHILD, EINVAL, EACCES }
@@ -27,6 +31,11 @@ package struct KernelModel: Sendable {
     package private(set) var processes: [UInt32: Process] = [:]
     private var groupUsers: [UInt32: Int] = [:]
     private var sessionUsers: [UInt32: Int] = [:]
+    /// Of a number: the pid namespace of whoever has or had it, and that one's numbers in nested namespaces.
+    private var places: [UInt32: (namespace: UInt32, inner: [UInt32])] = [:]
+    private var parentNamespace: [UInt32: UInt32] = [:]
+    private var lastNumber: [UInt32: UInt32] = [:]
+    private var innerUsed: [UInt32: Set<UInt32>] = [:]
     /// A group lies in one session as long as it exists.
     private var sessionOfGroup: [UInt32: UInt32] = [0: 0]
     private var lastObject: UInt32 = 0
@@ -58,17 +67,35 @@ package struct KernelModel: Sendable {
         return process
     }
 
+    /// - Parameters:
+    ///   - inner: numbers in nested namespaces, from outside inwards; nil: the next ones.
+    ///   - isInit: of a new pid namespace.
     package mutating func fork(
-        _ creator: UInt32, as pid: UInt32, sibling: Bool = false, exitSignal: UInt32 = 17, sharing: CloneObjects = []
+        _ creator: UInt32, as pid: UInt32, inner: [UInt32]? = nil, sibling: Bool = false, exitSignal: UInt32 = 17,
+        isInit: Bool = false, sharing: CloneObjects = []
     ) throws(Failure) {
         let process = try living(creator)
         if sharing.contains(CloneObjects(.actions)) && !sharing.contains(CloneObjects(.memory)) { throw .EINVAL }
         if isInUse(pid) { throw .EEXIST }
-        if sibling && creator == 1 { throw .EINVAL }
+        if sibling && (creator == 1 || creator == process.namespace) { throw .EINVAL }
+        if isInit && process.childrenNamespace != process.namespace { throw .EINVAL }
+        let namespace = isInit ? pid : process.childrenNamespace
+        if namespace != 0 && !isInit { _ = try living(namespace) }
+        if isInit { parentNamespace[pid] = process.namespace }
+        let lineage = lineage(of: namespace)
+        let inner = inner ?? lineage.map { lastNumber[$0, default: 0] + 1 }
+        guard inner.count == lineage.count else { throw .EINVAL }
+        for (level, number) in zip(lineage, inner) {
+            guard innerUsed[level, default: []].insert(number).inserted else { throw .EEXIST }
+            if isInit && level == pid && number != 1 { throw .EINVAL }
+            lastNumber[level] = number
+        }
+        places[pid] = (namespace, inner)
         let parent = sibling ? process.parent : creator
         processes[pid] = Process(
             pid: pid, parent: parent, session: process.session, group: process.group,
-            exitSignal: sibling ? process.exitSignal : exitSignal, objects: process.objects)
+            exitSignal: sibling ? process.exitSignal : exitSignal, objects: process.objects, namespace: namespace,
+            childrenNamespace: namespace)
         renew(CloneObjects.all.subtracting(sharing), of: pid)
         processes[parent]?.children.append(pid)
         groupUsers[process.group, default: 0] += 1
@@ -85,6 +112,35 @@ package struct KernelModel: Sendable {
     package mutating func exec(_ pid: UInt32) throws(Failure) {
         _ = try living(pid)
         renew([CloneObjects(.memory), CloneObjects(.actions), CloneObjects(.files)], of: pid)
+    }
+
+    /// From the outermost nested one to itself.
+    package func lineage(of namespace: UInt32) -> [UInt32] {
+        var lineage: [UInt32] = []
+        var next = namespace
+        while next != 0 {
+            lineage.append(next)
+            next = parentNamespace[next] ?? 0
+        }
+        return lineage.reversed()
+    }
+
+    private func isNamespace(_ lower: UInt32, in upper: UInt32) -> Bool { upper == 0 || lineage(of: lower).contains(upper) }
+
+    /// Numbers in the nested namespaces that `observer` lives in: 0 where a number is not seen.
+    package func inner(_ number: UInt32, seenBy observer: UInt32) -> [UInt32] {
+        guard let namespace = processes[observer]?.namespace else { return [] }
+        let place = places[number] ?? (0, [])
+        let own = lineage(of: place.namespace)
+        return lineage(of: namespace).map { level in own.firstIndex(of: level).map { place.inner[$0] } ?? 0 }
+    }
+
+    /// setns(2): children are born in this namespace.
+    package mutating func enter(_ pid: UInt32, _ namespace: UInt32) throws(Failure) {
+        let process = try living(pid)
+        guard isNamespace(namespace, in: process.namespace) else { throw .EINVAL }
+        if namespace != 0 && namespace != process.namespace { _ = try living(namespace) }
+        processes[pid]?.childrenNamespace = namespace
     }
 
     package mutating func setsid(_ pid: UInt32) throws(Failure) {
@@ -108,6 +164,7 @@ package struct KernelModel: Sendable {
     package mutating func setpgid(_ caller: UInt32, _ pid: UInt32, to group: UInt32) throws(Failure) {
         let own = try living(caller)
         guard let process = processes[pid], pid == caller || process.parent == caller else { throw .ESRCH }
+        guard isNamespace(places[group]?.namespace ?? 0, in: own.namespace) else { throw .ESRCH }
         if pid != caller && process.session != own.session { throw .EPERM }
         if process.session == pid { throw .EPERM }
         if group != pid {
@@ -123,11 +180,22 @@ package struct KernelModel: Sendable {
 
     package mutating func exit(_ pid: UInt32) throws(Failure) {
         let process = try living(pid)
+        // Nobody needs to end an init that has others in its namespace.
+        if pid == process.namespace && processes.values.contains(where: { $0.pid != pid && isNamespace($0.namespace, in: pid) }) {
+            throw .EINVAL
+        }
         processes[pid]?.isZombie = true
         guard !process.children.isEmpty else { return }
+        let last = process.namespace == 0 ? 1 : process.namespace
         var reaper = process.parent
-        while reaper > 1, let above = processes[reaper], above.isZombie || !above.isSubreaper { reaper = above.parent }
-        if processes[reaper] == nil { reaper = 1 }
+        while reaper != last {
+            guard let above = processes[reaper], above.namespace == process.namespace else {
+                reaper = last
+                break
+            }
+            if !above.isZombie && above.isSubreaper { break }
+            reaper = above.parent
+        }
         for child in process.children {
             processes[child]?.parent = reaper
             processes[child]?.exitSignal = 17
@@ -144,6 +212,7 @@ package struct KernelModel: Sendable {
         processes[parent]?.children = process.children.filter { $0 != child }
         groupUsers[dead.group, default: 0] -= 1
         sessionUsers[dead.session, default: 0] -= 1
+        for (level, number) in zip(lineage(of: dead.namespace), places[child]?.inner ?? []) { innerUsed[level]?.remove(number) }
         processes[child] = nil
         return true
     }

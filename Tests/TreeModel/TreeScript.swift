@@ -10,6 +10,10 @@ package struct TreeScript: Sendable {
         case forkSibling(sharing: CloneObjects = [])
         case unshare(CloneObjects)
         case exec
+        /// By `CLONE_NEWPID`: the child is the init of a pid namespace.
+        case forkInit
+        /// Into the pid namespace of this init: `setns`, a child, and back.
+        case forkInto(Int)
         case setsid
         /// Moves `target` (itself or a child) to the group of `group`'s number.
         case setpgid(target: Int, group: Int)
@@ -40,8 +44,10 @@ package struct TreeScript: Sendable {
         var exec = 0
         /// What children may share with those who make them.
         var sharing: CloneObjects
+        var namespace = 0
+        var injection = 0
 
-        init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool, sharing: CloneObjects) {
+        init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool, sharing: CloneObjects, hasNamespaces: Bool) {
             self.sharing = sharing
             self.atMost = Int.random(in: 2...atMost, using: &random)
             steps = self.atMost * Int.random(in: 2...8, using: &random)
@@ -52,6 +58,10 @@ package struct TreeScript: Sendable {
             reap = Int.random(in: 0...8, using: &random)
             subreaper = Int.random(in: 0...4, using: &random)
             unusual = isUnusual ? Int.random(in: 1...4, using: &random) : 0
+            if hasNamespaces {
+                namespace = Int.random(in: 1...4, using: &random)
+                injection = Int.random(in: 0...4, using: &random)
+            }
             guard !sharing.isEmpty else { return }
             unshare = Int.random(in: 0...6, using: &random)
             exec = sharing.contains(CloneObjects(.memory)) ? Int.random(in: 0...3, using: &random) : 0
@@ -76,9 +86,13 @@ package struct TreeScript: Sendable {
 
     /// A story that comes to at most `atMost` processes in the tree.
     ///
-    /// - Parameter sharing: what processes may share.
-    package init(_ random: inout SplitMix, atMost: Int, isUnusual: Bool = false, sharing: CloneObjects = []) {
-        let habits = Habits(&random, atMost: atMost, isUnusual: isUnusual, sharing: sharing)
+    /// - Parameters:
+    ///   - sharing: what processes may share.
+    ///   - hasNamespaces: whether pid namespaces are made and entered.
+    package init(
+        _ random: inout SplitMix, atMost: Int, isUnusual: Bool = false, sharing: CloneObjects = [], hasNamespaces: Bool = false
+    ) {
+        let habits = Habits(&random, atMost: atMost, isUnusual: isUnusual, sharing: sharing, hasNamespaces: hasNamespaces)
         var numbers = Array(UInt32(100)..<UInt32(200 + 3 * habits.steps))
         // Small trees get numbers in any order, as after a restart.
         if Bool.random(using: &random) { numbers.shuffle(using: &random) } else { numbers.reverse() }
@@ -122,7 +136,7 @@ package struct TreeScript: Sendable {
         guard let process = living.randomElement(using: &random), let actor = numbers[process.pid] else { return }
         let kinds = [
             habits.fork, habits.daemon, habits.setsid, habits.setpgid, habits.exit, habits.reap, habits.subreaper,
-            habits.unusual, habits.unshare, habits.exec,
+            habits.unusual, habits.unshare, habits.exec, habits.namespace, habits.injection,
         ]
         var pick = Int.random(in: 0..<kinds.reduce(0, +), using: &random)
         let kind = kinds.firstIndex { weight in
@@ -139,6 +153,12 @@ package struct TreeScript: Sendable {
         case 6: perform(actor, .subreaper(true))
         case 8: perform(actor, .unshare(CloneObjects(rawValue: UInt8.random(in: 1...63, using: &random)).intersection(.unshareable)))
         case 9: perform(actor, .exec)
+        case 10: if members.count < habits.atMost { perform(actor, .forkInit) }
+        case 11:
+            let inits = living.filter { $0.pid == $0.namespace && $0.pid != process.namespace }
+            if members.count < habits.atMost, let one = inits.randomElement(using: &random) {
+                perform(actor, .forkInto(numbers[one.pid]!))
+            }
         default:
             if members.count >= habits.atMost { return }
             switch Int.random(in: 0..<3, using: &random) {
@@ -190,6 +210,12 @@ package struct TreeScript: Sendable {
                 try fork { kernel, child in try kernel.fork(pid, as: child, sibling: true, sharing: sharing) }
             case .unshare(let kinds): try kernel.unshare(pid, kinds)
             case .exec: try kernel.exec(pid)
+            case .forkInit: try fork { kernel, child in try kernel.fork(pid, as: child, isInit: true) }
+            case .forkInto(let number):
+                let own = kernel[pid]?.namespace ?? 0
+                try kernel.enter(pid, pids[number])
+                defer { try? kernel.enter(pid, own) }
+                try fork { kernel, child in try kernel.fork(pid, as: child) }
             case .setsid: try kernel.setsid(pid)
             case .setpgid(let target, let group):
                 // An empty group's number may have been given out again.
@@ -214,15 +240,48 @@ package struct TreeScript: Sendable {
 
     /// The tree as a checkpoint finds it: parents before children, siblings in the order of their start.
     package var members: [CreationPlan.Member] {
-        var found: [CreationPlan.Member] = []
+        let numbers = namespaceNumbers
+        return all.map { process in
+            CreationPlan.Member(
+                pid: process.pid, parent: process.pid == pids[root] ? 0 : process.parent, session: process.session,
+                group: process.group, isZombie: process.isZombie, exitSignal: process.exitSignal,
+                objects: process.isZombie ? CloneObjectIDs() : process.objects, namespace: numbers[process.namespace] ?? 0,
+                inner: (
+                    kernel.inner(process.pid, seenBy: process.pid), kernel.inner(process.session, seenBy: process.pid),
+                    kernel.inner(process.group, seenBy: process.pid)
+                ))
+        }
+    }
+
+    /// The pid namespaces of the tree, outer ones first.
+    package var namespaces: PidNamespaces {
+        var found = PidNamespaces()
+        let numbers = namespaceNumbers
+        for (pid, _) in numbers.sorted(by: { $0.value < $1.value }) {
+            found.add(parent: kernel.lineage(of: pid).dropLast().last.flatMap { numbers[$0] } ?? 0, initPid: pid)
+        }
+        return found
+    }
+
+    /// By init, from 1.
+    private var namespaceNumbers: [UInt32: Int] {
+        let inits = all.filter { $0.pid == $0.namespace }.map(\.pid)
+        let ordered = inits.sorted { (kernel.lineage(of: $0).count, $0) < (kernel.lineage(of: $1).count, $1) }
+        return Dictionary(uniqueKeysWithValues: ordered.enumerated().map { ($1, $0 + 1) })
+    }
+
+    /// Whether the inits of all namespaces that somebody of the tree lives in are of the tree.
+    package var holdsInits: Bool {
+        let numbers = namespaceNumbers
+        return all.allSatisfy { kernel.lineage(of: $0.namespace).allSatisfy { numbers[$0] != nil } }
+    }
+
+    private var all: [KernelModel.Process] {
+        var found: [KernelModel.Process] = []
         var waiting = [pids[root]]
         while let pid = waiting.popLast() {
             guard let process = kernel[pid] else { continue }
-            found.append(
-                CreationPlan.Member(
-                    pid: pid, parent: found.isEmpty ? 0 : process.parent, session: process.session,
-                    group: process.group, isZombie: process.isZombie, exitSignal: process.exitSignal,
-                    objects: process.isZombie ? CloneObjectIDs() : process.objects))
+            found.append(process)
             waiting += process.children.sorted { numbers[$0]! > numbers[$1]! }
         }
         return found
@@ -266,6 +325,8 @@ package struct TreeScript: Sendable {
             case .forkSibling(let sharing): "\(step.actor) sibling \(sharing.cloneFlags)"
             case .unshare(let kinds): "\(step.actor) unshare \(kinds.cloneFlags)"
             case .exec: "\(step.actor) exec"
+            case .forkInit: "\(step.actor) init"
+            case .forkInto(let number): "\(step.actor) into \(number)"
             case .setsid: "\(step.actor) setsid"
             case .setpgid(let target, let group): "\(step.actor) setpgid \(target) \(group)"
             case .subreaper(let value): "\(step.actor) subreaper \(value ? 1 : 0)"

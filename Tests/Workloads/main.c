@@ -27,6 +27,7 @@ static const struct workload workloads[] = {
     {"forest", run_forest, "a tree made by a script [ROOT MEMBERS ZOMBIES]"},
     {"sharing", run_sharing, "processes that share memory, descriptors, directories, signal actions in every mix"},
     {"wanderers", run_wanderers, "threads with directories and a umask of their own"},
+    {"levels", run_levels, "pid namespaces in pid namespaces [DEPTH]"},
     {"orphans", run_orphans, "children of dead parents in sessions and groups of dead leaders"},
     {"breakpoints", run_breakpoints, "hardware breakpoints in a child"},
     {"rseq", run_rseq, "restartable sequences that commit only if nothing came between [MEBIBYTES]"},

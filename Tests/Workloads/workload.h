@@ -103,3 +103,5 @@ workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_s
 
 workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_idlers, run_bomb, run_forest, run_sharing, run_wanderers,
     run_stops, run_headless;
+
+workload_function run_levels;

@@ -90,7 +90,7 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   /// Clears the value of `begin`. Subsequent reads from it will return its default value.
   package mutating func clearBegin() {_uniqueStorage()._begin = nil}
 
-  /// pid of the root task, as the innermost namespace sees it
+  /// pid of the root task in its own pid namespace
   package var root: UInt32 {
     get {_storage._root}
     set {_uniqueStorage()._root = newValue}
@@ -171,11 +171,57 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   /// Clears the value of `vdso32`. Subsequent reads from it will return its default value.
   package mutating func clearVdso32() {_uniqueStorage()._vdso32 = nil}
 
+  /// those of the tree below that of its root; outer ones first
+  package var pidNamespaces: [ImagePidNamespace] {
+    get {_storage._pidNamespaces}
+    set {_uniqueStorage()._pidNamespaces = newValue}
+  }
+
+  /// those of the tree that show another /proc
+  package var mountNamespaces: [ImageMountNamespace] {
+    get {_storage._mountNamespaces}
+    set {_uniqueStorage()._mountNamespaces = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A pid namespace that is nested in that of the root.
+package nonisolated struct ImagePidNamespace: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// which one of the list, from 1; 0: that of the root
+  package var parent: UInt32 = 0
+
+  /// pid of its first process; 0: none was born yet
+  package var init_p: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// A mount namespace that differs from that of crrestart by a /proc of its own.
+package nonisolated struct ImageMountNamespace: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// whose processes /proc shows: which one of the pid namespaces, 0: that of the root
+  package var procNamespace: UInt32 = 0
+
+  /// MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of that mount, mount(2)
+  package var procFlags: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// One instant on three clocks, nanoseconds.
@@ -228,7 +274,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0\u{4}\u{7}cgroup_sets\0\u{4}\u{4}vdso_32\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0\u{4}\u{7}cgroup_sets\0\u{4}\u{4}vdso_32\0\u{4}(pid_namespaces\0\u{3}mount_namespaces\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -252,6 +298,8 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _cpuInstructionsOffered: UInt64 = 0
     var _cgroupSets: [ImageCgroupSet] = []
     var _vdso32: ImageVdso? = nil
+    var _pidNamespaces: [ImagePidNamespace] = []
+    var _mountNamespaces: [ImageMountNamespace] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -283,6 +331,8 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _cpuInstructionsOffered = source._cpuInstructionsOffered
       _cgroupSets = source._cgroupSets
       _vdso32 = source._vdso32
+      _pidNamespaces = source._pidNamespaces
+      _mountNamespaces = source._mountNamespaces
     }
   }
 
@@ -322,6 +372,8 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 19: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
         case 26: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
         case 30: try { try decoder.decodeSingularMessageField(value: &_storage._vdso32) }()
+        case 70: try { try decoder.decodeRepeatedMessageField(value: &_storage._pidNamespaces) }()
+        case 71: try { try decoder.decodeRepeatedMessageField(value: &_storage._mountNamespaces) }()
         default: break
         }
       }
@@ -397,6 +449,12 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       try { if let v = _storage._vdso32 {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
       } }()
+      if !_storage._pidNamespaces.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._pidNamespaces, fieldNumber: 70)
+      }
+      if !_storage._mountNamespaces.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._mountNamespaces, fieldNumber: 71)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -427,10 +485,82 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._cpuInstructionsOffered != rhs_storage._cpuInstructionsOffered {return false}
         if _storage._cgroupSets != rhs_storage._cgroupSets {return false}
         if _storage._vdso32 != rhs_storage._vdso32 {return false}
+        if _storage._pidNamespaces != rhs_storage._pidNamespaces {return false}
+        if _storage._mountNamespaces != rhs_storage._mountNamespaces {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImagePidNamespace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".PidNamespace"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parent\0\u{1}init\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.parent) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.init_p) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.parent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parent, fieldNumber: 1)
+    }
+    if self.init_p != 0 {
+      try visitor.visitSingularUInt32Field(value: self.init_p, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImagePidNamespace, rhs: ImagePidNamespace) -> Bool {
+    if lhs.parent != rhs.parent {return false}
+    if lhs.init_p != rhs.init_p {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageMountNamespace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".MountNamespace"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}proc_namespace\0\u{3}proc_flags\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.procNamespace) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.procFlags) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.procNamespace != 0 {
+      try visitor.visitSingularUInt32Field(value: self.procNamespace, fieldNumber: 1)
+    }
+    if self.procFlags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.procFlags, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageMountNamespace, rhs: ImageMountNamespace) -> Bool {
+    if lhs.procNamespace != rhs.procNamespace {return false}
+    if lhs.procFlags != rhs.procFlags {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -32,7 +32,7 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// as the innermost namespace sees it
+  /// in the pid namespace of the root, like all numbers here
   package var pid: UInt32 {
     get {_storage._pid}
     set {_uniqueStorage()._pid = newValue}
@@ -44,13 +44,13 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._parent = newValue}
   }
 
-  /// process group
+  /// process group; 0: it lies outside of that namespace
   package var group: UInt32 {
     get {_storage._group}
     set {_uniqueStorage()._group = newValue}
   }
 
-  /// session id
+  /// session id; likewise
   package var session: UInt32 {
     get {_storage._session}
     set {_uniqueStorage()._session = newValue}
@@ -223,6 +223,37 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._sharedDiskContext = newValue}
   }
 
+  /// Where it lives in a nested pid namespace it has a number in each one between the root's and its own: the
+  /// lists begin with the outermost of these and end with its own.
+  package var pidNamespace: UInt32 {
+    get {_storage._pidNamespace}
+    set {_uniqueStorage()._pidNamespace = newValue}
+  }
+
+  /// its pid there
+  package var innerPids: [UInt32] {
+    get {_storage._innerPids}
+    set {_uniqueStorage()._innerPids = newValue}
+  }
+
+  /// its process group there; 0: it lies outside
+  package var innerGroups: [UInt32] {
+    get {_storage._innerGroups}
+    set {_uniqueStorage()._innerGroups = newValue}
+  }
+
+  /// its session there; 0: it lies outside
+  package var innerSessions: [UInt32] {
+    get {_storage._innerSessions}
+    set {_uniqueStorage()._innerSessions = newValue}
+  }
+
+  /// which one of the header's, from 1; 0: that of crrestart
+  package var mountNamespace: UInt32 {
+    get {_storage._mountNamespace}
+    set {_uniqueStorage()._mountNamespace = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum State: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -318,7 +349,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Process"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0\u{4}\u{9}change_unreported\0\u{4}\u{8}shared_directories\0\u{3}shared_actions\0\u{3}shared_undo\0\u{3}shared_disk_context\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0\u{4}\u{9}change_unreported\0\u{4}\u{8}shared_directories\0\u{3}shared_actions\0\u{3}shared_undo\0\u{3}shared_disk_context\0\u{4}\u{11}pid_namespace\0\u{3}inner_pids\0\u{3}inner_groups\0\u{3}inner_sessions\0\u{3}mount_namespace\0")
 
   fileprivate class _StorageClass {
     var _pid: UInt32 = 0
@@ -352,6 +383,11 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _sharedActions: UInt32 = 0
     var _sharedUndo: UInt32 = 0
     var _sharedDiskContext: UInt32 = 0
+    var _pidNamespace: UInt32 = 0
+    var _innerPids: [UInt32] = []
+    var _innerGroups: [UInt32] = []
+    var _innerSessions: [UInt32] = []
+    var _mountNamespace: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -393,6 +429,11 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _sharedActions = source._sharedActions
       _sharedUndo = source._sharedUndo
       _sharedDiskContext = source._sharedDiskContext
+      _pidNamespace = source._pidNamespace
+      _innerPids = source._innerPids
+      _innerGroups = source._innerGroups
+      _innerSessions = source._innerSessions
+      _mountNamespace = source._mountNamespace
     }
   }
 
@@ -442,6 +483,11 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedActions) }()
         case 52: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedUndo) }()
         case 53: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedDiskContext) }()
+        case 70: try { try decoder.decodeSingularUInt32Field(value: &_storage._pidNamespace) }()
+        case 71: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerPids) }()
+        case 72: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerGroups) }()
+        case 73: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerSessions) }()
+        case 74: try { try decoder.decodeSingularUInt32Field(value: &_storage._mountNamespace) }()
         default: break
         }
       }
@@ -547,6 +593,21 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if _storage._sharedDiskContext != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._sharedDiskContext, fieldNumber: 53)
       }
+      if _storage._pidNamespace != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._pidNamespace, fieldNumber: 70)
+      }
+      if !_storage._innerPids.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._innerPids, fieldNumber: 71)
+      }
+      if !_storage._innerGroups.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._innerGroups, fieldNumber: 72)
+      }
+      if !_storage._innerSessions.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._innerSessions, fieldNumber: 73)
+      }
+      if _storage._mountNamespace != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._mountNamespace, fieldNumber: 74)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -587,6 +648,11 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._sharedActions != rhs_storage._sharedActions {return false}
         if _storage._sharedUndo != rhs_storage._sharedUndo {return false}
         if _storage._sharedDiskContext != rhs_storage._sharedDiskContext {return false}
+        if _storage._pidNamespace != rhs_storage._pidNamespace {return false}
+        if _storage._innerPids != rhs_storage._innerPids {return false}
+        if _storage._innerGroups != rhs_storage._innerGroups {return false}
+        if _storage._innerSessions != rhs_storage._innerSessions {return false}
+        if _storage._mountNamespace != rhs_storage._mountNamespace {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -32,7 +32,7 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// as the innermost namespace sees it
+  /// in the pid namespace of the root
   package var tid: UInt32 {
     get {_storage._tid}
     set {_uniqueStorage()._tid = newValue}
@@ -214,6 +214,18 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   package var insideVdso: Bool {
     get {_storage._insideVdso}
     set {_uniqueStorage()._insideVdso = newValue}
+  }
+
+  /// in nested pid namespaces, as inner_pids of the process
+  package var innerTids: [UInt32] {
+    get {_storage._innerTids}
+    set {_uniqueStorage()._innerTids = newValue}
+  }
+
+  /// it has its children in this one of the header's pid namespaces; 0: in its own
+  package var childrenNamespace: UInt32 {
+    get {_storage._childrenNamespace}
+    set {_uniqueStorage()._childrenNamespace = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -554,7 +566,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{7}has_exited\0\u{3}exit_code\0\u{4}\u{9}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{3}own_directories\0\u{2}\u{8}timeout\0\u{3}inside_vdso\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{7}has_exited\0\u{3}exit_code\0\u{4}\u{9}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{3}own_directories\0\u{2}\u{8}timeout\0\u{3}inside_vdso\0\u{4}\u{9}inner_tids\0\u{3}children_namespace\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -583,6 +595,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _ownDirectories: ImageDirectories? = nil
     var _timeout: ImageCallTimeout? = nil
     var _insideVdso: Bool = false
+    var _innerTids: [UInt32] = []
+    var _childrenNamespace: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -619,6 +633,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _ownDirectories = source._ownDirectories
       _timeout = source._timeout
       _insideVdso = source._insideVdso
+      _innerTids = source._innerTids
+      _childrenNamespace = source._childrenNamespace
     }
   }
 
@@ -663,6 +679,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 52: try { try decoder.decodeSingularMessageField(value: &_storage._ownDirectories) }()
         case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
         case 61: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
+        case 70: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerTids) }()
+        case 71: try { try decoder.decodeSingularUInt32Field(value: &_storage._childrenNamespace) }()
         default: break
         }
       }
@@ -753,6 +771,12 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._insideVdso != false {
         try visitor.visitSingularBoolField(value: _storage._insideVdso, fieldNumber: 61)
       }
+      if !_storage._innerTids.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._innerTids, fieldNumber: 70)
+      }
+      if _storage._childrenNamespace != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._childrenNamespace, fieldNumber: 71)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -788,6 +812,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._ownDirectories != rhs_storage._ownDirectories {return false}
         if _storage._timeout != rhs_storage._timeout {return false}
         if _storage._insideVdso != rhs_storage._insideVdso {return false}
+        if _storage._innerTids != rhs_storage._innerTids {return false}
+        if _storage._childrenNamespace != rhs_storage._childrenNamespace {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -13,7 +13,10 @@ extension ImageLookup {
             try require(UInt64(timer.id) >= next, .duplicateID, subject())
             next = UInt64(timer.id) + 1
             let isOwn = { (tid: UInt32) in self.thread[tid].map { threads[$0].process } == process.pid }
-            try require(isKnown(clock: timer.clock, isOwn), .clock, subject())
+            let seesOwn = { (number: UInt32) in
+                self.thread(number, in: process.pidNamespace).map { threads[$0].process } == process.pid
+            }
+            try require(isKnown(clock: timer.clock, seesOwn), .clock, subject())
             switch timer.notify {
             case .none: break
             case .signal: try require(ImageLimits.signals.contains(timer.signal), .signalRange, subject())

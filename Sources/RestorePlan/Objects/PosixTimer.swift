@@ -47,7 +47,7 @@ extension PlanBuilder {
         case .thread: bytes.append(littleEndian32: 4)
         case .signal, .UNRECOGNIZED: bytes.append(littleEndian32: 0)
         }
-        bytes.append(littleEndian32: timer.thread)
+        bytes.append(littleEndian32: image.thread(timer.thread)?.ownTid ?? 0)
         return bytes + [UInt8](repeating: 0, count: 64 - bytes.count)
     }
 

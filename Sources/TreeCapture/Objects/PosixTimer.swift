@@ -22,7 +22,7 @@ extension Collector {
             case .none: timer.notify = .none
             case .thread(let tid):
                 timer.notify = .thread
-                timer.thread = namespaceTid(tid, of: pid) ?? 0
+                timer.thread = numbers(of: tid, in: pid).first ?? 0
                 if timer.thread == 0 {
                     find(pid, "timer \(state.id)", "notifies a thread that has ended, which cannot be saved")
                 }
@@ -46,9 +46,10 @@ extension Collector {
         }
     }
 
-    private func namespaceTid(_ tid: Int32, of pid: Int32) -> UInt32? {
-        guard threads[pid]?.contains(where: { $0.tid == tid }) == true else { return nil }
-        return (try? TaskStatus(of: pid, task: tid))?.namespaceTaskIDs.last
+    /// From the pid namespace of the root to its own; empty for a thread that is not there.
+    private func numbers(of tid: Int32, in pid: Int32) -> [UInt32] {
+        guard threads[pid]?.contains(where: { $0.tid == tid }) == true else { return [] }
+        return namespaces.inside((try? TaskStatus(of: pid, task: tid))?.namespaceTaskIDs ?? [])
     }
 
     /// Clocks of CPU time are those of a task: it has to be one of this process, and it has to be known.
@@ -66,7 +67,7 @@ extension Collector {
                 help: "pthread_getcpuclockid(3) gives a clock that names its thread")
             return false
         }
-        if clock.task != 0, !tasks.contains(where: { namespaceTid($0.tid, of: pid) == clock.task }) {
+        if clock.task != 0, !tasks.contains(where: { numbers(of: $0.tid, in: pid).last == clock.task }) {
             find(pid, "timer \(timer.id)", "runs on the CPU time of \(clock.task), another process, which cannot be saved yet")
             return false
         }

@@ -1,0 +1,33 @@
+internal import CKernel
+internal import Glibc
+
+/// The namespaces of a process by the kernel's names for them, e.g. `pid:[4026531836]`.
+///
+/// - Source: namespaces(7), `/proc/pid/ns`; ioctl_ns(2).
+package enum NamespaceLook {
+    /// The pid namespace that a process lives in; a zombie, too.
+    package static func pid(of pid: Int32) throws(SystemError) -> [UInt8] { try readLink("/proc/\(pid)/ns/pid") }
+
+    /// The pid namespace that a thread's children are born in. Nil: a new one that has no init yet.
+    package static func pidForChildren(of pid: Int32, thread: Int32) throws(SystemError) -> [UInt8]? {
+        do throws(SystemError) { return try readLink("/proc/\(pid)/task/\(thread)/ns/pid_for_children") } catch {
+            // The same errno says that the task is gone.
+            if error.number == ENOENT, (try? readLink("/proc/\(pid)/task/\(thread)/ns/pid")) != nil { return nil }
+            throw error
+        }
+    }
+
+    /// The pid namespace around that of a process.
+    ///
+    /// - Errors: `EPERM`: it is not nested in ours.
+    @inline(never)
+    package static func parentPid(of pid: Int32) throws(SystemError) -> [UInt8] {
+        let own = try Descriptor.open("/proc/\(pid)/ns/pid")
+        let result = ckernel_syscall(Int(SYS_ioctl), Int(own.number), 0xb702, 0, 0, 0, 0)  // NS_GET_PARENT
+        let parent = Descriptor(owning: Int32(try SystemError.check(result, "ioctl(NS_GET_PARENT)")))
+        return try readLink("/proc/self/fd/\(parent.number)")
+    }
+
+    /// The pid namespace whose processes a process sees in its `/proc`; nil if that is not to be found.
+    package static func shownByProc(of pid: Int32) -> [UInt8]? { try? readLink("/proc/\(pid)/root/proc/1/ns/pid") }
+}

@@ -1,0 +1,226 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// Containers: inits, pid namespaces in pid namespaces, `/proc` of their own.
+    @Suite struct Namespaces {
+        private static let unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
+
+        /// All pids, groups and sessions of every process, in all pid namespaces from that of the root inwards.
+        private static func numbers(of root: pid_t) -> [String] {
+            func lists(_ pid: pid_t) -> [String: [Substring]] {
+                let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+                var found: [String: [Substring]] = [:]
+                for line in text.split(separator: "\n") where line.hasPrefix("NS") {
+                    let fields = line.split(whereSeparator: \.isWhitespace)
+                    found[String(fields[0])] = Array(fields.dropFirst())
+                }
+                return found
+            }
+            let outer = (lists(root)["NSpid:"]?.count ?? 1) - 1
+            // What lies outside of the tree has another number after a restart.
+            let outside = [lists(root)["NSpgid:"]?.first, lists(root)["NSsid:"]?.first]
+            return ProcessTable.tree(of: root).map { entry in
+                let all = lists(entry.pid)
+                let names = ["NSpid:", "NSpgid:", "NSsid:"].map { name in
+                    var list = all[name] ?? []
+                    if name != "NSpid:", outside.contains(list.first), lists(root)["NSpid:"]?.first != list.first {
+                        list = list.map { _ in "outside" }
+                    }
+                    return list.dropFirst(outer).joined(separator: "/")
+                }
+                return "\(entry.command) \(entry.state == "Z" ? "Z" : "") \(names.joined(separator: " "))"
+            }.sorted()
+        }
+
+        private static func requireInit(_ path: String) throws {
+            if access(path, X_OK) != 0 { try Test.cancel("\(path) is missing: scripts/setup --tests installs it") }
+        }
+
+        /// Several levels deep, with processes put in from outside, and one whose children begin a namespace.
+        @Test(arguments: Place.allCases, [1, 4])
+        func levels(place: Place, depth: Int) throws {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("levels", ["\(depth)"])
+            var root = running.pid
+            let before = Self.numbers(of: root)
+            #expect(before.count == 5 * depth + 2, "\(before)")
+            for _ in 0..<place.rounds {
+                try scratch.checkpointAndKill(root, of: running)
+                (running, root) = try scratch.restart(place)
+                #expect(Self.numbers(of: root) == before)
+            }
+            try scratch.finishWorkload("levels", running)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// The init that a test started, as seen from here.
+        private func firstChild(of child: Child, _ scratch: Scratch) throws -> pid_t {
+            try #require(
+                Clock.wait(seconds: 30) { scratch.exists("ready") || child.poll() != nil }, "\(child.errors)")
+            try #require(child.poll() == nil, "\(child.output)\(child.errors)")
+            return try #require(ProcessTable.children(of: child.pid).first)
+        }
+
+        /// `unshare` as the root, and what it started: its children are born in the namespace, `/proc` shows that.
+        @Test(arguments: Place.allCases)
+        func unshareAndWhatItStarted(place: Place) throws {
+            let scratch = try Scratch()
+            var running = try scratch.start(Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
+            _ = try firstChild(of: running, scratch)
+            var root = running.pid
+            let before = Self.numbers(of: root)
+            #expect(before.count == 9, "\(before)")
+            for _ in 0..<place.rounds {
+                try scratch.checkpointAndKill(root, of: running)
+                (running, root) = try scratch.restart(place)
+                #expect(Self.numbers(of: root) == before)
+            }
+            try finish(running, scratch)
+        }
+
+        private func finish(_ running: Child, _ scratch: Scratch) throws {
+            try scratch.write("finish")
+            #expect(try running.wait(seconds: 30) == .exited(0), "\(running.errors)")
+            #expect(scratch.read("result") == "OK\n", "\(scratch.read("difference"))\(running.errors)")
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// An init as the root stays one, whether a shell, or one made for the purpose.
+        @Test(arguments: [[], ["/usr/bin/tini", "-s", "--"], ["/usr/bin/dumb-init"], ["/usr/bin/dumb-init", "-c"]])
+        func initAsRoot(_ initProgram: [String]) throws {
+            if let program = initProgram.first { try Self.requireInit(program) }
+            let scratch = try Scratch()
+            let starter = try scratch.start(
+                Self.unshare + initProgram + ["bash", Host.programs + "/container.sh", scratch.path])
+            var root = try firstChild(of: starter, scratch)
+            var running = starter
+            let image = scratch.file("image")
+            let before = Self.numbers(of: root)
+            for round in 0..<3 {
+                try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", image, "--kill", "--force"]).require()
+                try running.wait(seconds: 20)
+                #expect(scratch.becomesEmpty())
+                if round == 0 {
+                    let refused = try scratch.run("crrestart", ["--no-pidns", image]).expect(3)
+                    #expect(refused.errors.contains("init of a pid namespace"), "\(refused.errors)")
+                    let tree = try scratch.run("crimage", ["tree", image]).require().output
+                    #expect(tree.hasPrefix("1 "), "\(tree)")
+                }
+                (running, root) = try restartInit(scratch)
+                #expect(Self.numbers(of: root) == before)
+            }
+            // Its own end is that of everything in it, and its status is told.
+            kill(root, SIGKILL)
+            #expect(try running.wait(seconds: 20) == .signaled(SIGKILL))
+            #expect(scratch.becomesEmpty())
+            (running, root) = try restartInit(scratch)
+            try finish(running, scratch)
+        }
+
+        private func restartInit(_ scratch: Scratch) throws -> (command: Child, root: pid_t) {
+            scratch.remove("root.pid")
+            let child = try scratch.start(
+                "crrestart", ["--copy-status", "--pid-file", scratch.file("root.pid"), scratch.file("image")])
+            let known = Clock.wait(seconds: 30) { scratch.read("root.pid").hasSuffix("\n") || child.poll() != nil }
+            let root = known ? pid_t(scratch.read("root.pid").dropLast()) : nil
+            return (child, try #require(root, "\(child.errors)"))
+        }
+
+        /// Three containers in each other, each with a `/proc` of its own.
+        @Test(arguments: Place.allCases)
+        func containersInContainers(place: Place) throws {
+            let scratch = try Scratch()
+            var running = try scratch.start(
+                Self.unshare + Self.unshare + Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
+            _ = try firstChild(of: running, scratch)
+            var root = running.pid
+            let before = Self.numbers(of: root)
+            for _ in 0..<2 {
+                try scratch.checkpointAndKill(root, of: running)
+                let tree = try scratch.run("crimage", ["tree", scratch.file("image")]).require().output
+                #expect(tree.contains("pid inside "), "\(tree)")
+                (running, root) = try scratch.restart(place)
+                #expect(Self.numbers(of: root) == before)
+            }
+            try finish(running, scratch)
+        }
+
+        /// Both commands inside of a container.
+        @Test func commandsInsideOfContainers() throws {
+            let scratch = try Scratch()
+            let script = """
+                '\(Host.path(of: "Workloads"))' tree \(scratch.path) < /dev/null > /dev/null 2>&1 & root=$!
+                until [ -e \(scratch.path)/ready ]; do sleep 0.05; done
+                '\(Host.path(of: "crcheckpoint"))' --tree $root -o \(scratch.path)/image --kill || exit 10
+                wait $root
+                '\(Host.path(of: "crrestart"))' $1 --copy-status \(scratch.path)/image & restart=$!
+                sleep 0.5; touch \(scratch.path)/finish
+                wait $restart
+                """
+            for option in ["--no-pidns", "--pidns"] {
+                let done = try scratch.run(Self.unshare + ["bash", "-c", script, "bash", option])
+                #expect(done.status == .exited(0) && scratch.read("result") == "OK tree\n", "\(option): \(done.output)\(done.errors)\(scratch.read("failures"))")
+                for name in ["ready", "finish", "result", "image"] { scratch.remove(name) }
+            }
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// What cannot be: each by name, and the tree runs on.
+        @Test func refusals() throws {
+            let scratch = try Scratch()
+            let child = try scratch.start(Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
+            let first = try firstChild(of: child, scratch)
+            // From inside, the init can neither be killed nor stopped.
+            let inside = try scratch.run(
+                ["nsenter", "-t", "\(first)", "-p", "-m", Host.path(of: "crcheckpoint"), "--tree", "1", "-o", scratch.file("image"), "--kill"])
+            inside.expect(1)
+            #expect(inside.errors.contains("start crcheckpoint outside"), "\(inside.errors)")
+            // But saved.
+            try scratch.run(
+                ["nsenter", "-t", "\(first)", "-p", "-m", Host.path(of: "crcheckpoint"), "--tree", "1", "-o", scratch.file("image")]
+            ).require()
+            // A mount of its own is named.
+            let mounted = try scratch.start(
+                ["unshare", "--mount", "sh", "-c", "mount -t tmpfs none /mnt && touch \(scratch.path)/mounted; exec sleep 1000"])
+            #expect(Clock.wait(seconds: 20) { scratch.exists("mounted") })
+            let refused = try scratch.run("crcheckpoint", ["--tree", "\(mounted.pid)", "-o", scratch.file("other")]).expect(4)
+            #expect(refused.errors.contains("/mnt"), "\(refused.errors)")
+            mounted.end()
+            try finish(child, scratch)
+        }
+
+        /// The command dies at any moment: the whole container runs, or nothing of it.
+        @Test func restarterOfAnInitDies() throws {
+            let scratch = try Scratch()
+            let starter = try scratch.start(Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
+            let first = try firstChild(of: starter, scratch)
+            let count = ProcessTable.tree(of: first).count
+            try scratch.run("crcheckpoint", ["--tree", "\(first)", "-o", scratch.file("image"), "--kill"]).require()
+            try starter.wait(seconds: 20)
+            #expect(scratch.becomesEmpty())
+            var none = 0
+            var whole = 0
+            for attempt in 0..<max(10, Host.kills / 6) {
+                let command = try scratch.start("crrestart", [scratch.file("image")])
+                Clock.sleep(Double.random(in: 0...0.25))
+                command.end()
+                var seen = -1
+                let settled = Clock.wait(seconds: 20) {
+                    let before = seen
+                    let orphans = scratch.reapOrphans()
+                    let living = scratch.living().filter { $0.command != "crrestart-init" }
+                    seen = living.isEmpty && orphans == 0 ? 0 : living.count
+                    Clock.sleep(0.1)
+                    // The zombie is not among the living.
+                    return seen == before && (seen == 0 || seen == count - 1)
+                }
+                try #require(settled, "after kill \(attempt): \(seen) of \(count): \(scratch.living().map(\.command))")
+                if seen == 0 { none += 1 } else { whole += 1 }
+                scratch.killAll()
+            }
+            print("crrestart of an init killed \(none + whole) times: \(none) nothing, \(whole) whole")
+            #expect(none > 0 && whole > 0)
+        }
+    }
+}
