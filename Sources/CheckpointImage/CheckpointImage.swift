@@ -16,7 +16,7 @@ package struct CheckpointImage: Sendable {
     /// Where the pages lie; empty when the image comes from a pipe.
     package private(set) var pageSections: [PageSection] = []
     private var sectionPosition: [PageOwner: Int] = [:]
-    let lookup: ImageLookup
+    private(set) var lookup: ImageLookup
 
     /// Validates records that were decoded (or made up, in tests).
     package init(validating records: ImageRecords) throws(ImageError) {
@@ -30,6 +30,21 @@ package struct CheckpointImage: Sendable {
         pipes = records.pipes
         memoryObjects = records.memoryObjects
         semaphoreSets = records.semaphoreSets
+    }
+
+    /// After its records were changed.
+    mutating func validateAgain() throws(ImageError) {
+        var records = ImageRecords()
+        records.header = header
+        records.processes = processes
+        records.threads = threads
+        records.addressSpaces = addressSpaces
+        records.fileTables = fileTables
+        records.openFiles = openFiles
+        records.pipes = pipes
+        records.memoryObjects = memoryObjects
+        records.semaphoreSets = semaphoreSets
+        lookup = try ImageLookup(validating: records)
     }
 }
 

@@ -1,0 +1,13 @@
+extension Renumbering {
+    /// A table for people: old number, new number, what it is called, and what else is known, by new number.
+    package func lines(remarks: [UInt32: String] = [:]) -> [String] {
+        func cell(_ text: String, _ width: Int) -> String {
+            text + String(repeating: " ", count: max(1, width - text.count))
+        }
+        return [cell("old", 9) + cell("new", 9) + "command"]
+            + pairs.map { pair in
+                let remark = remarks[pair.new].map { ": " + $0 } ?? ""
+                return cell(String(pair.old), 9) + cell(String(pair.new), 9) + pair.title + remark
+            }
+    }
+}
