@@ -4,17 +4,11 @@
  * step, x20 the task's status slot, x21 where `end` goes. Neither needs a stack. Number 0 (`end`) is
  * io_setup here, which no step needs either.
  *
- * CKERNEL_CLONE is the number whose child goes on at its own program. It is a define so that the child's
- * path can be tried where clone3 is missing (qemu-user): clone's fifth argument is ignored without its
- * flags, and it has no sixth.
+ * Of clone the kernel does not look at the fifth argument without its flags, and there is no sixth.
  *
  * Source: include/uapi/asm-generic/unistd.h; Documentation/arch/arm64.
  */
 #if defined(__aarch64__)
-
-#ifndef CKERNEL_CLONE
-#define CKERNEL_CLONE 435              /* clone3 */
-#endif
 
 .macro STEP_LOOP p
 \p\()_next:
@@ -43,9 +37,11 @@
     svc  #0
     cbnz x0, \p\()_returned
     ldr  x9, [x19]                     /* x8 may be restart_syscall now */
-    cmp  x9, #CKERNEL_CLONE
+    cmp  x9, #435                      /* clone3 */
+    b.eq 1f
+    cmp  x9, #220                      /* clone */
     b.ne \p\()_returned
-    ldp  x20, x9, [x19, #40]
+1:  ldp  x20, x9, [x19, #40]
     mov  x19, x9
     b    \p\()_next
 \p\()_returned:
@@ -214,7 +210,7 @@ ckernel_stub_end:
     .type ckernel_clone3_into_loop, %function
 ckernel_clone3_into_loop:
     hint #34                           /* bti c */
-    mov  x8, #CKERNEL_CLONE
+    mov  x8, #435
     svc  #0
     cbz  x0, 1f
     ret
@@ -223,5 +219,27 @@ ckernel_clone3_into_loop:
     mov  x21, #0
     br   x4
     .size ckernel_clone3_into_loop, . - ckernel_clone3_into_loop
+
+/* long ckernel_clone_into_loop(flags, program, slot, loop): the same by clone. */
+    .globl ckernel_clone_into_loop
+    .type ckernel_clone_into_loop, %function
+ckernel_clone_into_loop:
+    hint #34                           /* bti c */
+    mov  x9, x1
+    mov  x10, x2
+    mov  x11, x3
+    mov  x1, #0
+    mov  x2, #0
+    mov  x3, #0
+    mov  x4, #0
+    mov  x8, #220
+    svc  #0
+    cbz  x0, 1f
+    ret
+1:  mov  x19, x9
+    mov  x20, x10
+    mov  x21, #0
+    br   x11
+    .size ckernel_clone_into_loop, . - ckernel_clone_into_loop
 #endif
     .section .note.GNU-stack,"",%progbits

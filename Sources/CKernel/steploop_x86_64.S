@@ -13,7 +13,8 @@
  * Registers: rbx the step, r12 the task's status slot, r13 where `end` goes; r14 keeps rbx over int $0x80.
  * The loop uses no stack and no memory but the step, the slot and what the steps name.
  *
- *   clone3   in the child: r12 = argument[4] (its slot), rbx = argument[5] (its program)
+ *   clone3, clone  in the child: r12 = argument[4] (its slot), rbx = argument[5] (its program); of clone, the
+ *            kernel does not look at them without CLONE_SETTLS
  *   wait     until the u32 at argument[0] is >= argument[1] (futex)
  *   advance  adds one to the u32 at argument[0] and wakes who waits for it
  *   int $0x80  is what makes the kernel take a 64-bit task for a 32-bit one for the time of a call: the
@@ -84,8 +85,10 @@ loop_call:
     test %rax, %rax
     jnz  loop_returned
     cmpl $435, (%rbx)
+    je   1f
+    cmpl $56, (%rbx)
     jne  loop_returned
-    mov  40(%rbx), %r12
+1:  mov  40(%rbx), %r12
     mov  48(%rbx), %rbx
     jmp  loop_next
 loop_returned:
@@ -274,5 +277,31 @@ ckernel_clone3_into_loop:
     ret
 1:  jmp  *%r9
     .size ckernel_clone3_into_loop, . - ckernel_clone3_into_loop
+
+/* long ckernel_clone_into_loop(flags, program, slot, loop): the same by clone. */
+    .globl ckernel_clone_into_loop
+    .type ckernel_clone_into_loop, @function
+ckernel_clone_into_loop:
+    push %rbx
+    push %r12
+    push %r13
+    mov  %rsi, %rbx
+    mov  %rdx, %r12
+    mov  %rcx, %r9
+    xor  %r13d, %r13d
+    xor  %esi, %esi
+    xor  %edx, %edx
+    xor  %r10d, %r10d
+    xor  %r8d, %r8d
+    mov  $56, %eax
+    syscall
+    test %rax, %rax
+    jz   1f
+    pop  %r13
+    pop  %r12
+    pop  %rbx
+    ret
+1:  jmp  *%r9
+    .size ckernel_clone_into_loop, . - ckernel_clone_into_loop
 #endif
     .section .note.GNU-stack,"",@progbits

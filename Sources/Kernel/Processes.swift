@@ -11,26 +11,19 @@ package enum Processes {
     package static let newPidNamespace: UInt64 = 0x2000_0000
     package static let newMountNamespace: UInt64 = 0x0002_0000
 
-    /// Forks the calling (single-threaded) process with raw clone3; returns 0 in the child.
+    /// Forks the calling (single-threaded) process with raw clone; returns 0 in the child.
     ///
-    /// No atfork handler runs. The child leaves by `exitNow` only.
+    /// No atfork handler runs. The child leaves by `exitNow` only. Not clone3: filters of containers refuse it.
     @inline(never)
     package static func fork(namespaces: UInt64 = 0) throws(SystemError) -> Int32 {
-        var arguments = ckernel_clone_args()
-        arguments.flags = namespaces
-        arguments.exit_signal = UInt64(SIGCHLD)
-        let result = unsafe withUnsafePointer(to: &arguments) { pointer in
-            ckernel_syscall(
-                Int(SYS_clone3), Int(bitPattern: pointer), MemoryLayout<ckernel_clone_args>.size, 0, 0, 0, 0)
-        }
-        return Int32(try SystemError.check(result, "clone3"))
+        let flags = Int(bitPattern: UInt(namespaces)) | Int(SIGCHLD)
+        return Int32(try SystemError.check(ckernel_syscall(Int(SYS_clone), flags, 0, 0, 0, 0, 0), "clone"))
     }
 
     /// Clones a child that runs a program of steps from its first instruction on.
     ///
     /// - Parameters:
-    ///   - pid: the number it gets in the caller's pid namespace, or in its own new one, where it is 1; 0: the
-    ///     kernel's choice.
+    ///   - pid: the number it gets in the caller's pid namespace, or in its own new one, where it is 1.
     ///   - namespaces: those that are made for it.
     /// - Errors: `EEXIST`: the pid is taken.
     @inline(never)
@@ -42,16 +35,23 @@ package enum Processes {
         arguments.flags = namespaces
         arguments.exit_signal = UInt64(SIGCHLD)
         let result = unsafe withUnsafePointer(to: &wanted) { set in
-            if pid != 0 {
-                arguments.set_tid = UInt64(UInt(bitPattern: set))
-                arguments.set_tid_size = 1
-            }
+            arguments.set_tid = UInt64(UInt(bitPattern: set))
+            arguments.set_tid_size = 1
             return unsafe withUnsafePointer(to: &arguments) { pointer in
                 unsafe ckernel_clone3_into_loop(
                     pointer, MemoryLayout<ckernel_clone_args>.size, program, slot, loop)
             }
         }
         return Int32(try SystemError.check(result, "clone3"))
+    }
+
+    /// The same with the number that the kernel counts up to: see ``LastPid``.
+    @inline(never)
+    package static func cloneIntoLoop(
+        namespaces: UInt64 = 0, program: UInt64, slot: UInt64, loop: UInt64
+    ) throws(SystemError) -> Int32 {
+        let result = ckernel_clone_into_loop(namespaces | UInt64(SIGCHLD), program, slot, loop)
+        return Int32(try SystemError.check(result, "clone"))
     }
 
     package static func kill(_ pid: Int32, _ signal: Int32) throws(SystemError) {
@@ -98,8 +98,8 @@ package enum Processes {
     /// A session of its own: signals of the terminal do not reach it.
     package static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
 
-    /// From now on orphaned descendants are adopted here (PR_SET_CHILD_SUBREAPER).
-    package static func adoptOrphans() { _ = ckernel_prctl(36, 1, 0, 0, 0) }
+    /// From now on orphaned descendants are adopted here, or not any more (PR_SET_CHILD_SUBREAPER).
+    package static func adoptOrphans(_ adopts: Bool = true) { _ = ckernel_prctl(36, adopts ? 1 : 0, 0, 0, 0) }
 
     /// Stops this process as Ctrl-Z would; returns when it is continued.
     package static func stopHere() { _ = ckernel_syscall(Int(SYS_kill), Int(getpid()), Int(SIGSTOP), 0, 0, 0, 0) }

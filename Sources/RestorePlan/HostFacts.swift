@@ -38,6 +38,8 @@ package struct HostFacts: Sendable {
     package var takenPids: [UInt32: String] = [:]
     /// Numbers that neither the image nor anybody here has: as many as placeholders are needed.
     package var spareNumbers: [UInt32] = []
+    /// Likewise for all tasks of the tree, if they shall have new ones.
+    package var freshNumbers: [UInt32] = []
     package var cpu = CPUOffer(features: [])
     package var xsaveLayout: XSaveLayout?
     /// The vdso of this kernel: sizes, checksum, and where the tool itself has its parts.
@@ -57,8 +59,8 @@ package struct HostFacts: Sendable {
     /// By RLIMIT_* number.
     package var hardLimits: [UInt64] = []
     package var mayRaiseLimits = false
-    package var mayChoosePids = true
     package var mayMakeNamespaces = true
+    package var numbers = NumberFacts()
     package var bootID = ""
     package var mayMakeTimeNamespace = true
     /// Which of 0, 1, 2 of the tool are terminals.
@@ -81,6 +83,17 @@ package struct MissingFile: Error, Sendable, Equatable {
     package var errno: String
 
     package init(errno: String) { self.errno = errno }
+
+    /// It is there, but not for crrestart.
+    var isRefusal: Bool { errno == "EACCES" || errno == "EROFS" }
+
+    var help: String {
+        switch errno {
+        case "EACCES": "the user of crrestart may not open it as the program had it: be root, or change its mode"
+        case "EROFS": "the program had it open for writing: its file system is read-only here"
+        default: "the file existed at the checkpoint: put it back"
+        }
+    }
 }
 
 /// What the user chose.
@@ -89,7 +102,9 @@ package struct RestartOptions: Sendable {
     package var newPidNamespace: Bool?
     /// The image comes as a stream: pages are pushed by the monitor.
     package var isStream = false
-    /// No `set_tid`: pids come from `ns_last_pid`.
+    /// The tree has the numbers of the image; otherwise fresh ones of this pid namespace.
+    package var keepsPids = true
+    /// No `set_tid` even where it is to be had: pids come from `ns_last_pid`.
     package var usesLastPid = false
     /// Keeps the source kernel's vdso beside this kernel's even where the two are the same.
     package var keepsOldVdso = false

@@ -39,30 +39,19 @@ extension PlanBuilder {
         _ program: inout Program, _ index: Int, numbers: [UInt32], seenAs seen: UInt32, _ title: String, flags: UInt64,
         exitSignal: UInt64
     ) {
-        var lastPid: Step.Argument?
-        if valid.options.usesLastPid { lastPid = takeLastPid(&program, seen) }
+        if valid.usesLastPid {
+            // There are no nested namespaces then.
+            return cloneByLastPid(&program, index, tid: seen, title, flags: flags | exitSignal)
+        }
         var list: [UInt8] = []
         // clone3 wants the innermost number first.
         for number in numbers.reversed() { list.append(littleEndian32: number) }
-        let set = lastPid == nil ? launchpad.add(list) : 0
+        let set = launchpad.add(list)
         // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
         // set_tid, set_tid_size, cgroup
-        let arguments = launchpad.add(
-            words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, lastPid == nil ? UInt64(numbers.count) : 0, 0])
+        let arguments = launchpad.add(words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, UInt64(numbers.count), 0])
         program.call(
             .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(index)], check: .equals(Int64(seen)),
             title)
-        if lastPid != nil { program.call(.flock, [.number(high.lock), 8], "unlock ns_last_pid") }
-    }
-
-    /// Where `set_tid` is not to be had: the next pid is the one after `ns_last_pid`, if nobody comes
-    /// between; a lock keeps our own tasks apart, the check of clone3 sees the rest.
-    private mutating func takeLastPid(_ program: inout Program, _ pid: UInt32) -> Step.Argument {
-        program.call(.flock, [.number(high.lock), 2], "lock ns_last_pid")
-        let text = Array(String(pid - 1).utf8)
-        program.call(
-            .pwrite64, [.number(high.lock), data(text), .number(text.count), 0], check: .equals(Int64(text.count)),
-            "the next pid is \(pid)")
-        return .number(pid)
     }
 }

@@ -32,6 +32,7 @@ extension PlanBuilder {
                 check: .equals(Int64(descriptor.number)), note(file))
         }
         program.call(.close_range, [.number(high.firstDropped), .value(0xffff_ffff), 0], "drop what stood high")
+        if !keepsLastPid(process) { closeLastPid(&program) }
     }
 
     /// Where an open file stands while the tree is built.

@@ -21,6 +21,8 @@ extension PlanBuilder {
         case memoryIsLoaded(SharedOwners.Object)
         /// How many others with this file table have joined the tree's clocks.
         case joinedClocks(SharedOwners.Object)
+        /// How many others with this file table have made their threads.
+        case madeThreads(SharedOwners.Object)
         /// How many others with this memory have their credentials.
         case settled(SharedOwners.Object)
         /// A process has taken its job-control stop.

@@ -38,6 +38,10 @@ struct PlanBuilder {
     /// Where the process whose program is being built has files open for a moment.
     var scratchDescriptor: UInt32
     private var dataCache: [[UInt8]: UInt64] = [:]
+    /// A futex that tasks lock while they create by `ns_last_pid`.
+    var lastPidLock: UInt64?
+    /// Whose descriptors hold `ns_last_pid` to the last.
+    let tablesWithThreads: Set<UInt32>
 
     init(
         valid: ValidImage, tasks: [RestorePlan.Task], helpers: [RestorePlan.Helper], high: RestorePlan.HighDescriptors,
@@ -57,6 +61,7 @@ struct PlanBuilder {
             if task.isLeader { leaderIndex[task.pid] = index } else { threadIndices[task.pid, default: []].append(index) }
         }
         for (index, helper) in helpers.enumerated() { helperIndex[helper.pid] = index }
+        tablesWithThreads = Self.tablesWithThreads(valid, threadIndices)
         // The first piece is `zeroTime`.
         _ = self.launchpad.add(words: [0, 0])
         owners = SharedOwners(valid.image, valid.creation)
@@ -148,6 +153,7 @@ struct PlanBuilder {
         makePosixTimers(&program, of: process)
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
+        dropLastPid(&program, process)
         if task.exits {
             program.advance(word(.parked), "all is done")
             program.call(.exit, [.number(thread.exitCode)], "the first thread ends, the others live on")

@@ -75,6 +75,9 @@ package struct Renumbering: Sendable {
     package func applied(to image: CheckpointImage) throws(ImageError) -> CheckpointImage {
         try image.changed { records in
             records.header.root = new(records.header.root)
+            for index in records.header.pidNamespaces.indices {
+                records.header.pidNamespaces[index].init_p = new(records.header.pidNamespaces[index].init_p)
+            }
             for index in records.processes.indices { translate(&records.processes[index]) }
             for index in records.threads.indices { translate(&records.threads[index]) }
         }
@@ -85,6 +88,8 @@ package struct Renumbering: Sendable {
         process.parent = new(process.parent)
         process.session = new(process.session)
         process.group = new(process.group)
+        // What it sees itself in a nested pid namespace are numbers of that, which stay.
+        guard process.innerPids.isEmpty else { return }
         for index in process.pending.indices { translate(&process.pending[index]) }
         for index in process.posixTimers.indices {
             process.posixTimers[index].thread = new(process.posixTimers[index].thread)
@@ -95,6 +100,7 @@ package struct Renumbering: Sendable {
     func translate(_ thread: inout ImageThread) {
         thread.tid = new(thread.tid)
         thread.process = new(thread.process)
+        guard thread.innerTids.isEmpty else { return }
         for index in thread.pending.indices { translate(&thread.pending[index]) }
         if thread.hasRestartBlock && thread.restartBlock.kind == .cpuNanosleep {
             let clock = newClock(Int32(bitPattern: thread.restartBlock.clock))

@@ -40,15 +40,16 @@ package struct RestorePlan: Sendable {
         package var mounts: UInt32 = 0
         /// Stays open longer than those above it: a process joins when it has nothing else left to do.
         package var timeNamespace: UInt32 { base }
+        /// `ns_last_pid`, where tasks get their numbers by it: as long as there are threads to be made.
+        package var lastPid: UInt32 { base + 1 }
         /// Open until its files are open, for which it may need the `/proc` of crrestart.
-        package func mount(_ number: UInt32) -> UInt32 { base + 1 + number }
-        var firstDropped: UInt32 { base + 1 + mounts }
+        package func mount(_ number: UInt32) -> UInt32 { base + 2 + number }
+        var firstDropped: UInt32 { base + 2 + mounts }
         /// 0, 1, 2 of the tool.
         package func standard(_ number: UInt32) -> UInt32 { firstDropped + number }
         package var image: UInt32 { firstDropped + 3 }
         var scratch: UInt32 { firstDropped + 4 }
-        package var lock: UInt32 { firstDropped + 5 }
-        var firstObject: UInt32 { firstDropped + 7 }
+        var firstObject: UInt32 { firstDropped + 6 }
         package func object(_ index: Int) -> UInt32 { firstObject + UInt32(index) }
     }
 
@@ -71,8 +72,13 @@ package struct RestorePlan: Sendable {
     package let deadlines: [Deadline]
     package let vdso: VdsoPlan
     private let owners: SharedOwners
+    /// Nil: the numbers are those of the checkpoint.
+    package let renumbering: Renumbering?
 
-    package init(for valid: ValidImage) {
+    /// - Parameter renumbering: what has made the numbers of `valid` out of those of the checkpoint.
+    package init(for valid: ValidImage, renumbering: Renumbering? = nil) {
+        self.renumbering = renumbering
+        func former(_ number: UInt32) -> String { renumbering.map { " (\($0.old(number)) in the image)" } ?? "" }
         let image = valid.image
         var tasks: [Task] = []
         for process in image.processes {
@@ -80,7 +86,7 @@ package struct RestorePlan: Sendable {
             if process.state == .zombie {
                 tasks.append(
                     Task(
-                        pid: process.pid, tid: process.pid, title: "\(process.pid) \(name)", thread: nil,
+                        pid: process.pid, tid: process.pid, title: "\(process.pid) \(name)\(former(process.pid))", thread: nil,
                         isLeader: true, isZombie: true, numbers: [process.pid] + process.innerPids))
                 continue
             }
@@ -89,7 +95,8 @@ package struct RestorePlan: Sendable {
                 tasks.append(
                     Task(
                         pid: process.pid, tid: thread.tid,
-                        title: isLeader ? "\(process.pid) \(name)" : "\(process.pid) \(name) thread \(thread.tid)",
+                        title: (isLeader ? "\(process.pid) \(name)" : "\(process.pid) \(name) thread \(thread.tid)")
+                            + former(thread.tid),
                         thread: index, isLeader: isLeader, isZombie: false, numbers: [thread.tid] + thread.innerTids,
                         exits: thread.hasExited_p))
             }
@@ -146,6 +153,8 @@ package struct RestorePlan: Sendable {
         if valid.usesVdsoProxy {
             lines += ["vdso  that of \(valid.image.header.kernelRelease) stays where it was; its functions hand over to this kernel's", ""]
         }
+        if let renumbering { lines += renumbering.lines() + [""] }
+        if valid.usesLastPid { lines += ["pids  by ns_last_pid and clone: clone3 with set_tid is not to be had here", ""] }
         for (index, program) in launchpad.programs.enumerated() {
             let remark = index == 0 ? "  root" : index < tasks.count ? "" : "  ends before the release"
             lines.append("task \(title(of: index))\(remark)  program at \(hex(layout.addresses[index]))")

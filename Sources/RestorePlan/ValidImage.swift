@@ -54,19 +54,9 @@ package struct ValidImage: Sendable {
         if found == nil {
             find("memory", "there is no place below 4 GiB that no task uses", help: "a tree with 32-bit programs needs \(CommonHole.leastBelow4GiB >> 20) MiB there")
         }
-        if !facts.mayChoosePids {
-            find("privilege", "pids cannot be chosen", help: "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root")
-        }
         // An init makes the namespace itself.
-        let namespace = !header.rootIsNamespaceInit && (options.newPidNamespace ?? !facts.takenPids.isEmpty)
-        if !namespace && !header.rootIsNamespaceInit {
-            for (pid, holder) in facts.takenPids.sorted(by: { $0.key < $1.key }) {
-                let name =
-                    image.process(pid)?.command.asText
-                    ?? (image.thread(pid) == nil ? "those whose session or group it leads (it is dead itself)" : "a thread")
-                find("pid \(pid)", "needed by \(name), taken by \(holder)", help: "--pidns gives the tree numbers of its own")
-            }
-        }
+        let namespace = !header.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, facts, options))
+        Self.checkNumbers(image, facts, options, newNamespace: namespace, find)
         Self.checkFiles(image, facts, find)
         Self.checkTimerFiles(image, facts, find)
         Self.checkEpolls(image, facts, find)
@@ -173,7 +163,7 @@ package struct ValidImage: Sendable {
             guard let known = facts.files[path] else { return }
             switch known {
             case .failure(let missing):
-                find(path, "\(missing.errno), needed by \(whom)", "the file existed at the checkpoint: put it back")
+                find(path, "\(missing.errno), needed by \(whom)", missing.help)
             case .success(let file):
                 if file.mode & 0o170000 != identity.mode & 0o170000 {
                     find(path, "is another kind of file than at the checkpoint", "needed by \(whom)")
@@ -200,7 +190,7 @@ package struct ValidImage: Sendable {
             }
             for path in [process.workingDirectory.asText, process.rootDirectory.asText] {
                 if case .failure(let missing)? = facts.files[path] {
-                    find(path, "\(missing.errno), the directory that \(whom) is in", "make it again")
+                    find(path, "\(missing.errno), the directory that \(whom) is in", missing.isRefusal ? missing.help : "make it again")
                 }
             }
         }

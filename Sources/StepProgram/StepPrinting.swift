@@ -47,7 +47,7 @@ extension Step {
                     flags & 0x20 != 0 ? "" : " fd \(arguments[4].text) @\(arguments[5].text)"
                 return "\(hex(start)) \(byteCount(length)) \(bits)\(sharing)\(file)"
             }
-        case .call(.clone3):
+        case .call(.clone3), .call(.clone):
             return "child goes on at its own program"
         default: break
         }

@@ -21,6 +21,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case getitimer = 36
         case setitimer = 38
         case getpid = 39
+        case clone = 56
         case exit = 60
         case kill = 62
         case fcntl = 72
@@ -42,6 +43,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case prctl = 157
         case arch_prctl = 158
         case chroot = 161
+        case futex = 202
         case sched_setaffinity = 203
         case set_tid_address = 218
         case exit_group = 231
@@ -64,7 +66,6 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case clone3 = 435
         case close_range = 436
         case wait4 = 61
-        case flock = 73
         case getpgid = 121
         case mount = 165
         case pidfd_open = 434

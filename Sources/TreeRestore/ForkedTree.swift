@@ -20,6 +20,8 @@ final class ForkedTree {
     private var plannedDeaths = 0
     /// Born, but not yet introduced by its creator.
     private var newborn: Set<Int32> = []
+    /// Failed: dead, and perhaps not reaped yet by their parents.
+    private var ended: Set<Int32> = []
     private var isDone = false
     private let cgroups: CgroupPlacer
     /// Those who have still somebody to create, and newborn tasks until their first stop.
@@ -37,6 +39,8 @@ final class ForkedTree {
             Int32(program.steps.count { if case .program? = $0.arguments.last { true } else { false } })
         }
         hostPids = [Int32](repeating: 0, count: plan.tasks.count + plan.helpers.count)
+        // Orphans of a failure come here, and not to an init that reaps them when it likes.
+        Processes.adoptOrphans()
     }
 
     deinit { if !isDone { undo() } }
@@ -44,12 +48,11 @@ final class ForkedTree {
     /// Ends all that was made and waits until it is gone, so that its numbers are free.
     func undo() {
         isDone = true
-        // Orphans come here, and not to an init that reaps them when it likes.
-        Processes.adoptOrphans()
         try? Processes.kill(inner, 9)
         for pid in hostPids where pid != 0 { try? Processes.kill(pid, 9) }
         for pid in newborn { try? Processes.kill(pid, 9) }
-        var left = newborn.union(hostPids.filter { $0 != 0 }).union([inner])
+        var left = newborn.union(hostPids.filter { $0 != 0 }).union(ended).union([inner])
+        var looks = 0
         let deadline = SystemClock.monotonic.now() + 10_000_000_000
         while SystemClock.monotonic.now() < deadline {
             if let found = (try? Waiting.wait(block: false)) ?? nil {
@@ -61,13 +64,25 @@ final class ForkedTree {
                 continue
             }
             left = left.filter { Processes.exists($0) }
-            if left.isEmpty { return }
+            looks += 1
+            // A number that is there still may be a stranger's by now.
+            if looks % 64 == 0 { left = left.filter { isOurs($0, among: left) } }
+            if left.isEmpty { break }
             Waiting.pause(atMost: 1_000_000)
         }
+        Processes.adoptOrphans(false)
+    }
+
+    private func isOurs(_ pid: Int32, among left: Set<Int32>) -> Bool {
+        guard let status = try? TaskStatus(of: pid) else { return false }
+        return status.tracer == Processes.ownPid || status.parent == Processes.ownPid || left.contains(status.parent)
     }
 
     /// From the point of no return on there is nothing to undo.
-    func letGo() { isDone = true }
+    func letGo() {
+        isDone = true
+        Processes.adoptOrphans(false)
+    }
 
     /// Whether every task that is to be made before the common go has been born.
     var processesAreBorn: Bool { births >= plan.processCount + plan.zombieCount + plan.helpers.count }
@@ -122,7 +137,12 @@ final class ForkedTree {
                 newborn.remove(pid)
                 return
             }
-            guard plan.ends(index), !hasFailed(index) else { throw failure(of: index, status) }
+            guard plan.ends(index), !hasFailed(index) else {
+                // Nobody signals it any more: its number may be somebody else's soon.
+                hostPids[index] = 0
+                ended.insert(pid)
+                throw cause(of: index, status)
+            }
             plannedDeaths += 1
             if index >= plan.tasks.count {
                 // Its number is free again soon, and may become somebody else's.
@@ -154,6 +174,7 @@ final class ForkedTree {
         hostPids[index] = child
         indexOfHostPid[child] = index
         births += 1
+        try checkNumber(child, index)
         if index < plan.tasks.count {
             try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
         } else {
@@ -168,11 +189,25 @@ final class ForkedTree {
         }
     }
 
+    /// Where numbers come by `ns_last_pid`, and others are about who take them: seen at birth, before the task itself
+    /// or its creator stumbles over it.
+    private func checkNumber(_ child: Int32, _ index: Int) throws(RestoreError) {
+        guard plan.valid.usesLastPid, !plan.valid.isInNewNamespace else { return }
+        let wanted = index < plan.tasks.count ? plan.tasks[index].tid : plan.helpers[index - plan.tasks.count].pid
+        if UInt32(child) == wanted { return }
+        var error = RestoreError(
+            "cannot create \(plan.title(of: index)): it got the number \(child) (others take numbers meanwhile; --pidns gives the tree numbers of its own)")
+        error.isLostNumber = true
+        throw error
+    }
+
     private func innerFailure() -> RestoreError {
         let number = Int32(word(.innerError))
         let root = plan.tasks[0].title
         if number == 17 {
-            return RestoreError("cannot create \(root): EEXIST (its pid was taken meanwhile; --pidns gives the tree numbers of its own)")
+            var error = RestoreError("cannot create \(root): EEXIST (its pid was taken meanwhile; --pidns gives the tree numbers of its own)")
+            error.isLostNumber = true
+            return error
         }
         let error = SystemError(number, in: "inner half")
         return RestoreError(number == 0 ? "cannot create \(root): the inner half of crrestart died" : "cannot create \(root): \(error.name) (\(error.call))")
@@ -180,6 +215,12 @@ final class ForkedTree {
 
     /// Whether one of its steps did.
     private func hasFailed(_ index: Int) -> Bool { memory.load64(plan.launchpad.slotAddress(index) + 8) == 1 }
+
+    /// The end of one task brings about that of others: its threads, and whoever waits for a lock that it held.
+    private func cause(of index: Int, _ status: WaitStatus) -> RestoreError {
+        let failed = hostPids.indices.filter { hasFailed($0) }.map { failure(of: $0, status) }
+        return failed.first { $0.isLostNumber } ?? (hasFailed(index) ? nil : failed.first) ?? failure(of: index, status)
+    }
 
     /// Which step failed, with what, and what helps.
     private func failure(of index: Int, _ status: WaitStatus) -> RestoreError {
@@ -193,15 +234,25 @@ final class ForkedTree {
             return RestoreError("cannot restart \(title): it ended (\(status)) at \(what)")
         }
         let result = Int64(bitPattern: memory.load64(slot + 16))
+        var error: RestoreError
         if result < 0 && result >= -4095 {
             let name = ErrnoName.of(Int32(-result))
-            return RestoreError("cannot restart \(title): \(name) at \(what)\(help(name, step))")
+            error = RestoreError("cannot restart \(title): \(name) at \(what)\(help(name, step))")
+        } else {
+            let help = step.operation == .call(.clone) ? " (its number went to somebody else; --pidns gives the tree numbers of its own)" : ""
+            error = RestoreError("cannot restart \(title): got \(result) at \(what)\(help)")
         }
-        return RestoreError("cannot restart \(title): got \(result) at \(what)")
+        switch step.operation {
+        case .call(.clone3): error.isLostNumber = result == -17
+        case .call(.clone): error.isLostNumber = result > 0
+        default: break
+        }
+        return error
     }
 
     private func help(_ name: String, _ step: Step) -> String {
         switch (step.name, name) {
+        case ("futex", "ESRCH"): " (who had the lock has ended)"
         case ("clone3", "EEXIST"): " (its pid was taken meanwhile; --pidns gives the tree numbers of its own)"
         case (_, "ENOMEM"): " (memory or the number of mappings is limited here)"
         case ("openat", _): " (the file was there when the restart began)"

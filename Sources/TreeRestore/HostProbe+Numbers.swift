@@ -5,17 +5,53 @@ internal import RestorePlan
 extension HostFacts {
     /// Who has the numbers that the tree needs, and which ones nobody needs.
     mutating func probeNumbers(of image: CheckpointImage, options: RestartOptions) {
+        let wanted = Renumbering.oldNumbers(of: image)
+        probeChoice(highest: wanted.max() ?? 0)
         let helpers = HelperNumbers(of: image)
-        var wanted = Set(helpers.ghosts)
-        wanted.formUnion(image.processes.map(\.pid))
-        wanted.formUnion(image.threads.map(\.tid))
+        let fresh = options.keepsPids ? 0 : wanted.count
         // The numbers of a new namespace are nobody's.
-        let isOurs = options.newPidNamespace != true && !image.header.rootIsNamespaceInit
-        if isOurs {
-            for pid in wanted where Processes.exists(Int32(pid)) { takenPids[pid] = Self.holder(of: Int32(pid)) }
+        let looksForCollisions = options.keepsPids && options.newPidNamespace != true && !image.header.rootIsNamespaceInit
+        guard looksForCollisions || helpers.placeholders + fresh > 0 else { return }
+        let led = Self.numbersOfGroups()
+        if looksForCollisions {
+            let own = Set(image.processes.map(\.pid)).union(image.threads.map(\.tid)).union(helpers.ghosts)
+            for pid in own {
+                if Processes.exists(Int32(pid)) {
+                    takenPids[pid] = Self.holder(of: Int32(pid))
+                } else if let what = led[pid] {
+                    takenPids[pid] = "the \(what)"
+                }
+            }
         }
-        guard isOurs || helpers.placeholders > 0 else { return }
-        // A number is taken as long as it is a living process's session or group, too.
+        let old = Set(wanted).union([image.header.outsideSession, image.header.outsideGroup])
+        let free = Self.freeNumbers(helpers.placeholders + fresh, below: numbers.end) { number in
+            !old.contains(number) && led[number] == nil && !Processes.exists(Int32(number))
+        }
+        spareNumbers = Array(free.prefix(helpers.placeholders))
+        freshNumbers = Array(free.dropFirst(helpers.placeholders))
+    }
+
+    /// How tasks can be given numbers. Creates nothing that stays.
+    private mutating func probeChoice(highest: UInt32) {
+        numbers.end = PidChoice.end()
+        numbers.endInNewNamespace = numbers.end
+        if highest >= numbers.end && mayMakeNamespaces {
+            numbers.endInNewNamespace = PidChoice.endInNewNamespace() ?? numbers.end
+        }
+        numbers.isUnderFilter = (try? TaskStatus(of: Processes.ownPid)).map { $0.seccompMode != 0 } ?? false
+        guard let failure = PidChoice.setTidFailure() else { return }
+        // In a namespace of our own there is no lack of privilege, but kernel and filter are the same.
+        let lacksPrivilege = PidChoice.hasClone3 && failure.name == "EPERM"
+        if !lacksPrivilege { numbers.choiceInNewNamespace = .lastPid }
+        if let other = PidChoice.lastPidFailure() {
+            numbers.choice = .refused(setTid: failure.name, lastPid: other.name)
+        } else {
+            numbers.choice = .lastPid
+        }
+    }
+
+    /// A number is taken as long as it is a living process's session or group, too.
+    private static func numbersOfGroups() -> [UInt32: String] {
         var led: [UInt32: String] = [:]
         for pid in (try? allProcesses()) ?? [] {
             guard let stat = try? ProcessStat(of: pid) else { continue }
@@ -23,32 +59,33 @@ extension HostFacts {
                 led[UInt32(number)] = "\(what) of \(pid) \(String(decoding: stat.comm, as: UTF8.self))"
             }
         }
-        if isOurs {
-            for pid in wanted where takenPids[pid] == nil { takenPids[pid] = led[pid].map { "the \($0)" } }
-        }
-        for process in image.processes { wanted.formUnion([process.session, process.group]) }
-        spareNumbers = Self.spareNumbers(helpers.placeholders) {
-            !wanted.contains($0) && led[$0] == nil && !Processes.exists(Int32($0))
-        }
+        return led
     }
 
     /// The kernel gives out numbers in a circle: those just before our own are the last to be given out again.
-    private static func spareNumbers(_ count: Int, where isFree: (UInt32) -> Bool) -> [UInt32] {
+    private static func freeNumbers(_ count: Int, below end: UInt32, where isFree: (UInt32) -> Bool) -> [UInt32] {
         guard count > 0 else { return [] }
-        let text = (try? readFile("/proc/sys/kernel/pid_max")) ?? []
-        let end = UInt32(String(decoding: text, as: UTF8.self).prefix { $0.isNumber }) ?? 32768
         let start = min(UInt32(Processes.ownPid), end)
+        let lowest: UInt32 = 301
         var found: [UInt32] = []
-        for number in [Array((301..<max(302, start)).reversed()), Array((start..<end).reversed())].joined() {
-            if found.count == count { break }
-            if isFree(number) { found.append(number) }
+        for number in (min(lowest, start)..<start).reversed() where number >= lowest && isFree(number) {
+            found.append(number)
+            if found.count == count { return found }
+        }
+        for number in (max(start, lowest)..<max(end, start, lowest)).reversed() where isFree(number) {
+            found.append(number)
+            if found.count == count { return found }
         }
         return found
     }
 
     private static func holder(of pid: Int32) -> String {
         guard let stat = try? ProcessStat(of: pid) else { return "somebody" }
-        let ended = stat.isZombie ? ", which has ended and is not reaped yet" : ""
-        return "\(pid) \(String(decoding: stat.comm, as: UTF8.self))\(ended)"
+        let name = "\(pid) \(String(decoding: stat.comm, as: UTF8.self))"
+        if let process = (try? TaskStatus(of: pid))?.processID, process != pid {
+            let leader = (try? ProcessStat(of: process)).map { " \(String(decoding: $0.comm, as: UTF8.self))" } ?? ""
+            return "\(name), a thread of \(process)\(leader)"
+        }
+        return name + (stat.isZombie ? ", which has ended and is not reaped yet" : "")
     }
 }

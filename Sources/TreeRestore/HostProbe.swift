@@ -15,9 +15,7 @@ extension HostFacts {
         facts.probeFiles(of: image)
         facts.probeSelf()
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
-        // CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE
-        facts.mayChoosePids = Capabilities.currentEffective & (1 << 21 | 1 << 40) != 0
-        facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0
+        facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0  // CAP_SYS_ADMIN
         facts.bootID = (try? Kernel.bootID()) ?? ""
         facts.mayMakeTimeNamespace = TimeNamespace.canBeMade
         facts.probeNumbers(of: image, options: options)
@@ -61,32 +59,6 @@ extension HostFacts {
         guard image.holds32BitTasks, let found = CompatVdso.current, let offset = found.callOffset else { return }
         compatVdso = ImageVdso(found)
         compatCallOffset = offset
-    }
-
-    private mutating func probeFiles(of image: CheckpointImage) {
-        var paths: Set<String> = []
-        for process in image.processes where process.state != .zombie {
-            paths.insert(process.executable.path.asText)
-            paths.insert(process.workingDirectory.asText)
-            paths.insert(process.rootDirectory.asText)
-        }
-        for thread in image.threads where thread.hasOwnDirectories { paths.insert(thread.ownDirectories.workingDirectory.asText) }
-        for space in image.addressSpaces {
-            for mapping in space.mappings where mapping.kind == .file { paths.insert(mapping.file.path.asText) }
-        }
-        for file in image.openFiles where file.kind == .path { paths.insert(file.identity.path.asText) }
-        for path in paths {
-            do throws(SystemError) {
-                let status = try FileStatus(of: path)
-                let buildID = status.kind == .regular ? (try? BuildID.read(from: path)) ?? nil : nil
-                files[path] = .success(
-                    File(
-                        size: UInt64(max(0, status.size)), modified: status.modificationTime, mode: status.mode,
-                        buildID: buildID ?? []))
-            } catch {
-                files[path] = .failure(MissingFile(errno: error.name))
-            }
-        }
     }
 
     /// What a task of ours starts with.

@@ -34,20 +34,34 @@ struct InnerHalf {
             let mounts = try Mounting.copies(plan.valid.image.header.mountNamespaces.count)
             try arrangeDescriptors(mounts)
             let launchpad = plan.launchpad
-            if plan.valid.options.usesLastPid {
-                let lastPid = try Descriptor.open("/proc/sys/kernel/ns_last_pid", 1)
-                try lastPid.write(Array(String(plan.tasks[0].tid - 1).utf8))
-            }
-            let pid = try Processes.cloneIntoLoop(
-                pid: plan.valid.options.usesLastPid ? 0 : Int32(plan.tasks[0].tid),
-                namespaces: plan.valid.image.header.rootIsNamespaceInit ? Processes.newPidNamespace : 0,
-                program: plan.layout.addresses[0], slot: launchpad.slotAddress(0), loop: launchpad.base)
+            let pid = try createRoot()
             memory.publish(launchpad.address(of: .rootPid), UInt32(pid))
             watch(root: pid)
         } catch {
             memory.publish(plan.launchpad.address(of: .innerError), UInt32(error.number))
             Processes.exitNow(1)
         }
+    }
+
+    /// - Errors: `EEXIST`: its number is, or went to, somebody else's.
+    private func createRoot() throws(SystemError) -> Int32 {
+        let wanted = Int32(plan.tasks[0].tid)
+        let (program, slot) = (plan.layout.addresses[0], plan.launchpad.slotAddress(0))
+        let isInit = plan.valid.image.header.rootIsNamespaceInit
+        let namespaces = isInit ? Processes.newPidNamespace : 0
+        guard plan.valid.usesLastPid else {
+            return try Processes.cloneIntoLoop(
+                pid: wanted, namespaces: namespaces, program: program, slot: slot, loop: plan.launchpad.base)
+        }
+        let lastPid = try LastPid()
+        try lastPid.lock()
+        // The tasks write to it as well: what is meant is the namespace of who writes.
+        try DescriptorTable.duplicate(lastPid.number, to: plan.high.lastPid)
+        if !isInit { try lastPid.announce(wanted) }
+        let pid = try Processes.cloneIntoLoop(namespaces: namespaces, program: program, slot: slot, loop: plan.launchpad.base)
+        if pid == wanted || isInit { return pid }
+        try? Processes.kill(pid, 9)
+        throw SystemError(17, in: "the number after ns_last_pid")
     }
 
     /// Everything that tasks inherit stands at its high number; the root drops all below.
@@ -66,10 +80,6 @@ struct InnerHalf {
             try DescriptorTable.duplicate(instead.number, to: high.standard(UInt32(number)))
         }
         if !plan.valid.options.isStream { try DescriptorTable.duplicate(imageDescriptor, to: high.image) }
-        if plan.valid.options.usesLastPid {
-            let file = try Descriptor.open("/proc/sys/kernel/ns_last_pid", 1)
-            try DescriptorTable.duplicate(file.number, to: high.lock)
-        }
         if let timeNamespace { try DescriptorTable.duplicate(timeNamespace, to: high.timeNamespace) }
         for (index, mount) in mounts.enumerated() { try DescriptorTable.duplicate(mount, to: high.mount(UInt32(index))) }
         for (index, object) in objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }

@@ -12,6 +12,8 @@ package final class Restart {
         /// Nil: standard input.
         package var path: String?
         package var newPidNamespace: Bool?
+        /// The old numbers; otherwise fresh ones.
+        package var keepsPids = true
         package var staysStopped = false
         /// Nobody waits for the root: the inner half keeps only what a namespace needs.
         package var detaches = false
@@ -39,6 +41,10 @@ package final class Restart {
         package var released: TimePlan.Instant
         /// The tree is in our process group: what the terminal sends reaches it by itself.
         package var sharesProcessGroup: Bool
+        /// Old and new numbers, where the tree got new ones.
+        package var renumbering: Renumbering?
+        /// Old numbers that are known to be in the memory of its tasks still.
+        package var kept: [KeptNumber]
         fileprivate var status: Int32
         fileprivate var inner: Int32
     }
@@ -51,6 +57,8 @@ package final class Restart {
     /// SIGUSR2, SIGTERM, SIGCONT, SIGTSTP, SIGWINCH.
     private static let forwarded: [Int32] = [1, 2, 3, 10, 12, 15, 18, 20, 28]
     private var begin: Int64 = 0
+    /// Of a stream: they have been given to tasks, and cannot be read again.
+    private var pagesAreGone = false
 
     package init(
         _ options: Options, progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in }
@@ -80,17 +88,53 @@ package final class Restart {
         var reader: SequentialImageReader<StreamSource>?
         let image = try readImage(input, &reader)
         progress("plan", 0, 0)
-        let plan = try makePlan(image, isStream: reader != nil)
+        var plan = try makePlan(image, isStream: reader != nil)
 
         progress("prepare", 0, 0)
-        let clocks = try PreparedClocks(plan.valid.time)
-        if plan.valid.joinsClocksFirst { try clocks.set(for: plan.valid.time) }
         let objects = try PreparedObjects(image.memoryObjects)
         var pending: ImagePageDescription?
         try fillObjects(objects, image, input, &reader, &pending)
+        // Numbers cannot be reserved: if one goes to somebody else meanwhile, others are chosen.
+        for _ in 0..<Self.mostAttempts {
+            let lastPid = plan.valid.usesLastPid ? PidChoice.lastPid() : nil
+            do throws(RestoreError) { return try attempt(plan, input, objects, &reader, &pending) } catch {
+                if !error.isLostNumber || pagesAreGone { throw error }
+            }
+            // Others shall not get the numbers that are wanted here.
+            if let lastPid { try? LastPid().announce(lastPid + 1) }
+            plan = try makePlanAgain(image, isStream: reader != nil)
+        }
+        return try attempt(plan, input, objects, &reader, &pending)
+    }
+
+    private static let mostAttempts = 20
+
+    /// Whoever has got one of the numbers may be gone soon.
+    private func makePlanAgain(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
+        for _ in 0..<Self.mostAttempts {
+            do throws(RestoreError) { return try makePlan(image, isStream: isStream) } catch {
+                if error.exitStatus != 3 { throw error }
+            }
+            if isInterrupted() { throw RestoreError.interrupted }
+            Waiting.pause(atMost: 50_000_000)
+        }
+        return try makePlan(image, isStream: isStream)
+    }
+
+    /// From the plan to the tree that runs. What a failed attempt made is gone.
+    private func attempt(
+        _ plan: RestorePlan, _ input: ImageInput, _ objects: PreparedObjects,
+        _ reader: inout SequentialImageReader<StreamSource>?, _ pending: inout ImagePageDescription?
+    ) throws(RestoreError) -> Running {
+        let image = plan.valid.image
+        let clocks = try PreparedClocks(plan.valid.time)
+        if plan.valid.joinsClocksFirst { try clocks.set(for: plan.valid.time) }
         let memory = try installLaunchpad(plan)
         let guardian = try pipe()
         let status = try pipe()
+        // The ends that stay here; the others are closed by the fork.
+        var isRunning = false
+        defer { if !isRunning { for end in [guardian.write, status.read] { DescriptorTable.close(end) } } }
 
         progress("fork", 0, 0)
         let inner = try forkInner(plan, memory, guardian, status, input, objects, clocks.namespace)
@@ -106,6 +150,7 @@ package final class Restart {
         progress("load", 0, 0)
         if reader != nil {
             try tree.pump(isInterrupted) { tree.word(.mapped) >= UInt32(plan.processCount) }
+            pagesAreGone = true
             try pushPages(tree, image, &reader, &pending)
             tree.publish(.pages, 1)
         } else {
@@ -120,17 +165,19 @@ package final class Restart {
         try tree.pump(isInterrupted) { tree.word(.parked) >= all && tree.allAreBorn }
 
         progress("finalise", 0, 0)
+        let kept = KeptNumber.all(in: tree)
         let finaliser = try Finaliser(tree, staysStopped: options.staysStopped, release: release)
         try finaliser.run(isInterrupted)
+        isRunning = true
         let anew = finaliser.beginAnew.map {
             "thread \($0) begins its call anew with its whole timeout: too many threads wait that way"
         }
-        let header = image.header
         return Running(
             rootPid: tree.hostPids[0], tasks: plan.tasks.count, processes: image.processes.count,
             nanoseconds: SystemClock.monotonic.now() - begin, notices: notices(image, plan.valid) + anew,
             stopped: plan.valid.time.stopped, released: release.instant,
-            sharesProcessGroup: image.root.group == header.outsideGroup, status: status.read, inner: inner)
+            sharesProcessGroup: image.root.group == image.header.outsideGroup, renumbering: plan.renumbering, kept: kept,
+            status: status.read, inner: inner)
     }
 
     /// Waits for the root, passing signals on. Nil: its status was not told.
@@ -173,6 +220,7 @@ package final class Restart {
     private func makePlan(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
         var choice = RestartOptions()
         choice.newPidNamespace = options.newPidNamespace
+        choice.keepsPids = options.keepsPids
         choice.isStream = isStream
         choice.usesLastPid = options.usesLastPid
         choice.keepsOldVdso = options.keepsOldVdso
@@ -181,7 +229,16 @@ package final class Restart {
         choice.cgroups = options.cgroups
         let facts = HostFacts.probe(for: image, options: choice)
         do throws(ValidImage.Refusal) {
-            return RestorePlan(for: try ValidImage(image, on: facts, options: choice))
+            let valid = try ValidImage(image, on: facts, options: choice)
+            // What is found is told by the numbers of the image: they are translated when there is nothing to tell.
+            guard !choice.keepsPids, let renumbering = Renumbering(of: image, fresh: facts.freshNumbers) else {
+                return RestorePlan(for: valid)
+            }
+            let renumbered: CheckpointImage
+            do throws(ImageError) { renumbered = try renumbering.applied(to: image) } catch {
+                preconditionFailure("fresh numbers break a rule of the image: \(error)")
+            }
+            return RestorePlan(for: try ValidImage(renumbered, on: facts, options: choice), renumbering: renumbering)
         } catch { throw RestoreError(error) }
     }
 
@@ -346,6 +403,9 @@ package final class Restart {
         var notices = image.openFiles.filter { $0.kind == .outside }.map { file in
             let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
             return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
+        }
+        if valid.facts.numbers.isUnderFilter {
+            notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
         }
         if case .mayHaveChosen = valid.cpu.verdict { notices += valid.cpu.sentences }
         if valid.time.model == .relative && !valid.time.usesNamespace {

@@ -10,6 +10,8 @@ package struct RestoreError: Error, Sendable {
     package var exitStatus: Int32
     /// With exit status 3: every reason.
     package var findings: [String] = []
+    /// A number went to somebody else while the tree was made: it may be tried again.
+    var isLostNumber = false
 
     package init(_ sentence: String, exitStatus: Int32 = 1) {
         self.sentence = sentence

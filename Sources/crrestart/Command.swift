@@ -35,7 +35,7 @@ struct Command: ParsableCommand {
         help: "A pid namespace of its own (default where pids are taken), or the pids of this one.")
     var pidns: Bool?
 
-    @Flag(inversion: .prefixedNo, help: "The old pids.")
+    @Flag(inversion: .prefixedNo, help: "The old pids (the default), or fresh ones of this pid namespace.")
     var pids = true
 
     @Flag(name: .long, help: "Print the root's pid and leave as soon as the tree runs.")
@@ -96,7 +96,9 @@ struct Command: ParsableCommand {
     @OptionGroup var common: CommonOptions
 
     func validate() throws {
-        if !pids { throw ValidationError("--no-pids is not there yet: the tree gets its old pids; --pidns avoids collisions.") }
+        if !pids && pidns == true {
+            throw ValidationError("--no-pids gives fresh numbers of this pid namespace; in one of its own (--pidns) the tree has its old ones.")
+        }
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
@@ -108,6 +110,7 @@ struct Command: ParsableCommand {
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         var options = Restart.Options(path: image == "-" ? nil : image)
         options.newPidNamespace = pidns
+        options.keepsPids = pids
         options.staysStopped = stopped
         options.detaches = detach
         options.usesLastPid = lastPid
@@ -137,6 +140,7 @@ struct Command: ParsableCommand {
             throw ExitCode(error.exitStatus)
         }
         for notice in running.notices where !common.json { log.write(.warning, notice) }
+        if !common.json, let renumbering = running.renumbering { NewNumbers.show(renumbering, running.kept) }
         if let pidFile { try? writeFile(pidFile, "\(running.rootPid)\n") }
         if detach {
             writeStatus(tool: 0, root: nil)
@@ -153,7 +157,9 @@ struct Command: ParsableCommand {
     }
 
     private func json(_ running: Restart.Running) -> String {
-        "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
+        let numbers = running.renumbering.map { NewNumbers.json($0, running.kept) } ?? ""
+        return
+            "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \(numbers)\"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
     }
 
     /// One instant on each clock.

@@ -75,9 +75,16 @@ extension Scratch {
         _ place: Place, image: String = "image", options: [String] = [],
         sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> (command: Child, root: pid_t) {
+        try restart(image: image, options: place.options + options, sourceLocation: sourceLocation)
+    }
+
+    /// - Parameter wrapper: a program that runs the command.
+    func restart(
+        image: String = "image", options: [String], wrapper: [String] = [], sourceLocation: SourceLocation = #_sourceLocation
+    ) throws -> (command: Child, root: pid_t) {
         remove("root.pid")
         let child = try start(
-            "crrestart", place.options + ["--copy-status", "--pid-file", file("root.pid")] + options + [file(image)])
+            wrapper + [Host.path(of: "crrestart"), "--copy-status", "--pid-file", file("root.pid")] + options + [file(image)])
         var root: pid_t?
         _ = Clock.wait(seconds: 60) {
             // The newline tells that the number is complete.

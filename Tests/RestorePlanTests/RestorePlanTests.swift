@@ -282,8 +282,12 @@ struct Sample {
 
     @Test func missingPrivilege() throws {
         var sample = Sample()
-        sample.facts.mayChoosePids = false
-        #expect(try sample.findings().contains { $0.contains("CAP_SYS_ADMIN") })
+        sample.facts.numbers.choice = .refused(setTid: "EPERM", lastPid: "EPERM")
+        #expect(try sample.findings() == ["privilege: pids cannot be chosen: clone3 with set_tid answers EPERM, ns_last_pid EPERM (CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root)"])
+        sample.options.newPidNamespace = true
+        #expect(try sample.findings() == [])
+        sample.facts.mayMakeNamespaces = false
+        #expect(try sample.findings() == ["privilege: a pid namespace cannot be made: EPERM (CAP_SYS_ADMIN is needed: be root)"])
     }
 
     @Test func limitThatCannotBeRaised() throws {
@@ -323,7 +327,7 @@ struct Sample {
     @Test func allFindingsAtOnce() throws {
         var sample = Sample()
         sample.facts.architecture = "riscv64"
-        sample.facts.mayChoosePids = false
+        sample.facts.numbers.choice = .refused(setTid: "ENOSYS", lastPid: "EPERM")
         sample.facts.files["/"] = .failure(MissingFile(errno: "EACCES"))
         // The directory is missed by each of the two processes.
         #expect(try sample.findings().count == 4)

@@ -44,16 +44,14 @@ final class ARM64Emulator {
     let code: [UInt8]
     let symbols: [String: UInt64]
 
-    /// - Parameter cloneNumber: what stands for clone3, for an emulator that lacks it.
-    init(cloneNumber: Int? = nil) throws {
+    init() throws {
         folder = FileManager.default.temporaryDirectory.appendingPathComponent("arm64-\(UUID().uuidString)")
         try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
         let source = URL(fileURLWithPath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
             .deletingLastPathComponent().appendingPathComponent("Sources/CKernel/steploop_aarch64.S")
         let (object, binary) = (folder.appendingPathComponent("loop.o"), folder.appendingPathComponent("loop.bin"))
-        let define = cloneNumber.map { ["-DCKERNEL_CLONE=\($0)"] } ?? []
         try Self.expectSuccess(
-            "clang", ["--target=aarch64-linux-gnu", "-c", source.path, "-o", object.path] + define)
+            "clang", ["--target=aarch64-linux-gnu", "-c", source.path, "-o", object.path])
         try Self.expectSuccess(
             "llvm-objcopy", ["-O", "binary", "--only-section=.rodata", object.path, binary.path])
         code = Array(try Data(contentsOf: binary))
@@ -82,15 +80,12 @@ final class ARM64Emulator {
     }
 
     /// Runs program 0 of a launchpad with slot 0; `end` exits with status 42.
-    ///
-    /// - Parameter patch: changes the bytes of the launchpad before the run.
-    func run(_ launchpad: Launchpad, patch: (inout [UInt8]) -> Void = { _ in }) throws -> Run {
+    func run(_ launchpad: Launchpad) throws -> Run {
         var bytes = [UInt8](repeating: 0, count: Int(launchpad.size))
         bytes.replaceSubrange(0..<code.count, with: code)
         let data = Int(launchpad.dataStart - launchpad.base)
         let encoded = launchpad.encoded(numbering: .arm64)
         bytes.replaceSubrange(data..<data + encoded.count, with: encoded)
-        patch(&bytes)
         let (status, memory) = try enter(
             """
                 ldr x19, =\(launchpad.layout.addresses[0])

@@ -15,6 +15,7 @@ import Testing
         for name in [
             "ckernel_steploop_start", "ckernel_steploop_end", "ckernel_stub_start", "ckernel_stub_end",
             "ckernel_stub_entry", "ckernel_stub_home", "ckernel_stub_branch", "ckernel_clone3_into_loop",
+            "ckernel_clone_into_loop",
         ] { #expect(emulator.symbols[name] != nil, "\(name)") }
         // The loop has a page of the launchpad.
         #expect(emulator.symbols["ckernel_steploop_end"]! <= Launchpad.wordsOffset)
@@ -103,11 +104,11 @@ import Testing
         #expect(Int64(bitPattern: run.word(at: slot + 16)) == result)
     }
 
-    private func family(_ launchpad: inout Launchpad, arguments: [Step.Argument], path: UInt64, text: UInt64) {
+    private func family(_ launchpad: inout Launchpad, _ call: SystemCall, arguments: [Step.Argument], path: UInt64, text: UInt64) {
         let pause = launchpad.add(words: [0, 100_000_000])
         let (ready, go) = (launchpad.address(of: .parked), launchpad.address(of: .go))
         var parent = Program(title: "parent")
-        let child = parent.call(.clone3, arguments + [.slot(2), .program(1)])
+        let child = parent.call(call, arguments + [.slot(2), .program(1)])
         parent.wait(for: ready, toReach: 1, "blocks: the child comes later")
         // What the word holds now comes back as the old mask.
         parent.call(.umask, [.stored(at: ready)], check: .none)
@@ -144,22 +145,18 @@ import Testing
         let arguments = launchpad.add(words: [0, 0, 0, 0, 17, 0, 0, 0])
         let path = launchpad.add(string: Array(emulator.path("child").utf8))
         let text = launchpad.add(string: Array("child".utf8))
-        family(&launchpad, arguments: [.value(arguments), 64, 0, 0], path: path, text: text)
+        family(&launchpad, .clone3, arguments: [.value(arguments), 64, 0, 0], path: path, text: text)
         try expectFamily(try emulator.run(launchpad), emulator)
     }
 
-    /// The same path with `clone` in the place of clone3.
     @Test(.enabled(if: ARM64Emulator.missing == nil, "needs qemu-aarch64 (Debian: qemu-user) and ld.lld"))
-    func childGoesOnAtItsOwnProgram() throws {
-        let clone: UInt8 = 220
-        let emulator = try ARM64Emulator(cloneNumber: Int(clone))
+    func cloneChildGoesOnAtItsOwnProgram() throws {
+        let emulator = try ARM64Emulator()
         var launchpad = Self.launchpad
         let path = launchpad.add(string: Array(emulator.path("child").utf8))
         let text = launchpad.add(string: Array("child".utf8))
-        family(&launchpad, arguments: [17, 0, 0, 0], path: path, text: text)
-        let start = Int(launchpad.layout.addresses[0] - launchpad.base)
-        let run = try emulator.run(launchpad) { $0.replaceSubrange(start..<start + 2, with: [clone, 0]) }
-        try expectFamily(run, emulator)
+        family(&launchpad, .clone, arguments: [17, 0, 0, 0], path: path, text: text)
+        try expectFamily(try emulator.run(launchpad), emulator)
     }
 
     /// The stub alone, as after the death of its tool: memory without a program, then home.

@@ -43,6 +43,8 @@ static const struct workload workloads[] = {
     {"narrow", run_narrow, "what only 32-bit programs of a 64-bit kernel have"},
     {"borrowed", run_borrowed, "64-bit threads that sleep by int $0x80"},
     {"mixed", run_mixed, "a child of another word size [PROGRAM WORKLOAD]"},
+    {"renumbered", run_renumbered, "waits, signals, timers and clocks that the kernel holds by number"},
+    {"confined", run_confined, "a program whose filter refuses a call [CALL ERRNO PROGRAM ARGUMENT...]"},
     {"yardstick", run_yardstick, "times of the machine itself, for scripts/bench"},
 };
 

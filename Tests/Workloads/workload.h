@@ -105,3 +105,5 @@ workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_i
     run_stops, run_headless;
 
 workload_function run_levels;
+
+workload_function run_renumbered, run_confined;

@@ -97,6 +97,8 @@ long ckernel_probe_vdso32(const uint64_t (*parts)[2], size_t count, void *out, s
 /// clone3 whose child enters the step loop at `loop` with `program` and `slot`; returns in the parent only.
 long ckernel_clone3_into_loop(const struct ckernel_clone_args *args, size_t size, uint64_t program, uint64_t slot,
                               uint64_t loop);
+/// The same by clone, whose flags have the end signal in their lowest byte.
+long ckernel_clone_into_loop(uint64_t flags, uint64_t program, uint64_t slot, uint64_t loop);
 
 /// The calling thread's rseq area as glibc registered it; size 0 if it did not.
 uint64_t ckernel_own_rseq_address(void);

@@ -1,0 +1,26 @@
+internal import CKernel
+internal import Glibc
+
+/// What somebody wants to do with a file: bits of access(2).
+package struct FileAccess: OptionSet, Sendable {
+    package let rawValue: Int
+    package init(rawValue: Int) { self.rawValue = rawValue }
+
+    /// Execute a file, search a directory.
+    package static let execute = FileAccess(rawValue: 1)
+    package static let write = FileAccess(rawValue: 2)
+    package static let read = FileAccess(rawValue: 4)
+
+    /// Why this process may not, `EACCES` or `EROFS`; nil: it may, or the kernel does not say (before 5.8).
+    ///
+    /// - Source: faccessat2(2), `AT_EACCESS`.
+    @inline(never)
+    package func refusal(of path: String) -> SystemError? {
+        let result = unsafe path.withCString { text in
+            // linux/fcntl.h: AT_EACCESS
+            ckernel_syscall(439, Int(AT_FDCWD), Int(bitPattern: text), rawValue, 0x200, 0, 0)
+        }
+        guard result == -Int(EACCES) || result == -Int(EROFS) else { return nil }
+        return SystemError(Int32(-result), in: "access \(path)")
+    }
+}

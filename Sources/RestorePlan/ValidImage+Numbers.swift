@@ -1,0 +1,86 @@
+import CheckpointImage
+import PidControl
+
+extension ValidImage {
+    /// Whether the tree gets a pid namespace of its own where the user does not say.
+    static func choosesNamespace(_ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions) -> Bool {
+        guard options.keepsPids else { return false }
+        return !facts.takenPids.isEmpty || highestNumber(of: image) >= facts.numbers.end
+    }
+
+    /// Numbers that are taken, too high, or cannot be given at all.
+    static func checkNumbers(
+        _ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions, newNamespace: Bool,
+        _ find: (String, String, String) -> Void
+    ) {
+        let isInit = image.header.rootIsNamespaceInit
+        let newNamespace = newNamespace || isInit
+        if isInit && !options.keepsPids {
+            return find("--no-pids", "the root of the tree is the init of a pid namespace, whose numbers are its own", "leave it out")
+        }
+        checkPrivilege(image, facts, newNamespace: newNamespace, find)
+        guard options.keepsPids else {
+            if Renumbering(of: image, fresh: facts.freshNumbers) == nil {
+                find(
+                    "pids", "\(Renumbering.oldNumbers(of: image).count) are needed, \(facts.freshNumbers.count) are free here",
+                    "sysctl kernel.pid_max is \(facts.numbers.end)")
+            }
+            return
+        }
+        checkHighest(image, facts, newNamespace: newNamespace, find)
+        guard !newNamespace else { return }
+        for (pid, holder) in facts.takenPids.sorted(by: { $0.key < $1.key }) {
+            let name =
+                image.process(pid)?.command.asText
+                ?? (image.thread(pid) == nil ? "those whose session or group it leads (it is dead itself)" : "a thread")
+            find("pid \(pid)", "needed by \(name), taken by \(holder)", "--pidns gives the tree numbers of its own")
+        }
+    }
+
+    private static func checkPrivilege(
+        _ image: CheckpointImage, _ facts: HostFacts, newNamespace: Bool, _ find: (String, String, String) -> Void
+    ) {
+        let numbers = facts.numbers
+        let choice = newNamespace ? numbers.choiceInNewNamespace : numbers.choice
+        if choice == .lastPid && !image.header.pidNamespaces.isEmpty {
+            find("pids", "tasks of nested pid namespaces have several, which only clone3 with set_tid can give", "a kernel or container that allows it is needed")
+        }
+        if newNamespace && !image.header.rootIsNamespaceInit && !facts.mayMakeNamespaces {
+            find("privilege", "a pid namespace cannot be made: EPERM", "CAP_SYS_ADMIN is needed: be root")
+        }
+        guard case .refused(let setTid, let lastPid) = choice else { return }
+        let both = "clone3 with set_tid answers \(setTid), ns_last_pid \(lastPid)"
+        let isPrivilege = setTid == "EPERM" || lastPid == "EPERM" || lastPid == "EACCES"
+        find(
+            "privilege", "pids cannot be chosen: \(both)",
+            isPrivilege ? "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root" : "a kernel or container that has one of the two is needed")
+    }
+
+    private static func checkHighest(
+        _ image: CheckpointImage, _ facts: HostFacts, newNamespace: Bool, _ find: (String, String, String) -> Void
+    ) {
+        let highest = highestNumber(of: image)
+        let end = newNamespace ? facts.numbers.endInNewNamespace : facts.numbers.end
+        guard highest >= end else { return }
+        let raise = "sysctl -w kernel.pid_max=\(highest + 1) makes room"
+        let others =
+            newNamespace
+            ? "--no-pidns --no-pids gives it fresh numbers"
+            : facts.numbers.endInNewNamespace > highest
+                ? "--pidns gives the tree numbers of its own, up to \(facts.numbers.endInNewNamespace - 1)" : "--no-pids gives it fresh numbers"
+        find("pid \(highest)", "is above the highest number here, \(end - 1)", "\(raise); \(others)")
+    }
+
+    /// Of the tasks, and of dead leaders whose session or group lives on.
+    static func highestNumber(of image: CheckpointImage) -> UInt32 {
+        Renumbering.oldNumbers(of: image).max() ?? 0
+    }
+
+    /// One of ours, or that of a root that is an init.
+    package var isInNewNamespace: Bool { newPidNamespace || image.header.rootIsNamespaceInit }
+
+    /// Tasks get their numbers by `ns_last_pid`.
+    package var usesLastPid: Bool {
+        options.usesLastPid || (isInNewNamespace ? facts.numbers.choiceInNewNamespace : facts.numbers.choice) == .lastPid
+    }
+}

@@ -1,0 +1,42 @@
+import CommandSupport
+import RestorePlan
+import TreeRestore
+
+/// What `--no-pids` tells: which number became which, and which old ones are in memory still.
+enum NewNumbers {
+    static func show(_ renumbering: Renumbering, _ kept: [KeptNumber]) {
+        var remarks: [UInt32: String] = [:]
+        for one in kept where one.place == .threadWord {
+            remarks[one.new] = "its C library goes on calling it \(one.old) (0x\(String(one.address, radix: 16)))"
+        }
+        for line in renumbering.lines(remarks: remarks) { Messages.error(line) }
+        for one in kept where one.place == .heldMutex {
+            Messages.error(
+                "\(one.new) \(one.command) holds a robust mutex as \(one.old) (0x\(String(one.address, radix: 16))): nobody is told if it ends without unlocking it")
+        }
+        if !remarks.isEmpty {
+            Messages.error("what C libraries call a thread is what pthread_kill, pthread_cancel, robust and priority-inheriting mutexes go by")
+        }
+        Messages.error(
+            "old numbers stay where programs noted them, in memory and in files: $$ and $! of a shell, lock files, whom to signal")
+    }
+
+    /// Two members of an object.
+    static func json(_ renumbering: Renumbering, _ kept: [KeptNumber]) -> String {
+        let numbers = renumbering.pairs.map {
+            "{\"old\": \($0.old), \"new\": \($0.new), \"command\": \(jsonString($0.title))}"
+        }
+        let places = kept.map { one in
+            "{\"old\": \(one.old), \"new\": \(one.new), \"pid\": \(one.process), \"address\": \"0x\(String(one.address, radix: 16))\", \"place\": \"\(name(one.place))\"}"
+        }
+        return
+            "\"numbers\": [\(numbers.joined(separator: ", "))], \"kept\": [\(places.joined(separator: ", "))], "
+    }
+
+    private static func name(_ place: KeptNumber.Place) -> String {
+        switch place {
+        case .threadWord: "thread word"
+        case .heldMutex: "robust mutex"
+        }
+    }
+}
