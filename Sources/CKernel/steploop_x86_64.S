@@ -268,6 +268,7 @@ ckernel_clone3_into_loop:
     mov  %r8, %r9
     xor  %r13d, %r13d
     mov  $435, %eax
+clone_into_loop:
     syscall
     test %rax, %rax
     jz   1f
@@ -294,14 +295,7 @@ ckernel_clone_into_loop:
     xor  %r10d, %r10d
     xor  %r8d, %r8d
     mov  $56, %eax
-    syscall
-    test %rax, %rax
-    jz   1f
-    pop  %r13
-    pop  %r12
-    pop  %rbx
-    ret
-1:  jmp  *%r9
+    jmp  clone_into_loop
     .size ckernel_clone_into_loop, . - ckernel_clone_into_loop
 #endif
     .section .note.GNU-stack,"",@progbits

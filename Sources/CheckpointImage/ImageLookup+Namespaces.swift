@@ -151,7 +151,7 @@ extension ImageHeader {
         let users = Dictionary(grouping: living, by: \.fileTable)
         let inits = Set(pidNamespaces.map(\.init_p) + [root])
         return living.filter {
-            users[$0.fileTable]!.count > 1 || $0.sharedDirectories != 0 && ($0.mountNamespace != 0 || inits.contains($0.pid))
+            (users[$0.fileTable]?.count ?? 0) > 1 || $0.sharedDirectories != 0 && ($0.mountNamespace != 0 || inits.contains($0.pid))
         }
     }
 }
@@ -159,6 +159,12 @@ extension ImageHeader {
 extension ImageProcess {
     /// Its number in its own pid namespace.
     package var ownPid: UInt32 { innerPids.last ?? pid }
+
+    /// Its number as a process of the same pid namespace or one further out sees it, such as its parent. Nil: not at all.
+    package func pid(seenBy other: ImageProcess) -> UInt32? {
+        let all = [pid] + innerPids
+        return all.indices.contains(other.innerPids.count) ? all[other.innerPids.count] : nil
+    }
 }
 
 extension ImageThread {

@@ -17,6 +17,24 @@ package enum SharedKind: Int32, Sendable {
 /// The kernel's order of two of its objects: consistent while both live, and otherwise meaningless.
 package enum KernelOrder: Equatable, Sendable { case same, before, after }
 
+/// Finds a thing in a list that is in the kernel's order: the one that is the same, if any, and its place or the one
+/// where the thing belongs.
+package func find<Element>(
+    among known: [Element], _ order: (Element) throws(SystemError) -> KernelOrder
+) throws(SystemError) -> (same: Element?, place: Int) {
+    var low = 0
+    var high = known.count
+    while low < high {
+        let middle = (low + high) / 2
+        switch try order(known[middle]) {
+        case .same: return (known[middle], middle)
+        case .before: high = middle
+        case .after: low = middle + 1
+        }
+    }
+    return (nil, low)
+}
+
 /// Compares what two tasks have in the place of `kind`.
 ///
 /// - If a task is gone: throws `ESRCH`; a descriptor that is not open: `EBADF`.

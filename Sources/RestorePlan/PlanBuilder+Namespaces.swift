@@ -101,6 +101,10 @@ extension ValidImage {
         for process in image.processes where process.state == .zombie && image.isInit(process) && process.exitStatus & 0x7f != 0 {
             find("process \(process.pid)", "was the init of a pid namespace and died of a signal, which cannot be repeated", "")
         }
+        for process in image.processes
+        where image.isInit(process) && (process.state == .stopped || process.state == .running && process.changeUnreported) {
+            find("process \(process.pid)", "is the init of a pid namespace and was stopped, which cannot be repeated from inside", "")
+        }
         for (index, one) in header.mountNamespaces.enumerated() where image.procMounter(one) == nil {
             find("mount namespace \(index + 1)", "its /proc shows a pid namespace whose init is not there", "")
         }

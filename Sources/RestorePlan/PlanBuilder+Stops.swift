@@ -19,11 +19,11 @@ extension PlanBuilder {
         let signal = RestorePlan.stopSignal(of: process, in: image)
         let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(signal) - 1))
         if signal != Self.sigstop { program.call(.rt_sigprocmask, [1, set, 0, 8], "unblock signal \(signal)") }
-        program.call(.kill, [.number(process.pid), .number(signal)], "stop (job control)")
+        program.call(.kill, [.number(process.ownPid), .number(signal)], "stop (job control)")
         if signal != Self.sigstop { program.call(.rt_sigprocmask, [0, set, 0, 8], "block signal \(signal)") }
         if process.state != .stopped {
             let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(Self.sigcont) - 1))
-            program.call(.kill, [.number(process.pid), .number(Self.sigcont)], "go on: the parent does not know yet")
+            program.call(.kill, [.number(process.ownPid), .number(Self.sigcont)], "go on: the parent does not know yet")
             program.call(.rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none, "take back SIGCONT")
         }
         if process.pid != image.header.root { program.advance(word(.stopped(process.pid)), "stopped") }
@@ -38,9 +38,9 @@ extension PlanBuilder {
         }
         for child in children {
             program.wait(for: word(.stopped(child.pid)), toReach: 1, "until \(child.pid) has stopped")
-            guard !child.changeUnreported else { continue }
+            guard !child.changeUnreported, let number = child.pid(seenBy: process) else { continue }
             // P_PID, no siginfo, WSTOPPED | __WALL
-            program.call(.waitid, [1, .number(child.pid), 0, .value(0x4000_0002), 0], "take the report that \(child.pid) has stopped")
+            program.call(.waitid, [1, .number(number), 0, .value(0x4000_0002), 0], "take the report that \(child.pid) has stopped")
         }
         return !children.isEmpty
     }

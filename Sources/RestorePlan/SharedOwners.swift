@@ -27,9 +27,10 @@ struct SharedOwners {
             for kind in CloneObject.allCases where objects[kind] != 0 {
                 let object = Object(kind: kind, number: objects[kind])
                 if owner[object] == nil { owner[object] = process.pid }
-                if kind == .files { placeInTable[process.pid] = Int(members[object] ?? 0) }
-                members[object, default: 0] += 1
-                if members[object]! > 1 { sharedKinds.insert(kind) }
+                let before = members[object] ?? 0
+                if kind == .files { placeInTable[process.pid] = Int(before) }
+                members[object] = before + 1
+                if before > 0 { sharedKinds.insert(kind) }
             }
         }
         for task in creation.tasks {
@@ -52,9 +53,9 @@ struct SharedOwners {
         return object.number == 0 || owner[object] == process.pid
     }
 
-    func isShared(_ object: Object) -> Bool { object.number != 0 && (members[object] ?? 0) > 1 }
+    func isShared(_ object: Object) -> Bool { followers(of: object) > 0 }
     /// Members besides the owner.
-    func followers(of object: Object) -> UInt32 { isShared(object) ? members[object]! - 1 : 0 }
+    func followers(of object: Object) -> UInt32 { object.number == 0 ? 0 : max(1, members[object] ?? 0) - 1 }
     /// For how many the owner has to wait.
     func guests(of object: Object) -> UInt32 { isShared(object) ? followers(of: object) + (carriers[object] ?? 0) : 0 }
 

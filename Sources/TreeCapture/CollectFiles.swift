@@ -23,19 +23,10 @@ struct OpenFileIndex {
 
     /// The id of the same open file seen before, or where it belongs in the kernel's order.
     func find(_ key: Key, pid: Int32, descriptor: Int32) throws(SystemError) -> (id: UInt32?, place: Int) {
-        guard let bucket = buckets[key] else { return (nil, 0) }
-        var low = 0
-        var high = bucket.count
-        while low < high {
-            let middle = (low + high) / 2
-            let other = bucket[middle]
-            switch try compare(.openFile, of: pid, descriptor, with: other.pid, other.descriptor) {
-            case .same: return (other.id, middle)
-            case .before: high = middle
-            case .after: low = middle + 1
-            }
+        let (same, place) = try Kernel.find(among: buckets[key] ?? []) { other throws(SystemError) in
+            try compare(.openFile, of: pid, descriptor, with: other.pid, other.descriptor)
         }
-        return (nil, low)
+        return (same?.id, place)
     }
 
     mutating func insert(_ entry: Entry, _ key: Key, at place: Int) {

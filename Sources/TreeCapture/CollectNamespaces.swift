@@ -30,14 +30,14 @@ extension Collector {
         for (pid, list) in numbers { pidInNamespace[pid] = namespaces.inside(list).first ?? UInt32(pid) }
         namespaces.rootLink = try NamespaceLook.pid(of: root)
         header.rootIsNamespaceInit = pidInNamespace[root] == 1
-        var inits: [[UInt8]: Int32] = [:]
+        var inits: [[UInt8]: (pid: Int32, depth: Int)] = [:]
         var members: [[UInt8]: Int32] = [:]
         var links: [Int32: [UInt8]] = [:]
         for (pid, list) in numbers where list.count - 1 > namespaces.outerDepth {
             let link = try NamespaceLook.pid(of: pid)
             links[pid] = link
             members[link] = min(members[link] ?? pid, pid)
-            if list.last == 1 { inits[link] = pid }
+            if list.last == 1 { inits[link] = (pid, list.count) }
         }
         for (link, member) in members where inits[link] == nil {
             find(
@@ -45,10 +45,8 @@ extension Collector {
                 help: "checkpoint a tree that holds its init, too")
         }
         // Outer ones first.
-        let ordered = inits.sorted { first, second in
-            (numbers[first.value]!.count, first.value) < (numbers[second.value]!.count, second.value)
-        }
-        for (link, pid) in ordered {
+        let ordered = inits.sorted { ($0.value.depth, $0.value.pid) < ($1.value.depth, $1.value.pid) }
+        for (link, (pid, _)) in ordered {
             let parent = try NamespaceLook.parentPid(of: pid)
             guard parent == namespaces.rootLink || namespaces.numbers[parent] != nil else {
                 find(pid, "task", "is the init of a pid namespace inside of one (\(text(parent))) whose init is not in the tree")

@@ -15,6 +15,7 @@ extension Collector {
             process.state = .stopped
             process.stopSignal = UInt32(stop)
         }
+        if process.state == .stopped && process.ownPid == 1 { findStoppedInit(pid) }
         process.umask = (door == pid ? status : try TaskStatus(of: door)).fileModeMask ?? 0o022
         process.workingDirectory = try directory(of: door, "cwd", "working directory").asData
         process.rootDirectory = try directory(of: door, "root", "root directory").asData
@@ -75,6 +76,12 @@ extension Collector {
         process.exitSignal = UInt32(stat.exitSignal)
         process.command = stat.comm.asData
         if pid == root && process.session != process.pid { header.outsideSession = process.session }
+    }
+
+    func findStoppedInit(_ pid: Int32) {
+        find(
+            pid, "task", "is the init of a pid namespace and was stopped, which cannot be repeated: it takes a stop from outside only",
+            help: "let it go on (SIGCONT), and let its parent wait for that")
     }
 
     private func number(in path: String, radix: Int) -> Int32 {

@@ -48,7 +48,7 @@ struct SharingIndex {
     func user(of kind: CloneObject, sameAs pid: Int32) -> Int32? {
         if kind == .actions { return nil }
         if (try? isNone(kind, of: pid)) ?? true { return nil }
-        return (try? Self.find(kind, pid, among: objects[kind.rawValue]))?.user
+        return (try? Self.find(kind, pid, among: objects[kind.rawValue]))?.same
     }
 
     private func isNone(_ kind: CloneObject, of pid: Int32) throws(SystemError) -> Bool {
@@ -59,18 +59,10 @@ struct SharingIndex {
     /// Who of those, which are in the kernel's order, has the same; otherwise the place for this one.
     static func find(
         _ kind: CloneObject, _ pid: Int32, among known: [Int32]
-    ) throws(SystemError) -> (user: Int32?, place: Int) {
-        var low = 0
-        var high = known.count
-        while low < high {
-            let middle = (low + high) / 2
-            switch try compare(kernelKind(kind), of: pid, with: known[middle]) {
-            case .same: return (known[middle], middle)
-            case .before: high = middle
-            case .after: low = middle + 1
-            }
+    ) throws(SystemError) -> (same: Int32?, place: Int) {
+        try Kernel.find(among: known) { other throws(SystemError) in
+            try compare(Self.kernelKind(kind), of: pid, with: other)
         }
-        return (nil, low)
     }
 }
 

@@ -45,6 +45,7 @@ extension Collector {
         agreeOnActions()
         for index in imageProcesses.indices where unreported.contains(imageProcesses[index].pid) {
             imageProcesses[index].changeUnreported = true
+            if imageProcesses[index].ownPid == 1 { findStoppedInit(hostPid(of: imageProcesses[index].pid)) }
         }
     }
 

@@ -58,7 +58,7 @@ final class Collector {
     var disturbed: Set<Int32> = []
     var injections: [Int32: Injection] = [:]
     /// By pid of the image: children that live, and those that have stopped or gone on without a report.
-    var childrenOf: [UInt32: [UInt32]] = [:]
+    var childrenOf: [UInt32: [ReportQuestions.Child]] = [:]
     var unreported: Set<UInt32> = []
     var cgroups = CgroupIndex()
     /// Of threads that are not the first of their process: what the kernel tells without asking them.

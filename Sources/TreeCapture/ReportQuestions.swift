@@ -7,6 +7,13 @@ internal import StepProgram
 ///
 /// - Source: waitid(2), WNOWAIT.
 struct ReportQuestions {
+    struct Child {
+        /// Of the image.
+        var pid: UInt32
+        /// As the parent sees it.
+        var number: UInt32
+    }
+
     /// How many children one program asks after.
     static let most = 100
     /// `siginfo_t`
@@ -14,23 +21,24 @@ struct ReportQuestions {
 
     private(set) var program = Program(title: "reports of children")
     var dataSize: Int { children.count * Self.infoSize }
-    private let children: [UInt32]
+    private let children: [Child]
 
     /// - Parameters:
     ///   - data: address of the data segment.
-    ///   - children: by the parent's own numbers, `most` of them at most.
-    init(at data: UInt64, children: [UInt32]) {
+    ///   - children: `most` of them at most.
+    init(at data: UInt64, children: [Child]) {
         self.children = children
         for (index, child) in children.enumerated() {
-            Self.ask(after: child, into: data + UInt64(index * Self.infoSize), &program)
+            Self.ask(after: child.number, into: data + UInt64(index * Self.infoSize), &program)
         }
     }
 
+    /// By pid of the image.
     func unreported(_ answer: Injection.Answer) -> [UInt32] {
-        children.enumerated().filter { Self.isReport(answer, at: $0.offset * Self.infoSize) }.map(\.element)
+        children.enumerated().filter { Self.isReport(answer, at: $0.offset * Self.infoSize) }.map(\.element.pid)
     }
 
-    /// - Parameter child: nil: any.
+    /// - Parameter child: its number as the parent sees it; nil: any.
     static func ask(after child: UInt32?, into room: UInt64, _ program: inout Program) {
         // P_ALL or P_PID; WNOHANG | WSTOPPED | WCONTINUED | WNOWAIT | __WALL
         program.call(
@@ -47,7 +55,7 @@ extension Collector {
     /// Notes which children of a process it has not been told of yet.
     ///
     /// - Preconditions: there are some.
-    func collectReports(of pid: Int32, children: [UInt32], _ injection: Injection) throws(SystemError) {
+    func collectReports(of pid: Int32, children: [ReportQuestions.Child], _ injection: Injection) throws(SystemError) {
         var left = children[...]
         while !left.isEmpty {
             let questions = ReportQuestions(at: injection.dataAddress, children: Array(left.prefix(ReportQuestions.most)))
@@ -59,10 +67,14 @@ extension Collector {
     }
 
     /// By the pid of their parent: those that live.
-    func livingChildren() -> [UInt32: [UInt32]] {
-        var children: [UInt32: [UInt32]] = [:]
+    func livingChildren() -> [UInt32: [ReportQuestions.Child]] {
+        var parents: [UInt32: ImageProcess] = [:]
+        var children: [UInt32: [ReportQuestions.Child]] = [:]
+        // Parents come before their children.
         for process in imageProcesses where process.state != .zombie {
-            children[process.parent, default: []].append(process.pid)
+            parents[process.pid] = process
+            guard let parent = parents[process.parent], let number = process.pid(seenBy: parent) else { continue }
+            children[parent.pid, default: []].append(ReportQuestions.Child(pid: process.pid, number: number))
         }
         return children
     }

@@ -51,17 +51,11 @@ extension TimedCalls {
         var owners: [Int32: Int32] = [:]
         var known: [Int32] = []
         for process in Set(processOf.values).sorted() {
-            var low = 0
-            var high = known.count
-            var owner = process
-            while low < high {
-                let middle = (low + high) / 2
-                guard let order = try? compare(.memory, of: process, with: known[middle]) else { break }
-                if order == .same { owner = known[middle] }
-                if order == .before { high = middle } else if order == .after { low = middle + 1 } else { break }
+            let found = try? Kernel.find(among: known) { other throws(SystemError) in
+                try compare(.memory, of: process, with: other)
             }
-            if owner == process { known.insert(process, at: low) }
-            owners[process] = owner
+            owners[process] = found?.same ?? process
+            if let found, found.same == nil { known.insert(process, at: found.place) }
         }
         return processOf.mapValues { owners[$0] ?? $0 }
     }

@@ -228,18 +228,21 @@ package final class Restart {
         choice.isStrictAboutCPU = options.isStrictAboutCPU
         choice.cgroups = options.cgroups
         let facts = HostFacts.probe(for: image, options: choice)
-        do throws(ValidImage.Refusal) {
-            let valid = try ValidImage(image, on: facts, options: choice)
-            // What is found is told by the numbers of the image: they are translated when there is nothing to tell.
-            guard !choice.keepsPids, let renumbering = Renumbering(of: image, fresh: facts.freshNumbers) else {
-                return RestorePlan(for: valid)
+        func validated(_ image: CheckpointImage) throws(RestoreError) -> ValidImage {
+            do throws(ValidImage.Refusal) { return try ValidImage(image, on: facts, options: choice) } catch {
+                throw RestoreError(error)
             }
-            let renumbered: CheckpointImage
-            do throws(ImageError) { renumbered = try renumbering.applied(to: image) } catch {
-                preconditionFailure("fresh numbers break a rule of the image: \(error)")
-            }
-            return RestorePlan(for: try ValidImage(renumbered, on: facts, options: choice), renumbering: renumbering)
-        } catch { throw RestoreError(error) }
+        }
+        let valid = try validated(image)
+        // What is found is told by the numbers of the image: they are translated when there is nothing to tell.
+        guard !choice.keepsPids, let renumbering = Renumbering(of: image, fresh: facts.freshNumbers) else {
+            return RestorePlan(for: valid)
+        }
+        let renumbered: CheckpointImage
+        do throws(ImageError) { renumbered = try renumbering.applied(to: image) } catch {
+            throw RestoreError("cannot give the tree fresh numbers: \(error) (a defect of crrestart)", exitStatus: 70)
+        }
+        return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
     }
 
     private func pipe() throws(RestoreError) -> (read: Int32, write: Int32) {

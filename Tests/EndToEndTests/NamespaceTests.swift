@@ -79,6 +79,34 @@ extension EndToEnd {
             try finish(running, scratch)
         }
 
+        /// Job control in a nested namespace: numbers there are small, and others' outside of it.
+        @Test(arguments: Place.allCases)
+        func stopsInside(place: Place) throws {
+            let scratch = try Scratch()
+            var running = try scratch.start(Self.unshare + [Host.path(of: "Workloads"), "stops", scratch.path])
+            _ = try firstChild(of: running, scratch)
+            var root = running.pid
+            for _ in 0..<place.rounds {
+                try scratch.checkpointAndKill(root, of: running)
+                (running, root) = try scratch.restart(place)
+            }
+            try scratch.finishWorkload("stops", running)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// An init cannot stop itself.
+        @Test func stoppedInit() throws {
+            let scratch = try Scratch()
+            let child = try scratch.start(Self.unshare + ["sleep", "1000"])
+            try #require(Clock.wait(seconds: 30) { ProcessTable.tree(of: child.pid).contains { $0.command.contains("sleep") } })
+            let first = try #require(ProcessTable.children(of: child.pid).first)
+            kill(first, SIGSTOP)
+            let refused = try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image")]).expect(4)
+            #expect(refused.errors.contains("is the init of a pid namespace and was stopped"))
+            kill(first, SIGKILL)
+            try child.wait(seconds: 30)
+        }
+
         private func finish(_ running: Child, _ scratch: Scratch) throws {
             try scratch.write("finish")
             #expect(try running.wait(seconds: 30) == .exited(0), "\(running.errors)")
