@@ -86,11 +86,11 @@ extension EndToEnd {
         func shellAndPipeline(place: Place) throws {
             let busybox = try #require(Programs32.busybox)
             let scratch = try Scratch()
-            let lines = (1...300).map { "\($0)" }.joined(separator: "\n") + "\n"
+            let lines = (1...900).map { "\($0)" }.joined(separator: "\n") + "\n"
             try scratch.write("wanted", Array(lines.replacingOccurrences(of: "7", with: "seven").utf8))
             let commands = """
                 cd \(scratch.path); i=0
-                while [ $i -lt 300 ]; do i=$((i + 1)); echo $i; \(busybox) usleep 5000; done |
+                while [ $i -lt 900 ]; do i=$((i + 1)); echo $i; \(busybox) usleep 5000; done |
                   \(busybox) sed s/7/seven/g | \(busybox) tee copy | \(busybox) sha256sum > sum
                 \(busybox) sha256sum < copy >> sum
                 """

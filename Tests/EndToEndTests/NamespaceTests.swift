@@ -227,11 +227,15 @@ extension EndToEnd {
             try scratch.run("crcheckpoint", ["--tree", "\(first)", "-o", scratch.file("image"), "--kill"]).require()
             try starter.wait(seconds: 20)
             #expect(scratch.becomesEmpty())
+            let duration = try Clock.seconds {
+                try scratch.run("crrestart", ["--detach", scratch.file("image")]).require()
+            }
+            scratch.killAll()
             var none = 0
             var whole = 0
             for attempt in 0..<max(10, Host.kills / 6) {
                 let command = try scratch.start("crrestart", [scratch.file("image")])
-                Clock.sleep(Double.random(in: 0...0.25))
+                Clock.sleep(Double.random(in: 0...duration * 1.5))
                 command.end()
                 var seen = -1
                 let settled = Clock.wait(seconds: 20) {

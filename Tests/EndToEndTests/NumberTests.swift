@@ -89,7 +89,7 @@ extension EndToEnd {
             let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--inh-caps=-all"]
             let script = "exec 7>>\(scratch.file("log")); exec \(user.joined(separator: " ")) sleep 300"
             let child = try scratch.start(["bash", "-c", script])
-            Clock.sleep(0.5)
+            #expect(Clock.wait(seconds: 20) { ProcessEntry(child.pid)?.command == "sleep" })
             try scratch.checkpointAndKill(child.pid, of: child)
             chmod(scratch.file("image"), 0o644)
             try scratch.run(["cp", Host.path(of: "crrestart"), scratch.file("command")]).require()

@@ -71,8 +71,9 @@ extension EndToEnd {
             try scratch.run(["mkdir", scratch.file("kept")]).require()
             let pipeline = try Self.start(in: scratch)
             let keeper = try scratch.start(["bash", "-c", Self.keep, "keep", scratch.file("tmp"), scratch.file("kept")])
+            let begin = Date()
             for number in 0..<10 {
-                Clock.sleep(wanted.seconds * 0.05)
+                Clock.sleep(wanted.seconds * 0.05 * Double(number + 1) - Date().timeIntervalSince(begin))
                 try #require(pipeline.poll() == nil, "the pipeline ended before checkpoint \(number)")
                 try scratch.run("crcheckpoint", ["--tree", "\(pipeline.pid)", "-o", scratch.file("image\(number)")])
                     .require()

@@ -139,17 +139,16 @@ extension EndToEnd {
 
             for place in Place.allCases {
                 let scratch = try Scratch()
-                var running = try scratch.start(shell(program, in: scratch))
-                var root = running.pid
-                // On a busy machine the first run may have taken far longer than this one does.
-                var restarts = 0
-                while restarts < place.rounds {
+                try scratch.checkpointAndKillMidway(after: seconds * Double.random(in: 0.05...0.25)) {
+                    try scratch.start(shell(program, in: scratch))
+                }
+                var (running, root) = try scratch.restart(place)
+                // On a busy machine the undisturbed run may have taken far longer than this one does.
+                for _ in 1..<place.rounds {
                     Clock.sleep(seconds * Double.random(in: 0.05...0.25))
                     guard try scratch.checkpointAndKillUnlessEnded(root, of: running) else { break }
                     (running, root) = try scratch.restart(place)
-                    restarts += 1
                 }
-                #expect(restarts > 0, "it ended before the first checkpoint")
                 #expect(try running.wait(seconds: 300) == .exited(0), "\(running.errors)")
                 #expect(scratch.bytes("work/out") == wanted, "\(place.testDescription)")
                 #expect(scratch.becomesEmpty())
@@ -157,7 +156,8 @@ extension EndToEnd {
         }
 
         private static func shell(_ program: Program, in scratch: Scratch) -> [String] {
-            ["bash", "-c", "mkdir \(scratch.file("work")); cd \(scratch.file("work"))\n\(program.commands)"]
+            let work = scratch.file("work")
+            return ["bash", "-c", "rm -rf \(work); mkdir \(work); cd \(work)\n\(program.commands)"]
         }
     }
 }

@@ -50,10 +50,14 @@ extension Scratch {
         _ root: pid_t, of child: Child, image: String = "image", sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Finished {
         let finished = try run("crcheckpoint", ["--tree", "\(root)", "-o", file(image), "--kill", "--force"])
+        try requireEnd(finished, of: child, sourceLocation)
+        return finished
+    }
+
+    private func requireEnd(_ finished: Finished, of child: Child, _ sourceLocation: SourceLocation) throws {
         try finished.require(sourceLocation: sourceLocation)
         try child.wait(seconds: 20)
         guard becomesEmpty() else { throw HarnessError("after --kill there are \(living().map(\.pid))") }
-        return finished
     }
 
     /// The same with a tree that may come to its end just before: false.
@@ -62,12 +66,31 @@ extension Scratch {
     ) throws -> Bool {
         if child.poll() != nil { return false }
         let finished = try run("crcheckpoint", ["--tree", "\(root)", "-o", file("image"), "--kill", "--force"])
-        let isGone = ["it ended meanwhile", "there is no such process"].contains { finished.errors.contains($0) }
-        if isGone && Clock.wait(seconds: 20, until: { child.poll() != nil }) { return false }
-        try finished.require(sourceLocation: sourceLocation)
-        try child.wait(seconds: 20)
-        guard becomesEmpty() else { throw HarnessError("after --kill there are \(living().map(\.pid))") }
+        if hasMissed(finished, child) { return false }
+        try requireEnd(finished, of: child, sourceLocation)
         return true
+    }
+
+    /// Whether a checkpoint failed because the tree came to its end just before.
+    func hasMissed(_ finished: Finished, _ child: Child) -> Bool {
+        let isGone = ["it ended meanwhile", "there is no such process"].contains { finished.errors.contains($0) }
+        return isGone && Clock.wait(seconds: 20) { child.poll() != nil }
+    }
+
+    /// Starts a program and ends it with a checkpoint in the middle of its work: earlier with each attempt, if the
+    /// machine was so quick that it was done before.
+    func checkpointAndKillMidway(
+        after seconds: Double, sourceLocation: SourceLocation = #_sourceLocation, _ start: () throws -> Child
+    ) throws {
+        for attempt in 0..<6 {
+            let child = try start()
+            Clock.sleep(seconds / Double(1 << attempt))
+            if try checkpointAndKillUnlessEnded(child.pid, of: child, sourceLocation: sourceLocation) { return }
+            try child.wait(seconds: 20)
+            try #require(becomesEmpty(), sourceLocation: sourceLocation)
+        }
+        Issue.record("it ended before the first checkpoint", sourceLocation: sourceLocation)
+        throw HarnessError("too quick for \(seconds) s")
     }
 
     /// Restarts an image; the command waits for the tree. Gives it and the root's pid as seen from here.

@@ -48,7 +48,7 @@ extension EndToEnd {
             var taken = 0
             while running.child.poll() == nil && taken < 40 {
                 let done = try scratch.run("crcheckpoint", ["--tree", "\(running.child.pid)", "-o", scratch.file("image"), "--force"])
-                if running.child.poll() != nil { break }
+                if scratch.hasMissed(done, running.child) { break }
                 #expect(done.status == .exited(0), "\(done.errors)")
                 taken += 1
             }
@@ -63,13 +63,15 @@ extension EndToEnd {
             try wanted.child.wait(seconds: 120)
 
             var (running, root) = try scratch.spawn(program, in: "restarted")
+            var restarts = 0
             // Not here again after a namespace: numbers that were given out there are small, and taken here.
             for place in [Place.here, .namespace, .namespace] {
-                Clock.sleep(Double.random(in: 0.05...0.4))
-                if running.poll() != nil { break }
-                try scratch.checkpointAndKill(root, of: running)
+                Clock.sleep(Double.random(in: 0.05...0.2))
+                guard try scratch.checkpointAndKillUnlessEnded(root, of: running) else { break }
                 (running, root) = try scratch.restart(place)
+                restarts += 1
             }
+            #expect(restarts > 0, "the program was too quick")
             #expect(try running.wait(seconds: 120) == .exited(0), "\(running.errors)")
             #expect(scratch.read("restarted/out") == scratch.read("undisturbed/out"))
             #expect(scratch.becomesEmpty())
