@@ -7,26 +7,24 @@ extension CreationBuilder {
         var plan = SharingPlan(sharingNodes(objects), ancestry)
         // A task that is created by another one now may itself stand in the way: a few rounds settle that.
         for _ in 0..<16 where !plan.wishes.isEmpty {
-            var hasMoved = false
-            for wish in plan.wishes where letSiblingsCreate(wish, objects) { hasMoved = true }
-            guard hasMoved else { break }
+            guard letSiblingsCreate(plan.wishes, objects) else { break }
             ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
             plan = SharingPlan(sharingNodes(objects), ancestry)
         }
-        for wish in plan.wishes {
-            refuse(wish.kind, wish.children[0], wish.children[1], because: wish.node)
+        var refused: Set<[Int]> = []
+        let all = plan.wishes.map { SharingPlan.Obstacle(node: $0.node, kind: $0.kind, first: $0.children[0], second: $0.children[1]) }
+        for one in all + plan.obstacles where refused.insert([one.node, one.kind.rawValue, one.first, one.second]).inserted {
+            refuse(one)
         }
-        for obstacle in plan.obstacles { refuse(obstacle.kind, obstacle.first, obstacle.second, because: obstacle.node) }
         guard findings.isEmpty else { return }
         sharing = plan
         for index in parts.indices { order(index, plan) }
     }
 
-    private mutating func refuse(_ kind: CloneObject, _ first: Int, _ second: Int, because node: Int) {
-        let between = tasks[node].role == .member ? "\(tasks[node].pid)" : "who has to create them"
-        let finding = Finding(
-            pid: tasks[second].pid, reason: "shares \(kind.name) with \(tasks[first].pid), but \(between) in between does not")
-        if !findings.contains(finding) { findings.append(finding) }
+    private mutating func refuse(_ obstacle: SharingPlan.Obstacle) {
+        let between = tasks[obstacle.node].role == .member ? "\(tasks[obstacle.node].pid)" : "who has to create them"
+        let reason = "shares \(obstacle.kind.name) with \(tasks[obstacle.first].pid), but \(between) in between does not"
+        findings.append(Finding(pid: tasks[obstacle.second].pid, reason: reason))
     }
 
     private func sharingNodes(_ objects: [CloneObjectIDs]) -> [SharingPlan.Node] {
@@ -39,37 +37,54 @@ extension CreationBuilder {
         }
     }
 
-    /// Has the first of some children create the others, as its siblings: they come to the same parent, if they are
-    /// born in the same session and tell their parent of their end by the same signal.
-    private mutating func letSiblingsCreate(_ wish: SharingPlan.Wish, _ objects: [CloneObjectIDs]) -> Bool {
-        let members = wish.children.filter { $0 < tree.members.count && creators[$0] == wish.node }
-        guard wish.node < tree.members.count,
-            let first = members.first(where: { objects[$0][wish.kind] != 0 })
-        else { return false }
-        let namespace = tasks[first].namespace
-        if namespace != tasks[wish.node].namespace || tree.isInit(first + 1) { return false }
-        let isBefore = isMadeBeforeSession(first, by: wish.node)
-        var hasMoved = false
-        for other in members where other != first {
-            guard tree.parents[other + 1] == wish.node + 1, tree.parents[first + 1] == wish.node + 1,
-                tree.members[other].exitSignal == tree.members[first].exitSignal,
-                isMadeBeforeSession(other, by: wish.node) == isBefore,
-                tasks[other].namespace == namespace, parts[wish.node].removeCreation(of: other)
-            else { continue }
-            creators[other] = first
-            let action = Creation.birth(other, isSibling: true)
-            if parts[first].callsSetsid && sessions.birth[other + 1] != nil {
-                parts[first].beforeSession.append(action)
-            } else {
-                parts[first].creations.append(action)
+    /// Whom a task creates itself, and before its `setsid`.
+    private struct OwnBirths {
+        var all: Set<Int> = []
+        var before: Set<Int> = []
+
+        init(_ parts: Parts) {
+            for (creations, isBefore) in [(parts.beforeSession, true), (parts.creations, false)] {
+                for case .birth(let child, isSibling: false) in creations {
+                    all.insert(child)
+                    if isBefore { before.insert(child) }
+                }
             }
-            hasMoved = true
         }
-        return hasMoved
     }
 
-    private func isMadeBeforeSession(_ child: Int, by creator: Int) -> Bool {
-        parts[creator].beforeSession.contains(.birth(child))
+    /// Has the first of some children create the others, as its siblings: they come to the same parent, if they are
+    /// born in the same session and tell their parent of their end by the same signal.
+    ///
+    /// - Returns: whether that helps anybody.
+    private mutating func letSiblingsCreate(_ wishes: [SharingPlan.Wish], _ objects: [CloneObjectIDs]) -> Bool {
+        var births: [Int: OwnBirths] = [:]
+        var moved: [Int: Set<Int>] = [:]
+        for wish in wishes where wish.node < tree.members.count {
+            let node = wish.node
+            let members = wish.children.filter { $0 < tree.members.count && creators[$0] == node }
+            guard let first = members.first(where: { objects[$0][wish.kind] != 0 }) else { continue }
+            let namespace = tasks[first].namespace
+            if namespace != tasks[node].namespace || tree.isInit(first + 1) { continue }
+            let own = births[node] ?? OwnBirths(parts[node])
+            births[node] = own
+            for other in members where other != first {
+                guard tree.parents[other + 1] == node + 1, tree.parents[first + 1] == node + 1,
+                    tree.members[other].exitSignal == tree.members[first].exitSignal,
+                    own.before.contains(other) == own.before.contains(first), tasks[other].namespace == namespace,
+                    own.all.contains(other)
+                else { continue }
+                creators[other] = first
+                moved[node, default: []].insert(other)
+                let action = Creation.birth(other, isSibling: true)
+                if parts[first].callsSetsid && sessions.birth[other + 1] != nil {
+                    parts[first].beforeSession.append(action)
+                } else {
+                    parts[first].creations.append(action)
+                }
+            }
+        }
+        for (node, children) in moved { parts[node].removeCreations(of: children) }
+        return !moved.isEmpty
     }
 
     /// Puts the creations of a task into their order.

@@ -5,9 +5,9 @@ struct CreationBuilder {
     typealias Finding = CreationPlan.Finding
 
     var tasks: [Task] = []
-    private(set) var position: [UInt32: Int] = [:]
+    var position: [UInt32: Int] = [:]
     var findings: [Finding] = []
-    private(set) var joiners: [UInt32: Int] = [:]
+    var joiners: [UInt32: Int] = [:]
     /// Of the tree of creators.
     var ancestry = Ancestry(parents: [])
     /// Who is born with what; nil where nobody shares anything.
@@ -15,10 +15,10 @@ struct CreationBuilder {
 
     let tree: MemberTree
     let sessions: SessionPlan
-    private let groups: GroupPlan
+    let groups: GroupPlan
     private var spare: any IteratorProtocol<UInt32>
     private let needed: Set<UInt32>
-    private var namespaces: PidNamespaces
+    var namespaces: PidNamespaces
 
     /// By position in `tasks`; each list is done in the order of these fields.
     struct Parts {
@@ -39,16 +39,13 @@ struct CreationBuilder {
         /// Ghosts to be reaped; what a ghost waits for itself.
         var last: [Action] = []
 
-        /// False: it does not create that one, or as a sibling.
-        mutating func removeCreation(of child: Int) -> Bool {
-            if let index = beforeSession.firstIndex(of: .birth(child)) {
-                beforeSession.remove(at: index)
-            } else if let index = creations.firstIndex(of: .birth(child)) {
-                creations.remove(at: index)
-            } else {
-                return false
+        /// Others create these.
+        mutating func removeCreations(of children: Set<Int>) {
+            func isRemoved(_ creation: Creation) -> Bool {
+                if case .birth(let child, isSibling: false) = creation { children.contains(child) } else { false }
             }
-            return true
+            beforeSession.removeAll(where: isRemoved)
+            creations.removeAll(where: isRemoved)
         }
     }
 
@@ -70,9 +67,9 @@ struct CreationBuilder {
     var parts: [Parts] = []
     var creators: [Int?] = []
     /// The group it is born in.
-    private var birthGroup: [UInt32] = []
+    var birthGroup: [UInt32] = []
     /// Those who go back to the group they were born in.
-    private var returning: Set<Int> = []
+    var returning: Set<Int> = []
     /// By placeholder position: who adopts.
     private var adopterOf: [(placeholder: Int, adopter: Int)] = []
 
@@ -103,7 +100,7 @@ struct CreationBuilder {
         }
     }
 
-    private mutating func add(
+    mutating func add(
         _ pid: UInt32, _ role: CreationPlan.Role, _ purpose: String, in namespace: Int, _ inner: [UInt32]
     ) -> Int {
         position[pid] = tasks.count
@@ -113,7 +110,7 @@ struct CreationBuilder {
         return tasks.count - 1
     }
 
-    private mutating func addPlaceholder(_ purpose: String, in namespace: Int) -> Int {
+    mutating func addPlaceholder(_ purpose: String, in namespace: Int) -> Int {
         let inner = namespaces.spareNumbers(in: namespace)
         while let number = spare.next() {
             if !needed.contains(number) { return add(number, .placeholder, purpose, in: namespace, inner) }
@@ -123,7 +120,7 @@ struct CreationBuilder {
     }
 
     /// Nodes begin at 1, tasks at 0.
-    private func task(_ node: Int) -> Int { node - 1 }
+    func task(_ node: Int) -> Int { node - 1 }
 
     // MARK: Who creates whom
 
@@ -232,159 +229,6 @@ struct CreationBuilder {
         }
         return namespaces.isAt(creator.namespace, orAbove: child.namespace)
             ? nil : "is in a pid namespace that its creator \(creator.pid) cannot enter"
-    }
-
-    // MARK: Groups
-
-    private mutating func arrangeGroups() {
-        for ghost in groups.ghosts where ghost.maker == nil { makeGhostForOthers(ghost) }
-        let sources = unseenGroups()
-        birthGroup = [UInt32](repeating: tree.outsideGroup, count: tasks.count)
-        for index in ancestry.order {
-            guard let creator = creators[index] else { continue }
-            let isBefore = index < tree.members.count && parts[creator].callsSetsid && isBornBefore(index, creator)
-            birthGroup[index] = parts[creator].callsSetsid && !isBefore ? tasks[creator].pid : birthGroup[creator]
-            if let source = sources[index], tree.members[source].group != birthGroup[index] {
-                bear(index, inGroupOf: source, by: creator, isBefore: isBefore)
-            }
-        }
-        for node in tree.all ?? 1...1 {
-            let member = tree.members[node - 1]
-            let index = task(node)
-            if groups.leavers.contains(node) {
-                let holder = addPlaceholder("keeps process group \(member.pid), which its leader left", in: member.namespace)
-                creators[holder] = index
-                parts[index].makesGroup += [.leadGroup, .create(tasks[holder].pid)]
-                parts[index].last.append(.reap(tasks[holder].pid))
-                parts[holder].last.append(.awaitMembers(of: member.pid))
-                join(index, member.group)
-            } else if member.group == member.pid {
-                parts[index].makesGroup.append(.leadGroup)
-            } else if member.group != birthGroup[index] || returning.contains(index) {
-                if member.group == tree.outsideGroup && tree.node(of: member.group) == nil {
-                    findings.append(Finding(pid: member.pid, reason: "cannot be born in process group \(member.group), which lies outside of the tree"))
-                }
-                join(index, member.group)
-            }
-        }
-        for ghost in groups.ghosts {
-            guard let maker = ghost.maker else { continue }
-            addGhost(ghost, by: task(maker))
-            parts[task(maker)].makesGroup.append(.create(ghost.group))
-        }
-        for adoption in sessions.adoptions where adoption.founder == nil && groups.held.contains(adoption.session) {
-            guard let index = position[adoption.session] else { continue }
-            parts[index].makesGroup.append(.leadGroup)
-            parts[index].last.append(.awaitMembers(of: adoption.session))
-        }
-        // Those that came meanwhile hang below members.
-        ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
-    }
-
-    @discardableResult
-    private mutating func addGhost(_ ghost: GroupPlan.Ghost, by maker: Int) -> Int {
-        let index = add(ghost.group, .ghost, "led process group \(ghost.group)", in: ghost.namespace, ghost.inner)
-        creators[index] = maker
-        parts[maker].last.append(.reap(ghost.group))
-        parts[index].makesGroup.append(.leadGroup)
-        parts[index].last.append(.awaitMembers(of: ghost.group))
-        return index
-    }
-
-    /// Nobody in the group sees its number: whoever created them, and does, makes the ghost.
-    private mutating func makeGhostForOthers(_ ghost: GroupPlan.Ghost) {
-        var maker = creators[task(ghost.member)]
-        while let one = maker, !namespaces.isAt(tasks[one].namespace, orAbove: ghost.namespace) { maker = creators[one] }
-        guard let maker, maker >= tree.members.count || tree.session(maker + 1) == tree.session(ghost.member) else {
-            findings.append(
-                Finding(pid: tree.pid(ghost.member), reason: "is in process group \(ghost.group), whose leader is dead and cannot be stood in for"))
-            return
-        }
-        let index = addGhost(ghost, by: maker)
-        parts[maker].creations.insert(.birth(index), at: 0)
-        ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
-    }
-
-    /// By task: a member in whose group it has to be born, because its pid namespace does not see that.
-    private mutating func unseenGroups() -> [Int?] {
-        var sources = [Int?](repeating: nil, count: tasks.count)
-        guard namespaces.areNested else { return sources }
-        for index in ancestry.order.reversed() {
-            if index < tree.members.count && !tree.members[index].seesGroup { sources[index] = index }
-            // A placeholder that does not see the group of those whom it creates.
-            guard let source = sources[index], let creator = creators[index], creator >= tree.members.count,
-                !sees(creator, groupOf: source)
-            else { continue }
-            if let other = sources[creator], tree.members[other].group != tree.members[source].group {
-                refuseGroup(of: source)
-            }
-            sources[creator] = source
-        }
-        return sources
-    }
-
-    /// Whether the pid namespace of a task has a number for the group of a member below it.
-    private func sees(_ index: Int, groupOf source: Int) -> Bool {
-        let depth = namespaces.depths[tasks[index].namespace]
-        return depth == 0 || tree.members[source].innerGroups.dropFirst(depth - 1).first != 0
-    }
-
-    private mutating func refuseGroup(of source: Int) {
-        let member = tree.members[source]
-        findings.append(
-            Finding(pid: member.pid, reason: "is in process group \(member.group), which its pid namespace does not see, and cannot be born in it"))
-    }
-
-    /// Has a task created while its creator is in a group.
-    private mutating func bear(_ index: Int, inGroupOf source: Int, by creator: Int, isBefore: Bool) {
-        let group = tree.members[source].group
-        let exists = tree.node(of: group) != nil || groups.held.contains(group)
-        // What is shared at birth is a matter of when it is.
-        let isFree = (parts[creator].beforeSession + parts[creator].creations).allSatisfy { $0.child != nil }
-        guard exists, isFree, sees(creator, groupOf: source), isBefore || !parts[creator].callsSetsid else {
-            return refuseGroup(of: source)
-        }
-        birthGroup[index] = group
-        if isBefore {
-            guard let birth = Self.take(index, from: &parts[creator].beforeSession) else { return }
-            if Self.add(birth, in: group, to: &parts[creator].passingBeforeSession) { joiners[group, default: 0] += 1 }
-            return
-        }
-        guard let birth = Self.take(index, from: &parts[creator].creations) else { return }
-        let member = creator < tree.members.count ? tree.members[creator] : nil
-        if member?.group == group {
-            parts[creator].lateCreations.append(birth)
-        } else if member?.pid == group {
-            parts[creator].leaderCreations.append(birth)
-        } else {
-            if let member, !member.seesGroup { return refuseGroup(of: source) }
-            if Self.add(birth, in: group, to: &parts[creator].passing) { joiners[group, default: 0] += 1 }
-            if let member, member.group != member.pid, member.group == birthGroup[creator] { returning.insert(creator) }
-        }
-    }
-
-    private static func take(_ index: Int, from births: inout [Creation]) -> Creation? {
-        births.firstIndex { $0.child == index }.map { births.remove(at: $0) }
-    }
-
-    /// True where the group is one more to be joined.
-    private static func add(_ birth: Creation, in group: UInt32, to passing: inout [Passing]) -> Bool {
-        if let place = passing.firstIndex(where: { $0.group == group }) {
-            passing[place].births.append(birth)
-            return false
-        }
-        passing.append(Passing(group: group, births: [birth]))
-        return true
-    }
-
-    private func isBornBefore(_ index: Int, _ creator: Int) -> Bool {
-        guard creator < tree.members.count, let birth = sessions.birth[index + 1] else { return false }
-        return birth != tasks[creator].pid
-    }
-
-    private mutating func join(_ index: Int, _ group: UInt32) {
-        parts[index].joins.append(.joinGroup(group))
-        joiners[group, default: 0] += 1
     }
 
     // MARK: Adoptions

@@ -41,6 +41,8 @@ struct SharingPlan {
     private(set) var atBirth: [CloneObjects]
     private(set) var wishes: [Wish] = []
     private(set) var obstacles: [Obstacle] = []
+    /// By kind, then by object: who is to have it.
+    private var users: [[UInt32: [Int]]] = []
     /// By kind, then by task: the object it is born with, 0: one of its own.
     private var incoming: [[UInt32]]
 
@@ -77,6 +79,7 @@ struct SharingPlan {
     private mutating func carry(_ kind: CloneObject) {
         var users: [UInt32: [Int]] = [:]
         for index in nodes.indices where own(kind, index) != 0 { users[own(kind, index), default: []].append(index) }
+        self.users.append(users)
         for (object, members) in users.sorted(by: { $0.key < $1.key }) where members.count > 1 {
             var top = members[0]
             for member in members { while !ancestry.isAt(top, orAbove: member), let creator = nodes[top].creator { top = creator } }
@@ -113,12 +116,15 @@ struct SharingPlan {
             let handed = handed(kind, by: node)
             let born = incoming(kind, node)
             let own = own(kind, node)
-            for object in handed where !mayCarry(object, kind, node, handed, born: born, own: own) {
-                let children = nodes[node].children.filter { incoming(kind, $0) == object }
+            let refused = handed.filter { !mayCarry($0, kind, node, handed, born: born, own: own) }
+            guard !refused.isEmpty else { continue }
+            let children = Dictionary(grouping: nodes[node].children) { incoming(kind, $0) }
+            for object in refused {
+                guard let children = children[object] else { continue }
                 if object != born && children.count > 1 {
                     wishes.append(Wish(node: node, children: children, kind: kind))
                 } else {
-                    obstruct(node, kind, object, children)
+                    obstruct(node, kind, object, children[0])
                 }
             }
         }
@@ -136,11 +142,12 @@ struct SharingPlan {
         return kind.canBeUnshared && (own == 0 || own != born)
     }
 
-    private mutating func obstruct(_ node: Int, _ kind: CloneObject, _ object: UInt32, _ children: [Int]) {
-        let users = nodes.indices.filter { own(kind, $0) == object }
-        let below = users.first { user in children.contains { ancestry.isAt($0, orAbove: user) } }
+    private mutating func obstruct(_ node: Int, _ kind: CloneObject, _ object: UInt32, _ child: Int) {
+        let users = users[kind.rawValue][object] ?? []
+        // What a child is born with is for itself or for somebody below it.
+        let below = users.first { ancestry.isAt(child, orAbove: $0) } ?? child
         let other = users.first { $0 != below }
-        obstacles.append(Obstacle(node: node, kind: kind, first: other ?? node, second: below ?? children[0]))
+        obstacles.append(Obstacle(node: node, kind: kind, first: other ?? node, second: below))
     }
 
     // MARK: In which order
@@ -161,7 +168,8 @@ struct SharingPlan {
         let children = nodes[node].children
         var steps: (before: [Step], after: [Step]) = ([], [])
         if phases.contains(where: { $0.count > 1 }) {
-            guard let found = sort(node, phases, firstPart: firstPart) else { return nil }
+            var order = BirthOrder(of: children, firstPart: firstPart, phases: phases) { incoming($0, $1) }
+            guard let found = order.steps() else { return nil }
             steps = found
         } else {
             steps = (children.prefix(firstPart).map { .create($0) }, children.dropFirst(firstPart).map { .create($0) })
@@ -193,44 +201,5 @@ struct SharingPlan {
             phases.append(objects)
         }
         return phases
-    }
-
-    private func sort(_ node: Int, _ phases: [[UInt32]], firstPart: Int) -> (before: [Step], after: [Step])? {
-        let children = nodes[node].children
-        var phase = [Int](repeating: 0, count: phases.count)
-        // How many are still to be born in each phase.
-        var left = phases.enumerated().map { kind, objects in
-            objects.map { object in children.count { incoming[kind][$0] == object } }
-        }
-        func place(_ child: Int, _ kind: Int) -> Int? {
-            let object = incoming[kind][child]
-            return object == 0 ? nil : phases[kind].firstIndex(of: object)
-        }
-        func isReady(_ child: Int) -> Bool {
-            phases.indices.allSatisfy { kind in
-                guard let place = place(child, kind) else { return true }
-                return place >= phase[kind] && left[kind][phase[kind]..<place].allSatisfy { $0 == 0 }
-            }
-        }
-        var result: [[Step]] = []
-        for part in [children[..<firstPart], children[firstPart...]] {
-            var waiting = Array(part)
-            var steps: [Step] = []
-            while !waiting.isEmpty {
-                guard let next = waiting.firstIndex(where: isReady) else { return nil }
-                let child = waiting.remove(at: next)
-                var parted = CloneObjectIDs()
-                for kind in phases.indices {
-                    guard let place = place(child, kind) else { continue }
-                    if place > phase[kind] { parted[CloneObject.allCases[kind]] = phases[kind][phase[kind]] }
-                    phase[kind] = place
-                    left[kind][place] -= 1
-                }
-                if !parted.isEmpty { steps.append(.part(parted)) }
-                steps.append(.create(child))
-            }
-            result.append(steps)
-        }
-        return (result[0], result[1])
     }
 }
