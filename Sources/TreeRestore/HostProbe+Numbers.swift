@@ -12,16 +12,18 @@ extension HostFacts {
         // The numbers of a new namespace are nobody's.
         let looksForCollisions = options.keepsPids && options.newPidNamespace != true && !image.header.rootIsNamespaceInit
         guard looksForCollisions || helpers.placeholders + fresh > 0 else { return }
-        let led = Self.numbersOfGroups()
+        var led = Self.numbersOfGroups()
         if looksForCollisions {
             let own = Set(image.processes.map(\.pid)).union(image.threads.map(\.tid)).union(helpers.ghosts)
-            for pid in own {
-                if Processes.exists(Int32(pid)) {
-                    takenPids[pid] = Self.holder(of: Int32(pid))
-                } else if let what = led[pid] {
-                    takenPids[pid] = "the \(what)"
-                }
+            var taken = Self.holders(of: own, led)
+            // `crcheckpoint --kill` may have ended them just now: as a rule they are reaped soon.
+            let deadline = SystemClock.monotonic.now() + Self.reapingTime
+            while !taken.isEmpty, taken.values.allSatisfy(\.isDead), SystemClock.monotonic.now() < deadline {
+                Waiting.pause(atMost: 5_000_000)
+                led = Self.numbersOfGroups()
+                taken = Self.holders(of: own, led)
             }
+            takenPids = taken.mapValues(\.description)
         }
         let old = Set(wanted).union([image.header.outsideSession, image.header.outsideGroup])
         let free = Self.freeNumbers(helpers.placeholders + fresh, below: numbers.end) { number in
@@ -50,13 +52,31 @@ extension HostFacts {
         }
     }
 
-    /// A number is taken as long as it is a living process's session or group, too.
-    private static func numbersOfGroups() -> [UInt32: String] {
-        var led: [UInt32: String] = [:]
+    /// In nanoseconds.
+    private static let reapingTime: Int64 = 1_000_000_000
+
+    /// Who has a number.
+    private struct Holder {
+        var description: String
+        /// It has ended, and nobody has reaped it yet.
+        var isDead = false
+    }
+
+    private static func holders(of pids: Set<UInt32>, _ led: [UInt32: Holder]) -> [UInt32: Holder] {
+        var found: [UInt32: Holder] = [:]
+        for pid in pids { found[pid] = Processes.exists(Int32(pid)) ? holder(of: Int32(pid)) : led[pid] }
+        return found
+    }
+
+    /// A number is taken as long as it is somebody's session or group, too: of the living, if there are such.
+    private static func numbersOfGroups() -> [UInt32: Holder] {
+        var led: [UInt32: Holder] = [:]
         for pid in (try? allProcesses()) ?? [] {
             guard let stat = try? ProcessStat(of: pid) else { continue }
             for (number, what) in [(stat.group, "process group"), (stat.session, "session")] where number > 0 {
-                led[UInt32(number)] = "\(what) of \(pid) \(String(decoding: stat.comm, as: UTF8.self))"
+                if stat.isZombie && led[UInt32(number)] != nil { continue }
+                let name = "\(pid) \(String(decoding: stat.comm, as: UTF8.self))"
+                led[UInt32(number)] = Holder(description: "the \(what) of \(name)", isDead: stat.isZombie)
             }
         }
         return led
@@ -79,13 +99,14 @@ extension HostFacts {
         return found
     }
 
-    private static func holder(of pid: Int32) -> String {
-        guard let stat = try? ProcessStat(of: pid) else { return "somebody" }
+    private static func holder(of pid: Int32) -> Holder {
+        guard let stat = try? ProcessStat(of: pid) else { return Holder(description: "somebody", isDead: true) }
         let name = "\(pid) \(String(decoding: stat.comm, as: UTF8.self))"
         if let process = (try? TaskStatus(of: pid))?.processID, process != pid {
             let leader = (try? ProcessStat(of: process)).map { " \(String(decoding: $0.comm, as: UTF8.self))" } ?? ""
-            return "\(name), a thread of \(process)\(leader)"
+            return Holder(description: "\(name), a thread of \(process)\(leader)")
         }
-        return name + (stat.isZombie ? ", which has ended and is not reaped yet" : "")
+        let ending = stat.isZombie ? ", which has ended and is not reaped yet" : ""
+        return Holder(description: name + ending, isDead: stat.isZombie)
     }
 }

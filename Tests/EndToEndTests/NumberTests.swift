@@ -33,6 +33,31 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
+        /// Who was ended with --kill keeps its number until it is reaped: that is waited for, for a while.
+        @Test(arguments: [0.4, 1000]) func numbersOfTheDead(reapedAfter seconds: Double) throws {
+            let scratch = try Scratch()
+            let script = """
+                import os, subprocess, sys, time
+                child = subprocess.Popen(sys.argv[2:])
+                os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+                time.sleep(float(sys.argv[1]))
+                child.wait()
+                """
+            let parent = try scratch.start(
+                ["python3", "-c", script, "\(seconds)", Host.path(of: "Workloads"), "threads", scratch.path, "3"])
+            #expect(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(parent.errors)")
+            let root = try #require(ProcessTable.children(of: parent.pid).first)
+            try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("image"), "--kill"]).require()
+            if seconds > 100 {
+                let refused = try scratch.run("crrestart", ["--no-pidns", "--pids", scratch.file("image")]).expect(3)
+                #expect(refused.errors.contains("which has ended and is not reaped yet"), "\(refused.errors)")
+                parent.end()
+                #expect(scratch.becomesEmpty())
+            }
+            let (running, _) = try scratch.restart(.here)
+            try scratch.finishWorkload("threads", running)
+        }
+
         @Test func freshNumbersWithoutClone3() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("renumbered")
