@@ -12,6 +12,11 @@ enum Host {
         return nil
     }()
 
+    static func has(_ program: String) -> Bool {
+        let path = ProcessInfo.processInfo.environment["PATH"] ?? ""
+        return path.split(separator: ":").contains { access("\($0)/\(program)", X_OK) == 0 }
+    }
+
     /// The full path of a built command: beside the test bundle, or in `TREERESTORE_BIN`.
     static func path(of tool: String) -> String { directory + "/" + tool }
 

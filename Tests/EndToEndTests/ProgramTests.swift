@@ -6,6 +6,10 @@ struct Program: CustomTestStringConvertible {
     let name: String
     /// Run by `bash -c` in an empty directory; what matters goes to the file `out`.
     let commands: String
+    /// Run before, undisturbed.
+    var preparation = ""
+    /// What is not there has to be installed by whoever wants it tested.
+    var needs: String?
     var testDescription: String { name }
 
     static let all = [
@@ -120,6 +124,108 @@ struct Program: CustomTestStringConvertible {
                 print(total, count, expected, ticks > 20)
                 ' > out
                 """#),
+        // Threads that share one lock, a child behind a pipe.
+        Program(
+            name: "ruby",
+            commands: #"""
+                ruby -e '
+                  queue, out, lock = Queue.new, [], Mutex.new
+                  reader, writer = IO.pipe
+                  child = fork { reader.close; 200.times { |i| writer.puts i * i; sleep 0.01 }; exit! 7 }
+                  writer.close
+                  sum = Thread.new { total = 0; while line = reader.gets; total += line.to_i; end; total }
+                  threads = 4.times.map do
+                    Thread.new do
+                      while (item = queue.pop) != :end
+                        2000.times { item = (item * 1103515245 + 12345) % 2147483648 }
+                        lock.synchronize { out << item }
+                        sleep 0.002
+                      end
+                    end
+                  end
+                  1500.times { |i| queue << i }
+                  4.times { queue << :end }
+                  threads.each(&:join)
+                  Process.wait child
+                  puts out.sum, sum.value, $?.exitstatus' > out
+                """#,
+            needs: "ruby"),
+        // A heap that is collected by threads of its own, code that is compiled while it runs.
+        Program(
+            name: "java", commands: "java -cp . Work > out",
+            preparation: #"""
+                cat > Work.java << 'END'
+                import java.util.*; import java.util.concurrent.*;
+                class Work {
+                  public static void main(String[] words) throws Exception {
+                    var pool = Executors.newFixedThreadPool(6);
+                    var parts = new ArrayList<Future<Long>>();
+                    for (int k = 0; k < 40; k++) {
+                      final long seed = k;
+                      parts.add(pool.submit(() -> {
+                        long s = seed; var seen = new HashMap<Long, String>();
+                        for (int i = 0; i < 200000; i++) { s = (s * 31 + i) % 1000003; seen.put(s, "" + i); }
+                        Thread.sleep(20);
+                        return s + seen.size();
+                      }));
+                    }
+                    long total = 0;
+                    for (var part : parts) total = total * 7 + part.get();
+                    pool.shutdown();
+                    System.out.println(total + " " + new ProcessBuilder("sh", "-c", "sleep 0.5; exit 9").start().waitFor());
+                  }
+                }
+                END
+                javac Work.java
+                """#, needs: "javac"),
+        // An event loop, workers, and the thread pool that computes for it.
+        Program(
+            name: "node", commands: "exec node work.js > out",
+            preparation: #"""
+                cat > work.js << 'END'
+                const { Worker, isMainThread, parentPort } = require('worker_threads'), { pbkdf2 } = require('crypto');
+                if (isMainThread) {
+                  const out = []; let pending = 4;
+                  const done = text => { out.push(text); if (--pending == 0) console.log(out.sort().join(' ')); };
+                  for (let k = 0; k < 2; k++) new Worker(__filename).on('message', sum => done('worker ' + sum));
+                  let ticks = 0; const timer = setInterval(() => { if (++ticks == 40) { clearInterval(timer); done('ticks'); } }, 50);
+                  const next = k => pbkdf2('key', 'salt' + k, 20000, 32, 'sha512', (e, key) => k < 40 ? next(k + 1) : done(key.toString('hex')));
+                  next(0);
+                } else {
+                  let sum = 0; for (let i = 0; i < 2e8; i++) sum = (sum * 31 + i) % 1000003;
+                  parentPort.postMessage(sum);
+                }
+                END
+                """#, needs: "node"),
+        // Its runtime preempts its threads by signals.
+        Program(
+            name: "go", commands: "./work > out",
+            preparation: #"""
+                cat > work.go << 'END'
+                package main
+                import ("crypto/sha256"; "fmt"; "os/exec"; "runtime"; "sync"; "time")
+                func main() {
+                  var group sync.WaitGroup; var lock sync.Mutex; sum := 0; work := make(chan int, 8)
+                  for k := 0; k < 16; k++ {
+                    group.Add(1)
+                    go func() {
+                      defer group.Done()
+                      for i := range work {
+                        hash := sha256.Sum256([]byte(fmt.Sprint(i)))
+                        for k := 0; k < 300; k++ { hash = sha256.Sum256(hash[:]) }
+                        lock.Lock(); sum += int(hash[0]); lock.Unlock()
+                      }
+                    }()
+                  }
+                  go func() { for { runtime.GC(); time.Sleep(20 * time.Millisecond) } }()
+                  for i := 0; i < 15000; i++ { work <- i; if i % 200 == 0 { time.Sleep(20 * time.Millisecond) } }
+                  close(work); group.Wait()
+                  said, _ := exec.Command("sh", "-c", "sleep 0.5; echo said").Output()
+                  fmt.Println(sum, string(said))
+                }
+                END
+                GOCACHE=$PWD/cache HOME=$PWD go build -o work work.go
+                """#, needs: "go"),
     ]
 }
 
@@ -128,11 +234,13 @@ extension EndToEnd {
     @Suite struct Programs {
         @Test(arguments: Program.all)
         func endsAsUndisturbed(program: Program) throws {
+            if let needed = program.needs, !Host.has(needed) { try Test.cancel("needs \(needed)") }
             try Self.compareWithUndisturbed(program)
         }
 
         static func compareWithUndisturbed(_ program: Program) throws {
             let calm = try Scratch()
+            try prepare(program, in: calm)
             let seconds = try Clock.seconds { try calm.run(shell(program, in: calm), seconds: 300).require() }
             let wanted = calm.bytes("work/out")
             try #require(!wanted.isEmpty)
@@ -140,7 +248,8 @@ extension EndToEnd {
             for place in Place.allCases {
                 let scratch = try Scratch()
                 try scratch.checkpointAndKillMidway(after: seconds * Double.random(in: 0.05...0.25)) {
-                    try scratch.start(shell(program, in: scratch))
+                    try prepare(program, in: scratch)
+                    return try scratch.start(shell(program, in: scratch))
                 }
                 var (running, root) = try scratch.restart(place)
                 // On a busy machine the undisturbed run may have taken far longer than this one does.
@@ -155,9 +264,13 @@ extension EndToEnd {
             }
         }
 
-        private static func shell(_ program: Program, in scratch: Scratch) -> [String] {
+        private static func prepare(_ program: Program, in scratch: Scratch) throws {
             let work = scratch.file("work")
-            return ["bash", "-c", "rm -rf \(work); mkdir \(work); cd \(work)\n\(program.commands)"]
+            try scratch.run(["bash", "-c", "rm -rf \(work); mkdir \(work); cd \(work)\n\(program.preparation)"], seconds: 300).require()
+        }
+
+        private static func shell(_ program: Program, in scratch: Scratch) -> [String] {
+            ["bash", "-c", "cd \(scratch.file("work"))\n\(program.commands)"]
         }
     }
 }

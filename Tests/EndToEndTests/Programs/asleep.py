@@ -53,12 +53,19 @@ def main():
         source.write(JAVA)
     if shutil.which("javac"):
         subprocess.run(["javac", "-d", directory, source.name], stdin=subprocess.DEVNULL, check=True)
+    def is_there(name):
+        """Whether the program can be run; of Lua, a module of its own package."""
+        program = name.split("-")[0]
+        if name == "lua-posix":
+            check = ["lua", "-e", "require('posix.unistd')"]
+            return shutil.which("lua") and subprocess.run(check, stderr=subprocess.DEVNULL).returncode == 0
+        return shutil.which(needed.get(program, program))
+
     needed = {"loop": "sleep", "read": "sleep", "wait": "sleep", "java": "javac"}
     lines = []
     threads = []
     for name, command in PROGRAMS.items():
-        program = name.split("-")[0]
-        if not shutil.which(needed.get(program, program)):
+        if not is_there(name):
             continue
         command = command.format(t=seconds, d=directory)
         threads.append(threading.Thread(target=run, args=(name, command, lines)))
