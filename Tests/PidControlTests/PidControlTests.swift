@@ -320,4 +320,27 @@ import TreeModel
         }
         #expect(leaders.findings.isEmpty && leaders.ghosts == [50])
     }
+    /// The same with children that share in pairs, with their neighbours on both sides, or cannot.
+    @Test func tenThousandSharers() {
+        let count: UInt32 = 10_000
+        func plan(signal: (UInt32) -> UInt32 = { _ in CreationPlan.childSignal }, _ objects: (UInt32) -> [UInt32]) -> CreationPlan {
+            let members = (0..<count).map { number in
+                number == 0
+                    ? Member(pid: 100, parent: 0, session: 100, group: 100)
+                    : Member(
+                        pid: 100 + number, parent: 100, session: 100, group: 100, exitSignal: signal(number),
+                        objects: CloneObjectIDs(objects(number)))
+            }
+            return CreationPlan(members, outsideSession: 0, outsideGroup: 0)
+        }
+        let pairs = plan { [0, 1 + $0 / 2, 0, 0, 0, 0] }
+        #expect(pairs.findings.isEmpty && actions(pairs, 100).count { if case .unshare = $0 { true } else { false } } == 4999)
+        let chain = plan { [0, 1 + $0 / 2, 1 + ($0 + 1) / 2, 0, 0, 0] }
+        #expect(chain.findings.isEmpty && chain.placeholderCount == 0)
+        // The first of each pair creates the second.
+        let handlers = plan { [1 + $0 / 2, 0, 0, 1 + $0 / 2, 0, 0] }
+        #expect(handlers.findings.isEmpty && actions(handlers, 102) == [.createSibling(103)])
+        let refused = plan(signal: { $0 % 2 == 0 ? 17 : 10 }) { [0, 0, 0, 1 + $0 / 2, 0, 0] }
+        #expect(refused.findings.count == 4999)
+    }
 }
