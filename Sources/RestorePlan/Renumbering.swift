@@ -91,9 +91,11 @@ package struct Renumbering: Sendable {
         // What it sees itself in a nested pid namespace are numbers of that, which stay.
         guard process.innerPids.isEmpty else { return }
         for index in process.pending.indices { translate(&process.pending[index]) }
-        for index in process.posixTimers.indices {
-            process.posixTimers[index].thread = new(process.posixTimers[index].thread)
-            process.posixTimers[index].clock = newClock(process.posixTimers[index].clock)
+        process.posixTimers = process.posixTimers.map { timer in
+            var timer = timer
+            timer.thread = new(timer.thread)
+            timer.clock = newClock(timer.clock)
+            return timer
         }
     }
 

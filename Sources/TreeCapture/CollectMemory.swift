@@ -28,10 +28,9 @@ extension Collector {
                     try pages.changedRuns(
                         start: mapping.start, end: mapping.end, fileBacked: mapping.kind != .anonymous, into: &runs)
                 }
-                for run in PageRun.merged(runs) {
-                    spaces[index].runPage.append(run.start / pageSize)
-                    spaces[index].runLength.append(run.length / pageSize)
-                }
+                let merged = PageRun.merged(runs)
+                spaces[index].runPage = merged.map { $0.start / pageSize }
+                spaces[index].runLength = merged.map { $0.length / pageSize }
             }
         }
     }
@@ -51,6 +50,8 @@ extension Collector {
         space.environmentEnd = stat.environmentEnd
         space.auxiliaryVector = try readFile("/proc/\(pid)/auxv").asData
 
+        // Appending to a field of a message would copy the list each time.
+        var mappings: [ImageMapping] = []
         for map in try MemoryMap.detailed(of: pid) {
             let name = text(map.path)
             if name == "[vsyscall]" { continue }
@@ -84,8 +85,9 @@ extension Collector {
                     mapping.object = try mappedObject(map, of: pid, name)
                 }
             }
-            space.mappings.append(mapping)
+            mappings.append(mapping)
         }
+        space.mappings = mappings
         return space
     }
 

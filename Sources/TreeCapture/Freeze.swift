@@ -42,14 +42,6 @@ package struct FrozenTree: ~Copyable {
         tasks = [:]
         released = true
     }
-
-    /// Threads of a process, its leader first.
-    package borrowing func threads(of process: Int32) -> [Int32] {
-        tasks.values.filter { $0.process == process }.map(\.tid).sorted { first, second in
-            if first == process || second == process { return first == process }
-            return first < second
-        }
-    }
 }
 
 /// Stops every task of a tree, including those born meanwhile.

@@ -26,10 +26,14 @@ extension Collector {
     /// The number says where the program had it when it registered it: the file may stand elsewhere by now,
     /// in this process or another one, and the number may lead to another file.
     func finishEpolls() {
+        guard !epollUses.isEmpty else { return }
+        let tableOf = Dictionary(imageProcesses.map { ($0.pid, $0.fileTable) }, uniquingKeysWith: { first, _ in first })
+        let places = Dictionary(tables.indices.map { (tables[$0].id, $0) }, uniquingKeysWith: { first, _ in first })
         for use in epollUses {
-            let process = imageProcesses.first { $0.pid == pidInNamespace[use.pid] }
-            let table = tables.first { $0.id == process?.fileTable }?.descriptors ?? []
+            let place = pidInNamespace[use.pid].flatMap { tableOf[$0] }.flatMap { places[$0] }
+            let table = place.map { tables[$0].descriptors } ?? []
             let numbers = Dictionary(table.map { ($0.number, $0.file) }, uniquingKeysWith: { first, _ in first })
+            var registrations: [ImageRegistration] = []
             for one in use.registrations {
                 do throws(SystemError) {
                     guard let file = try watched(one, by: use, numbers) else { continue }
@@ -38,11 +42,12 @@ extension Collector {
                     registration.file = file
                     registration.events = one.events
                     registration.data = one.data
-                    files[Int(use.file) - 1].epoll.registrations.append(registration)
+                    registrations.append(registration)
                 } catch {
                     find(use.pid, "fd \(use.descriptor)", "the epoll cannot be looked into: \(error.name)", help: error.call)
                 }
             }
+            files[Int(use.file) - 1].epoll.registrations = registrations
         }
     }
 

@@ -10,6 +10,7 @@ extension Collector {
             find(pid, "task", "has \(states.count) POSIX timers; at most \(TimerQuestions.most) can be saved")
             return
         }
+        var timers: [ImagePosixTimer] = []
         for state in states {
             guard accepts(clockOf: state, pid) else { continue }
             var timer = ImagePosixTimer()
@@ -27,8 +28,9 @@ extension Collector {
                     find(pid, "timer \(state.id)", "notifies a thread that has ended, which cannot be saved")
                 }
             }
-            process.posixTimers.append(timer)
+            timers.append(timer)
         }
+        process.posixTimers = timers
     }
 
     /// Counts what POSIX and interval timers have left from the stop of the tree.
@@ -40,9 +42,10 @@ extension Collector {
             let left = process.timers[index].remaining * 1000
             process.timers[index].remaining = stamp.left(of: left, clock: 1, at: instant) / 1000
         }
-        for index in process.posixTimers.indices {
-            let timer = process.posixTimers[index]
-            process.posixTimers[index].remaining = stamp.left(of: timer.remaining, clock: timer.clock, at: instant)
+        process.posixTimers = process.posixTimers.map { timer in
+            var timer = timer
+            timer.remaining = stamp.left(of: timer.remaining, clock: timer.clock, at: instant)
+            return timer
         }
     }
 
