@@ -15,7 +15,7 @@ extension Finaliser {
         var polls: [(phase: Int64, index: Int)] = []
         var others: [Int] = []
         for (index, task) in plan.tasks.enumerated() {
-            guard !task.isDead, let number = task.thread, plan.armingOperands[number] != nil else { continue }
+            guard !task.isDead, let number = task.thread, armedCall(of: index) != nil else { continue }
             let block = image.threads[number].restartBlock
             if block.kind == .poll && block.hasTimeout_p {
                 polls.append((release.remaining(of: block.remaining, clock: 1) % Self.millisecond, index))
@@ -28,36 +28,60 @@ extension Finaliser {
 
     private static let millisecond: Int64 = 1_000_000
 
-    /// Puts a thread into the call it was in, with the time it has left at the release, and interrupts it there: so
+    /// Puts each thread into the call it was in, with the time it has left at the release, and interrupts it there: so
     /// it owns a real restart block of the kernel's.
-    func arm(_ index: Int) throws(SystemError) {
-        let task = plan.tasks[index]
-        guard let number = task.thread, let operand = plan.armingOperands[number] else { return }
+    ///
+    /// They go to the entries of their calls side by side, into them one after the other, and stop side by side.
+    func armAll() throws(RestoreError) {
+        let order = armingOrder()
+        try eachOf(order) { index throws(SystemError) in
+            guard let call = armedCall(of: index) else { return }
+            let thread = plan.tasks[index].thread.map { image.threads[$0] }
+            let registers = try pointed(
+                at: plan.tasks[index], tree.hostPids[index], call: call.number, call.arguments,
+                compatInstruction: thread?.callIs32Bit == true ? loopCompatInstruction : nil)
+            try Trace.setRegisters(.general, of: tree.hostPids[index], to: registers)
+            try Trace.resumeToCall(tree.hostPids[index])
+        }
+        try eachOf(order) { index throws(SystemError) in try enterCall(index) }
+        try eachOf(order) { index throws(SystemError) in try leaveCall(index) }
+    }
+
+    /// The call that makes the restart block of a thread, if it begins now.
+    private func armedCall(of index: Int) -> ArmedCall? {
+        guard let number = plan.tasks[index].thread, let operand = plan.armingOperands[number] else { return nil }
         let thread = image.threads[number]
         let block = thread.restartBlock
-        let host = tree.hostPids[index]
         // Real-time and deadline policies (1, 2, 6) sleep without slack.
         let slack = [1, 2, 6].contains(thread.scheduling.policy) ? 0 : Int64(clamping: thread.timerSlack)
         // Processor time stands still until the release.
         let remaining =
             block.kind == .cpuNanosleep
             ? Int64(clamping: block.remaining) : release.remaining(of: block.remaining, clock: block.clockOfDeadline)
-        guard
-            let call = ArmedCall(
-                thread, operand: operand, remaining: remaining, slack: slack, monotonicOffset: release.monotonicOffset)
-        else { return }
-        tree.memory.write(call.operandBytes, at: operand)
-        let registers = try pointed(
-            at: task, host, call: call.number, call.arguments,
-            compatInstruction: thread.callIs32Bit ? loopCompatInstruction : nil)
-        try Trace.setRegisters(.general, of: host, to: registers)
+        return ArmedCall(
+            thread, operand: operand, remaining: remaining, slack: slack, monotonicOffset: release.monotonicOffset)
+    }
+
+    /// From the entry of its call into it, where an interrupt is waiting.
+    private func enterCall(_ index: Int) throws(SystemError) {
+        let host = tree.hostPids[index]
         try awaitCallStop(host)
+        guard let number = plan.tasks[index].thread, let operand = plan.armingOperands[number],
+            let call = armedCall(of: index)
+        else { return }
+        let block = image.threads[number].restartBlock
         if block.kind == .poll && block.hasTimeout_p {
             let end = SystemClock.monotonic.now() + release.remaining(of: block.remaining, clock: 1)
             try setTimeout(of: host, to: waitForWholeMilliseconds(until: end))
         }
+        tree.memory.write(call.operandBytes, at: operand)
         try Trace.interrupt(host)
         try Trace.resume(host)
+    }
+
+    private func leaveCall(_ index: Int) throws(SystemError) {
+        guard let number = plan.tasks[index].thread, let call = armedCall(of: index) else { return }
+        let host = tree.hostPids[index]
         try awaitStop(host)
         let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
         let result = Int64(bitPattern: after.littleEndian64(at: 80))

@@ -43,13 +43,8 @@ final class Finaliser {
         try stopAll()
         try TreeCheck(tree).check()
         // 2. Restart blocks as late as possible, then the launchpad goes.
-        for index in armingOrder() {
-            try naming(plan.tasks[index]) { () throws(SystemError) in try arm(index) }
-        }
-        // Who shares memory has it unmapped for all at once: the others are stopped in it, as threads are.
-        for index in plan.livingTasks where plan.ownsMemory(plan.tasks[index].pid) {
-            try naming(plan.tasks[index]) { () throws(SystemError) in try unmapLaunchpad(index) }
-        }
+        try armAll()
+        try unmapLaunchpads()
         // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
         for (index, task) in plan.tasks.enumerated() where !task.isDead {
             try naming(task) { () throws(SystemError) in try load(index) }
@@ -80,6 +75,13 @@ final class Finaliser {
     private func naming(_ task: RestorePlan.Task, _ body: () throws(SystemError) -> Void) throws(RestoreError) {
         do throws(SystemError) { try body() } catch {
             throw RestoreError(cannot: "finalise \(task.title)", error)
+        }
+    }
+
+    /// One step of several tasks. What each of them is to wait for, all have begun before the first is waited for.
+    func eachOf(_ indices: [Int], _ body: (Int) throws(SystemError) -> Void) throws(RestoreError) {
+        for index in indices {
+            try naming(plan.tasks[index]) { () throws(SystemError) in try body(index) }
         }
     }
 
@@ -129,8 +131,8 @@ final class Finaliser {
         }
     }
 
+    /// The next stop at the entry or the exit of a system call, to which it was let run.
     func awaitCallStop(_ pid: Int32) throws(SystemError) {
-        try Trace.resumeToCall(pid)
         while true {
             guard let found = try Waiting.wait(pid, block: true) else { continue }
             switch found.status {
@@ -175,23 +177,35 @@ final class Finaliser {
     }
 
     /// The loop's memory goes, through an instruction that stays: the vdso's own.
-    private func unmapLaunchpad(_ index: Int) throws(SystemError) {
-        let task = plan.tasks[index]
-        let host = tree.hostPids[index]
-        let is32Bit = space(of: task.pid)?.is32Bit == true
-        let registers = try pointed(
-            at: task, host, call: is32Bit ? ArmedCall.compatUnmap : 11, [plan.launchpad.base, tree.memory.size],
-            compatInstruction: is32Bit ? callInstruction(task.pid) : nil)
-        try Trace.setRegisters(.general, of: host, to: registers)
-        try awaitCallStop(host)
-        try awaitCallStop(host)
-        let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
-        let result = Int64(bitPattern: after.littleEndian64(at: 80))
-        if result != 0 { throw SystemError(Int32(clamping: -result), in: "munmap of the launchpad") }
-        // To a stop from which the kernel looks at restart codes.
-        try Trace.interrupt(host)
-        try Trace.resume(host)
-        try awaitStop(host)
+    ///
+    /// Who shares memory has it unmapped for all at once: the others are stopped in it, as threads are.
+    private func unmapLaunchpads() throws(RestoreError) {
+        let owners = plan.livingTasks.filter { plan.ownsMemory(plan.tasks[$0].pid) }
+        try eachOf(owners) { index throws(SystemError) in
+            let task = plan.tasks[index]
+            let host = tree.hostPids[index]
+            let is32Bit = space(of: task.pid)?.is32Bit == true
+            let registers = try pointed(
+                at: task, host, call: is32Bit ? ArmedCall.compatUnmap : 11, [plan.launchpad.base, tree.memory.size],
+                compatInstruction: is32Bit ? callInstruction(task.pid) : nil)
+            try Trace.setRegisters(.general, of: host, to: registers)
+            try Trace.resumeToCall(host)
+        }
+        try eachOf(owners) { index throws(SystemError) in
+            try awaitCallStop(tree.hostPids[index])
+            try Trace.resumeToCall(tree.hostPids[index])
+        }
+        try eachOf(owners) { index throws(SystemError) in
+            let host = tree.hostPids[index]
+            try awaitCallStop(host)
+            let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
+            let result = Int64(bitPattern: after.littleEndian64(at: 80))
+            if result != 0 { throw SystemError(Int32(clamping: -result), in: "munmap of the launchpad") }
+            // To a stop from which the kernel looks at restart codes.
+            try Trace.interrupt(host)
+            try Trace.resume(host)
+        }
+        try eachOf(owners) { index throws(SystemError) in try awaitStop(tree.hostPids[index]) }
     }
 
     private func load(_ index: Int) throws(SystemError) {
