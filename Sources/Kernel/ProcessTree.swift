@@ -13,32 +13,49 @@ package struct ProcessTree: Sendable {
     /// Without asking, e.g. for a second opinion: false walks over all processes and compares parents.
     package init(usingChildrenFiles: Bool) { hasChildrenFiles = usingChildrenFiles }
 
+    /// A process as a walk met it.
+    package struct Entry: Sendable {
+        package var pid: Int32
+        package var stat: ProcessStat
+        /// Its threads, the dead first one among them.
+        package var tasks: [Int32]
+
+        init(_ pid: Int32) throws(SystemError) {
+            self.pid = pid
+            stat = try ProcessStat(of: pid)
+            // With one thread there is nothing to look up. Of an ended process the number of threads says nothing.
+            tasks = stat.threadCount == 1 && !stat.isZombie ? [pid] : try Kernel.tasks(of: pid)
+        }
+    }
+
     /// `root` and all its descendants, parents before their children, siblings ascending.
     ///
     /// Zombies are among them; processes that go away meanwhile are left out.
     /// - If `root` does not exist: throws `ENOENT`.
-    package func processes(below root: Int32) throws(SystemError) -> [Int32] {
-        if hasChildrenFiles {
-            return try walk(from: root) { pid throws(SystemError) in try Self.children(of: pid) }
-        }
+    package func entries(below root: Int32) throws(SystemError) -> [Entry] {
+        if hasChildrenFiles { return try walk(from: root) { entry throws(SystemError) in try Self.children(of: entry) } }
         // Fails where the root is not there; below, a missing process is no error.
         _ = try ProcessStat(of: root)
         let byParent = try Self.childrenByParent()
-        return try walk(from: root) { pid throws(SystemError) in byParent[pid] ?? [] }
+        return try walk(from: root) { entry throws(SystemError) in byParent[entry.pid] ?? [] }
     }
 
+    /// The pids of ``entries(below:)``.
+    package func processes(below root: Int32) throws(SystemError) -> [Int32] { try entries(below: root).map(\.pid) }
+
     private func walk(
-        from root: Int32, children: (Int32) throws(SystemError) -> [Int32]
-    ) throws(SystemError) -> [Int32] {
-        var found = [root]
+        from root: Int32, children: (Entry) throws(SystemError) -> [Int32]
+    ) throws(SystemError) -> [Entry] {
+        var found: [Entry] = []
+        var waiting = [root]
         // A pid that is used again meanwhile could appear twice.
         var known: Set<Int32> = [root]
         var next = 0
-        while next < found.count {
+        while next < waiting.count {
             do throws(SystemError) {
-                for child in try children(found[next]) where known.insert(child).inserted {
-                    found.append(child)
-                }
+                let entry = try Entry(waiting[next])
+                found.append(entry)
+                for child in try children(entry) where known.insert(child).inserted { waiting.append(child) }
             } catch let error where error.isGone && next > 0 {}
             next += 1
         }
@@ -46,12 +63,12 @@ package struct ProcessTree: Sendable {
     }
 
     /// Children of all threads of a process: each is listed under the thread that created it.
-    private static func children(of pid: Int32) throws(SystemError) -> [Int32] {
+    private static func children(of entry: Entry) throws(SystemError) -> [Int32] {
         var children: [Int32] = []
-        for task in try tasks(of: pid) {
+        for task in entry.tasks {
             do throws(SystemError) {
                 var cursor = ByteCursor(
-                    try readKernelText("/proc/\(pid)/task/\(task)/children", capacity: 512))
+                    try readKernelText("/proc/\(entry.pid)/task/\(task)/children", capacity: 512))
                 while let child = cursor.decimal() { children.append(Int32(truncatingIfNeeded: child)) }
             } catch let error where error.isGone {}
         }

@@ -100,21 +100,20 @@ package struct Freezer {
         var seized: [Int32] = []
         var processes: [Int32] = []
         var zombies: [Int32] = []
-        let pids: [Int32]
-        do throws(SystemError) { pids = try walker.processes(below: tree.root) } catch {
+        let entries: [ProcessTree.Entry]
+        do throws(SystemError) { entries = try walker.entries(below: tree.root) } catch {
             let hasEnded = (try? ProcessStat(of: tree.root)) == nil && (try? forkCount()) != nil
             throw CaptureError(
                 cannot: "look for the processes of \(tree.root)", error, help: hasEnded ? "it ended meanwhile" : "is /proc mounted?")
         }
-        for pid in pids {
-            guard let stat = try? ProcessStat(of: pid) else { continue }
+        for entry in entries {
+            let (pid, stat) = (entry.pid, entry.stat)
             if stat.isZombie && stat.threadCount <= 1 {
                 zombies.append(pid)
                 continue
             }
             processes.append(pid)
-            let tids = (try? Kernel.tasks(of: pid)) ?? []
-            for tid in tids where tree.tasks[tid] == nil {
+            for tid in entry.tasks where tree.tasks[tid] == nil {
                 do throws(SystemError) {
                     try Trace.seize(tid, options: Self.options)
                 } catch {

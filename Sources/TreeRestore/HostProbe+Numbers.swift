@@ -17,11 +17,13 @@ extension HostFacts {
             let own = Set(image.processes.map(\.pid)).union(image.threads.map(\.tid)).union(helpers.ghosts)
             var taken = Self.holders(of: own, led)
             // `crcheckpoint --kill` may have ended them just now: as a rule they are reaped soon.
-            let deadline = SystemClock.monotonic.now() + Self.reapingTime
+            var deadline = SystemClock.monotonic.now() + Self.reapingTime
             while !taken.isEmpty, taken.values.allSatisfy(\.isDead), SystemClock.monotonic.now() < deadline {
                 Waiting.pause(atMost: 5_000_000)
+                let before = taken.count
                 led = Self.numbersOfGroups()
                 taken = Self.holders(of: own, led)
+                if taken.count < before { deadline = SystemClock.monotonic.now() + Self.reapingTime }
             }
             takenPids = taken.mapValues(\.description)
         }
@@ -52,7 +54,7 @@ extension HostFacts {
         }
     }
 
-    /// In nanoseconds.
+    /// For how long nobody has to be reaped until that is no more expected; in nanoseconds.
     private static let reapingTime: Int64 = 1_000_000_000
 
     /// Who has a number.
