@@ -11,19 +11,13 @@ package final class Restart {
     package struct Options: Sendable {
         /// Nil: standard input.
         package var path: String?
-        package var newPidNamespace: Bool?
-        /// The old numbers; otherwise fresh ones.
-        package var keepsPids = true
+        /// What decides about the plan.
+        package var plan = RestartOptions()
         package var staysStopped = false
         /// Nobody waits for the root: the inner half keeps only what a namespace needs.
         package var detaches = false
-        package var usesLastPid = false
-        package var keepsOldVdso = false
         /// Nothing is created: signals end the command as usual.
         package var isOnlyShown = false
-        package var time = TimeModel.relative
-        package var isStrictAboutCPU = false
-        package var cgroups = CgroupOptions()
 
         package init(path: String?) { self.path = path }
     }
@@ -49,8 +43,8 @@ package final class Restart {
         fileprivate var inner: Int32
     }
 
-    private let options: Options
-    private let progress: (String, UInt64, UInt64) -> Void
+    let options: Options
+    let progress: (String, UInt64, UInt64) -> Void
     /// SIGHUP, SIGINT, SIGQUIT and SIGTERM undo a restart until the point of no return.
     private let interrupts: SignalQueue
     /// All that are passed on to the root once it runs: until then they wait. SIGHUP, SIGINT, SIGQUIT, SIGUSR1,
@@ -69,7 +63,7 @@ package final class Restart {
         interrupts = SignalQueue(options.isOnlyShown ? [] : [1, 2, 3, 15])
     }
 
-    private func isInterrupted() -> Bool { interrupts.next(within: 0) != nil }
+    func isInterrupted() -> Bool { interrupts.next(within: 0) != nil }
 
     /// The whole restart as text, one line per step. Creates nothing.
     package func dryRun() throws(RestoreError) -> [String] {
@@ -105,20 +99,6 @@ package final class Restart {
             plan = try makePlanAgain(image, isStream: reader != nil)
         }
         return try attempt(plan, input, objects, &reader, &pending)
-    }
-
-    private static let mostAttempts = 20
-
-    /// Whoever has got one of the numbers may be gone soon.
-    private func makePlanAgain(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
-        for _ in 0..<Self.mostAttempts {
-            do throws(RestoreError) { return try makePlan(image, isStream: isStream) } catch {
-                if error.exitStatus != 3 { throw error }
-            }
-            if isInterrupted() { throw RestoreError.interrupted }
-            Waiting.pause(atMost: 50_000_000)
-        }
-        return try makePlan(image, isStream: isStream)
     }
 
     /// From the plan to the tree that runs. What a failed attempt made is gone.
@@ -217,34 +197,6 @@ package final class Restart {
         } catch { throw RestoreError(error, image: input.name) }
     }
 
-    private func makePlan(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
-        var choice = RestartOptions()
-        choice.newPidNamespace = options.newPidNamespace
-        choice.keepsPids = options.keepsPids
-        choice.isStream = isStream
-        choice.usesLastPid = options.usesLastPid
-        choice.keepsOldVdso = options.keepsOldVdso
-        choice.time = options.time
-        choice.isStrictAboutCPU = options.isStrictAboutCPU
-        choice.cgroups = options.cgroups
-        let facts = HostFacts.probe(for: image, options: choice)
-        func validated(_ image: CheckpointImage) throws(RestoreError) -> ValidImage {
-            do throws(ValidImage.Refusal) { return try ValidImage(image, on: facts, options: choice) } catch {
-                throw RestoreError(error)
-            }
-        }
-        let valid = try validated(image)
-        // What is found is told by the numbers of the image: they are translated when there is nothing to tell.
-        guard !choice.keepsPids, let renumbering = Renumbering(of: image, fresh: facts.freshNumbers) else {
-            return RestorePlan(for: valid)
-        }
-        let renumbered: CheckpointImage
-        do throws(ImageError) { renumbered = try renumbering.applied(to: image) } catch {
-            throw RestoreError("cannot give the tree fresh numbers: \(error) (a defect of crrestart)", exitStatus: 70)
-        }
-        return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
-    }
-
     private func pipe() throws(RestoreError) -> (read: Int32, write: Int32) {
         do throws(SystemError) { return try DescriptorTable.pipe() } catch {
             throw RestoreError(cannot: "make a pipe", error)
@@ -285,138 +237,5 @@ package final class Restart {
                 staysForOrphans: plan.valid.newPidNamespace, detaches: options.detaches
             ).run()
         } catch { throw RestoreError(cannot: "fork the inner half", error, help: "a new pid namespace needs CAP_SYS_ADMIN") }
-    }
-
-    /// Contents of memory objects, from the file or from the stream, whose first sections they are.
-    private func fillObjects(
-        _ objects: PreparedObjects, _ image: CheckpointImage, _ input: ImageInput,
-        _ reader: inout SequentialImageReader<StreamSource>?, _ pending: inout ImagePageDescription?
-    ) throws(RestoreError) {
-        do {
-            while reader != nil {
-                pending = try reader?.nextSection()
-                guard let section = pending, section.owner == .memoryObject,
-                    let index = image.memoryObjects.firstIndex(where: { $0.id == section.id })
-                else { break }
-                var walk = RunWalk(image.memoryObjects[index].runPage, image.memoryObjects[index].runLength)
-                try eachPiece(of: &reader, &walk) { bytes, offset in try objects.write(bytes, at: offset, into: index) }
-            }
-            for (index, object) in image.memoryObjects.enumerated() {
-                if reader == nil, let section = image.pageSection(of: PageOwner(.memoryObject, object.id)) {
-                    try check(section, input)
-                    var walk = RunWalk(object.runPage, object.runLength)
-                    var offset = section.offset
-                    while let (place, count) = walk.next(1 << 20) {
-                        var done = 0
-                        while done < count {
-                            let bytes = try input.readAt(upTo: count - done, offset)
-                            if bytes.isEmpty { throw SystemError(5, in: "the image is shorter than it was") }
-                            try objects.write(bytes, at: place + UInt64(done), into: index)
-                            offset += UInt64(bytes.count)
-                            done += bytes.count
-                        }
-                    }
-                }
-                try objects.finish(object, index)
-            }
-        } catch let error as RestoreError {
-            throw error
-        } catch let error as ImageError {
-            throw RestoreError(error, image: input.name)
-        } catch let error as SystemError {
-            throw RestoreError(cannot: "fill memory objects", error)
-        } catch { throw RestoreError("cannot fill memory objects: \(error)") }
-    }
-
-    /// Hands the bytes of a section out, piece by piece, with the place where each belongs.
-    private func eachPiece(
-        of reader: inout SequentialImageReader<StreamSource>?, _ walk: inout RunWalk,
-        _ body: ([UInt8], UInt64) throws -> Void
-    ) throws {
-        while let bytes = try reader?.readPages(upTo: 1 << 20), !bytes.isEmpty {
-            var done = 0
-            while done < bytes.count, let (place, count) = walk.next(bytes.count - done) {
-                try body(done == 0 && count == bytes.count ? bytes : Array(bytes[done..<done + count]), place)
-                done += count
-            }
-        }
-        _ = try reader?.endSection()
-    }
-
-    /// Pages from a stream go straight into the tasks that wait for them.
-    private func pushPages(
-        _ tree: ForkedTree, _ image: CheckpointImage, _ reader: inout SequentialImageReader<StreamSource>?,
-        _ pending: inout ImagePageDescription?
-    ) throws(RestoreError) {
-        do {
-            while let section = pending {
-                guard section.owner == .addressSpace, let space = image.addressSpace(section.id),
-                    let process = image.processes.first(where: { $0.addressSpace == section.id && $0.state != .zombie }),
-                    let index = tree.plan.tasks.firstIndex(where: { $0.isLeader && $0.pid == process.pid })
-                else { throw RestoreError("cannot load pages: they belong to nobody", exitStatus: 2) }
-                let host = tree.hostPids[index]
-                var walk = RunWalk(space.runPage, space.runLength)
-                try eachPiece(of: &reader, &walk) { bytes, place in try RemoteMemory.write(host, at: place, bytes) }
-                try tree.drain()
-                if isInterrupted() { throw RestoreError.interrupted }
-                pending = try reader?.nextSection()
-            }
-        } catch let error as RestoreError {
-            throw error
-        } catch let error as ImageError {
-            throw RestoreError(error, image: "(standard input)")
-        } catch let error as SystemError {
-            throw RestoreError(cannot: "load pages", error)
-        } catch { throw RestoreError("cannot load pages: \(error)") }
-    }
-
-    /// While the tasks read their pages in place, the monitor reads them, too, and compares checksums.
-    private func checkPages(_ tree: ForkedTree, _ image: CheckpointImage, _ input: ImageInput) throws(RestoreError) {
-        let total = image.pageCount * 4096
-        var done: UInt64 = 0
-        for section in image.pageSections where section.owner.kind == .addressSpace {
-            try check(section, input)
-            done += section.byteCount
-            progress("load", done, total)
-            try tree.drain()
-            if isInterrupted() { throw RestoreError.interrupted }
-        }
-    }
-
-    private func check(_ section: PageSection, _ input: ImageInput) throws(RestoreError) {
-        let file = Descriptor(owning: input.descriptor)
-        let found: [UInt32]
-        do throws(SystemError) {
-            found = try PageCheck.checksums(of: file, at: section.offset, length: section.byteCount)
-            _ = file.release()
-        } catch {
-            _ = file.release()
-            throw RestoreError(cannot: "read image \(input.name)", error)
-        }
-        if found != section.checksums {
-            let bad = zip(found, section.checksums).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
-            let place = section.offset + UInt64(bad) * UInt64(ImageFormat.checksumBlock)
-            throw RestoreError(
-                "cannot read image \(input.name): the pages at offset \(place) do not match their checksum (the file was damaged; nothing was restarted)",
-                exitStatus: 2)
-        }
-    }
-
-    private func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {
-        var notices = image.openFiles.filter { $0.kind == .outside }.map { file in
-            let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
-            return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
-        }
-        if valid.facts.numbers.isUnderFilter {
-            notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
-        }
-        if case .mayHaveChosen = valid.cpu.verdict { notices += valid.cpu.sentences }
-        if valid.time.model == .relative && !valid.time.usesNamespace {
-            notices.append(
-                "no time namespace can be made here (CAP_SYS_ADMIN): sleeps and timers keep what they had left, but the tree's monotonic clock jumps, and deadlines that it holds in its own memory come too early"
-            )
-            notices += valid.waitsUntilOwnDeadline.map { "thread \($0) waits for such a deadline" }
-        }
-        return notices
     }
 }

@@ -109,17 +109,17 @@ struct Command: ParsableCommand {
         let log = Log(common)
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         var options = Restart.Options(path: image == "-" ? nil : image)
-        options.newPidNamespace = pidns
-        options.keepsPids = pids
+        options.plan.newPidNamespace = pidns
+        options.plan.keepsPids = pids
         options.staysStopped = stopped
         options.detaches = detach
-        options.usesLastPid = lastPid
-        options.keepsOldVdso = keepVdso
-        options.time = time
-        options.isStrictAboutCPU = cpu == .strict
+        options.plan.usesLastPid = lastPid
+        options.plan.keepsOldVdso = keepVdso
+        options.plan.time = time
+        options.plan.isStrictAboutCPU = cpu == .strict
         options.isOnlyShown = dryRun
-        options.cgroups.isIgnored = cgroup == .ignore
-        options.cgroups.roots = cgroupRoot
+        options.plan.cgroups.isIgnored = cgroup == .ignore
+        options.plan.cgroups.roots = cgroupRoot
         let restart = Restart(options) { stage, done, total in
             if line.show(stage: stage, done: done, total: total) { log.write(.debug, "\(line.milliseconds) ms: \(stage)") }
         }

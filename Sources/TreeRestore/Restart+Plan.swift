@@ -1,0 +1,60 @@
+internal import ArchState
+internal import CheckpointImage
+internal import Kernel
+internal import RestorePlan
+
+/// The checked plan, and what is to be said about it.
+extension Restart {
+    func makePlan(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
+        var choice = options.plan
+        choice.isStream = isStream
+        let facts = HostFacts.probe(for: image, options: choice)
+        func validated(_ image: CheckpointImage) throws(RestoreError) -> ValidImage {
+            do throws(ValidImage.Refusal) { return try ValidImage(image, on: facts, options: choice) } catch {
+                throw RestoreError(error)
+            }
+        }
+        let valid = try validated(image)
+        // What is found is told by the numbers of the image: they are translated when there is nothing to tell.
+        guard !choice.keepsPids, let renumbering = Renumbering(of: image, fresh: facts.freshNumbers) else {
+            return RestorePlan(for: valid)
+        }
+        let renumbered: CheckpointImage
+        do throws(ImageError) { renumbered = try renumbering.applied(to: image) } catch {
+            throw RestoreError("cannot give the tree fresh numbers: \(error) (a defect of crrestart)", exitStatus: 70)
+        }
+        return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
+    }
+
+    static let mostAttempts = 20
+
+    /// Whoever has got one of the numbers may be gone soon.
+    func makePlanAgain(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
+        for _ in 0..<Self.mostAttempts {
+            do throws(RestoreError) { return try makePlan(image, isStream: isStream) } catch {
+                if error.exitStatus != 3 { throw error }
+            }
+            if isInterrupted() { throw RestoreError.interrupted }
+            Waiting.pause(atMost: 50_000_000)
+        }
+        return try makePlan(image, isStream: isStream)
+    }
+
+    func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {
+        var notices = image.openFiles.filter { $0.kind == .outside }.map { file in
+            let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
+            return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
+        }
+        if valid.facts.numbers.isUnderFilter {
+            notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
+        }
+        if case .mayHaveChosen = valid.cpu.verdict { notices += valid.cpu.sentences }
+        if valid.time.model == .relative && !valid.time.usesNamespace {
+            notices.append(
+                "no time namespace can be made here (CAP_SYS_ADMIN): sleeps and timers keep what they had left, but the tree's monotonic clock jumps, and deadlines that it holds in its own memory come too early"
+            )
+            notices += valid.waitsUntilOwnDeadline.map { "thread \($0) waits for such a deadline" }
+        }
+        return notices
+    }
+}
