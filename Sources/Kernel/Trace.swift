@@ -172,4 +172,18 @@ package enum Trace {
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GET_RSEQ_CONFIGURATION)") }
         return (configuration.address, configuration.size, configuration.signature)
     }
+    /// Whether the kernel hands system calls of the task back to it as SIGSYS (`PR_SET_SYSCALL_USER_DISPATCH`): a
+    /// call made in its name would reach it, or kill it. False before Linux 6.4, which does not tell.
+    @inline(never)
+    package static func dispatchesCalls(of task: Int32) throws(SystemError) -> Bool {
+        var configuration = ckernel_user_dispatch()
+        let result = unsafe withUnsafeMutablePointer(to: &configuration) { pointer in
+            ckernel_ptrace(
+                Int(CKERNEL_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG), Int(task),
+                UInt(MemoryLayout<ckernel_user_dispatch>.size), UInt(bitPattern: pointer))
+        }
+        if result == -Int(EIO) { return false }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG)") }
+        return configuration.mode != 0
+    }
 }

@@ -35,7 +35,7 @@ extension Collector {
         process.mountNamespace = try mountNamespace(of: door)
         process.executable = try executable(of: door)
         if status.seccompMode != 0 {
-            find(pid, "task", "has a seccomp filter, which cannot be saved yet", help: "run it without one")
+            find(pid, "task", Self.hasFilter, help: "run it without one")
         }
         try collectCgroups(of: pid, into: &process)
         try collectPosixTimers(of: door, into: &process)

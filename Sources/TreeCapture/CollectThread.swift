@@ -26,9 +26,12 @@ extension Collector {
                     try collectThread(task.tid, of: pid, process: &imageProcesses[index])
                 }
             }
-            // Here they are in the order of the numbers that we see; where those have begun anew, that is another one.
-            if imageThreads[first].hasExited_p { imageThreads[first].credentials.secureBits = imageThreads[first + 1].credentials.secureBits }
-            if first + 1 < imageThreads.count { imageThreads[(first + 1)...].sort { $0.tid < $1.tid } }
+            // Those that cannot be saved are missing.
+            if first + 1 < imageThreads.count {
+                if imageThreads[first].hasExited_p { imageThreads[first].credentials.secureBits = imageThreads[first + 1].credentials.secureBits }
+                // Here they are in the order of the numbers that we see; where those have begun anew, that is another one.
+                imageThreads[(first + 1)...].sort { $0.tid < $1.tid }
+            }
             try describing(pid, "read the pending signals of") { () throws(SystemError) in
                 let pending = try Trace.pendingSignals(of: door(to: pid), shared: true)
                 imageProcesses[index].pending = pending.map(pendingSignal)
@@ -92,11 +95,18 @@ extension Collector {
         }
     }
 
+    static let hasFilter = "has a seccomp filter, which cannot be saved yet"
+
     /// Runs a program in a thread; again if a signal was on its way: it is delivered first. Nil if the thread cannot be
     /// saved.
     func ask(
         _ program: Program, dataSize: Int, in tid: Int32, of pid: Int32, _ injection: Injection
     ) throws(SystemError) -> (answer: Injection.Answer, registers: X86GeneralRegisters)? {
+        // What is refused of the first thread is known already. A filter may kill whoever is asked.
+        if tid != door(to: pid), try TaskStatus(of: pid, task: tid).seccompMode != 0 {
+            find(pid, "thread \(tid)", Self.hasFilter)
+            return nil
+        }
         var raw: [UInt8] = []
         for _ in 0..<64 {
             guard let registers = try ownRegisters(of: tid, pid, &raw) else { return nil }
@@ -113,6 +123,10 @@ extension Collector {
     private func ownRegisters(
         of tid: Int32, _ pid: Int32, _ raw: inout [UInt8]
     ) throws(SystemError) -> X86GeneralRegisters? {
+        if try Trace.dispatchesCalls(of: tid) {
+            find(pid, "thread \(tid)", "gets its own system calls as signals (PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved yet")
+            return nil
+        }
         raw = try Trace.registers(.general, of: tid, atMost: X86GeneralRegisters.registerSetSize)
         guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
             throw SystemError(22, in: "registers that no task has")
@@ -182,7 +196,7 @@ extension Collector {
             find(pid, "thread \(tid)", "has utilisation clamps (uclamp), which cannot be saved yet")
         }
         if status.seccompMode != 0 {
-            find(pid, "thread \(tid)", "has a seccomp filter, which cannot be saved yet")
+            find(pid, "thread \(tid)", Self.hasFilter)
         }
         let extended = try Trace.registers(.extended, of: tid, atMost: 16384)
         let breakpoints = try X86DebugRegisters(of: tid)

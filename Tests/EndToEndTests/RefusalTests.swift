@@ -61,6 +61,22 @@ extension EndToEnd {
             try scratch.finishWorkload("unsaved", child)
         }
 
+        /// A call made in the name of such a thread would be a signal to it, or its end; with and without the kernel's
+        /// help (BPF), which spares asking most threads.
+        @Test(arguments: [("dispatched", "PR_SET_SYSCALL_USER_DISPATCH"), ("dispatching", "PR_SET_SYSCALL_USER_DISPATCH"), ("filtered", "has a seccomp filter")])
+        func threadsThatCannotBeAsked(what: String, reason: String) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("unsaved", [what])
+            for wrapper in [[], ["setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin"]] {
+                let refused = try scratch.run(
+                    wrapper + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]
+                ).expect(4)
+                #expect(refused.errorLines.contains { $0.contains("\(child.pid) Workloads") && $0.contains(reason) }, "\(refused.errors)")
+            }
+            #expect(!scratch.exists("image"))
+            try scratch.finishWorkload("unsaved", child)
+        }
+
         /// Mounts that are not ours cannot be made again yet.
         @Test func treeInAMountNamespace() throws {
             let scratch = try Scratch()

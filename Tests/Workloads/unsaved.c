@@ -4,11 +4,19 @@
 //     unsaved undo          a semaphore operation to be undone at the end
 //     unsaved threadclock   a timer on the CPU time of a thread that nobody can tell
 //     unsaved otherclock    a timer on the CPU time of another process
+//     unsaved dispatched    a first thread that gets its own calls as signals, but those of the C library
+//     unsaved dispatching   another thread that does
+//     unsaved filtered      another thread with a filter that kills it for a call it does not make
 #include "workload.h"
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ipc.h>
+#include <sys/prctl.h>
 #include <sys/sem.h>
+#include <sys/syscall.h>
 
 static void *idle(void *argument) {
     (void)argument;
@@ -27,6 +35,59 @@ static void hold_outside(void) {
         _exit(0);
     }
     waitpid(child, NULL, 0);
+}
+
+static volatile char selector;
+static volatile sig_atomic_t dispatched;
+
+static void on_dispatch(int number) {
+    (void)number;
+    dispatched++;
+}
+
+/// Calls from outside of the C library are signals from here on.
+static void dispatch_calls(void) {
+    FILE *maps = fopen("/proc/self/maps", "r");
+    unsigned long start = 0, end = 0;
+    char line[512];
+    while (maps && fgets(line, sizeof line, maps))
+        if (strstr(line, " r-xp ") && strstr(line, "/libc")) sscanf(line, "%lx-%lx", &start, &end);
+    if (maps) fclose(maps);
+    signal(SIGSYS, on_dispatch);
+    if (!start || prctl(59 /* PR_SET_SYSCALL_USER_DISPATCH */, 1, start, end - start, &selector)) cannot_prepare("dispatch");
+    selector = 1;
+}
+
+/// One call of our own is one signal.
+static void expect_dispatch(void) {
+#if defined __x86_64__
+    long result;
+    __asm__ volatile("syscall" : "=a"(result) : "0"((long)SYS_getppid) : "rcx", "r11", "memory");
+    expect(dispatched == 1, "%d calls came as signals", (int)dispatched);
+#endif
+    prctl(59, 0, 0, 0, 0);
+}
+
+static void *dispatch_until_finish(void *argument) {
+    dispatch_calls();
+    idle(argument);
+    expect_dispatch();
+    return NULL;
+}
+
+/// Whoever makes it map or unmap memory kills the process.
+static void *filter_until_finish(void *argument) {
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 1, 0),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_munmap, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {sizeof filter / sizeof filter[0], filter};
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) cannot_prepare("filter");
+    idle(argument);
+    return NULL;
 }
 
 int run_unsaved(int count, char **arguments) {
@@ -50,11 +111,20 @@ int run_unsaved(int count, char **arguments) {
         if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer)) cannot_prepare("timer");
     } else if (strcmp(what, "otherclock") == 0) {
         if (timer_create((clockid_t)((unsigned)~getppid() << 3 | 2), &event, &timer)) cannot_prepare("timer");
+    } else if (strcmp(what, "dispatched") == 0) {
+        dispatch_calls();
+    } else if (strcmp(what, "dispatching") == 0) {
+        start_thread(dispatch_until_finish, NULL);
+        while (!selector) nap_ms(1);
+    } else if (strcmp(what, "filtered") == 0) {
+        start_thread(filter_until_finish, NULL);
+        nap_ms(100);
     } else {
         cannot_prepare("unknown argument");
     }
     say_ready();
     wait_for_finish();
+    if (strcmp(what, "dispatched") == 0) expect_dispatch();
     struct epoll_event found;
     if (epoll >= 0) expect(epoll_wait(epoll, &found, 1, 0) == 1 && found.data.u64 == 5, "the registration is gone");
     if (set >= 0) {

@@ -39,6 +39,7 @@ enum : uint64_t {
     CKERNEL_PTRACE_GETSIGMASK = 0x420a,
     CKERNEL_PTRACE_SETSIGMASK = 0x420b,
     CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION = 0x420f,
+    CKERNEL_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211,
 };
 
 /// PTRACE_PEEKSIGINFO of one entry: 1 if there was one (128 bytes written), 0 if not, minus errno.
@@ -51,6 +52,11 @@ struct ckernel_rseq_configuration {
     uint32_t signature;
     uint32_t flags;
     uint32_t padding;
+};
+
+/// struct ptrace_sud_config.
+struct ckernel_user_dispatch {
+    uint64_t mode, selector, offset, length;
 };
 
 /// struct clone_args, the version with set_tid and cgroup.
