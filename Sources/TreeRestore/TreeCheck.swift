@@ -51,7 +51,12 @@ struct TreeCheck {
     }
 
     private func look(at process: ImageProcess, _ host: Int32) -> [String] {
-        guard let status = try? TaskStatus(of: host), let stat = try? ProcessStat(of: host) else { return ["it is gone"] }
+        let status: TaskStatus
+        let stat: ProcessStat
+        do throws(SystemError) {
+            status = try TaskStatus(of: host)
+            stat = try ProcessStat(of: host)
+        } catch { return [error.isGone ? "it is gone (\(host) here)" : "it cannot be looked at: \(error.name) (\(error.call))"] }
         var found: [String] = []
         func compare(_ what: String, _ wanted: some BinaryInteger, _ seen: (some BinaryInteger)?) {
             guard let seen else { return found.append("its \(what) is not known") }

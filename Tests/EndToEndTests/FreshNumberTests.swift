@@ -108,9 +108,10 @@ extension EndToEnd {
         /// A shell that has noted the number of a job does not find it any more: as docs/limits.md says.
         @Test func jobsOfAShellAreLost() throws {
             let scratch = try Scratch()
-            let shell = try scratch.start(["bash", "-c", "sleep 4 & wait $!; echo $? > \(scratch.file("out")); exit 5"])
-            Clock.sleep(0.4)
-            try scratch.checkpointAndKill(shell.pid, of: shell)
+            try scratch.checkpointAndKillMidway(after: 0.4) {
+                scratch.remove("out")
+                return try scratch.start(["bash", "-c", "sleep 2 & wait $!; echo $? > \(scratch.file("out")); exit 5"])
+            }
             let (command, _) = try scratch.restart(options: ["--no-pids"])
             #expect(try command.wait(seconds: 30) == .exited(5), "\(command.errors)")
             #expect(scratch.exists("out") && scratch.read("out") != "0\n", "\(scratch.read("out"))")

@@ -1,3 +1,5 @@
+import CKernel
+import Glibc
 import Testing
 
 @testable import Kernel
@@ -97,5 +99,29 @@ import Testing
         #expect(sets.map(\.mode) == [0o600, 0o644])
         #expect(sets.map(\.count) == [3, 1])
         #expect(sets.map(\.owner) == [0, 65534] && sets[0].group == 5)
+    }
+
+    /// A timer that expires all the time is never taken for one that was disarmed with its interval kept.
+    @Test func periodicTimerFiles() throws {
+        let timer = Int32(ckernel_syscall(Int(SYS_timerfd_create), Int(CLOCK_MONOTONIC), 0, 0, 0, 0, 0))
+        try #require(timer >= 0)
+        defer { close(timer) }
+        func set(value: Int, interval: Int) {
+            var new = itimerspec(it_interval: timespec(tv_sec: 0, tv_nsec: interval), it_value: timespec(tv_sec: 0, tv_nsec: value))
+            let result = withUnsafePointer(to: &new) { pointer in
+                ckernel_syscall(Int(SYS_timerfd_settime), Int(timer), 0, Int(bitPattern: pointer), 0, 0, 0)
+            }
+            #expect(result == 0)
+        }
+        for interval in [1000, 20_000, 1_000_000] {
+            set(value: interval, interval: interval)
+            for _ in 0..<500 {
+                let state = try #require(try TimerFileState.read(of: getpid(), descriptor: timer))
+                #expect(state.remaining > 0 && state.interval == UInt64(interval))
+            }
+        }
+        set(value: 0, interval: 1_000_000)
+        let disarmed = try #require(try TimerFileState.read(of: getpid(), descriptor: timer))
+        #expect(disarmed.remaining == 0 && disarmed.interval == 1_000_000)
     }
 }

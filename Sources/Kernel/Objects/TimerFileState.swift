@@ -62,18 +62,38 @@ extension TimerFileState {
     ///
     /// A periodic one that has expired stands still until somebody reads it or asks for its time: it is asked
     /// first, so that it counts what it has missed and tells when it expires next. Its holders see no
-    /// difference: their next read would have done the same.
+    /// difference: their next read would have done the same. It may expire once more before the rest is read, and then
+    /// looks as if it had been disarmed: it is asked again.
     ///
-    /// - Source: fs/timerfd.c, `do_timerfd_gettime`.
-    @inline(never)
+    /// - Source: fs/timerfd.c, `do_timerfd_gettime`, `timerfd_show`.
     package static func read(of pid: Int32, descriptor: Int32) throws(SystemError) -> TimerFileState? {
         let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
+        var disarmedLooks = 0
+        var counted: UInt64?
+        for _ in 0..<32 {
+            let isArmed = try isArmed(copy.number)
+            guard let state = TimerFileState(try DescriptorInfo(of: pid, descriptor: descriptor)) else { return nil }
+            if state.interval == 0 || state.remaining != 0 { return state }
+            // A moment before it expires a timer has nothing left, either; but then it counts one more.
+            let standsStill = !isArmed && counted == state.expirations
+            counted = state.expirations
+            disarmedLooks = standsStill ? disarmedLooks + 1 : 0
+            if disarmedLooks == 3 { return state }
+        }
+        // So fast that it has always just expired.
+        guard var state = TimerFileState(try DescriptorInfo(of: pid, descriptor: descriptor)) else { return nil }
+        if state.remaining == 0 { state.remaining = state.interval }
+        return state
+    }
+
+    @inline(never)
+    private static func isArmed(_ timer: Int32) throws(SystemError) -> Bool {
         var value = itimerspec()
         let asked = unsafe withUnsafeMutablePointer(to: &value) { pointer in
-            ckernel_syscall(Int(SYS_timerfd_gettime), Int(copy.number), Int(bitPattern: pointer), 0, 0, 0, 0)
+            ckernel_syscall(Int(SYS_timerfd_gettime), Int(timer), Int(bitPattern: pointer), 0, 0, 0, 0)
         }
         _ = try SystemError.check(asked, "timerfd_gettime")
-        return TimerFileState(try DescriptorInfo(of: pid, descriptor: descriptor))
+        return value.it_value.tv_sec != 0 || value.it_value.tv_nsec != 0
     }
 
     /// Whether this kernel lets the count of expirations be set (CONFIG_CHECKPOINT_RESTORE).
