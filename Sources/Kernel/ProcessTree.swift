@@ -34,8 +34,6 @@ package struct ProcessTree: Sendable {
     /// - If `root` does not exist: throws `ENOENT`.
     package func entries(below root: Int32) throws(SystemError) -> [Entry] {
         if hasChildrenFiles { return try walk(from: root) { entry throws(SystemError) in try Self.children(of: entry) } }
-        // Fails where the root is not there; below, a missing process is no error.
-        _ = try ProcessStat(of: root)
         let byParent = try Self.childrenByParent()
         return try walk(from: root) { entry throws(SystemError) in byParent[entry.pid] ?? [] }
     }
@@ -52,6 +50,7 @@ package struct ProcessTree: Sendable {
         var known: Set<Int32> = [root]
         var next = 0
         while next < waiting.count {
+            // Fails where the root is not there; below, a missing process is no error.
             do throws(SystemError) {
                 let entry = try Entry(waiting[next])
                 found.append(entry)

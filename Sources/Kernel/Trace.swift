@@ -158,32 +158,32 @@ package enum Trace {
     }
 
     /// Where the task registered its rseq area; address 0: nowhere. Nil: the kernel cannot tell.
-    @inline(never)
     package static func restartableSequence(of task: Int32) throws(SystemError) -> (
         address: UInt64, size: UInt32, signature: UInt32
     )? {
-        var configuration = ckernel_rseq_configuration()
-        let result = unsafe withUnsafeMutablePointer(to: &configuration) { pointer in
-            ckernel_ptrace(
-                Int(CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION), Int(task),
-                UInt(MemoryLayout<ckernel_rseq_configuration>.size), UInt(bitPattern: pointer))
-        }
-        if result == -Int(EIO) { return nil }
-        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GET_RSEQ_CONFIGURATION)") }
-        return (configuration.address, configuration.size, configuration.signature)
+        let found = try configuration(CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION, of: task, ckernel_rseq_configuration(), "PTRACE_GET_RSEQ_CONFIGURATION")
+        return found.map { ($0.address, $0.size, $0.signature) }
     }
+
     /// Whether the kernel hands system calls of the task back to it as SIGSYS (`PR_SET_SYSCALL_USER_DISPATCH`): a
     /// call made in its name would reach it, or kill it. False before Linux 6.4, which does not tell.
-    @inline(never)
     package static func dispatchesCalls(of task: Int32) throws(SystemError) -> Bool {
-        var configuration = ckernel_user_dispatch()
-        let result = unsafe withUnsafeMutablePointer(to: &configuration) { pointer in
-            ckernel_ptrace(
-                Int(CKERNEL_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG), Int(task),
-                UInt(MemoryLayout<ckernel_user_dispatch>.size), UInt(bitPattern: pointer))
+        let found = try configuration(
+            CKERNEL_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, of: task, ckernel_user_dispatch(), "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
+        return found.map { $0.mode != 0 } ?? false
+    }
+
+    /// A structure that a request fills in, given its size. Nil: this kernel does not know the request.
+    @inline(never)
+    private static func configuration<Value: BitwiseCopyable>(
+        _ request: UInt64, of task: Int32, _ empty: Value, _ name: StaticString
+    ) throws(SystemError) -> Value? {
+        var value = empty
+        let result = unsafe withUnsafeMutablePointer(to: &value) { pointer in
+            ckernel_ptrace(Int(request), Int(task), UInt(MemoryLayout<Value>.size), UInt(bitPattern: pointer))
         }
-        if result == -Int(EIO) { return false }
-        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG)") }
-        return configuration.mode != 0
+        if result == -Int(EIO) { return nil }
+        if result < 0 { throw SystemError(Int32(-result), in: "ptrace(\(name))") }
+        return value
     }
 }

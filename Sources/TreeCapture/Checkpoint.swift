@@ -116,18 +116,18 @@ package struct Checkpoint {
     /// Looks for what cannot be saved, without stopping anything.
     package func dryRun() throws(CaptureError) -> (findings: [Finding], notices: [String], result: Result) {
         try checkRoot()
-        let processes: [Int32]
-        do throws(SystemError) { processes = try ProcessTree().processes(below: options.root) } catch {
+        let entries: [ProcessTree.Entry]
+        do throws(SystemError) { entries = try ProcessTree().entries(below: options.root) } catch {
             throw CaptureError(cannot: "look for the processes of \(options.root)", error, help: "")
         }
         var live: [Int32] = []
         var zombies: [Int32] = []
         var threads: [Int32: [FrozenTree.Task]] = [:]
-        for pid in processes {
-            guard let stat = try? ProcessStat(of: pid) else { continue }
+        for entry in entries {
+            let (pid, stat) = (entry.pid, entry.stat)
             if stat.isZombie && stat.threadCount <= 1 { zombies.append(pid) } else {
                 live.append(pid)
-                let living = ((try? tasks(of: pid)) ?? []).filter { !(stat.isZombie && $0 == pid) }
+                let living = entry.tasks.filter { !(stat.isZombie && $0 == pid) }
                 threads[pid] = living.map { FrozenTree.Task(tid: $0, process: pid) }
             }
         }
@@ -136,7 +136,7 @@ package struct Checkpoint {
         collector.collectSemaphoreSets()
         try collector.collectPages()
         var result = Result()
-        result.processes = processes.count
+        result.processes = entries.count
         result.tasks = threads.values.reduce(0) { $0 + $1.count }
         result.bytes = collector.pageCount * pageSize
         return (collector.findings, collector.notices, result)
