@@ -47,21 +47,25 @@ def run(name, command, lines):
     lines.append(f"{name} {status} {int((time.monotonic() - begin) * 1000)}\n")
 
 
+# Programs that are not called like the first word of their name.
+NEEDED = {"loop": "sleep", "read": "sleep", "wait": "sleep", "java": "javac"}
+
+
+def is_there(name):
+    """Whether the program can be run; of Lua, a module of its own package."""
+    program = name.split("-")[0]
+    if name == "lua-posix":
+        check = ["lua", "-e", "require('posix.unistd')"]
+        return shutil.which("lua") and subprocess.run(check, stderr=subprocess.DEVNULL).returncode == 0
+    return shutil.which(NEEDED.get(program, program))
+
+
 def main():
     directory, seconds = sys.argv[1:]
     with open(os.path.join(directory, "Sleep.java"), "w") as source:
         source.write(JAVA)
     if shutil.which("javac"):
         subprocess.run(["javac", "-d", directory, source.name], stdin=subprocess.DEVNULL, check=True)
-    def is_there(name):
-        """Whether the program can be run; of Lua, a module of its own package."""
-        program = name.split("-")[0]
-        if name == "lua-posix":
-            check = ["lua", "-e", "require('posix.unistd')"]
-            return shutil.which("lua") and subprocess.run(check, stderr=subprocess.DEVNULL).returncode == 0
-        return shutil.which(needed.get(program, program))
-
-    needed = {"loop": "sleep", "read": "sleep", "wait": "sleep", "java": "javac"}
     lines = []
     threads = []
     for name, command in PROGRAMS.items():
