@@ -36,59 +36,65 @@ let package = Package(
         .systemLibrary(name: "CLibcap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
 
         // Pure values and the one unsafe room.
+        .target(name: "LinuxABI", swiftSettings: common),
         .target(
-            name: "Kernel", dependencies: ["CKernel", "CCodec", "CLibcap"],
+            name: "Kernel", dependencies: ["LinuxABI", "CKernel", "CCodec", "CLibcap"],
             cSettings: [.define("_GNU_SOURCE")], swiftSettings: kernelSettings),
-        .target(name: "ArchState", swiftSettings: common),
-        .target(name: "StepProgram", dependencies: ["ArchState"], swiftSettings: common),
+        .target(name: "ArchState", dependencies: ["LinuxABI"], swiftSettings: common),
+        .target(name: "StepProgram", dependencies: ["ArchState", "LinuxABI"], swiftSettings: common),
         .target(
-            name: "CheckpointImage", dependencies: ["ArchState", "CCodec", protobuf], swiftSettings: common),
-        .target(name: "PidControl", swiftSettings: common),
+            name: "CheckpointImage", dependencies: ["ArchState", "LinuxABI", "CCodec", protobuf], swiftSettings: common),
+        .target(name: "PidControl", dependencies: ["LinuxABI"], swiftSettings: common),
 
         // How the kernel's words become the image's.
-        .target(name: "ImageHost", dependencies: ["Kernel", "ArchState", "CheckpointImage"], swiftSettings: common),
+        .target(
+            name: "ImageHost", dependencies: ["Kernel", "LinuxABI", "ArchState", "CheckpointImage"], swiftSettings: common),
 
         // Checkpoint.
         .target(
             name: "TreeCapture",
-            dependencies: ["Kernel", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "ImageHost"],
+            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "ImageHost"],
             swiftSettings: common),
 
         // Restart.
         .target(
-            name: "RestorePlan", dependencies: ["CheckpointImage", "PidControl", "StepProgram", "ArchState"],
+            name: "RestorePlan", dependencies: ["CheckpointImage", "PidControl", "StepProgram", "ArchState", "LinuxABI"],
             swiftSettings: common),
         .target(
             name: "TreeRestore",
-            dependencies: ["Kernel", "RestorePlan", "CheckpointImage", "StepProgram", "ArchState", "ImageHost"],
+            dependencies: ["Kernel", "LinuxABI", "RestorePlan", "CheckpointImage", "StepProgram", "ArchState", "ImageHost"],
             swiftSettings: common),
 
         // Commands.
-        .target(name: "CommandSupport", dependencies: ["Kernel", argumentParser], swiftSettings: common),
+        .target(name: "CommandSupport", dependencies: ["Kernel", "LinuxABI", argumentParser], swiftSettings: common),
         .executableTarget(
-            name: "crcheckpoint", dependencies: ["TreeCapture", "CommandSupport", argumentParser], swiftSettings: common),
+            name: "crcheckpoint", dependencies: ["TreeCapture", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            swiftSettings: common),
         .executableTarget(
-            name: "crrestart", dependencies: ["TreeRestore", "RestorePlan", "CommandSupport", "Kernel", argumentParser], swiftSettings: common),
+            name: "crrestart", dependencies: ["TreeRestore", "RestorePlan", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            swiftSettings: common),
         .executableTarget(
-            name: "crimage", dependencies: ["CheckpointImage", "ImageHost", "ArchState", "Kernel", argumentParser, protobuf],
+            name: "crimage", dependencies: ["CheckpointImage", "ImageHost", "ArchState", "Kernel", "LinuxABI", argumentParser, protobuf],
             swiftSettings: common),
 
         // Tests. `Workloads` is a C program with one self-checking property per sub-command.
         .executableTarget(
             name: "Workloads", path: "Tests/Workloads", cSettings: [.define("_GNU_SOURCE")],
             linkerSettings: [.linkedLibrary("pthread"), .linkedLibrary("rt"), .linkedLibrary("m")]),
-        .testTarget(name: "KernelTests", dependencies: ["Kernel"], swiftSettings: common),
+        .target(name: "HeaderConstants", path: "Tests/HeaderConstants"),
+        .testTarget(name: "LinuxABITests", dependencies: ["LinuxABI", "HeaderConstants"], swiftSettings: common),
+        .testTarget(name: "KernelTests", dependencies: ["Kernel", "LinuxABI"], swiftSettings: common),
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
-        .testTarget(name: "StepProgramTests", dependencies: ["ArchState", "StepProgram", "Kernel"], swiftSettings: common),
+        .testTarget(name: "StepProgramTests", dependencies: ["ArchState", "StepProgram", "Kernel", "LinuxABI"], swiftSettings: common),
         .testTarget(
-            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "CCodec", "crimage", protobuf],
+            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "LinuxABI", "CCodec", "crimage", protobuf],
             swiftSettings: common),
         .target(name: "TreeModel", dependencies: ["PidControl"], path: "Tests/TreeModel", swiftSettings: common),
         .testTarget(name: "PidControlTests", dependencies: ["PidControl", "TreeModel"], swiftSettings: common),
         .testTarget(
-            name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage"], swiftSettings: common),
+            name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage", "LinuxABI"], swiftSettings: common),
         .testTarget(
-            name: "EndToEndTests", dependencies: ["CKernel", "PidControl", "TreeModel", "crcheckpoint", "crrestart", "crimage", "Workloads"],
+            name: "EndToEndTests", dependencies: ["CKernel", "LinuxABI", "PidControl", "TreeModel", "crcheckpoint", "crrestart", "crimage", "Workloads"],
             exclude: ["Programs"], cSettings: [.define("_GNU_SOURCE")], swiftSettings: common),
     ],
     swiftLanguageModes: [.v6]

@@ -1,3 +1,7 @@
+package import LinuxABI
+
+package typealias ErrnoName = LinuxABI.ErrnoName
+
 /// One refused system call: which, and with what errno.
 ///
 /// Higher layers wrap it and add the subject (task, descriptor, path) and what would help.

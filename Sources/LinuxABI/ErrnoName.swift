@@ -2,6 +2,9 @@
 package enum ErrnoName {
     package static func of(_ number: Int32) -> String { table[number] ?? "errno \(number)" }
 
+    /// The number of a symbolic name, e.g. 5 of `EIO`; nil for a name that is none.
+    package static func number(of name: String) -> Int32? { table.first { $0.value == name }?.key }
+
     private static let table: [Int32: String] = [
         1: "EPERM", 2: "ENOENT", 3: "ESRCH", 4: "EINTR", 5: "EIO", 6: "ENXIO", 7: "E2BIG", 8: "ENOEXEC",
         9: "EBADF", 10: "ECHILD", 11: "EAGAIN", 12: "ENOMEM", 13: "EACCES", 14: "EFAULT", 15: "ENOTBLK",
