@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <sys/ptrace.h>
 #include <sys/rseq.h>
 #include <unistd.h>
 #if defined(__x86_64__)
@@ -32,7 +33,7 @@ long ckernel_peek_siginfo(long task, uint64_t index, int shared, void *siginfo) 
         uint32_t flags;
         int32_t count;
     } arguments = {index, shared ? 1u : 0u, 1};
-    return ckernel_ptrace((long)CKERNEL_PTRACE_PEEKSIGINFO, task, (unsigned long)&arguments, (unsigned long)siginfo);
+    return ckernel_ptrace(PTRACE_PEEKSIGINFO, task, (unsigned long)&arguments, (unsigned long)siginfo);
 }
 
 uint64_t ckernel_own_rseq_address(void) {

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// The debug registers of a stopped x86 task: hardware breakpoints that a debugger left behind.
 ///
@@ -7,8 +8,6 @@ internal import Glibc
 package enum DebugRegisters {
     /// DR0...DR7 lie here in `struct user`.
     private static let offset = 848
-    private static let peekUser = 3
-    private static let pokeUser = 6
 
     /// One register, 0...3, 6, or 7.
     @inline(never)
@@ -16,7 +15,7 @@ package enum DebugRegisters {
         var value: UInt64 = 0
         // The raw call stores the word where its last argument points.
         let result = unsafe withUnsafeMutablePointer(to: &value) { pointer in
-            ckernel_ptrace(peekUser, Int(task), UInt(offset + number * 8), UInt(bitPattern: pointer))
+            ckernel_ptrace(Int(Ptrace.PTRACE_PEEKUSER), Int(task), UInt(offset + number * 8), UInt(bitPattern: pointer))
         }
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_PEEKUSER)") }
         return value
@@ -25,7 +24,7 @@ package enum DebugRegisters {
     /// - Errors: `EINVAL`: the kernel does not allow this address or control word; `ENOSPC`: no free breakpoint.
     @inline(never)
     package static func write(_ number: Int, of task: Int32, to value: UInt64) throws(SystemError) {
-        let result = ckernel_ptrace(pokeUser, Int(task), UInt(offset + number * 8), UInt(value))
+        let result = ckernel_ptrace(Int(Ptrace.PTRACE_POKEUSER), Int(task), UInt(offset + number * 8), UInt(value))
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_POKEUSER, DR\(number))") }
     }
 }

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// What somebody wants to do with a file: bits of access(2).
 package struct FileAccess: OptionSet, Sendable {
@@ -17,8 +18,7 @@ package struct FileAccess: OptionSet, Sendable {
     @inline(never)
     package func refusal(of path: String) -> SystemError? {
         let result = unsafe path.withCString { text in
-            // linux/fcntl.h: AT_EACCESS
-            ckernel_syscall(439, Int(AT_FDCWD), Int(bitPattern: text), rawValue, 0x200, 0, 0)
+            ckernel_syscall(Int(SYS_faccessat2), Int(AT_FDCWD), Int(bitPattern: text), rawValue, Int(At.AT_EACCESS), 0, 0)
         }
         guard result == -Int(EACCES) || result == -Int(EROFS) else { return nil }
         return SystemError(Int32(-result), in: "access \(path)")

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// What stat(2) says about a file.
 package struct FileStatus: Equatable, Sendable {
@@ -25,14 +26,14 @@ package struct FileStatus: Equatable, Sendable {
     }
 
     package var kind: Kind {
-        switch mode & S_IFMT {
-        case S_IFREG: .regular
-        case S_IFDIR: .directory
-        case S_IFCHR: .characterDevice
-        case S_IFBLK: .blockDevice
-        case S_IFIFO: .pipe
-        case S_IFSOCK: .socket
-        case S_IFLNK: .link
+        switch mode & FileMode.S_IFMT {
+        case FileMode.S_IFREG: .regular
+        case FileMode.S_IFDIR: .directory
+        case FileMode.S_IFCHR: .characterDevice
+        case FileMode.S_IFBLK: .blockDevice
+        case FileMode.S_IFIFO: .pipe
+        case FileMode.S_IFSOCK: .socket
+        case FileMode.S_IFLNK: .link
         default: .anonymous
         }
     }
@@ -44,7 +45,7 @@ package struct FileStatus: Equatable, Sendable {
 extension FileStatus {
     /// Of the file that `path` names; of a link itself without `followingLinks`.
     package init(of path: String, followingLinks: Bool = true) throws(SystemError) {
-        let flags = followingLinks ? 0 : AT_SYMLINK_NOFOLLOW
+        let flags = followingLinks ? 0 : Int32(At.AT_SYMLINK_NOFOLLOW)
         try self.init(directory: AT_FDCWD, path, flags: flags, subject: path)
     }
 
@@ -55,16 +56,13 @@ extension FileStatus {
 
     /// Of an open file of this process.
     package init(ofNumber number: Int32) throws(SystemError) {
-        try self.init(directory: number, "", flags: Self.emptyPath, subject: "descriptor \(number)")
+        try self.init(directory: number, "", flags: Int32(At.AT_EMPTY_PATH), subject: "descriptor \(number)")
     }
 
     /// Of an open file of another process, which is not opened for it.
     package init(ofDescriptor number: Int32, of pid: Int32) throws(SystemError) {
         try self.init(of: "/proc/\(pid)/fd/\(number)")
     }
-
-    /// `AT_EMPTY_PATH` of linux/fcntl.h.
-    private static let emptyPath: Int32 = 0x1000
 
     @inline(never)
     private init(directory: Int32, _ path: String, flags: Int32, subject: String) throws(SystemError) {

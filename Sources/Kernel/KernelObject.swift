@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// What two tasks may share, in the numbers of kcmp(2).
 package enum SharedKind: Int32, Sendable {
@@ -60,7 +61,7 @@ extension Descriptor {
     ///
     /// - Source: pidfd_open(2).
     package static func open(process pid: Int32, asThread: Bool = false) throws(SystemError) -> Descriptor {
-        let flags = asThread ? Int(O_EXCL) : 0
+        let flags = asThread ? Int(Pidfd.PIDFD_THREAD) : 0
         let result = ckernel_syscall(Int(SYS_pidfd_open), Int(pid), flags, 0, 0, 0, 0)
         return Descriptor(owning: Int32(try SystemError.check(result, "pidfd_open")))
     }

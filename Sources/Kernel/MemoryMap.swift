@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// One mapping of an address space.
 package struct MemoryMap: Equatable, Sendable {
     /// First address.
@@ -47,9 +49,9 @@ package struct MemoryProtection: OptionSet, Hashable, Sendable {
     package let rawValue: UInt32
     package init(rawValue: UInt32) { self.rawValue = rawValue }
 
-    package static let read = Self(rawValue: 1)
-    package static let write = Self(rawValue: 2)
-    package static let execute = Self(rawValue: 4)
+    package static let read = Self(rawValue: UInt32(Protection.PROT_READ))
+    package static let write = Self(rawValue: UInt32(Protection.PROT_WRITE))
+    package static let execute = Self(rawValue: UInt32(Protection.PROT_EXEC))
 }
 
 extension MemoryMap {

@@ -1,4 +1,5 @@
 internal import Glibc
+internal import LinuxABI
 
 /// What is mounted where, as a process sees it.
 ///
@@ -38,7 +39,9 @@ package struct MountTable: Sendable {
         self.mounts = mounts.sorted()
     }
 
-    private static let flags: [Substring: UInt32] = ["ro": 1, "nosuid": 2, "nodev": 4, "noexec": 8]
+    private static let flags: [Substring: UInt32] = [
+        "ro": MountFlag.MS_RDONLY, "nosuid": MountFlag.MS_NOSUID, "nodev": MountFlag.MS_NODEV, "noexec": MountFlag.MS_NOEXEC,
+    ]
 
     /// Mount points of mounts that only one of the two has.
     package func differences(from other: MountTable) -> [String] {

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Files that nobody can find by name: memfd, and files that have been unlinked.
 package enum NamelessFile {
@@ -8,7 +9,7 @@ package enum NamelessFile {
     package static func memory(named name: String) throws(SystemError) -> Descriptor {
         let short = name.hasPrefix("/memfd:") ? String(name.dropFirst(7)) : name
         let result = unsafe short.withCString { pointer in
-            ckernel_syscall(Int(SYS_memfd_create), Int(bitPattern: pointer), 1, 0, 0, 0, 0)  // MFD_CLOEXEC
+            ckernel_syscall(Int(SYS_memfd_create), Int(bitPattern: pointer), Int(Memfd.MFD_CLOEXEC), 0, 0, 0, 0)
         }
         return Descriptor(owning: Int32(try SystemError.check(result, "memfd_create")))
     }
@@ -23,7 +24,7 @@ package enum NamelessFile {
         } catch {
             guard error.number == EEXIST, let slash = path.lastIndex(of: "/") else { throw error }
             let directory = slash == path.startIndex ? "/" : String(path[..<slash])
-            return try Descriptor.open(directory, O_RDWR | 0o20200000, mode: mode)  // O_TMPFILE
+            return try Descriptor.open(directory, O_RDWR | Int32(OpenFlag.O_TMPFILE), mode: mode)
         }
     }
 
@@ -55,7 +56,7 @@ package enum NamelessFile {
 }
 
 extension Processes {
-    package static var secureBits: UInt32 { UInt32(max(0, ckernel_prctl(27, 0, 0, 0, 0))) }
+    package static var secureBits: UInt32 { UInt32(max(0, ckernel_prctl(Int(Prctl.PR_GET_SECUREBITS), 0, 0, 0, 0))) }
 }
 
 /// Descriptors moved to fixed numbers.

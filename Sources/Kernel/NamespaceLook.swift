@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// The namespaces of a process by the kernel's names for them, e.g. `pid:[4026531836]`.
 ///
@@ -23,7 +24,7 @@ package enum NamespaceLook {
     @inline(never)
     package static func parentPid(of pid: Int32) throws(SystemError) -> [UInt8] {
         let own = try Descriptor.open("/proc/\(pid)/ns/pid")
-        let result = ckernel_syscall(Int(SYS_ioctl), Int(own.number), 0xb702, 0, 0, 0, 0)  // NS_GET_PARENT
+        let result = ckernel_syscall(Int(SYS_ioctl), Int(own.number), Int(Ioctl.NS_GET_PARENT), 0, 0, 0, 0)
         let parent = Descriptor(owning: Int32(try SystemError.check(result, "ioctl(NS_GET_PARENT)")))
         return try readLink("/proc/self/fd/\(parent.number)")
     }

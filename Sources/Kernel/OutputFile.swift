@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Where an image is written: aside, without a name, until `commit` gives it one; or a stream.
 ///
@@ -40,7 +41,7 @@ package final class OutputFile {
             if !force { throw SystemError(EEXIST, in: "open") }
         }
         do throws(SystemError) {
-            descriptor = try Descriptor.open(parent, O_WRONLY | 0o20200000, mode: 0o600).release()  // O_TMPFILE
+            descriptor = try Descriptor.open(parent, O_WRONLY | Int32(OpenFlag.O_TMPFILE), mode: 0o600).release()
         } catch {
             guard error.number == EOPNOTSUPP || error.number == EISDIR || error.number == EINVAL else { throw error }
             let base = path.split(separator: "/").last.map(String.init) ?? "image"
@@ -85,12 +86,11 @@ package final class OutputFile {
             }
         }
         if let temporary {
-            // RENAME_NOREPLACE
             let result = unsafe temporary.withCString { from in
                 unsafe path.withCString { to in
                     ckernel_syscall(
                         Int(SYS_renameat2), Int(AT_FDCWD), Int(bitPattern: from), Int(AT_FDCWD),
-                        Int(bitPattern: to), force ? 0 : 1, 0)
+                        Int(bitPattern: to), force ? 0 : Int(RenameFlag.RENAME_NOREPLACE), 0)
                 }
             }
             _ = try SystemError.check(result, "rename")
@@ -105,7 +105,7 @@ package final class OutputFile {
             unsafe target.withCString { to in
                 ckernel_syscall(
                     Int(SYS_linkat), Int(AT_FDCWD), Int(bitPattern: from), Int(AT_FDCWD), Int(bitPattern: to),
-                    0x400, 0)  // AT_SYMLINK_FOLLOW
+                    Int(At.AT_SYMLINK_FOLLOW), 0)
             }
         }
         _ = try SystemError.check(result, "link")

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// A look into a pipe of another process that leaves what is in it where it is.
 ///
@@ -21,7 +22,7 @@ package struct PipeLook: ~Copyable {
     package init(of pid: Int32, descriptor: Int32, forWriting: Bool) throws(SystemError) {
         let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
         let size = try SystemError.check(
-            ckernel_syscall(Int(SYS_fcntl), Int(copy.number), 1032, 0, 0, 0, 0), "fcntl F_GETPIPE_SZ")
+            ckernel_syscall(Int(SYS_fcntl), Int(copy.number), Int(Fcntl.F_GETPIPE_SZ), 0, 0, 0, 0), "fcntl F_GETPIPE_SZ")
         var look = pollfd(fd: copy.number, events: 0, revents: 0)
         _ = unsafe poll(&look, 1, 0)
         self.pid = pid
@@ -37,7 +38,7 @@ package struct PipeLook: ~Copyable {
     package borrowing func contents(packets: Bool) throws(SystemError) -> [[UInt8]] {
         var waiting: Int32 = 0
         let asked = unsafe withUnsafeMutablePointer(to: &waiting) { pointer in
-            ckernel_syscall(Int(SYS_ioctl), Int(end.number), 0x541b, Int(bitPattern: pointer), 0, 0, 0)  // FIONREAD
+            ckernel_syscall(Int(SYS_ioctl), Int(end.number), Int(Ioctl.FIONREAD), Int(bitPattern: pointer), 0, 0, 0)
         }
         _ = try SystemError.check(asked, "ioctl FIONREAD")
         if waiting == 0 { return [] }
@@ -49,7 +50,7 @@ package struct PipeLook: ~Copyable {
         guard unsafe pipe2(&ends, flags) == 0 else { throw SystemError(errno, in: "pipe2") }
         let output = Descriptor(owning: ends[0])
         let input = Descriptor(owning: ends[1])
-        let size = ckernel_syscall(Int(SYS_fcntl), Int(input.number), 1031, Int(capacity), 0, 0, 0)
+        let size = ckernel_syscall(Int(SYS_fcntl), Int(input.number), Int(Fcntl.F_SETPIPE_SZ), Int(capacity), 0, 0, 0)
         _ = try SystemError.check(size, "fcntl F_SETPIPE_SZ")
         let teed = ckernel_syscall(Int(SYS_tee), Int(reader.number), Int(input.number), Int(capacity), 0, 0, 0)
         let count = try SystemError.check(teed, "tee")
@@ -73,13 +74,16 @@ extension FileStatus {
     /// A terminal: pty, virtual console, serial line, /dev/tty, /dev/console.
     package var isTerminal: Bool {
         let major = specialDevice.majorNumber
-        return major == 4 || major == 5 || (128...143).contains(major)
+        return major == DeviceMajor.TTY_MAJOR || major == DeviceMajor.TTYAUX_MAJOR
+            || (DeviceMajor.UNIX98_PTY_MASTER_MAJOR..<DeviceMajor.UNIX98_PTY_SLAVE_MAJOR + DeviceMajor.UNIX98_PTY_MAJOR_COUNT)
+                .contains(major)
     }
 
     /// /dev/ptmx or the master side of a pty.
     package var isTerminalMaster: Bool {
         let major = specialDevice.majorNumber
-        return major == 5 && specialDevice.minorNumber == 2 || (128...135).contains(major)
+        return major == DeviceMajor.TTYAUX_MAJOR && specialDevice.minorNumber == 2
+            || (DeviceMajor.UNIX98_PTY_MASTER_MAJOR..<DeviceMajor.UNIX98_PTY_SLAVE_MAJOR).contains(major)
     }
 }
 

@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// The processes that descend from one another, found through `/proc`.
 ///
 /// A single walk proves nothing about a tree that runs: processes fork, exit and are adopted meanwhile.
@@ -93,5 +95,5 @@ package struct ProcessTree: Sendable {
 
 extension SystemError {
     /// The process, task or descriptor asked about is not there (any more).
-    package var isGone: Bool { number == 2 || number == 3 }
+    package var isGone: Bool { number == Errno.ENOENT || number == Errno.ESRCH }
 }

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Making, signalling and ending processes.
 package enum Processes {
@@ -8,8 +9,8 @@ package enum Processes {
     package static var ownPid: Int32 { getpid() }
 
     /// Namespace bits of clone(2).
-    package static let newPidNamespace: UInt64 = 0x2000_0000
-    package static let newMountNamespace: UInt64 = 0x0002_0000
+    package static let newPidNamespace = CloneFlag.CLONE_NEWPID
+    package static let newMountNamespace = CloneFlag.CLONE_NEWNS
 
     /// Forks the calling (single-threaded) process with raw clone; returns 0 in the child.
     ///
@@ -73,7 +74,7 @@ package enum Processes {
     /// Ends this process as another ended: by the same code, or by the same signal (no core dump).
     package static func end(like status: WaitStatus) -> Never {
         if case .killed(let signal) = status {
-            setLimit(4, (0, 0))  // RLIMIT_CORE
+            setLimit(Rlimit.RLIMIT_CORE, (0, 0))
             _ = Glibc.signal(signal, SIG_DFL)
             // Only this one: another may be waiting (SIGIO of the status pipe), and would win.
             SignalMask.blockAll(but: signal)
@@ -91,7 +92,7 @@ package enum Processes {
 
     package static func setName(_ name: String) {
         _ = unsafe name.withCString { pointer in
-            ckernel_prctl(15, Int(bitPattern: pointer), 0, 0, 0)  // PR_SET_NAME
+            ckernel_prctl(Int(Prctl.PR_SET_NAME), Int(bitPattern: pointer), 0, 0, 0)
         }
     }
 
@@ -99,7 +100,9 @@ package enum Processes {
     package static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
 
     /// From now on orphaned descendants are adopted here, or not any more (PR_SET_CHILD_SUBREAPER).
-    package static func adoptOrphans(_ adopts: Bool = true) { _ = ckernel_prctl(36, adopts ? 1 : 0, 0, 0, 0) }
+    package static func adoptOrphans(_ adopts: Bool = true) {
+        _ = ckernel_prctl(Int(Prctl.PR_SET_CHILD_SUBREAPER), adopts ? 1 : 0, 0, 0, 0)
+    }
 
     /// Stops this process as Ctrl-Z would; returns when it is continued.
     package static func stopHere() { _ = ckernel_syscall(Int(SYS_kill), Int(getpid()), Int(SIGSTOP), 0, 0, 0, 0) }
@@ -107,29 +110,31 @@ package enum Processes {
     /// Raises the soft limit of descriptors to the hard one.
     @inline(never)
     package static func raiseDescriptorLimit() {
-        let limit = limit(7)  // RLIMIT_NOFILE
-        setLimit(7, (limit.hard, limit.hard))
+        let limit = limit(Rlimit.RLIMIT_NOFILE)
+        setLimit(Rlimit.RLIMIT_NOFILE, (limit.hard, limit.hard))
     }
 
     /// Soft and hard limits of this process, by RLIMIT_* number; `UInt64.max`: none.
-    package static func resourceLimits() -> [(soft: UInt64, hard: UInt64)] { (0..<16).map { limit($0) } }
+    package static func resourceLimits() -> [(soft: UInt64, hard: UInt64)] {
+        (Rlimit.RLIMIT_CPU...Rlimit.RLIMIT_RTTIME).map { limit($0) }
+    }
 
     // By prlimit64: the C library declares getrlimit in two ways, and a module that saw one of them cannot
     // be inlined into a module that saw the other.
     @inline(never)
-    private static func limit(_ resource: Int) -> (soft: UInt64, hard: UInt64) {
+    private static func limit(_ resource: UInt32) -> (soft: UInt64, hard: UInt64) {
         var pair: (UInt64, UInt64) = (0, 0)
         unsafe withUnsafeMutablePointer(to: &pair) { pointer in
-            _ = ckernel_syscall(Int(SYS_prlimit64), 0, resource, 0, Int(bitPattern: pointer), 0, 0)
+            _ = ckernel_syscall(Int(SYS_prlimit64), 0, Int(resource), 0, Int(bitPattern: pointer), 0, 0)
         }
         return pair
     }
 
     @inline(never)
-    private static func setLimit(_ resource: Int, _ limit: (soft: UInt64, hard: UInt64)) {
+    private static func setLimit(_ resource: UInt32, _ limit: (soft: UInt64, hard: UInt64)) {
         var pair = limit
         unsafe withUnsafeMutablePointer(to: &pair) { pointer in
-            _ = ckernel_syscall(Int(SYS_prlimit64), 0, resource, Int(bitPattern: pointer), 0, 0, 0)
+            _ = ckernel_syscall(Int(SYS_prlimit64), 0, Int(resource), Int(bitPattern: pointer), 0, 0, 0)
         }
     }
 
@@ -166,7 +171,7 @@ package struct SignalQueue {
             }
         }
         guard result > 0 else { return nil }
-        let sender: Int32 = unsafe info.si_code == 0 ? info._sifields._kill.si_pid : 0
+        let sender: Int32 = unsafe info.si_code == SignalCode.SI_USER ? info._sifields._kill.si_pid : 0
         return (Int32(result), sender)
     }
 }

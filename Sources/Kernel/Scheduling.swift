@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// How the kernel schedules a task.
 ///
@@ -71,7 +72,7 @@ package func affinity(of task: Int32) throws(SystemError) -> [UInt8] {
 ///
 /// - Source: ioprio_get(2).
 package func diskPriority(of task: Int32) throws(SystemError) -> Int32 {
-    Int32(try SystemError.check(ckernel_syscall(Int(SYS_ioprio_get), 1, Int(task), 0, 0, 0, 0), "ioprio_get"))
+    Int32(try SystemError.check(ckernel_syscall(Int(SYS_ioprio_get), Int(IOPriority.IOPRIO_WHO_PROCESS), Int(task), 0, 0, 0, 0), "ioprio_get"))
 }
 
 /// Nanoseconds by which timers of a task may be late.

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Anonymous memory mapped shared at a chosen address: a child made by clone has the same memory there.
 package struct SharedMemory: ~Copyable {
@@ -11,8 +12,8 @@ package struct SharedMemory: ~Copyable {
     /// - Errors: `EEXIST` where something is mapped there.
     package init(at address: UInt64, size: UInt64) throws(SystemError) {
         let result = ckernel_syscall(
-            Int(SYS_mmap), Int(bitPattern: UInt(address)), Int(size), Int(PROT_READ | PROT_WRITE),
-            Int(MAP_SHARED | MAP_ANONYMOUS | 0x100000), -1, 0)  // MAP_FIXED_NOREPLACE
+            Int(SYS_mmap), Int(bitPattern: UInt(address)), Int(size), Int(Protection.PROT_READ | Protection.PROT_WRITE),
+            Int(Mmap.MAP_SHARED | Mmap.MAP_ANONYMOUS | Mmap.MAP_FIXED_NOREPLACE), -1, 0)
         _ = try SystemError.check(result, "mmap")
         guard UInt64(UInt(bitPattern: result)) == address else { throw SystemError(EEXIST, in: "mmap") }
         self.address = address
@@ -56,7 +57,7 @@ package struct SharedMemory: ~Copyable {
     /// Stores a word and wakes everybody who waits for it (futex(2)).
     package borrowing func publish(_ address: UInt64, _ value: UInt32) {
         store32(address, value)
-        _ = ckernel_syscall(Int(SYS_futex), Int(bitPattern: UInt(address)), 1, Int(Int32.max), 0, 0, 0)
+        _ = ckernel_syscall(Int(SYS_futex), Int(bitPattern: UInt(address)), Int(Futex.FUTEX_WAKE), Int(Int32.max), 0, 0, 0)
     }
 
     /// Copies the step loop to `address` and makes its page executable and read-only.
@@ -65,7 +66,7 @@ package struct SharedMemory: ~Copyable {
         let code = unsafe Array(UnsafeRawBufferPointer(start: ckernel_steploop_bytes(), count: size))
         write(code, at: address)
         let result = ckernel_syscall(
-            Int(SYS_mprotect), Int(bitPattern: UInt(address)), 4096, Int(PROT_READ | PROT_EXEC), 0, 0, 0)
+            Int(SYS_mprotect), Int(bitPattern: UInt(address)), Int(pageSize), Int(Protection.PROT_READ | Protection.PROT_EXEC), 0, 0, 0)
         _ = try SystemError.check(result, "mprotect")
     }
 }
@@ -81,7 +82,7 @@ package struct SharedMemoryReference: Sendable {
     package func publish(_ address: UInt64, _ value: UInt32) {
         guard let pointer = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)) else { return }
         unsafe ckernel_store32(pointer, value)
-        _ = ckernel_syscall(Int(SYS_futex), Int(bitPattern: UInt(address)), 1, Int(Int32.max), 0, 0, 0)
+        _ = ckernel_syscall(Int(SYS_futex), Int(bitPattern: UInt(address)), Int(Futex.FUTEX_WAKE), Int(Int32.max), 0, 0, 0)
     }
 }
 

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Where a file holds data (lseek(2), SEEK_DATA and SEEK_HOLE).
 package enum SparseFile {
@@ -10,10 +11,10 @@ package enum SparseFile {
         var runs: [(start: UInt64, length: UInt64)] = []
         var position: UInt64 = 0
         while position < size {
-            let data = ckernel_syscall(Int(SYS_lseek), Int(file.number), Int(position), 3, 0, 0, 0)  // SEEK_DATA
+            let data = ckernel_syscall(Int(SYS_lseek), Int(file.number), Int(position), Int(Seek.SEEK_DATA), 0, 0, 0)
             if data == -Int(ENXIO) { break }
             let start = UInt64(try SystemError.check(data, "lseek SEEK_DATA"))
-            let hole = ckernel_syscall(Int(SYS_lseek), Int(file.number), Int(start), 4, 0, 0, 0)  // SEEK_HOLE
+            let hole = ckernel_syscall(Int(SYS_lseek), Int(file.number), Int(start), Int(Seek.SEEK_HOLE), 0, 0, 0)
             let end = min(size, UInt64(try SystemError.check(hole, "lseek SEEK_HOLE")))
             if end > start { runs.append((start, end - start)) }
             position = max(end, start + 1)

@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// Takes reports of tasks that are awaited, each in turn.
 ///
 /// wait4(2) for anybody goes through all tasks that are traced, silent ones too: with thousands of them each
@@ -40,7 +42,7 @@ package struct TaskReports {
                     return report
                 }
             } catch {
-                if error.name == "ECHILD" {
+                if error.number == Errno.ECHILD {
                     silent = 0
                     return (task, .exited(0), 0)
                 }

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Time namespaces: the monotonic and the boot-time clock of the processes in one are the host's plus an offset.
 ///
@@ -8,8 +9,7 @@ internal import Glibc
 ///
 /// - Source: time_namespaces(7).
 package enum TimeNamespace {
-    /// CLONE_NEWTIME.
-    package static let flag: UInt64 = 0x80
+    package static let flag = CloneFlag.CLONE_NEWTIME
 
     /// What the clocks of a namespace show beyond the host's, in nanoseconds.
     package struct Offsets: Equatable, Sendable {
@@ -29,7 +29,7 @@ package enum TimeNamespace {
 
     /// Whether this process may make one.
     package static var canBeMade: Bool {
-        Capabilities.currentEffective & 1 << 21 != 0  // CAP_SYS_ADMIN
+        Capabilities.currentEffective & Capability.set(Capability.CAP_SYS_ADMIN) != 0
             && (try? readLink("/proc/self/ns/time_for_children")) != nil
     }
 }
@@ -50,7 +50,7 @@ package final class NewTimeNamespace {
         let ready = try DescriptorTable.pipe()
         let keeper = try Processes.fork()
         if keeper == 0 {
-            _ = ckernel_prctl(1, Int(SIGKILL), 0, 0, 0)  // PR_SET_PDEATHSIG
+            _ = ckernel_prctl(Int(Prctl.PR_SET_PDEATHSIG), Int(SIGKILL), 0, 0, 0)
             if Processes.parentPid != parent { Processes.exitNow(1) }
             Processes.setName("crrestart-time")
             let result = ckernel_syscall(Int(SYS_unshare), Int(TimeNamespace.flag), 0, 0, 0, 0, 0)

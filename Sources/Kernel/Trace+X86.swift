@@ -1,6 +1,7 @@
 #if arch(x86_64)
     internal import CKernel
     internal import Glibc
+    internal import LinuxABI
 
     /// Requests that only x86 has.
     extension Trace {
@@ -13,7 +14,7 @@
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: generalSize) { buffer, filled in
                 // Written whole or not at all.
                 result = ckernel_ptrace(
-                    Int(CKERNEL_PTRACE_GETREGS), Int(task), 0, UInt(bitPattern: buffer.baseAddress))
+                    Int(Ptrace.PTRACE_GETREGS), Int(task), 0, UInt(bitPattern: buffer.baseAddress))
                 filled = result < 0 ? 0 : generalSize
             }
             if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GETREGS)") }
@@ -24,7 +25,7 @@
         static func setGeneralRegisters(of task: Int32, to bytes: [UInt8]) throws(SystemError) {
             guard bytes.count == generalSize else { throw SystemError(EINVAL, in: "ptrace(PTRACE_SETREGS)") }
             let result = unsafe bytes.withUnsafeBytes { buffer in
-                ckernel_ptrace(Int(CKERNEL_PTRACE_SETREGS), Int(task), 0, UInt(bitPattern: buffer.baseAddress))
+                ckernel_ptrace(Int(Ptrace.PTRACE_SETREGS), Int(task), 0, UInt(bitPattern: buffer.baseAddress))
             }
             if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_SETREGS)") }
         }
@@ -43,7 +44,7 @@
                 var result = 0
                 all += unsafe [UInt8](unsafeUninitializedCapacity: threadAreaSize) { buffer, filled in
                     result = ckernel_ptrace(
-                        Int(CKERNEL_PTRACE_GET_THREAD_AREA), Int(task), firstThreadArea + UInt(index),
+                        Int(Ptrace.PTRACE_GET_THREAD_AREA), Int(task), firstThreadArea + UInt(index),
                         UInt(bitPattern: buffer.baseAddress))
                     filled = result < 0 ? 0 : threadAreaSize
                 }
@@ -63,7 +64,7 @@
                 let area = Array(bytes[index * threadAreaSize..<(index + 1) * threadAreaSize])
                 let result = unsafe area.withUnsafeBytes { buffer in
                     ckernel_ptrace(
-                        Int(CKERNEL_PTRACE_SET_THREAD_AREA), Int(task), firstThreadArea + UInt(index),
+                        Int(Ptrace.PTRACE_SET_THREAD_AREA), Int(task), firstThreadArea + UInt(index),
                         UInt(bitPattern: buffer.baseAddress))
                 }
                 if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_SET_THREAD_AREA)") }

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// ptrace requests on one task (a thread). All must come from the thread that seized it.
 ///
@@ -9,11 +10,11 @@ internal import Glibc
 package enum Trace {
     /// PTRACE_O_* bits.
     package enum Option {
-        package static let systemCallStops: UInt64 = 1  // TRACESYSGOOD: stops show signal SIGTRAP | 0x80
-        package static let fork: UInt64 = 1 << 1
-        package static let vfork: UInt64 = 1 << 2
-        package static let clone: UInt64 = 1 << 3
-        package static let exitKill: UInt64 = 1 << 20
+        package static let systemCallStops = PtraceOption.PTRACE_O_TRACESYSGOOD  // stops show signal SIGTRAP | 0x80
+        package static let fork = PtraceOption.PTRACE_O_TRACEFORK
+        package static let vfork = PtraceOption.PTRACE_O_TRACEVFORK
+        package static let clone = PtraceOption.PTRACE_O_TRACECLONE
+        package static let exitKill = PtraceOption.PTRACE_O_EXITKILL
     }
 
     /// Register sets by ELF note type.
@@ -41,29 +42,29 @@ package enum Trace {
 
     /// Attaches without stopping.
     package static func seize(_ task: Int32, options: UInt64) throws(SystemError) {
-        try request(CKERNEL_PTRACE_SEIZE, task, 0, options, "PTRACE_SEIZE")
+        try request(Ptrace.PTRACE_SEIZE, task, 0, options, "PTRACE_SEIZE")
     }
 
     /// Asks for a stop; it is reported as `TraceEvent.stop`. Harmless if the tracer dies before it.
     package static func interrupt(_ task: Int32) throws(SystemError) {
-        try request(CKERNEL_PTRACE_INTERRUPT, task, 0, 0, "PTRACE_INTERRUPT")
+        try request(Ptrace.PTRACE_INTERRUPT, task, 0, 0, "PTRACE_INTERRUPT")
     }
 
     package static func resume(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
-        try request(CKERNEL_PTRACE_CONT, task, 0, UInt64(signal), "PTRACE_CONT")
+        try request(Ptrace.PTRACE_CONT, task, 0, UInt64(signal), "PTRACE_CONT")
     }
 
     /// Resumes to the next entry to or exit from a system call.
     package static func resumeToCall(_ task: Int32) throws(SystemError) {
-        try request(CKERNEL_PTRACE_SYSCALL, task, 0, 0, "PTRACE_SYSCALL")
+        try request(Ptrace.PTRACE_SYSCALL, task, 0, 0, "PTRACE_SYSCALL")
     }
 
     package static func detach(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
-        try request(CKERNEL_PTRACE_DETACH, task, 0, UInt64(signal), "PTRACE_DETACH")
+        try request(Ptrace.PTRACE_DETACH, task, 0, UInt64(signal), "PTRACE_DETACH")
     }
 
     package static func setOptions(_ task: Int32, _ options: UInt64) throws(SystemError) {
-        try request(CKERNEL_PTRACE_SETOPTIONS, task, 0, options, "PTRACE_SETOPTIONS")
+        try request(Ptrace.PTRACE_SETOPTIONS, task, 0, options, "PTRACE_SETOPTIONS")
     }
 
     /// The pid of the new task at a fork, vfork or clone event.
@@ -73,7 +74,7 @@ package enum Trace {
         let failure: SystemError? = unsafe withUnsafeMutablePointer(to: &message) { pointer in
             do throws(SystemError) {
                 try request(
-                    CKERNEL_PTRACE_GETEVENTMSG, task, 0, UInt64(UInt(bitPattern: pointer)), "PTRACE_GETEVENTMSG")
+                    Ptrace.PTRACE_GETEVENTMSG, task, 0, UInt64(UInt(bitPattern: pointer)), "PTRACE_GETEVENTMSG")
                 return nil
             } catch { return error }
         }
@@ -97,7 +98,7 @@ package enum Trace {
             var vector = unsafe iovec(iov_base: UnsafeMutableRawPointer(buffer.baseAddress), iov_len: size)
             result = unsafe withUnsafeMutablePointer(to: &vector) { pointer in
                 ckernel_ptrace(
-                    Int(CKERNEL_PTRACE_GETREGSET), Int(task), UInt(note.rawValue), UInt(bitPattern: pointer))
+                    Int(Ptrace.PTRACE_GETREGSET), Int(task), UInt(note.rawValue), UInt(bitPattern: pointer))
             }
             filled = unsafe result < 0 ? 0 : vector.iov_len
         }
@@ -115,7 +116,7 @@ package enum Trace {
                 iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count)
             return unsafe withUnsafeMutablePointer(to: &vector) { pointer in
                 ckernel_ptrace(
-                    Int(CKERNEL_PTRACE_SETREGSET), Int(task), UInt(note.rawValue), UInt(bitPattern: pointer))
+                    Int(Ptrace.PTRACE_SETREGSET), Int(task), UInt(note.rawValue), UInt(bitPattern: pointer))
             }
         }
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_SETREGSET)") }
@@ -125,7 +126,7 @@ package enum Trace {
     package static func signalMask(of task: Int32) throws(SystemError) -> UInt64 {
         var mask: UInt64 = 0
         let result = unsafe withUnsafeMutablePointer(to: &mask) { pointer in
-            ckernel_ptrace(Int(CKERNEL_PTRACE_GETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
+            ckernel_ptrace(Int(Ptrace.PTRACE_GETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
         }
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_GETSIGMASK)") }
         return mask
@@ -135,7 +136,7 @@ package enum Trace {
     package static func setSignalMask(of task: Int32, to mask: UInt64) throws(SystemError) {
         var mask = mask
         let result = unsafe withUnsafeMutablePointer(to: &mask) { pointer in
-            ckernel_ptrace(Int(CKERNEL_PTRACE_SETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
+            ckernel_ptrace(Int(Ptrace.PTRACE_SETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
         }
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_SETSIGMASK)") }
     }
@@ -161,7 +162,7 @@ package enum Trace {
     package static func restartableSequence(of task: Int32) throws(SystemError) -> (
         address: UInt64, size: UInt32, signature: UInt32
     )? {
-        let found = try configuration(CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION, of: task, ckernel_rseq_configuration(), "PTRACE_GET_RSEQ_CONFIGURATION")
+        let found = try configuration(Ptrace.PTRACE_GET_RSEQ_CONFIGURATION, of: task, ckernel_rseq_configuration(), "PTRACE_GET_RSEQ_CONFIGURATION")
         return found.map { ($0.address, $0.size, $0.signature) }
     }
 
@@ -169,7 +170,7 @@ package enum Trace {
     /// call made in its name would reach it, or kill it. False before Linux 6.4, which does not tell.
     package static func dispatchesCalls(of task: Int32) throws(SystemError) -> Bool {
         let found = try configuration(
-            CKERNEL_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, of: task, ckernel_user_dispatch(), "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
+            Ptrace.PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, of: task, ckernel_user_dispatch(), "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
         return found.map { $0.mode != 0 } ?? false
     }
 

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// Where the kernel put its shared code and data in this process.
 ///
@@ -20,7 +21,7 @@ package struct Vdso: Equatable, Sendable {
 extension Vdso {
     /// Of this process; nil where it has none (`vdso=0`).
     package static func current() throws(SystemError) -> Vdso? {
-        let header = ckernel_auxiliary_value(33)  // AT_SYSINFO_EHDR
+        let header = ckernel_auxiliary_value(AuxiliaryVector.AT_SYSINFO_EHDR)
         return header == 0 ? nil : find(in: try MemoryMap.plain(of: getpid()), codeAt: header)
     }
 
@@ -41,7 +42,7 @@ extension Vdso {
 
     /// The code of this process, to compare with an image's. The header's address must be ``current()``'s.
     package func codeBytes() -> [UInt8] {
-        guard codeStart == ckernel_auxiliary_value(33), codeEnd > codeStart,
+        guard codeStart == ckernel_auxiliary_value(AuxiliaryVector.AT_SYSINFO_EHDR), codeEnd > codeStart,
             let start = unsafe UnsafeRawPointer(bitPattern: UInt(codeStart))
         else { return [] }
         // Readable: the mapping is the kernel's own, of this process (compared above), and never unmapped.

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// What wait4 reported of one task, taken apart.
 package enum WaitStatus: Equatable, Sendable {
@@ -32,12 +33,12 @@ package enum WaitStatus: Equatable, Sendable {
 
 /// Events of a ptrace stop (ptrace(2)).
 package enum TraceEvent {
-    package static let fork: Int32 = 1
-    package static let vfork: Int32 = 2
-    package static let clone: Int32 = 3
-    package static let exec: Int32 = 4
-    package static let exit: Int32 = 6
-    package static let stop: Int32 = 128
+    package static let fork = PtraceEvent.PTRACE_EVENT_FORK
+    package static let vfork = PtraceEvent.PTRACE_EVENT_VFORK
+    package static let clone = PtraceEvent.PTRACE_EVENT_CLONE
+    package static let exec = PtraceEvent.PTRACE_EVENT_EXEC
+    package static let exit = PtraceEvent.PTRACE_EVENT_EXIT
+    package static let stop = PtraceEvent.PTRACE_EVENT_STOP
 }
 
 package enum Waiting {
@@ -51,7 +52,7 @@ package enum Waiting {
     )? {
         var raw: Int32 = 0
         // __WALL: threads and children without an exit signal, too.
-        let options = Int32(0x4000_0000) | (block ? 0 : Int32(WNOHANG))
+        let options = Int32(WaitOption.__WALL | (block ? 0 : WaitOption.WNOHANG))
         let result = unsafe ckernel_wait4(Int(task), &raw, options)
         let found = try SystemError.check(result, "wait4")
         return found == 0 ? nil : (Int32(found), WaitStatus(raw: raw), raw)
@@ -74,10 +75,10 @@ package enum SignalMask {
     package static func blockChildSignals() { change(SIG_BLOCK, [SIGCHLD]) }
 
     /// Blocks everything: what a task of a restart starts with.
-    package static func blockAll() { change(SIG_SETMASK, Array(1...64)) }
+    package static func blockAll() { change(SIG_SETMASK, Array(Signal.SIGHUP...Signal.SIGRTMAX)) }
 
     /// All but one, which is let through.
-    package static func blockAll(but signal: Int32) { change(SIG_SETMASK, Array(1...64).filter { $0 != signal }) }
+    package static func blockAll(but signal: Int32) { change(SIG_SETMASK, (Signal.SIGHUP...Signal.SIGRTMAX).filter { $0 != signal }) }
 
     private static func change(_ how: Int32, _ signals: [Int32]) {
         var mask: UInt64 = 0

@@ -15,3 +15,12 @@ package enum At {
     package static let AT_STATX_FORCE_SYNC: UInt64 = 0x2000
     package static let AT_STATX_DONT_SYNC: UInt64 = 0x4000
 }
+
+/// Flags of renameat2(2).
+///
+/// - Source: linux/fs.h.
+package enum RenameFlag {
+    package static let RENAME_NOREPLACE: UInt64 = 1
+    package static let RENAME_EXCHANGE: UInt64 = 2
+    package static let RENAME_WHITEOUT: UInt64 = 4
+}

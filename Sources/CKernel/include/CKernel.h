@@ -19,29 +19,6 @@ long ckernel_prctl(long option, long a, long b, long c, long d);
 /// wait4(2), raw: pid, 0 with WNOHANG and nothing there, or minus errno.
 long ckernel_wait4(long task, int *status, int options);
 
-// ptrace requests that <sys/ptrace.h> of Debian 12 does not know or names differently.
-enum : uint64_t {
-    CKERNEL_PTRACE_CONT = 7,
-    CKERNEL_PTRACE_GETREGS = 12,
-    CKERNEL_PTRACE_SETREGS = 13,
-    CKERNEL_PTRACE_DETACH = 17,
-    CKERNEL_PTRACE_SYSCALL = 24,
-    CKERNEL_PTRACE_GET_THREAD_AREA = 25,
-    CKERNEL_PTRACE_SET_THREAD_AREA = 26,
-    CKERNEL_PTRACE_SETOPTIONS = 0x4200,
-    CKERNEL_PTRACE_GETEVENTMSG = 0x4201,
-    CKERNEL_PTRACE_GETREGSET = 0x4204,
-    CKERNEL_PTRACE_SETREGSET = 0x4205,
-    CKERNEL_PTRACE_SEIZE = 0x4206,
-    CKERNEL_PTRACE_INTERRUPT = 0x4207,
-    CKERNEL_PTRACE_LISTEN = 0x4208,
-    CKERNEL_PTRACE_PEEKSIGINFO = 0x4209,
-    CKERNEL_PTRACE_GETSIGMASK = 0x420a,
-    CKERNEL_PTRACE_SETSIGMASK = 0x420b,
-    CKERNEL_PTRACE_GET_RSEQ_CONFIGURATION = 0x420f,
-    CKERNEL_PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG = 0x4211,
-};
-
 /// PTRACE_PEEKSIGINFO of one entry: 1 if there was one (128 bytes written), 0 if not, minus errno.
 long ckernel_peek_siginfo(long task, uint64_t index, int shared, void *siginfo);
 

@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// A control group of this host, by the directory of its files.
 package struct CgroupDirectory: Sendable {
     package let path: String
@@ -23,7 +25,7 @@ package struct CgroupDirectory: Sendable {
     /// Nil, or why this process may not write there. Opening changes nothing.
     package func refusal() -> SystemError? {
         do throws(SystemError) {
-            _ = try Descriptor.open(entrance(forThread: false), 1)
+            _ = try Descriptor.open(entrance(forThread: false), Int32(OpenFlag.O_WRONLY))
             return nil
         } catch { return error }
     }

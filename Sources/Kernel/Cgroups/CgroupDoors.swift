@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// Puts tasks into control groups; each one's file is opened once.
 package final class CgroupDoors {
     private var descriptors: [String: Int32] = [:]
@@ -11,7 +13,7 @@ package final class CgroupDoors {
         let path = directory.entrance(forThread: forThread)
         let number: Int32
         if let known = descriptors[path] { number = known } else {
-            number = try Descriptor.open(path, 1).release()
+            number = try Descriptor.open(path, Int32(OpenFlag.O_WRONLY)).release()
             descriptors[path] = number
         }
         let file = Descriptor(owning: number)

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// What fdinfo says about an epoll: its registrations, in the kernel's order (by open file, then by number).
 ///
@@ -60,7 +61,7 @@ package func compare(
     var slot = (UInt32(bitPattern: epoll), UInt32(bitPattern: registration.number), registration.place)
     let result = unsafe withUnsafeMutablePointer(to: &slot) { pointer in
         ckernel_syscall(
-            Int(SYS_kcmp), Int(pid), Int(watcher), 7, Int(descriptor), Int(bitPattern: pointer), 0)
+            Int(SYS_kcmp), Int(pid), Int(watcher), Int(KcmpType.KCMP_EPOLL_TFD), Int(descriptor), Int(bitPattern: pointer), 0)
     }
     switch try SystemError.check(result, "kcmp(KCMP_EPOLL_TFD)") {
     case 0: return .same
@@ -80,7 +81,7 @@ package func isWatchable(_ number: Int32) -> Bool {
     let epoll = Descriptor(owning: Int32(made))
     var event = (UInt64(0), UInt64(0))
     let added = unsafe withUnsafeMutablePointer(to: &event) { pointer in
-        ckernel_syscall(Int(SYS_epoll_ctl), Int(epoll.number), 1, Int(number), Int(bitPattern: pointer), 0, 0)
+        ckernel_syscall(Int(SYS_epoll_ctl), Int(epoll.number), Int(Epoll.EPOLL_CTL_ADD), Int(number), Int(bitPattern: pointer), 0, 0)
     }
     return added == 0
 }

@@ -1,4 +1,5 @@
 internal import CKernel
+internal import LinuxABI
 
 /// What `/proc/PID/timers` says about one POSIX timer. When it expires next only its owner can ask.
 ///
@@ -57,6 +58,8 @@ extension PosixTimerState {
         return timers.sorted { $0.id < $1.id }
     }
 
-    /// Whether a timer's id can be chosen: `PR_TIMER_CREATE_RESTORE_IDS` (77), since Linux 6.15.
-    package static func mayChooseID() -> Bool { ckernel_prctl(77, 2, 0, 0, 0) >= 0 }
+    /// Whether a timer's id can be chosen: `PR_TIMER_CREATE_RESTORE_IDS`, since Linux 6.15.
+    package static func mayChooseID() -> Bool {
+        ckernel_prctl(Int(Prctl.PR_TIMER_CREATE_RESTORE_IDS), Int(Prctl.PR_TIMER_CREATE_RESTORE_IDS_GET), 0, 0, 0) >= 0
+    }
 }

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// A System V semaphore set of our ipc namespace.
 ///
@@ -52,13 +53,13 @@ extension SemaphoreSetState {
         let number = self.number
         // In bounds: the kernel writes one number for each of the set's semaphores, whose count never changes.
         let result = unsafe buffer.withUnsafeMutableBufferPointer { pointer in
-            ckernel_syscall(Int(SYS_semctl), Int(number), 0, 13, Int(bitPattern: pointer.baseAddress), 0, 0)  // GETALL
+            ckernel_syscall(Int(SYS_semctl), Int(number), 0, Int(IPC.GETALL), Int(bitPattern: pointer.baseAddress), 0, 0)
         }
         _ = try SystemError.check(result, "semctl(GETALL)")
         values = buffer.map { UInt32($0) }
         changers = []
         for index in 0..<count {
-            let pid = ckernel_syscall(Int(SYS_semctl), Int(number), index, 11, 0, 0, 0)  // GETPID
+            let pid = ckernel_syscall(Int(SYS_semctl), Int(number), index, Int(IPC.GETPID), 0, 0, 0)
             changers.append(Int32(try SystemError.check(pid, "semctl(GETPID)")))
         }
     }
@@ -77,10 +78,10 @@ package enum SemaphoreSets {
     /// - Throws: `EEXIST` where the key or the number is taken.
     package static func make(number: Int32, key: UInt32, count: Int, mode: UInt32) throws(SystemError) {
         try Descriptor.open(nextNumber, O_WRONLY).write(Array("\(number)".utf8))
-        // IPC_CREAT | IPC_EXCL
+        let flags = IPC.IPC_CREAT | IPC.IPC_EXCL | UInt64(mode)
         let made = try SystemError.check(
             ckernel_syscall(
-                Int(SYS_semget), Int(Int32(bitPattern: key)), count, Int(0o3000 | mode), 0, 0, 0), "semget")
+                Int(SYS_semget), Int(Int32(bitPattern: key)), count, Int(flags), 0, 0, 0), "semget")
         if made != Int(number) {
             remove(Int32(made))
             throw SystemError(EEXIST, in: "semget: its number is taken")
@@ -95,15 +96,17 @@ package enum SemaphoreSets {
         description.sem_perm.gid = group
         description.sem_perm.mode = numericCast(mode)
         let result = unsafe withUnsafeMutablePointer(to: &description) { pointer in
-            ckernel_syscall(Int(SYS_semctl), Int(number), 0, 1, Int(bitPattern: pointer), 0, 0)  // IPC_SET
+            ckernel_syscall(Int(SYS_semctl), Int(number), 0, Int(IPC.IPC_SET), Int(bitPattern: pointer), 0, 0)
         }
         _ = try SystemError.check(result, "semctl(IPC_SET)")
     }
 
     package static func setValue(of number: Int32, _ index: Int, to value: UInt32) throws(SystemError) {
         _ = try SystemError.check(
-            ckernel_syscall(Int(SYS_semctl), Int(number), index, 16, Int(value), 0, 0), "semctl(SETVAL)")
+            ckernel_syscall(Int(SYS_semctl), Int(number), index, Int(IPC.SETVAL), Int(value), 0, 0), "semctl(SETVAL)")
     }
 
-    package static func remove(_ number: Int32) { _ = ckernel_syscall(Int(SYS_semctl), Int(number), 0, 0, 0, 0, 0) }
+    package static func remove(_ number: Int32) {
+        _ = ckernel_syscall(Int(SYS_semctl), Int(number), 0, Int(IPC.IPC_RMID), 0, 0, 0)
+    }
 }

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// What fdinfo says about a timerfd. Times in nanoseconds.
 ///
@@ -8,7 +9,7 @@ package struct TimerFileState: Equatable, Sendable {
     package var clock: UInt32 = 0
     /// Expirations that nobody has read.
     package var expirations: UInt64 = 0
-    /// Of timerfd_settime(2): TFD_TIMER_ABSTIME 1, TFD_TIMER_CANCEL_ON_SET 2.
+    /// `TFD_TIMER_*` bits of timerfd_settime(2).
     package var flags: UInt32 = 0
     /// To the next expiration; 0: not armed.
     package var remaining: UInt64 = 0
@@ -104,7 +105,7 @@ extension TimerFileState {
         let timer = Descriptor(owning: Int32(result))
         var one: UInt64 = 1
         let set = unsafe withUnsafeMutablePointer(to: &one) { pointer in
-            ckernel_syscall(Int(SYS_ioctl), Int(timer.number), 0x4008_5400, Int(bitPattern: pointer), 0, 0, 0)
+            ckernel_syscall(Int(SYS_ioctl), Int(timer.number), Int(Ioctl.TFD_IOC_SET_TICKS), Int(bitPattern: pointer), 0, 0, 0)
         }
         return set == 0
     }
