@@ -1,6 +1,4 @@
-package import LinuxABI
-
-package typealias ErrnoName = LinuxABI.ErrnoName
+internal import LinuxABI
 
 /// One refused system call: which, and with what errno.
 ///

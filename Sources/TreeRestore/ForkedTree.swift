@@ -1,4 +1,5 @@
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 internal import StepProgram
 
