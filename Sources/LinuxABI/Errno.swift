@@ -1,4 +1,5 @@
-/// Error numbers, positive. The last ones never reach user space: a tracer sees them, negated, in the result register of an interrupted call.
+/// Error numbers, positive. Those from 512 on never reach a program: a tracer sees them, negated, in the result
+/// register of an interrupted call.
 ///
 /// - Source: asm-generic/errno.h; include/linux/errno.h.
 package enum Errno {

@@ -3,8 +3,14 @@
 /// - Source: linux/rseq.h.
 package enum Rseq {
     package static let RSEQ_FLAG_UNREGISTER: UInt64 = 1
-    package static let RSEQ_CPU_ID_UNINITIALIZED: UInt64 = 0xffff_ffff
-    package static let RSEQ_CPU_ID_REGISTRATION_FAILED: UInt64 = 0xffff_fffe
+}
+
+/// `cpu_id` of an rseq area that is not in use.
+///
+/// - Source: linux/rseq.h.
+package enum RseqCPU {
+    package static let RSEQ_CPU_ID_UNINITIALIZED: UInt32 = 0xffff_ffff
+    package static let RSEQ_CPU_ID_REGISTRATION_FAILED: UInt32 = 0xffff_fffe
 }
 
 /// Operations of futex(2), and the flags beside them.

@@ -1,6 +1,7 @@
 /// Requests of ioctl(2).
 ///
-/// - Source: asm-generic/ioctls.h, linux/fs.h, linux/nsfs.h, linux/sockios.h, linux/timerfd.h, linux/userfaultfd.h, linux/if_tun.h, linux/eventpoll.h.
+/// - Source: asm-generic/ioctls.h, linux/fs.h, linux/nsfs.h, linux/sockios.h, linux/timerfd.h,
+///   linux/userfaultfd.h, linux/if_tun.h, linux/eventpoll.h.
 package enum Ioctl {
     package static let TCGETS: UInt64 = 0x5401
     package static let TCSETS: UInt64 = 0x5402

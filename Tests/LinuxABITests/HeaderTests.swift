@@ -37,11 +37,11 @@ struct HeaderTests {
     private static func constants() throws -> [Constant] {
         let sources = URL(filePath: #filePath).deletingLastPathComponent().appending(path: "../../Sources/LinuxABI")
         var found: [Constant] = []
-        for file in try FileManager.default.contentsOfDirectory(at: sources, includingPropertiesForKeys: nil) {
+        for name in try FileManager.default.contentsOfDirectory(atPath: sources.path) {
             var family = ""
             // Nil outside of `#if arch(arm64)`, else: is this the half for arm64?
             var armHalf: Bool?
-            for line in try String(contentsOf: file, encoding: .utf8).split(separator: "\n") {
+            for line in try String(contentsOf: sources.appending(path: name), encoding: .utf8).split(separator: "\n") {
                 let words = line.split(separator: " ")
                 if words.starts(with: ["package", "enum"]) { family = String(words[2]) }
                 if words.first == "#if" { armHalf = true }
