@@ -16,6 +16,12 @@ package enum BuildID {
         return try read(from: file)
     }
 
+    /// The same with a path of any bytes.
+    package static func read(from path: [UInt8]) throws(SystemError) -> [UInt8]? {
+        let file = try Descriptor.open(path)
+        return try read(from: file)
+    }
+
     /// Finds it with the help of `read(offset, count)`, which may give fewer bytes than asked for.
     ///
     /// The file is not trusted: offsets and counts are bounded, nonsense means nil.

@@ -152,6 +152,12 @@ func readKernelText(_ path: String, capacity: Int = 4096) throws(SystemError) ->
     return try readKernelText(file, capacity: capacity)
 }
 
+/// The same with a path of any bytes.
+func readKernelText(_ path: [UInt8], capacity: Int = 4096) throws(SystemError) -> [UInt8] {
+    let file = try Descriptor.open(path)
+    return try readKernelText(file, capacity: capacity)
+}
+
 /// Reads from the file position of `file` to its end.
 func readKernelText(_ file: borrowing Descriptor, capacity: Int = 4096) throws(SystemError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: capacity)

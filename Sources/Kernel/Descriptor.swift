@@ -1,7 +1,8 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
-/// An owned file descriptor: closed when its owner goes, close-on-exec from birth.
+/// An owned file descriptor: closed at the end of this value, close-on-exec from the start.
 package struct Descriptor: ~Copyable {
     /// The number. Valid as long as this value lives.
     package let number: Int32
@@ -11,7 +12,7 @@ package struct Descriptor: ~Copyable {
 
     deinit { _ = ckernel_syscall(Int(SYS_close), Int(number), 0, 0, 0, 0, 0) }
 
-    /// Gives the number away; nobody closes it any more.
+    /// Gives the number away: this value does not close it any more.
     package consuming func release() -> Int32 {
         let number = self.number
         discard self
@@ -26,11 +27,21 @@ extension Descriptor {
     package static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: UInt32 = 0)
         throws(SystemError) -> Descriptor
     {
-        let result = unsafe path.withCString { text in
-            ckernel_syscall(
-                Int(SYS_openat), Int(AT_FDCWD), Int(bitPattern: text), Int(flags | O_CLOEXEC), Int(mode), 0, 0)
-        }
+        let result = withPath(path) { openat($0, flags, mode) }
         return Descriptor(owning: Int32(try SystemError.check(result, "open \(path)")))
+    }
+
+    /// The same with a path of any bytes.
+    package static func open(_ path: [UInt8], _ flags: Int32 = O_RDONLY, mode: UInt32 = 0)
+        throws(SystemError) -> Descriptor
+    {
+        let result = withPath(path) { openat($0, flags, mode) }
+        return Descriptor(owning: Int32(try SystemError.check(result, "open \(printable(path))")))
+    }
+
+    @inline(never)
+    private static func openat(_ path: Int, _ flags: Int32, _ mode: UInt32) -> Int {
+        ckernel_syscall(Int(SYS_openat), Int(AT_FDCWD), path, Int(flags | O_CLOEXEC), Int(mode), 0, 0)
     }
 
     /// Reads at most `count` bytes at the file position; empty at the end. Retries `EINTR`.
@@ -40,7 +51,7 @@ extension Descriptor {
 
     /// Reads at most `count` bytes at `offset`; empty at the end. Retries `EINTR`.
     package borrowing func read(upTo count: Int, at offset: UInt64) throws(SystemError) -> [UInt8] {
-        try readBytes(number, upTo: count, at: offset)
+        return try readBytes(number, upTo: count, at: offset)
     }
 
     /// Writes all bytes at the file position. Retries `EINTR` and short writes.
@@ -90,8 +101,12 @@ func readBytes(_ number: Int32, upTo count: Int, at offset: UInt64?) throws(Syst
 }
 
 /// Reads a whole small file, e.g. one of `/proc`. The size need not be known.
-package func readFile(_ path: String) throws(SystemError) -> [UInt8] {
-    let file = try Descriptor.open(path)
+package func readFile(_ path: String) throws(SystemError) -> [UInt8] { try readToEnd(try Descriptor.open(path)) }
+
+/// The same with a path of any bytes.
+package func readFile(_ path: [UInt8]) throws(SystemError) -> [UInt8] { try readToEnd(try Descriptor.open(path)) }
+
+private func readToEnd(_ file: borrowing Descriptor) throws(SystemError) -> [UInt8] {
     var all: [UInt8] = []
     while true {
         let part = try file.read(upTo: 65536)

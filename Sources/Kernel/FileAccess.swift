@@ -2,7 +2,7 @@ internal import CKernel
 internal import Glibc
 internal import LinuxABI
 
-/// What somebody wants to do with a file: bits of access(2).
+/// What is to be done with a file: bits of access(2).
 package struct FileAccess: OptionSet, Sendable {
     package let rawValue: Int
     package init(rawValue: Int) { self.rawValue = rawValue }
@@ -16,11 +16,14 @@ package struct FileAccess: OptionSet, Sendable {
     ///
     /// - Source: faccessat2(2), `AT_EACCESS`.
     @inline(never)
-    package func refusal(of path: String) -> SystemError? {
-        let result = unsafe path.withCString { text in
-            ckernel_syscall(Int(SYS_faccessat2), Int(AT_FDCWD), Int(bitPattern: text), rawValue, Int(At.AT_EACCESS), 0, 0)
+    package func refusal(of path: [UInt8]) -> SystemError? {
+        let result = withPath(path) { text in
+            ckernel_syscall(Int(SYS_faccessat2), Int(AT_FDCWD), text, rawValue, Int(At.AT_EACCESS), 0, 0)
         }
         guard result == -Int(EACCES) || result == -Int(EROFS) else { return nil }
-        return SystemError(Int32(-result), in: "access \(path)")
+        return SystemError(Int32(-result), in: "access \(printable(path))")
     }
+
+    /// The same with a path of text.
+    package func refusal(of path: String) -> SystemError? { refusal(of: Array(path.utf8)) }
 }

@@ -45,8 +45,13 @@ package struct FileStatus: Equatable, Sendable {
 extension FileStatus {
     /// Of the file that `path` names; of a link itself without `followingLinks`.
     package init(of path: String, followingLinks: Bool = true) throws(SystemError) {
+        try self.init(of: Array(path.utf8), followingLinks: followingLinks)
+    }
+
+    /// The same with a path of any bytes.
+    package init(of path: [UInt8], followingLinks: Bool = true) throws(SystemError) {
         let flags = followingLinks ? 0 : Int32(At.AT_SYMLINK_NOFOLLOW)
-        try self.init(directory: AT_FDCWD, path, flags: flags, subject: path)
+        try self.init(directory: AT_FDCWD, path, flags: flags, subject: printable(path))
     }
 
     /// Of an open file.
@@ -56,7 +61,7 @@ extension FileStatus {
 
     /// Of an open file of this process.
     package init(ofNumber number: Int32) throws(SystemError) {
-        try self.init(directory: number, "", flags: Int32(At.AT_EMPTY_PATH), subject: "descriptor \(number)")
+        try self.init(directory: number, [], flags: Int32(At.AT_EMPTY_PATH), subject: "descriptor \(number)")
     }
 
     /// Of an open file of another process, which is not opened for it.
@@ -65,12 +70,15 @@ extension FileStatus {
     }
 
     @inline(never)
-    private init(directory: Int32, _ path: String, flags: Int32, subject: String) throws(SystemError) {
+    private init(directory: Int32, _ path: [UInt8], flags: Int32, subject: @autoclosure () -> String)
+        throws(SystemError)
+    {
         var status = stat()
-        let result = unsafe path.withCString { text in
-            unsafe ckernel_fstatat(directory, text, flags, &status)
+        let result = withPath(path) { text in
+            // Ended by a zero byte, see `withPath`.
+            unsafe Int(ckernel_fstatat(directory, UnsafePointer<CChar>(bitPattern: text), flags, &status))
         }
-        _ = try SystemError.check(Int(result), "stat \(subject)")
+        _ = try SystemError.check(result, "stat \(subject())")
         self.init(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), mode: UInt32(status.st_mode),
             linkCount: UInt64(status.st_nlink), owner: status.st_uid, group: status.st_gid,

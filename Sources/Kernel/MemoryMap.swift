@@ -18,17 +18,20 @@ package struct MemoryMap: Equatable, Sendable {
     /// `[anon:name]`; empty for plain anonymous memory. Shared anonymous memory is called `/dev/zero`,
     /// System V memory `/SYSV` and the key, a memfd `/memfd:name`; these three are always ``isDeleted``.
     ///
-    /// The kernel's spelling of a line end (`\012`) is undone. It cannot be told from a name that really
-    /// holds a backslash and these digits: whoever opens a path compares device and inode.
+    /// A line end in it is `\012` in the text, and is undone: see ``isPathAmbiguous``.
     package var path: [UInt8]
-    /// The file has no name any more; the kernel's ` (deleted)` is not part of ``path``.
+    /// The text ends in ` (deleted)`, which is not part of ``path``. For shared anonymous memory, System V memory
+    /// and memfds this is certain. A file's name can end like this itself: ``certainPath(of:)`` decides.
     package var isDeleted: Bool
+    /// The text holds `\012`: the name has a line end there, or a backslash and these digits.
+    /// ``certainPath(of:)`` decides.
+    package var isPathAmbiguous = false
 
     // From here on: smaps only.
 
     package var flags: MappingFlags = []
-    /// Names under `VmFlags:` that ``MappingFlags`` does not have: whoever saves the mapping cannot know
-    /// what they mean.
+    /// Names under `VmFlags:` that ``MappingFlags`` does not have: what they mean is not
+    /// known, so a mapping with one of them cannot be saved.
     package var unknownFlags: [String] = []
     /// Page size that backs it, bytes; more than the machine's for hugetlb.
     package var pageSize: UInt64 = 0
@@ -59,12 +62,12 @@ extension MemoryMap {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`; a zombie has no mappings.
     package static func detailed(of pid: Int32) throws(SystemError) -> [MemoryMap] {
-        try parse(smaps: try readKernelText("/proc/\(pid)/smaps", capacity: 1 << 18))
+        return try parse(smaps: try readKernelText("/proc/\(pid)/smaps", capacity: 1 << 18))
     }
 
     /// Reads `/proc/PID/maps`: no flags and no sums.
     package static func plain(of pid: Int32) throws(SystemError) -> [MemoryMap] {
-        try parse(maps: try readKernelText("/proc/\(pid)/maps", capacity: 1 << 16))
+        return try parse(maps: try readKernelText("/proc/\(pid)/maps", capacity: 1 << 16))
     }
 
     package static func parse(maps text: [UInt8]) throws(SystemError) -> [MemoryMap] {
@@ -106,34 +109,16 @@ extension MemoryMap {
         else { throw malformed("maps at \(hex(start))") }
         cursor.skipBlanks()
         var path = cursor.restOfLine()
+        let suffix = KernelPath.deletedSuffix
         let isDeleted =
-            path.count >= Self.deleted.count && path.suffix(Self.deleted.count).elementsEqual(Self.deleted)
-        if isDeleted { path = path.dropLast(Self.deleted.count) }
+            path.count >= suffix.count && path.suffix(suffix.count).elementsEqual(suffix)
+        if isDeleted { path = path.dropLast(suffix.count) }
         self.init(
             start: start, end: end, protection: protection, isShared: isShared, offset: offset,
-            device: deviceNumber(major: major, minor: minor), inode: inode, path: Self.unescaped(path),
+            device: deviceNumber(major: major, minor: minor), inode: inode, path: unescapingLineEnds(path),
             isDeleted: isDeleted)
+        isPathAmbiguous = self.path.contains(.newline)
     }
-
-    private static let deleted = Array(" (deleted)".utf8)
-
-    private static func unescaped(_ path: ArraySlice<UInt8>) -> [UInt8] {
-        guard path.contains(UInt8(ascii: "\\")) else { return Array(path) }
-        var result: [UInt8] = []
-        var index = path.startIndex
-        while index < path.endIndex {
-            if path[index...].starts(with: Self.escapedLineEnd) {
-                result.append(.newline)
-                index += 4
-            } else {
-                result.append(path[index])
-                index += 1
-            }
-        }
-        return result
-    }
-
-    private static let escapedLineEnd = Array("\\012".utf8)
 
     private mutating func takeValue(_ cursor: inout ByteCursor) {
         switch cursor.key() {

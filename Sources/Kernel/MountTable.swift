@@ -7,9 +7,25 @@ internal import LinuxABI
 package struct MountTable: Sendable {
     /// Device, root, mount point and type of each mount but `/proc`s, sorted: a copied namespace lists its mounts in
     /// another order. Mount numbers and propagation differ between namespaces and do not count.
-    private let mounts: [String]
+    private let mounts: [Mount]
     /// How the uppermost mount at `/proc` was made; nil where there is none.
     package private(set) var proc: Proc?
+
+    private struct Mount: Hashable, Comparable {
+        /// `major:minor`
+        var device: [UInt8]
+        /// The directory of the file system that is visible at the mount point.
+        var root: [UInt8]
+        var mountPoint: [UInt8]
+        var type: [UInt8]
+
+        static func < (a: Mount, b: Mount) -> Bool {
+            for (one, other) in [(a.mountPoint, b.mountPoint), (a.device, b.device), (a.root, b.root)] where one != other {
+                return one.lexicographicallyPrecedes(other)
+            }
+            return a.type.lexicographicallyPrecedes(b.type)
+        }
+    }
 
     package struct Proc: Equatable, Sendable {
         /// MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC.
@@ -18,40 +34,50 @@ package struct MountTable: Sendable {
         package var options: [String]
     }
 
-    package init(of pid: Int32) throws(SystemError) { self.init(parsing: try readFile("/proc/\(pid)/mountinfo")) }
+    package init(of pid: Int32) throws(SystemError) {
+        self.init(parsing: try readFile("/proc/\(pid)/mountinfo"))
+    }
 
     package init(parsing mountinfo: [UInt8]) {
-        var mounts: [String] = []
-        for line in mountinfo.split(separator: UInt8(ascii: "\n")) {
-            let fields = line.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-            guard fields.count > 6, let dash = fields.firstIndex(of: "-"), dash + 1 < fields.count else { continue }
-            guard fields[dash + 1] == "proc" else {
-                mounts.append("\(fields[2]) \(fields[3]) \(fields[4]) \(fields[dash + 1])")
+        var mounts: [Mount] = []
+        let procType = Array("proc".utf8)
+        for line in mountinfo.split(separator: .newline) {
+            let fields = line.split(separator: .blank)
+            guard fields.count > 6, let dash = fields.dropFirst(6).firstIndex(of: [UInt8(ascii: "-")]),
+                dash + 1 < fields.count
+            else { continue }
+            let (root, mountPoint) = (unescapingMountField(fields[3]), unescapingMountField(fields[4]))
+            guard fields[dash + 1].elementsEqual(procType) else {
+                mounts.append(
+                    Mount(device: Array(fields[2]), root: root, mountPoint: mountPoint, type: Array(fields[dash + 1])))
                 continue
             }
-            guard fields[4] == "/proc", fields[3] == "/" else { continue }
+            guard mountPoint.elementsEqual("/proc".utf8), root.elementsEqual("/".utf8) else { continue }
             var flags: UInt32 = 0
-            for option in fields[5].split(separator: ",") { flags |= Self.flags[option] ?? 0 }
-            let options = dash + 3 < fields.count ? fields[dash + 3].split(separator: ",").map(String.init) : []
-            // Mounts lie upon each other in the order of the list.
+            for option in Self.options(fields[5]) { flags |= Self.flags[option] ?? 0 }
+            let options = dash + 3 < fields.count ? Self.options(fields[dash + 3]) : []
+            // A later mount of the list covers an earlier one at the same place.
             proc = Proc(flags: flags, options: options.filter { $0 != "rw" && $0 != "ro" })
         }
         self.mounts = mounts.sorted()
     }
 
-    private static let flags: [Substring: UInt32] = [
+    private static let flags: [String: UInt32] = [
         "ro": MountFlag.MS_RDONLY, "nosuid": MountFlag.MS_NOSUID, "nodev": MountFlag.MS_NODEV, "noexec": MountFlag.MS_NOEXEC,
     ]
 
-    /// Mount points of mounts that only one of the two has.
-    package func differences(from other: MountTable) -> [String] {
-        let own = Set(mounts)
-        let theirs = Set(other.mounts)
-        return Set(own.symmetricDifference(theirs).map { mount in
-            let fields = mount.split(separator: " ")
-            return fields.count > 2 ? String(fields[2]) : mount
-        }).sorted()
+    /// Options of a mount, which are text: parts of super options that could be a name are not looked at.
+    private static func options(_ field: ArraySlice<UInt8>) -> [String] {
+        field.split(separator: UInt8(ascii: ",")).map { String(decoding: $0, as: UTF8.self) }
     }
+
+    /// Mount points of mounts that only one of the two has, sorted.
+    package func differingMountPoints(from other: MountTable) -> [[UInt8]] {
+        Set(Set(mounts).symmetricDifference(other.mounts).map(\.mountPoint)).sorted { $0.lexicographicallyPrecedes($1) }
+    }
+
+    /// The same for messages.
+    package func differences(from other: MountTable) -> [String] { differingMountPoints(from: other).map { printable($0) } }
 
     /// Whether the two have the same mounts, but for `/proc`.
     package func matches(_ other: MountTable) -> Bool { mounts == other.mounts }

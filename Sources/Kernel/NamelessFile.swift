@@ -2,30 +2,38 @@ internal import CKernel
 internal import Glibc
 internal import LinuxABI
 
-/// Files that nobody can find by name: memfd, and files that have been unlinked.
+/// Files that have no name: memfd, and files that have been unlinked.
 package enum NamelessFile {
     /// memfd_create(2).
+    ///
+    /// - Parameter name: of any bytes; with the `/memfd:` that the kernel shows before it, or without.
     @inline(never)
-    package static func memory(named name: String) throws(SystemError) -> Descriptor {
-        let short = name.hasPrefix("/memfd:") ? String(name.dropFirst(7)) : name
-        let result = unsafe short.withCString { pointer in
-            ckernel_syscall(Int(SYS_memfd_create), Int(bitPattern: pointer), Int(Memfd.MFD_CLOEXEC), 0, 0, 0, 0)
+    package static func memory(named name: [UInt8]) throws(SystemError) -> Descriptor {
+        let prefix = Array("/memfd:".utf8)
+        let result = withPath(name.starts(with: prefix) ? Array(name.dropFirst(prefix.count)) : name) { pointer in
+            ckernel_syscall(Int(SYS_memfd_create), pointer, Int(Memfd.MFD_CLOEXEC), 0, 0, 0, 0)
         }
         return Descriptor(owning: Int32(try SystemError.check(result, "memfd_create")))
     }
 
+    package static func memory(named name: String) throws(SystemError) -> Descriptor { try memory(named: Array(name.utf8)) }
+
     /// A file in the directory where the old one was. It has the old name, too, if that is free.
     @inline(never)
-    package static func unlinked(like path: String, mode: UInt32) throws(SystemError) -> Descriptor {
+    package static func unlinked(like path: [UInt8], mode: UInt32) throws(SystemError) -> Descriptor {
         do throws(SystemError) {
             let file = try Descriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: mode)
-            _ = unsafe unlink(path)
+            _ = withPath(path) { ckernel_syscall(Int(SYS_unlinkat), Int(AT_FDCWD), $0, 0, 0, 0, 0) }
             return file
         } catch {
-            guard error.number == EEXIST, let slash = path.lastIndex(of: "/") else { throw error }
-            let directory = slash == path.startIndex ? "/" : String(path[..<slash])
+            guard error.number == EEXIST, let slash = path.lastIndex(of: UInt8(ascii: "/")) else { throw error }
+            let directory = slash == 0 ? [UInt8(ascii: "/")] : Array(path[..<slash])
             return try Descriptor.open(directory, O_RDWR | Int32(OpenFlag.O_TMPFILE), mode: mode)
         }
+    }
+
+    package static func unlinked(like path: String, mode: UInt32) throws(SystemError) -> Descriptor {
+        try unlinked(like: Array(path.utf8), mode: mode)
     }
 
     package static func prepare(

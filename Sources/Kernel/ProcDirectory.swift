@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// All processes of the pid namespace of this `/proc`, ascending.
 package func allProcesses() throws(SystemError) -> [Int32] { try numericEntries(of: "/proc") }
@@ -25,25 +26,27 @@ package func descriptorTarget(of pid: Int32, _ descriptor: Int32) throws(SystemE
 ///
 /// - Source: readlink(2).
 @inline(never)
-package func readLink(_ path: String) throws(SystemError) -> [UInt8] {
+package func readLink(_ path: [UInt8]) throws(SystemError) -> [UInt8] {
     var capacity = 512
     while true {
         var result = 0
         // The kernel writes at most `capacity` bytes; exactly that many are taken as filled.
         let target = unsafe [UInt8](unsafeUninitializedCapacity: capacity) { buffer, filled in
-            result = unsafe path.withCString { text in
+            result = withPath(path) { text in
                 ckernel_syscall(
-                    Int(SYS_readlinkat), Int(AT_FDCWD), Int(bitPattern: text),
-                    Int(bitPattern: buffer.baseAddress), capacity, 0, 0)
+                    Int(SYS_readlinkat), Int(AT_FDCWD), text, Int(bitPattern: buffer.baseAddress), capacity, 0, 0)
             }
             filled = max(0, result)
         }
-        _ = try SystemError.check(result, "readlink \(path)")
+        _ = try SystemError.check(result, "readlink \(printable(path))")
         // A full buffer may hold a cut target.
         if result < capacity { return target }
         capacity *= 4
     }
 }
+
+/// The same with a path of text, e.g. of `/proc`.
+package func readLink(_ path: String) throws(SystemError) -> [UInt8] { try readLink(Array(path.utf8)) }
 
 /// The entries of a directory whose names are numbers, ascending.
 ///

@@ -63,8 +63,8 @@ import Testing
     @Test func entrances() throws {
         let old = try #require(CgroupDirectory(CgroupMembership(hierarchy: "cpu", path: "/x"), among: mounts))
         let new = try #require(CgroupDirectory(CgroupMembership(hierarchy: "", path: "/x"), among: mounts))
-        #expect(old.entrance(forThread: false) == "/sys/fs/cgroup/cpu,cpuacct/x/cgroup.procs")
-        #expect(old.entrance(forThread: true) == "/sys/fs/cgroup/cpu,cpuacct/x/tasks")
-        #expect(new.entrance(forThread: true) == "/sys/fs/cgroup/unified/x/cgroup.threads")
+        #expect(old.entrance(forThread: false) == Array("/sys/fs/cgroup/cpu,cpuacct/x/cgroup.procs".utf8))
+        #expect(old.entrance(forThread: true) == Array("/sys/fs/cgroup/cpu,cpuacct/x/tasks".utf8))
+        #expect(new.entrance(forThread: true) == Array("/sys/fs/cgroup/unified/x/cgroup.threads".utf8))
     }
 }

@@ -2,25 +2,30 @@ internal import LinuxABI
 
 /// A control group of this host, by the directory of its files.
 package struct CgroupDirectory: Sendable {
-    package let path: String
+    package let pathBytes: [UInt8]
     package let isVersion2: Bool
 
     package init?(_ membership: CgroupMembership, among mounts: [CgroupMount]) {
         for mount in mounts where mount.holds(membership.hierarchy) {
-            guard let directory = mount.directory(of: membership.path) else { continue }
-            path = directory
+            guard let directory = mount.directory(of: membership.pathBytes) else { continue }
+            pathBytes = directory
             isVersion2 = mount.options == nil
             return
         }
         return nil
     }
 
-    package var exists: Bool { (try? FileStatus(of: path + "/cgroup.procs")) != nil }
+    /// As text; damaged where a name is not UTF-8.
+    package var path: String { String(decoding: pathBytes, as: UTF8.self) }
+
+    package var exists: Bool { (try? FileStatus(of: file("cgroup.procs"))) != nil }
 
     /// The file that a task's number is written to: its whole process goes there, or that task alone.
-    package func entrance(forThread: Bool) -> String {
-        path + (forThread ? (isVersion2 ? "/cgroup.threads" : "/tasks") : "/cgroup.procs")
+    package func entrance(forThread: Bool) -> [UInt8] {
+        file(forThread ? (isVersion2 ? "cgroup.threads" : "tasks") : "cgroup.procs")
     }
+
+    private func file(_ name: String) -> [UInt8] { pathBytes + Array("/\(name)".utf8) }
 
     /// Nil, or why this process may not write there. Opening changes nothing.
     package func refusal() -> SystemError? {
@@ -44,32 +49,42 @@ package struct CgroupDirectory: Sendable {
     }
 
     /// The freezer holds all tasks in it, or will not let them go: set here or above.
-    package func isFrozen(top: String) -> Bool {
+    ///
+    /// - Parameter top: where its hierarchy is mounted.
+    package func isFrozen(top: [UInt8]) -> Bool {
         if !isVersion2 { return word("freezer.state").map { $0 != "THAWED" } ?? false }
-        var place = path[...]
-        while place.count > top.count, let slash = place.lastIndex(of: "/") {
-            if (try? readKernelText("\(place)/cgroup.freeze", capacity: 16))?.first == UInt8(ascii: "1") { return true }
+        var place = pathBytes[...]
+        while place.count > top.count, let slash = place.lastIndex(of: UInt8(ascii: "/")) {
+            let state = try? readKernelText(Array(place) + "/cgroup.freeze".utf8, capacity: 16)
+            if state?.first == UInt8(ascii: "1") { return true }
             place = place[..<slash]
         }
         return false
     }
 
+    package func isFrozen(top: String) -> Bool { isFrozen(top: Array(top.utf8)) }
+
     private func word(_ name: String) -> String? {
-        guard let text = try? readKernelText("\(path)/\(name)", capacity: 512) else { return nil }
+        guard let text = try? readKernelText(file(name), capacity: 512) else { return nil }
         return String(decoding: text.prefix { $0 != .newline }, as: UTF8.self)
     }
 }
 
 extension [CgroupMount] {
     /// Whether a freezer holds the tasks that are there: the cgroup's path, or nil.
-    package func freezer(holding memberships: [CgroupMembership]) -> String? {
+    package func freezer(holdingAny memberships: [CgroupMembership]) -> [UInt8]? {
         for membership in memberships {
             guard membership.hierarchy.isEmpty || membership.hierarchy.split(separator: ",").contains("freezer"),
-                let mount = first(where: { $0.holds(membership.hierarchy) && $0.directory(of: membership.path) != nil }),
-                let directory = CgroupDirectory(membership, among: self), directory.isFrozen(top: mount.mountPoint)
+                let mount = first(where: { $0.holds(membership.hierarchy) && $0.directory(of: membership.pathBytes) != nil }),
+                let directory = CgroupDirectory(membership, among: self), directory.isFrozen(top: mount.mountPointBytes)
             else { continue }
-            return membership.path
+            return membership.pathBytes
         }
         return nil
+    }
+
+    /// The same for messages.
+    package func freezer(holding memberships: [CgroupMembership]) -> String? {
+        freezer(holdingAny: memberships).map { printable($0) }
     }
 }

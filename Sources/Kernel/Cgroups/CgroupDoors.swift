@@ -1,8 +1,8 @@
 internal import LinuxABI
 
-/// Puts tasks into control groups; each one's file is opened once.
+/// Moves tasks into control groups. The file of each group is opened once and kept open.
 package final class CgroupDoors {
-    private var descriptors: [String: Int32] = [:]
+    private var descriptors: [[UInt8]: Int32] = [:]
 
     package init() {}
 
