@@ -175,6 +175,7 @@ func readKernelText(_ file: borrowing Descriptor, capacity: Int = 4096) throws(S
 /// One read(2) into `bytes[position...]`. Retries `EINTR`.
 @inline(never)
 func readInto(_ bytes: inout [UInt8], at position: Int, from number: Int32) throws(SystemError) -> Int {
+    try FaultPoint.read.pass("read")
     precondition(position <= bytes.count)
     let room = bytes.count - position
     while true {

@@ -27,6 +27,7 @@ extension Descriptor {
     package static func open(_ path: String, _ flags: Int32 = O_RDONLY, mode: UInt32 = 0)
         throws(SystemError) -> Descriptor
     {
+        try FaultPoint.open.pass("open \(path)")
         let result = withPath(path) { openat($0, flags, mode) }
         return Descriptor(owning: Int32(try SystemError.check(result, "open \(path)")))
     }
@@ -35,6 +36,7 @@ extension Descriptor {
     package static func open(_ path: [UInt8], _ flags: Int32 = O_RDONLY, mode: UInt32 = 0)
         throws(SystemError) -> Descriptor
     {
+        try FaultPoint.open.pass("open \(printable(path))")
         let result = withPath(path) { openat($0, flags, mode) }
         return Descriptor(owning: Int32(try SystemError.check(result, "open \(printable(path))")))
     }
@@ -51,11 +53,14 @@ extension Descriptor {
 
     /// Reads at most `count` bytes at `offset`; empty at the end. Retries `EINTR`.
     package borrowing func read(upTo count: Int, at offset: UInt64) throws(SystemError) -> [UInt8] {
+        try FaultPoint.preadImage.pass("pread")
         return try readBytes(number, upTo: count, at: offset)
     }
 
     /// Writes all bytes at the file position. Retries `EINTR` and short writes.
     package borrowing func write(_ bytes: [UInt8]) throws(SystemError) {
+        // Not the standard streams: a fault has to be told there.
+        if number > 2 { try FaultPoint.write.pass("write") }
         var done = 0
         while done < bytes.count {
             let result = unsafe bytes.withUnsafeBytes { buffer in
@@ -70,6 +75,7 @@ extension Descriptor {
 
     /// Size in bytes, or nil where the file is not a regular file (a pipe, a terminal).
     package borrowing func regularFileSize() throws(SystemError) -> UInt64? {
+        try FaultPoint.fileStatus.pass("fstat")
         var info = stat()
         guard unsafe fstat(number, &info) == 0 else { throw SystemError(errno, in: "fstat") }
         return info.st_mode & S_IFMT == S_IFREG ? UInt64(info.st_size) : nil
@@ -79,6 +85,7 @@ extension Descriptor {
 /// read(2) or pread(2) into a new array.
 @inline(never)
 func readBytes(_ number: Int32, upTo count: Int, at offset: UInt64?) throws(SystemError) -> [UInt8] {
+    try FaultPoint.read.pass(offset == nil ? "read" : "pread")
     var failure = 0
     let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
         while true {

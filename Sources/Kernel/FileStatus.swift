@@ -73,6 +73,7 @@ extension FileStatus {
     private init(directory: Int32, _ path: [UInt8], flags: Int32, subject: @autoclosure () -> String)
         throws(SystemError)
     {
+        try FaultPoint.fileStatus.pass("stat \(subject())")
         var status = stat()
         let result = withPath(path) { text in
             // Ended by a zero byte, see `withPath`.

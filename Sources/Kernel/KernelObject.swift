@@ -18,8 +18,8 @@ package enum SharedKind: Int32, Sendable {
 /// The kernel's order of two of its objects: consistent while both live, and otherwise meaningless.
 package enum KernelOrder: Equatable, Sendable { case same, before, after }
 
-/// Finds a thing in a list that is in the kernel's order: the one that is the same, if any, and its place or the one
-/// where the thing belongs.
+/// Binary search in a list that is sorted by the kernel's order. Gives the equal element, if there is one, and its
+/// index; otherwise the index to insert at.
 package func find<Element>(
     among known: [Element], _ order: (Element) throws(SystemError) -> KernelOrder
 ) throws(SystemError) -> (same: Element?, place: Int) {
@@ -44,6 +44,7 @@ package func compare(
     _ kind: SharedKind, of first: Int32, _ firstDescriptor: Int32 = 0, with second: Int32,
     _ secondDescriptor: Int32 = 0
 ) throws(SystemError) -> KernelOrder {
+    try FaultPoint.kcmp.pass("kcmp")
     let result = ckernel_syscall(
         Int(SYS_kcmp), Int(first), Int(second), Int(kind.rawValue), Int(firstDescriptor),
         Int(secondDescriptor), 0)
@@ -61,15 +62,17 @@ extension Descriptor {
     ///
     /// - Source: pidfd_open(2).
     package static func open(process pid: Int32, asThread: Bool = false) throws(SystemError) -> Descriptor {
+        try FaultPoint.pidfdOpen.pass("pidfd_open")
         let flags = asThread ? Int(Pidfd.PIDFD_THREAD) : 0
         let result = ckernel_syscall(Int(SYS_pidfd_open), Int(pid), flags, 0, 0, 0, 0)
         return Descriptor(owning: Int32(try SystemError.check(result, "pidfd_open")))
     }
 
-    /// Gives a descriptor of our own for what `number` is in the process behind this pidfd.
+    /// Duplicates descriptor `number` of the process behind this pidfd into this process.
     ///
     /// - Source: pidfd_getfd(2); wants the right to attach by ptrace.
     package borrowing func duplicate(remote number: Int32) throws(SystemError) -> Descriptor {
+        try FaultPoint.pidfdGetfd.pass("pidfd_getfd")
         let result = ckernel_syscall(Int(SYS_pidfd_getfd), Int(self.number), Int(number), 0, 0, 0, 0)
         return Descriptor(owning: Int32(try SystemError.check(result, "pidfd_getfd")))
     }

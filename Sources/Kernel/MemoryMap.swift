@@ -62,11 +62,13 @@ extension MemoryMap {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`; a zombie has no mappings.
     package static func detailed(of pid: Int32) throws(SystemError) -> [MemoryMap] {
+        try FaultPoint.procMaps.pass("read /proc/\(pid)/smaps")
         return try parse(smaps: try readKernelText("/proc/\(pid)/smaps", capacity: 1 << 18))
     }
 
     /// Reads `/proc/PID/maps`: no flags and no sums.
     package static func plain(of pid: Int32) throws(SystemError) -> [MemoryMap] {
+        try FaultPoint.procMaps.pass("read /proc/\(pid)/maps")
         return try parse(maps: try readKernelText("/proc/\(pid)/maps", capacity: 1 << 16))
     }
 

@@ -35,6 +35,7 @@ package struct MountTable: Sendable {
     }
 
     package init(of pid: Int32) throws(SystemError) {
+        try FaultPoint.procMountinfo.pass("read /proc/\(pid)/mountinfo")
         self.init(parsing: try readFile("/proc/\(pid)/mountinfo"))
     }
 

@@ -9,6 +9,7 @@ package enum NamelessFile {
     /// - Parameter name: of any bytes; with the `/memfd:` that the kernel shows before it, or without.
     @inline(never)
     package static func memory(named name: [UInt8]) throws(SystemError) -> Descriptor {
+        try FaultPoint.makeMemfd.pass("memfd_create")
         let prefix = Array("/memfd:".utf8)
         let result = withPath(name.starts(with: prefix) ? Array(name.dropFirst(prefix.count)) : name) { pointer in
             ckernel_syscall(Int(SYS_memfd_create), pointer, Int(Memfd.MFD_CLOEXEC), 0, 0, 0, 0)
@@ -21,6 +22,7 @@ package enum NamelessFile {
     /// A file in the directory where the old one was. It has the old name, too, if that is free.
     @inline(never)
     package static func unlinked(like path: [UInt8], mode: UInt32) throws(SystemError) -> Descriptor {
+        try FaultPoint.makeUnlinkedFile.pass("open \(printable(path))")
         do throws(SystemError) {
             let file = try Descriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: mode)
             _ = withPath(path) { ckernel_syscall(Int(SYS_unlinkat), Int(AT_FDCWD), $0, 0, 0, 0, 0) }
@@ -45,11 +47,13 @@ package enum NamelessFile {
     }
 
     package static func setSize(_ number: Int32, _ size: UInt64) throws(SystemError) {
+        try FaultPoint.setFileSize.pass("ftruncate")
         _ = try SystemError.check(ckernel_syscall(Int(SYS_ftruncate), Int(number), Int(size), 0, 0, 0, 0), "ftruncate")
     }
 
     @inline(never)
     package static func write(_ bytes: [UInt8], to number: Int32, at offset: UInt64) throws(SystemError) {
+        try FaultPoint.writeFilePages.pass("pwrite")
         var done = 0
         while done < bytes.count {
             let result = unsafe bytes.withUnsafeBytes { buffer in
@@ -71,6 +75,7 @@ extension Processes {
 package enum DescriptorTable {
     /// dup3(2) with close-on-exec.
     package static func duplicate(_ from: Int32, to number: UInt32) throws(SystemError) {
+        try FaultPoint.duplicate.pass("dup3")
         _ = try SystemError.check(
             ckernel_syscall(Int(SYS_dup3), Int(from), Int(number), Int(O_CLOEXEC), 0, 0, 0), "dup3")
     }
@@ -89,6 +94,7 @@ package enum DescriptorTable {
     /// A pipe, close-on-exec.
     @inline(never)
     package static func pipe() throws(SystemError) -> (read: Int32, write: Int32) {
+        try FaultPoint.makePipe.pass("pipe2")
         var ends: [Int32] = [0, 0]
         guard unsafe pipe2(&ends, Int32(O_CLOEXEC)) == 0 else { throw SystemError(errno, in: "pipe2") }
         return (ends[0], ends[1])

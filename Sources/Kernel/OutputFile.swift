@@ -40,6 +40,7 @@ package final class OutputFile {
             if status.kind == .directory { throw SystemError(EISDIR, in: "it is a directory") }
             if !force { throw SystemError(EEXIST, in: "open") }
         }
+        try FaultPoint.createImage.pass("open \(path)")
         do throws(SystemError) {
             descriptor = try Descriptor.open(parent, O_WRONLY | Int32(OpenFlag.O_TMPFILE), mode: 0o600).release()
         } catch {
@@ -60,6 +61,7 @@ package final class OutputFile {
     package var descriptorNumber: Int32 { descriptor }
 
     package func write(_ bytes: [UInt8]) throws(SystemError) {
+        try FaultPoint.writeImage.pass("write")
         let file = Descriptor(owning: descriptor)
         do throws(SystemError) { try file.write(bytes) } catch {
             _ = file.release()
@@ -70,10 +72,11 @@ package final class OutputFile {
 
     /// Makes the image durable and gives it its name, in this order: data, name, directory.
     ///
-    /// - Errors: `EEXIST` where somebody else took the name meanwhile and `force` is not set.
+    /// - Errors: `EEXIST` where a file of this name was made meanwhile and `force` is not set.
     @inline(never)
     package func commit() throws(SystemError) {
         if isStream { return }
+        try FaultPoint.syncImage.pass("fsync")
         _ = try SystemError.check(ckernel_syscall(Int(SYS_fsync), Int(descriptor), 0, 0, 0, 0, 0), "fsync")
         if temporary == nil {
             if !force {
@@ -86,6 +89,7 @@ package final class OutputFile {
             }
         }
         if let temporary {
+            try FaultPoint.renameImage.pass("rename")
             let result = unsafe temporary.withCString { from in
                 unsafe path.withCString { to in
                     ckernel_syscall(
@@ -96,11 +100,13 @@ package final class OutputFile {
             _ = try SystemError.check(result, "rename")
             committed = true
         }
+        try FaultPoint.syncDirectory.pass("fsync")
         let parent = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
         _ = try SystemError.check(ckernel_syscall(Int(SYS_fsync), Int(parent.number), 0, 0, 0, 0, 0), "fsync")
     }
 
     private func link(to target: String) throws(SystemError) {
+        try FaultPoint.linkImage.pass("link")
         let result = unsafe "/proc/self/fd/\(descriptor)".withCString { from in
             unsafe target.withCString { to in
                 ckernel_syscall(

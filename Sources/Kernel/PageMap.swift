@@ -42,6 +42,7 @@ package struct PageMap: ~Copyable {
     package borrowing func changedRuns(
         start: UInt64, end: UInt64, fileBacked: Bool, into runs: inout [PageRun]
     ) throws(SystemError) {
+        try FaultPoint.pageMap.pass("ioctl(PAGEMAP_SCAN)")
         switch method {
         case .scan(let knowsGuards):
             var excluded = CKERNEL_PAGE_IS_ZERO_FRAME
@@ -60,6 +61,7 @@ package struct PageMap: ~Copyable {
     package borrowing func guardRuns(start: UInt64, end: UInt64, into runs: inout [PageRun])
         throws(SystemError)
     {
+        try FaultPoint.pageMap.pass("ioctl(PAGEMAP_SCAN)")
         switch method {
         case .scan(knowsGuards: true):
             try scan(start, end, required: CKERNEL_PAGE_IS_GUARD, excluded: 0, any: 0, into: &runs)

@@ -60,6 +60,7 @@ internal import Glibc
     ) throws(SystemError) {
         guard wanted > 0 else { return }
         guard let base = unsafe buffer.baseAddress else { return }
+        try FaultPoint.readPages.pass("process_vm_readv")
         var local = unsafe iovec(iov_base: base + filled, iov_len: wanted)
         var done = unsafe process_vm_readv(
             pid_t(task), &local, 1, vectors, UInt(vectors.count), 0)
@@ -68,7 +69,7 @@ internal import Glibc
             done = 0
         }
         if done < wanted {
-            // Something in between cannot be read by its owner: /proc/PID/mem can.
+            // A piece is not readable for its owner (PROT_NONE): read it through /proc/PID/mem.
             var position = 0
             for unsafe vector in unsafe vectors {
                 let length = unsafe Int(vector.iov_len)
@@ -100,6 +101,7 @@ internal import Glibc
             var start = run.start
             var left = Int(run.length)
             while left > 0 {
+                try FaultPoint.readFilePages.pass("pread")
                 let part = min(left, Self.bufferSize - filled)
                 let result = ckernel_syscall(
                     Int(SYS_pread64), Int(file.number), Int(bitPattern: base) + filled, part,
@@ -119,6 +121,7 @@ internal import Glibc
     @inline(never)
     private mutating func flush() throws(SystemError) {
         guard filled > 0, let base = unsafe buffer.baseAddress else { return }
+        try FaultPoint.writeImage.pass("write")
         var offset = 0
         while offset < filled {
             let part = min(Self.checksumSpan, filled - offset)
@@ -146,13 +149,14 @@ internal import Glibc
 }
 
 package enum PageCheck {
-    /// crc32c of each 256 KiB of a part of a file; calls `between` after each so that the caller can look around.
+    /// crc32c of each 256 KiB of a part of a file.
     ///
     /// - Errors: `EIO` in `call` "read": the file is shorter.
     @inline(never)
     package static func checksums(of file: borrowing Descriptor, at offset: UInt64, length: UInt64)
         throws(SystemError) -> [UInt32]
     {
+        try FaultPoint.checkPages.pass("pread")
         let buffer = UnsafeMutableRawBufferPointer.allocate(
             byteCount: PageWriter.checksumSpan, alignment: 4096)
         defer { unsafe buffer.deallocate() }

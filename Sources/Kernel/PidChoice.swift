@@ -1,18 +1,18 @@
 internal import CKernel
 internal import Glibc
 
-/// By what means a new task can be given a number, asked without creating anything.
+/// By what means a new task can be given a chosen number; the questions create no task.
 ///
 /// - Source: clone3(2), `set_tid`; pid_namespaces(7), `/proc/sys/kernel/ns_last_pid`.
 package enum PidChoice {
     /// Whether clone3 can be called at all: kernels before 5.3 lack it, and filters of containers refuse it
-    /// (`ENOSYS`, `EPERM`). It is given nothing, which it answers with `EINVAL`.
+    /// (`ENOSYS`, `EPERM`). The call is made with an empty structure, which a kernel that has it answers with `EINVAL`.
     package static var hasClone3: Bool { ckernel_syscall(Int(SYS_clone3), 0, 0, 0, 0, 0, 0) == -Int(EINVAL) }
 
     /// Why `set_tid` cannot be used in this pid namespace, or nil.
     ///
-    /// The number asked for is our own: where it may be chosen it is taken (`EEXIST`). Linux before 5.5 answers
-    /// `E2BIG`.
+    /// Asks for the number of this process, so that no task is created: where numbers may be chosen the answer is
+    /// `EEXIST`. Linux before 5.5 answers `E2BIG`.
     @inline(never)
     package static func setTidFailure() -> SystemError? {
         var wanted = getpid()
@@ -25,7 +25,7 @@ package enum PidChoice {
                     Int(SYS_clone3), Int(bitPattern: pointer), MemoryLayout<ckernel_clone_args>.size, 0, 0, 0, 0)
             }
         }
-        // No kernel gives a number twice.
+        // Never reached in a child: the number is taken by this process.
         if result == 0 { Processes.exitNow(0) }
         return result == -Int(EEXIST) ? nil : SystemError(Int32(-result), in: "clone3 with set_tid")
     }
@@ -51,7 +51,7 @@ package enum PidChoice {
         return UInt32(String(decoding: text, as: UTF8.self).prefix { $0.isNumber }) ?? 32768
     }
 
-    /// The same in a new pid namespace; nil where none can be made. Takes a child.
+    /// The same in a new pid namespace; nil where none can be made. Forks a child into it, which tells.
     package static func endInNewNamespace() -> UInt32? {
         guard let answer = try? DescriptorTable.pipe() else { return nil }
         defer { DescriptorTable.close(answer.read) }
@@ -72,7 +72,7 @@ package enum PidChoice {
 }
 
 /// The number that the kernel gave out last in the pid namespace of this process: the next task gets the one after
-/// it, unless somebody else comes between.
+/// it, unless another process forks in between.
 package struct LastPid: ~Copyable {
     private let file: Descriptor
 
@@ -80,13 +80,18 @@ package struct LastPid: ~Copyable {
 
     package var number: Int32 { file.number }
 
-    /// Keeps all others out who lock it too (flock(2)), until the last descriptor of this open file is closed.
+    /// Locks the file (flock(2)) against other processes that lock it before they write, until the last descriptor
+    /// of this open file is closed.
     package borrowing func lock() throws(SystemError) {
+        try FaultPoint.lockLastPid.pass("flock")
         _ = try SystemError.check(ckernel_syscall(Int(SYS_flock), Int(file.number), Int(LOCK_EX), 0, 0, 0, 0), "flock")
     }
 
     /// The next task in this namespace gets `pid`.
-    package borrowing func announce(_ pid: Int32) throws(SystemError) { try file.write(Array(String(pid - 1).utf8)) }
+    package borrowing func announce(_ pid: Int32) throws(SystemError) {
+        try FaultPoint.announcePid.pass("write ns_last_pid")
+        try file.write(Array(String(pid - 1).utf8))
+    }
 
     /// A write of nothing: the kernel looks at the capability only.
     @inline(never)

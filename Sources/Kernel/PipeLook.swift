@@ -2,7 +2,7 @@ internal import CKernel
 internal import Glibc
 internal import LinuxABI
 
-/// A look into a pipe of another process that leaves what is in it where it is.
+/// Looks into a pipe of another process without taking anything out of it.
 ///
 /// - Source: pidfd_getfd(2), tee(2), poll(2), pipe(7).
 package struct PipeLook: ~Copyable {
@@ -11,7 +11,7 @@ package struct PipeLook: ~Copyable {
     private let descriptor: Int32
     /// Bytes it can hold (F_GETPIPE_SZ).
     package let capacity: UInt32
-    /// Whether anybody at all holds the other end.
+    /// Whether any process holds the other end; true for the end that was looked at.
     package let hasReader: Bool
     package let hasWriter: Bool
 
@@ -20,6 +20,7 @@ package struct PipeLook: ~Copyable {
     ///   - forWriting: it is a write end.
     @inline(never)
     package init(of pid: Int32, descriptor: Int32, forWriting: Bool) throws(SystemError) {
+        try FaultPoint.lookIntoPipe.pass("fcntl F_GETPIPE_SZ")
         let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
         let size = try SystemError.check(
             ckernel_syscall(Int(SYS_fcntl), Int(copy.number), Int(Fcntl.F_GETPIPE_SZ), 0, 0, 0, 0), "fcntl F_GETPIPE_SZ")
@@ -36,15 +37,17 @@ package struct PipeLook: ~Copyable {
     /// What waits in the pipe, in order: one piece, or one for each packet.
     @inline(never)
     package borrowing func contents(packets: Bool) throws(SystemError) -> [[UInt8]] {
+        try FaultPoint.lookIntoPipe.pass("ioctl FIONREAD")
         var waiting: Int32 = 0
         let asked = unsafe withUnsafeMutablePointer(to: &waiting) { pointer in
             ckernel_syscall(Int(SYS_ioctl), Int(end.number), Int(Ioctl.FIONREAD), Int(bitPattern: pointer), 0, 0, 0)
         }
         _ = try SystemError.check(asked, "ioctl FIONREAD")
         if waiting == 0 { return [] }
-        // Through /proc a pipe can be opened for reading whichever end it is reached by. The new end is
-        // gone again before the tree goes on.
+        // Opening a pipe through /proc gives a new read end even where the descriptor is a write end. It is closed
+        // again when this function returns, while the tree is still stopped.
         let reader = try Descriptor.open("/proc/\(pid)/fd/\(descriptor)", O_RDONLY | O_NONBLOCK)
+        try FaultPoint.makePipe.pass("pipe2")
         var ends: [Int32] = [0, 0]
         let flags = Int32(O_CLOEXEC | O_NONBLOCK) | (packets ? Int32(O_DIRECT) : 0)
         guard unsafe pipe2(&ends, flags) == 0 else { throw SystemError(errno, in: "pipe2") }
@@ -52,6 +55,7 @@ package struct PipeLook: ~Copyable {
         let input = Descriptor(owning: ends[1])
         let size = ckernel_syscall(Int(SYS_fcntl), Int(input.number), Int(Fcntl.F_SETPIPE_SZ), Int(capacity), 0, 0, 0)
         _ = try SystemError.check(size, "fcntl F_SETPIPE_SZ")
+        try FaultPoint.lookIntoPipe.pass("tee")
         let teed = ckernel_syscall(Int(SYS_tee), Int(reader.number), Int(input.number), Int(capacity), 0, 0, 0)
         let count = try SystemError.check(teed, "tee")
         if count < Int(waiting) { throw SystemError(EIO, in: "tee: \(count) of \(waiting) bytes") }

@@ -27,6 +27,7 @@ package func descriptorTarget(of pid: Int32, _ descriptor: Int32) throws(SystemE
 /// - Source: readlink(2).
 @inline(never)
 package func readLink(_ path: [UInt8]) throws(SystemError) -> [UInt8] {
+    try FaultPoint.readLink.pass("readlink \(printable(path))")
     var capacity = 512
     while true {
         var result = 0
@@ -88,6 +89,7 @@ private func number(in name: ArraySlice<UInt8>) -> Int32? {
 private func readEntries(of directory: borrowing Descriptor, into bytes: inout [UInt8]) throws(SystemError)
     -> Int
 {
+    try FaultPoint.listDirectory.pass("getdents64")
     let number = directory.number
     // In bounds: the kernel writes at most the buffer's size.
     let result = unsafe bytes.withUnsafeMutableBytes { buffer in

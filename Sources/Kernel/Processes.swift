@@ -15,8 +15,11 @@ package enum Processes {
     /// Forks the calling (single-threaded) process with raw clone; returns 0 in the child.
     ///
     /// No atfork handler runs. The child leaves by `exitNow` only. Not clone3: filters of containers refuse it.
+    ///
+    /// - Parameter point: what this child is for.
     @inline(never)
-    package static func fork(namespaces: UInt64 = 0) throws(SystemError) -> Int32 {
+    package static func fork(namespaces: UInt64 = 0, at point: FaultPoint = .fork) throws(SystemError) -> Int32 {
+        try point.pass("clone")
         let flags = Int(bitPattern: UInt(namespaces)) | Int(SIGCHLD)
         return Int32(try SystemError.check(ckernel_syscall(Int(SYS_clone), flags, 0, 0, 0, 0, 0), "clone"))
     }
@@ -31,6 +34,7 @@ package enum Processes {
     package static func cloneIntoLoop(
         pid: Int32, namespaces: UInt64 = 0, program: UInt64, slot: UInt64, loop: UInt64
     ) throws(SystemError) -> Int32 {
+        try FaultPoint.cloneRoot.pass("clone3")
         var wanted = pid
         var arguments = ckernel_clone_args()
         arguments.flags = namespaces
@@ -51,11 +55,13 @@ package enum Processes {
     package static func cloneIntoLoop(
         namespaces: UInt64 = 0, program: UInt64, slot: UInt64, loop: UInt64
     ) throws(SystemError) -> Int32 {
+        try FaultPoint.cloneRoot.pass("clone")
         let result = ckernel_clone_into_loop(namespaces | UInt64(SIGCHLD), program, slot, loop)
         return Int32(try SystemError.check(result, "clone"))
     }
 
     package static func kill(_ pid: Int32, _ signal: Int32) throws(SystemError) {
+        try FaultPoint.kill.pass("kill")
         _ = try SystemError.check(
             ckernel_syscall(Int(SYS_kill), Int(pid), Int(signal), 0, 0, 0, 0), "kill")
     }
@@ -84,8 +90,8 @@ package enum Processes {
         exitNow(1)
     }
 
-    /// What registers the calling thread's rseq area: a forked child has to give it up before its
-    /// memory goes.
+    /// The registration of the calling thread's rseq area. A forked child has to unregister it before it unmaps that
+    /// memory; otherwise the kernel kills it.
     package static var ownRestartableSequence: (address: UInt64, size: UInt32, signature: UInt32) {
         (ckernel_own_rseq_address(), ckernel_own_rseq_size(), ckernel_own_rseq_signature())
     }
@@ -181,6 +187,7 @@ package enum Mounting {
     /// In a new mount namespace: nothing done here is seen outside, then `/proc` anew.
     @inline(never)
     package static func remountProc() throws(SystemError) {
+        try FaultPoint.mountProc.pass("mount /proc")
         let propagation = unsafe mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil)
         if propagation != 0 { throw SystemError(errno, in: "mount / private") }
         let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
@@ -192,11 +199,12 @@ package enum Mounting {
     /// The caller's mount namespace, then new ones, each a copy of it in which nothing that is done is seen elsewhere.
     ///
     /// The caller is in its own afterwards, with that one's root as root and working directory.
-    /// - Precondition: the caller shares its directories with nobody.
+    /// - Precondition: the caller shares its working directory and root with no other task (`CLONE_FS`).
     /// - Source: mount_namespaces(7).
     @inline(never)
     package static func copies(_ count: Int) throws(SystemError) -> [Int32] {
         if count == 0 { return [] }
+        try FaultPoint.makeMounts.pass("unshare(CLONE_NEWNS)")
         let own = try Descriptor.open("/proc/self/ns/mnt")
         var made: [Int32] = []
         for _ in 0..<count {
@@ -221,12 +229,13 @@ package struct ProcessHandle: ~Copyable {
 
     /// - Errors: `ESRCH`: it has ended.
     package borrowing func send(_ signal: Int32) throws(SystemError) {
+        try FaultPoint.pidfdSignal.pass("pidfd_send_signal")
         let result = ckernel_syscall(Int(SYS_pidfd_send_signal), Int(descriptor.number), Int(signal), 0, 0, 0, 0)
         _ = try SystemError.check(result, "pidfd_send_signal")
     }
 }
 
-/// A pipe by which a child tells its parent something small, and whose end shows that the other is gone.
+/// A pipe for short messages between parent and child. End of file tells that the other process has ended.
 package enum Channel {
     /// SIGIO is sent to this process when something arrives, or the other end closes.
     package static func announce(_ number: Int32) {

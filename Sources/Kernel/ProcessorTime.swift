@@ -9,6 +9,7 @@ package enum ProcessorTime {
     /// - Source: clock_getcpuclockid(3), which tells how the number is made.
     @inline(never)
     package static func now(onClock number: Int32) throws(SystemError) -> Int64 {
+        try FaultPoint.processorTime.pass("clock_gettime")
         var time = timespec()
         // The kernel writes one timespec into a buffer of ours.
         let result = unsafe withUnsafeMutablePointer(to: &time) { pointer in

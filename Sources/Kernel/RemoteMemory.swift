@@ -8,6 +8,7 @@ package enum RemoteMemory {
     /// Reads exactly `count` bytes, or throws (`EFAULT`: not all of it is mapped and readable).
     @inline(never)
     package static func read(_ task: Int32, at address: UInt64, count: Int) throws(SystemError) -> [UInt8] {
+        try FaultPoint.readMemory.pass("process_vm_readv")
         var result = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: count) { buffer, filled in
             var local = unsafe iovec(iov_base: UnsafeMutableRawPointer(buffer.baseAddress), iov_len: count)
@@ -25,6 +26,7 @@ package enum RemoteMemory {
     /// Writes all bytes; respects the protection of the mapping.
     @inline(never)
     package static func write(_ task: Int32, at address: UInt64, _ bytes: [UInt8]) throws(SystemError) {
+        try FaultPoint.writeMemory.pass("process_vm_writev")
         let result = unsafe bytes.withUnsafeBytes { buffer -> Int in
             var local = unsafe iovec(
                 iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count)
@@ -39,6 +41,7 @@ package enum RemoteMemory {
 
     /// Writes through `/proc/PID/mem`, whatever the mapping's protection (a private copy is made).
     package static func force(_ task: Int32, at address: UInt64, _ bytes: [UInt8]) throws(SystemError) {
+        try FaultPoint.forceMemory.pass("write /proc/\(task)/mem")
         let file = try Descriptor.open("/proc/\(task)/mem", O_RDWR)
         let result = unsafe bytes.withUnsafeBytes { buffer in
             ckernel_syscall(

@@ -33,7 +33,8 @@ extension ResourceLimit {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`.
     package static func all(of pid: Int32) throws(SystemError) -> [ResourceLimit] {
-        try parse(try readKernelText("/proc/\(pid)/limits"))
+        try FaultPoint.procLimits.pass("read /proc/\(pid)/limits")
+        return try parse(try readKernelText("/proc/\(pid)/limits"))
     }
 
     package static func parse(_ text: [UInt8]) throws(SystemError) -> [ResourceLimit] {

@@ -91,8 +91,8 @@ package final class RestartBlockProbe {
         return timers
     }
 
-    /// What traced tasks would have to be asked one by one; those that are gone are missing, and all of them where the
-    /// kernel does not take the program.
+    /// The ``ThreadFacts`` of traced tasks, by tid. Tasks that are gone are missing; empty where the kernel refused the
+    /// program.
     package func facts(of tasks: [Int32]) throws(SystemError) -> [Int32: ThreadFacts] {
         guard let factsProgram else { return [:] }
         let wanted = Set(tasks)
@@ -119,6 +119,7 @@ package final class RestartBlockProbe {
     }
 
     private static func load(_ instructions: [UInt64], over function: Int) throws(SystemError) -> LoadedProgram {
+        try FaultPoint.setupBPF.pass("bpf(BPF_PROG_LOAD)")
         let result = unsafe ckernel_bpf_load_iterator(
             instructions, UInt32(instructions.count), UInt32(function))
         return LoadedProgram(
@@ -132,7 +133,7 @@ package final class RestartBlockProbe {
         var name: String
     }
 
-    /// Asks for a few tasks one by one, for many by one look at all.
+    /// Runs the program once for each of a few tasks, or once over all tasks if there are many.
     private func records(_ program: Int32, of tasks: [Int32], size: Int) throws(SystemError) -> [Record] {
         if isInInitialNamespace && tasks.count > 8 {
             let wanted = Set(tasks)
@@ -158,6 +159,7 @@ package final class RestartBlockProbe {
     }
 
     private func run(_ program: Int32, task: Int32) throws(SystemError) -> [UInt8] {
+        try FaultPoint.runBPF.pass("bpf(BPF_LINK_CREATE)")
         let linked = ckernel_bpf_link_iterator(program, UInt32(bitPattern: task), 0)
         let link = Descriptor(owning: Int32(try SystemError.check(Int(linked), "bpf(BPF_LINK_CREATE)")))
         let started = ckernel_bpf_start_iterator(link.number)

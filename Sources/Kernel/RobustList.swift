@@ -18,6 +18,7 @@ package struct RobustList: Equatable, Sendable {
     /// Of one task; 0 is the calling thread. For a 32-bit task the kernel shows another list: not it.
     @inline(never)
     package init(of task: Int32) throws(SystemError) {
+        try FaultPoint.getRobustList.pass("get_robust_list")
         var head: UInt = 0
         var length: UInt = 0
         // Both are filled with one word each.

@@ -25,6 +25,7 @@ package struct SchedulingPolicy: Equatable, Sendable {
     /// Asks for one task; 0 is the calling thread.
     @inline(never)
     package init(of task: Int32) throws(SystemError) {
+        try FaultPoint.getScheduling.pass("sched_getattr")
         var attributes = ckernel_sched_attr()
         let size = MemoryLayout<ckernel_sched_attr>.size
         // The kernel fills at most `size` bytes.
@@ -49,6 +50,7 @@ package struct SchedulingPolicy: Equatable, Sendable {
 /// - Source: sched_getaffinity(2), the system call itself.
 @inline(never)
 package func affinity(of task: Int32) throws(SystemError) -> [UInt8] {
+    try FaultPoint.getScheduling.pass("sched_getaffinity")
     var size = 128
     while true {
         var mask = [UInt8](repeating: 0, count: size)
@@ -72,7 +74,9 @@ package func affinity(of task: Int32) throws(SystemError) -> [UInt8] {
 ///
 /// - Source: ioprio_get(2).
 package func diskPriority(of task: Int32) throws(SystemError) -> Int32 {
-    Int32(try SystemError.check(ckernel_syscall(Int(SYS_ioprio_get), Int(IOPriority.IOPRIO_WHO_PROCESS), Int(task), 0, 0, 0, 0), "ioprio_get"))
+    try FaultPoint.getScheduling.pass("ioprio_get")
+    let result = ckernel_syscall(Int(SYS_ioprio_get), Int(IOPriority.IOPRIO_WHO_PROCESS), Int(task), 0, 0, 0, 0)
+    return Int32(try SystemError.check(result, "ioprio_get"))
 }
 
 /// Nanoseconds by which timers of a task may be late.

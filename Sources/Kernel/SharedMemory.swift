@@ -11,6 +11,7 @@ package struct SharedMemory: ~Copyable {
     ///
     /// - Errors: `EEXIST` where something is mapped there.
     package init(at address: UInt64, size: UInt64) throws(SystemError) {
+        try FaultPoint.mapLaunchpad.pass("mmap")
         let result = ckernel_syscall(
             Int(SYS_mmap), Int(bitPattern: UInt(address)), Int(size), Int(Protection.PROT_READ | Protection.PROT_WRITE),
             Int(Mmap.MAP_SHARED | Mmap.MAP_ANONYMOUS | Mmap.MAP_FIXED_NOREPLACE), -1, 0)
@@ -54,7 +55,7 @@ package struct SharedMemory: ~Copyable {
         unsafe ckernel_store32(pointer(address, 4), value)
     }
 
-    /// Stores a word and wakes everybody who waits for it (futex(2)).
+    /// Stores a word and wakes all tasks that wait for it (futex(2)).
     package borrowing func publish(_ address: UInt64, _ value: UInt32) {
         store32(address, value)
         _ = ckernel_syscall(Int(SYS_futex), Int(bitPattern: UInt(address)), Int(Futex.FUTEX_WAKE), Int(Int32.max), 0, 0, 0)
@@ -62,17 +63,19 @@ package struct SharedMemory: ~Copyable {
 
     /// Copies the step loop to `address` and makes its page executable and read-only.
     package borrowing func installStepLoop(at address: UInt64) throws(SystemError) {
+        try FaultPoint.protectLoop.pass("mprotect")
         let size = ckernel_steploop_size()
         let code = unsafe Array(UnsafeRawBufferPointer(start: ckernel_steploop_bytes(), count: size))
         write(code, at: address)
         let result = ckernel_syscall(
-            Int(SYS_mprotect), Int(bitPattern: UInt(address)), Int(pageSize), Int(Protection.PROT_READ | Protection.PROT_EXEC), 0, 0, 0)
+            Int(SYS_mprotect), Int(bitPattern: UInt(address)), Int(pageSize),
+            Int(Protection.PROT_READ | Protection.PROT_EXEC), 0, 0, 0)
         _ = try SystemError.check(result, "mprotect")
     }
 }
 
-/// Words of shared memory by address, without owning it: for a forked child, which has it mapped at the same
-/// place until it ends.
+/// Words of shared memory by address, without ownership: for a forked child, where the memory stays mapped at the
+/// same address until the child ends.
 package struct SharedMemoryReference: Sendable {
     package func load32(_ address: UInt64) -> UInt32 {
         guard let pointer = unsafe UnsafeRawPointer(bitPattern: UInt(address)) else { return 0 }

@@ -8,6 +8,7 @@ package enum SparseFile {
     package static func dataRuns(of file: borrowing Descriptor, size: UInt64) throws(SystemError) -> [(
         start: UInt64, length: UInt64
     )] {
+        try FaultPoint.seekData.pass("lseek SEEK_DATA")
         var runs: [(start: UInt64, length: UInt64)] = []
         var position: UInt64 = 0
         while position < size {

@@ -8,7 +8,7 @@ package struct TaskStatus: Equatable, Sendable {
     /// The task itself: a tid.
     package var taskID: Int32 = 0
     package var parent: Int32 = 0
-    /// Zero where nobody traces the task.
+    /// The process that traces the task; zero: none.
     package var tracer: Int32 = 0
     /// One letter, as in ``ProcessStat/state``.
     package var state: UInt8 = 0
@@ -54,7 +54,7 @@ package struct TaskStatus: Equatable, Sendable {
     /// Resident bytes, and those swapped out.
     package var residentBytes: UInt64?
     package var swappedBytes: UInt64?
-    /// Times that the task went to sleep of itself.
+    /// How often the task has blocked in the kernel (`voluntary_ctxt_switches`).
     package var voluntarySwitches: UInt64?
 }
 
@@ -63,11 +63,13 @@ extension TaskStatus {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`.
     package init(of pid: Int32) throws(SystemError) {
+        try FaultPoint.procStatus.pass("read /proc/\(pid)/status")
         try self.init(parsing: try readKernelText("/proc/\(pid)/status"))
     }
 
     /// Reads `/proc/PID/task/TID/status`.
     package init(of pid: Int32, task: Int32) throws(SystemError) {
+        try FaultPoint.procStatus.pass("read /proc/\(pid)/status")
         try self.init(parsing: try readKernelText("/proc/\(pid)/task/\(task)/status"))
     }
 

@@ -36,9 +36,9 @@ package enum TimeNamespace {
 
 /// A new time namespace without members.
 ///
-/// A small process holds it as the place for its children, of which it never has any: that is what lets the
-/// offsets be written as late as one likes. It is ended with this value, and by the kernel if this process dies; the
-/// namespace stays as long as a descriptor or a member holds it.
+/// A small process holds it as the namespace of its future children and never has any, so that the offsets can
+/// still be written at any later moment. `deinit` ends that process, and so does the kernel if this one dies
+/// (PR_SET_PDEATHSIG). The namespace exists as long as a descriptor or a member refers to it.
 package final class NewTimeNamespace {
     private let keeper: Int32
     /// To be joined with setns(2).
@@ -46,6 +46,7 @@ package final class NewTimeNamespace {
 
     /// - Errors: `EPERM` without CAP_SYS_ADMIN, `EINVAL` where the kernel has none.
     package static func make() throws(SystemError) -> NewTimeNamespace {
+        try FaultPoint.makeNamespace.pass("unshare(CLONE_NEWTIME)")
         let parent = Processes.ownPid
         let ready = try DescriptorTable.pipe()
         let keeper = try Processes.fork()
@@ -55,7 +56,7 @@ package final class NewTimeNamespace {
             Processes.setName("crrestart-time")
             let result = ckernel_syscall(Int(SYS_unshare), Int(TimeNamespace.flag), 0, 0, 0, 0, 0)
             Channel.send([UInt8(truncatingIfNeeded: -result)], over: ready.write)
-            // Nobody waits for the end of a pipe because of it.
+            // A copy of a pipe's write end in this process would keep its readers from seeing the end.
             DescriptorTable.closeAll(from: 0)
             while true { Waiting.pause(atMost: 1 << 60) }
         }
@@ -68,7 +69,7 @@ package final class NewTimeNamespace {
     }
 
     deinit {
-        // A child that nobody else waits for: the number is still its own.
+        // Only this value waits for the child: until then the kernel gives its number to no other process.
         try? Processes.kill(keeper, SIGKILL)
         _ = try? Waiting.wait(keeper, block: true)
     }
@@ -80,6 +81,7 @@ package final class NewTimeNamespace {
 
     /// Possible until the namespace has its first member.
     package func setOffsets(_ offsets: TimeNamespace.Offsets) throws(SystemError) {
+        try FaultPoint.setTimeOffsets.pass("write timens_offsets")
         let file = try Descriptor.open("/proc/\(keeper)/timens_offsets", O_WRONLY)
         try file.write(Array((line("monotonic", offsets.monotonic) + line("boottime", offsets.boottime)).utf8))
     }

@@ -10,6 +10,7 @@
 
         @inline(never)
         static func generalRegisters(of task: Int32) throws(SystemError) -> [UInt8] {
+            try FaultPoint.getRegisters.pass("ptrace(PTRACE_GETREGS)")
             var result = 0
             let bytes = unsafe [UInt8](unsafeUninitializedCapacity: generalSize) { buffer, filled in
                 // Written whole or not at all.
@@ -24,6 +25,7 @@
         @inline(never)
         static func setGeneralRegisters(of task: Int32, to bytes: [UInt8]) throws(SystemError) {
             guard bytes.count == generalSize else { throw SystemError(EINVAL, in: "ptrace(PTRACE_SETREGS)") }
+            try FaultPoint.setRegisters.pass("ptrace(PTRACE_SETREGS)")
             let result = unsafe bytes.withUnsafeBytes { buffer in
                 ckernel_ptrace(Int(Ptrace.PTRACE_SETREGS), Int(task), 0, UInt(bitPattern: buffer.baseAddress))
             }
@@ -39,6 +41,7 @@
         /// (it runs no 32-bit programs).
         @inline(never)
         package static func threadAreas(of task: Int32) throws(SystemError) -> [UInt8] {
+            try FaultPoint.getThreadAreas.pass("ptrace(PTRACE_GET_THREAD_AREA)")
             var all: [UInt8] = []
             for index in 0..<threadAreaCount {
                 var result = 0
@@ -60,6 +63,7 @@
             guard bytes.count == threadAreaCount * threadAreaSize else {
                 throw SystemError(EINVAL, in: "ptrace(PTRACE_SET_THREAD_AREA)")
             }
+            try FaultPoint.setThreadAreas.pass("ptrace(PTRACE_SET_THREAD_AREA)")
             for index in 0..<threadAreaCount {
                 let area = Array(bytes[index * threadAreaSize..<(index + 1) * threadAreaSize])
                 let result = unsafe area.withUnsafeBytes { buffer in

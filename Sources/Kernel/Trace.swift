@@ -33,38 +33,39 @@ package enum Trace {
     }
 
     @inline(never)
-    static func request(_ request: UInt64, _ task: Int32, _ address: UInt64, _ data: UInt64, _ name: StaticString)
-        throws(SystemError)
-    {
+    static func request(
+        _ request: UInt64, _ task: Int32, _ address: UInt64, _ data: UInt64, _ name: StaticString, _ point: FaultPoint
+    ) throws(SystemError) {
+        try point.pass("ptrace(\(name))")
         let result = ckernel_ptrace(Int(request), Int(task), UInt(address), UInt(data))
         if result < 0 { throw SystemError(Int32(-result), in: "ptrace(\(name))") }
     }
 
     /// Attaches without stopping.
     package static func seize(_ task: Int32, options: UInt64) throws(SystemError) {
-        try request(Ptrace.PTRACE_SEIZE, task, 0, options, "PTRACE_SEIZE")
+        try request(Ptrace.PTRACE_SEIZE, task, 0, options, "PTRACE_SEIZE", .seize)
     }
 
     /// Asks for a stop; it is reported as `TraceEvent.stop`. Harmless if the tracer dies before it.
     package static func interrupt(_ task: Int32) throws(SystemError) {
-        try request(Ptrace.PTRACE_INTERRUPT, task, 0, 0, "PTRACE_INTERRUPT")
+        try request(Ptrace.PTRACE_INTERRUPT, task, 0, 0, "PTRACE_INTERRUPT", .interrupt)
     }
 
     package static func resume(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
-        try request(Ptrace.PTRACE_CONT, task, 0, UInt64(signal), "PTRACE_CONT")
+        try request(Ptrace.PTRACE_CONT, task, 0, UInt64(signal), "PTRACE_CONT", .resume)
     }
 
     /// Resumes to the next entry to or exit from a system call.
     package static func resumeToCall(_ task: Int32) throws(SystemError) {
-        try request(Ptrace.PTRACE_SYSCALL, task, 0, 0, "PTRACE_SYSCALL")
+        try request(Ptrace.PTRACE_SYSCALL, task, 0, 0, "PTRACE_SYSCALL", .resumeToCall)
     }
 
     package static func detach(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
-        try request(Ptrace.PTRACE_DETACH, task, 0, UInt64(signal), "PTRACE_DETACH")
+        try request(Ptrace.PTRACE_DETACH, task, 0, UInt64(signal), "PTRACE_DETACH", .detach)
     }
 
     package static func setOptions(_ task: Int32, _ options: UInt64) throws(SystemError) {
-        try request(Ptrace.PTRACE_SETOPTIONS, task, 0, options, "PTRACE_SETOPTIONS")
+        try request(Ptrace.PTRACE_SETOPTIONS, task, 0, options, "PTRACE_SETOPTIONS", .setTraceOptions)
     }
 
     /// The pid of the new task at a fork, vfork or clone event.
@@ -74,7 +75,8 @@ package enum Trace {
         let failure: SystemError? = unsafe withUnsafeMutablePointer(to: &message) { pointer in
             do throws(SystemError) {
                 try request(
-                    Ptrace.PTRACE_GETEVENTMSG, task, 0, UInt64(UInt(bitPattern: pointer)), "PTRACE_GETEVENTMSG")
+                    Ptrace.PTRACE_GETEVENTMSG, task, 0, UInt64(UInt(bitPattern: pointer)), "PTRACE_GETEVENTMSG",
+                    .eventMessage)
                 return nil
             } catch { return error }
         }
@@ -93,6 +95,7 @@ package enum Trace {
         #if arch(x86_64)
             if note == .general { return try generalRegisters(of: task) }
         #endif
+        try FaultPoint.getRegisters.pass("ptrace(PTRACE_GETREGSET)")
         var result = 0
         let bytes = unsafe [UInt8](unsafeUninitializedCapacity: size) { buffer, filled in
             var vector = unsafe iovec(iov_base: UnsafeMutableRawPointer(buffer.baseAddress), iov_len: size)
@@ -111,6 +114,7 @@ package enum Trace {
         #if arch(x86_64)
             if note == .general { return try setGeneralRegisters(of: task, to: bytes) }
         #endif
+        try FaultPoint.setRegisters.pass("ptrace(PTRACE_SETREGSET)")
         let result = unsafe bytes.withUnsafeBytes { buffer in
             var vector = unsafe iovec(
                 iov_base: UnsafeMutableRawPointer(mutating: buffer.baseAddress), iov_len: buffer.count)
@@ -124,6 +128,7 @@ package enum Trace {
 
     @inline(never)
     package static func signalMask(of task: Int32) throws(SystemError) -> UInt64 {
+        try FaultPoint.getSignalMask.pass("ptrace(PTRACE_GETSIGMASK)")
         var mask: UInt64 = 0
         let result = unsafe withUnsafeMutablePointer(to: &mask) { pointer in
             ckernel_ptrace(Int(Ptrace.PTRACE_GETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
@@ -134,6 +139,7 @@ package enum Trace {
 
     @inline(never)
     package static func setSignalMask(of task: Int32, to mask: UInt64) throws(SystemError) {
+        try FaultPoint.setSignalMask.pass("ptrace(PTRACE_SETSIGMASK)")
         var mask = mask
         let result = unsafe withUnsafeMutablePointer(to: &mask) { pointer in
             ckernel_ptrace(Int(Ptrace.PTRACE_SETSIGMASK), Int(task), 8, UInt(bitPattern: pointer))
@@ -144,6 +150,7 @@ package enum Trace {
     /// The queue of pending signals, oldest first, 128 bytes of siginfo each; nothing is taken out.
     @inline(never)
     package static func pendingSignals(of task: Int32, shared: Bool) throws(SystemError) -> [[UInt8]] {
+        try FaultPoint.peekSignals.pass("ptrace(PTRACE_PEEKSIGINFO)")
         var all: [[UInt8]] = []
         while true {
             var result = 0
@@ -162,7 +169,8 @@ package enum Trace {
     package static func restartableSequence(of task: Int32) throws(SystemError) -> (
         address: UInt64, size: UInt32, signature: UInt32
     )? {
-        let found = try configuration(Ptrace.PTRACE_GET_RSEQ_CONFIGURATION, of: task, ckernel_rseq_configuration(), "PTRACE_GET_RSEQ_CONFIGURATION")
+        let found = try configuration(
+            Ptrace.PTRACE_GET_RSEQ_CONFIGURATION, of: task, ckernel_rseq_configuration(), "PTRACE_GET_RSEQ_CONFIGURATION")
         return found.map { ($0.address, $0.size, $0.signature) }
     }
 
@@ -170,7 +178,8 @@ package enum Trace {
     /// call made in its name would reach it, or kill it. False before Linux 6.4, which does not tell.
     package static func dispatchesCalls(of task: Int32) throws(SystemError) -> Bool {
         let found = try configuration(
-            Ptrace.PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, of: task, ckernel_user_dispatch(), "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
+            Ptrace.PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, of: task, ckernel_user_dispatch(),
+            "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
         return found.map { $0.mode != 0 } ?? false
     }
 
@@ -179,6 +188,7 @@ package enum Trace {
     private static func configuration<Value: BitwiseCopyable>(
         _ request: UInt64, of task: Int32, _ empty: Value, _ name: StaticString
     ) throws(SystemError) -> Value? {
+        try FaultPoint.traceConfiguration.pass("ptrace(\(name))")
         var value = empty
         let result = unsafe withUnsafeMutablePointer(to: &value) { pointer in
             ckernel_ptrace(Int(request), Int(task), UInt(MemoryLayout<Value>.size), UInt(bitPattern: pointer))

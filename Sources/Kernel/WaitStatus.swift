@@ -44,12 +44,13 @@ package enum TraceEvent {
 package enum Waiting {
     /// Waits for one task, or for any (`-1`). Nil: nothing to report now (only with `block` false).
     ///
-    /// - Errors: `ECHILD` where there is nobody to wait for. `EINTR` is thrown, not retried: the
-    ///   caller may have been told to stop.
+    /// - Errors: `ECHILD` where there is no such child or traced task. `EINTR` is thrown, not retried: the signal may
+    ///   ask the caller to stop.
     @inline(never)
     package static func wait(_ task: Int32 = -1, block: Bool) throws(SystemError) -> (
         task: Int32, status: WaitStatus, raw: Int32
     )? {
+        try FaultPoint.wait.pass("wait4")
         var raw: Int32 = 0
         // __WALL: threads and children without an exit signal, too.
         let options = Int32(WaitOption.__WALL | (block ? 0 : WaitOption.WNOHANG))
@@ -78,7 +79,9 @@ package enum SignalMask {
     package static func blockAll() { change(SIG_SETMASK, Array(Signal.SIGHUP...Signal.SIGRTMAX)) }
 
     /// All but one, which is let through.
-    package static func blockAll(but signal: Int32) { change(SIG_SETMASK, (Signal.SIGHUP...Signal.SIGRTMAX).filter { $0 != signal }) }
+    package static func blockAll(but signal: Int32) {
+        change(SIG_SETMASK, (Signal.SIGHUP...Signal.SIGRTMAX).filter { $0 != signal })
+    }
 
     private static func change(_ how: Int32, _ signals: [Int32]) {
         var mask: UInt64 = 0

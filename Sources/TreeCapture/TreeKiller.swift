@@ -5,7 +5,7 @@ enum TreeKiller {
     /// A guardian process of its own does the killing, so that it is finished even if this one dies in the
     /// middle of it.
     static func kill(_ processes: [Int32]) {
-        if let guardian = try? Processes.fork() {
+        if let guardian = try? Processes.fork(at: .forkGuardian) {
             if guardian == 0 {
                 Processes.leaveSession()
                 for pid in processes { try? Processes.kill(pid, 9) }

@@ -223,7 +223,7 @@ package final class Restart {
     ) throws(RestoreError) -> Int32 {
         let namespaces = plan.valid.newPidNamespace ? Processes.newPidNamespace | Processes.newMountNamespace : 0
         do throws(SystemError) {
-            let inner = try Processes.fork(namespaces: namespaces)
+            let inner = try Processes.fork(namespaces: namespaces, at: .cloneInner)
             guard inner == 0 else {
                 DescriptorTable.close(guardian.read)
                 DescriptorTable.close(status.write)

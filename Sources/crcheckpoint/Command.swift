@@ -35,6 +35,11 @@ struct Command: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
+    static func main() {
+        FaultSetting.apply(CommandLine.arguments)
+        main(nil)
+    }
+
     func validate() throws {
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }

@@ -95,6 +95,11 @@ struct Command: ParsableCommand {
 
     @OptionGroup var common: CommonOptions
 
+    static func main() {
+        FaultSetting.apply(CommandLine.arguments)
+        main(nil)
+    }
+
     func validate() throws {
         if !pids && pidns == true {
             throw ValidationError("--no-pids gives fresh numbers of this pid namespace; in one of its own (--pidns) the tree has its old ones.")

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <sys/syscall.h>
 #include <sys/types.h>
+#include "CKernelFault.h"
 #include "CKernelProbe.h"
 
 /// syscall(2) without errno: the raw result.

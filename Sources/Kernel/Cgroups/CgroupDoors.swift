@@ -10,6 +10,7 @@ package final class CgroupDoors {
 
     /// - Parameter forThread: the task alone, not its whole process.
     package func put(_ task: Int32, into directory: CgroupDirectory, forThread: Bool) throws(SystemError) {
+        try FaultPoint.cgroupMove.pass("write")
         let path = directory.entrance(forThread: forThread)
         let number: Int32
         if let known = descriptors[path] { number = known } else {

@@ -57,6 +57,7 @@ package func compare(
     openFile descriptor: Int32, of pid: Int32, with registration: EpollState.Registration, ofEpoll epoll: Int32,
     in watcher: Int32
 ) throws(SystemError) -> KernelOrder {
+    try FaultPoint.kcmp.pass("kcmp(KCMP_EPOLL_TFD)")
     // struct kcmp_epoll_slot: efd, tfd, toff
     var slot = (UInt32(bitPattern: epoll), UInt32(bitPattern: registration.number), registration.place)
     let result = unsafe withUnsafeMutablePointer(to: &slot) { pointer in
@@ -81,7 +82,8 @@ package func isWatchable(_ number: Int32) -> Bool {
     let epoll = Descriptor(owning: Int32(made))
     var event = (UInt64(0), UInt64(0))
     let added = unsafe withUnsafeMutablePointer(to: &event) { pointer in
-        ckernel_syscall(Int(SYS_epoll_ctl), Int(epoll.number), Int(Epoll.EPOLL_CTL_ADD), Int(number), Int(bitPattern: pointer), 0, 0)
+        ckernel_syscall(
+            Int(SYS_epoll_ctl), Int(epoll.number), Int(Epoll.EPOLL_CTL_ADD), Int(number), Int(bitPattern: pointer), 0, 0)
     }
     return added == 0
 }

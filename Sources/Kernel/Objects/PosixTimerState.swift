@@ -1,7 +1,8 @@
 internal import CKernel
 internal import LinuxABI
 
-/// What `/proc/PID/timers` says about one POSIX timer. When it expires next only its owner can ask.
+/// What `/proc/PID/timers` says about one POSIX timer. The time of its next expiration is not among it: only a
+/// thread of its process can ask, by timer_gettime(2).
 ///
 /// - Source: proc(5), `/proc/pid/timers`; fs/proc/base.c, `show_timer`.
 package struct PosixTimerState: Equatable, Sendable {
@@ -22,7 +23,8 @@ package struct PosixTimerState: Equatable, Sendable {
 extension PosixTimerState {
     /// All timers of a process, by ascending id.
     package static func all(of pid: Int32) throws(SystemError) -> [PosixTimerState] {
-        try parse(try readKernelText("/proc/\(pid)/timers"))
+        try FaultPoint.procTimers.pass("read /proc/\(pid)/timers")
+        return try parse(try readKernelText("/proc/\(pid)/timers"))
     }
 
     static func parse(_ text: [UInt8]) throws(SystemError) -> [PosixTimerState] {

@@ -15,7 +15,7 @@ package struct SemaphoreSetState: Equatable, Sendable {
     package var count: Int
     /// Of each semaphore; empty until `readValues`.
     package var values: [UInt32] = []
-    /// Who changed each of them last, as seen from here; 0: nobody who can be told.
+    /// The process that changed each of them last, by its pid in this pid namespace; 0: none that has one here.
     package var changers: [Int32] = []
 }
 
@@ -44,11 +44,12 @@ extension SemaphoreSetState {
         return sets
     }
 
-    /// Asks for the values and for who changed them.
+    /// Asks for the values and for the processes that changed them.
     ///
     /// - Throws: `EACCES` without the right to read the set, `EINVAL` where it is gone.
     @inline(never)
     package mutating func readValues() throws(SystemError) {
+        try FaultPoint.semaphoreValues.pass("semctl(GETALL)")
         var buffer = [UInt16](repeating: 0, count: count)
         let number = self.number
         // In bounds: the kernel writes one number for each of the set's semaphores, whose count never changes.
@@ -77,6 +78,7 @@ package enum SemaphoreSets {
     ///
     /// - Throws: `EEXIST` where the key or the number is taken.
     package static func make(number: Int32, key: UInt32, count: Int, mode: UInt32) throws(SystemError) {
+        try FaultPoint.semaphoreMake.pass("semget")
         try Descriptor.open(nextNumber, O_WRONLY).write(Array("\(number)".utf8))
         let flags = IPC.IPC_CREAT | IPC.IPC_EXCL | UInt64(mode)
         let made = try SystemError.check(
@@ -91,6 +93,7 @@ package enum SemaphoreSets {
     /// Sets owner and permissions.
     @inline(never)
     package static func setOwner(of number: Int32, owner: UInt32, group: UInt32, mode: UInt32) throws(SystemError) {
+        try FaultPoint.semaphoreOwner.pass("semctl(IPC_SET)")
         var description = semid_ds()
         description.sem_perm.uid = owner
         description.sem_perm.gid = group
@@ -102,6 +105,7 @@ package enum SemaphoreSets {
     }
 
     package static func setValue(of number: Int32, _ index: Int, to value: UInt32) throws(SystemError) {
+        try FaultPoint.semaphoreValue.pass("semctl(SETVAL)")
         _ = try SystemError.check(
             ckernel_syscall(Int(SYS_semctl), Int(number), index, Int(IPC.SETVAL), Int(value), 0, 0), "semctl(SETVAL)")
     }

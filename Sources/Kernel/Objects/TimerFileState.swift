@@ -7,7 +7,7 @@ internal import LinuxABI
 /// - Source: proc(5), `/proc/pid/fdinfo`; fs/timerfd.c, `timerfd_show`.
 package struct TimerFileState: Equatable, Sendable {
     package var clock: UInt32 = 0
-    /// Expirations that nobody has read.
+    /// Expirations that no read(2) has fetched yet.
     package var expirations: UInt64 = 0
     /// `TFD_TIMER_*` bits of timerfd_settime(2).
     package var flags: UInt32 = 0
@@ -61,10 +61,11 @@ extension TimerFileState {
 
     /// Reads the state of a timerfd of another process.
     ///
-    /// A periodic one that has expired stands still until somebody reads it or asks for its time: it is asked
-    /// first, so that it counts what it has missed and tells when it expires next. Its holders see no
-    /// difference: their next read would have done the same. It may expire once more before the rest is read, and then
-    /// looks as if it had been disarmed: it is asked again.
+    /// A periodic timer that has expired is not started again by the kernel until read(2) or timerfd_gettime(2) is
+    /// called, and fdinfo shows it as disarmed meanwhile. This function therefore calls timerfd_gettime(2) on a copy
+    /// of the descriptor first: the kernel adds the missed expirations and starts the timer. Programs see no
+    /// difference, because their next read(2) would have done the same. If the timer expires again before fdinfo is
+    /// read, it looks disarmed again: then both steps are repeated.
     ///
     /// - Source: fs/timerfd.c, `do_timerfd_gettime`, `timerfd_show`.
     package static func read(of pid: Int32, descriptor: Int32) throws(SystemError) -> TimerFileState? {
@@ -75,13 +76,13 @@ extension TimerFileState {
             let isArmed = try isArmed(copy.number)
             guard let state = TimerFileState(try DescriptorInfo(of: pid, descriptor: descriptor)) else { return nil }
             if state.interval == 0 || state.remaining != 0 { return state }
-            // A moment before it expires a timer has nothing left, either; but then it counts one more.
+            // An armed timer shows 0 for a moment before it expires, too; its count then grows in the next look.
             let standsStill = !isArmed && counted == state.expirations
             counted = state.expirations
             disarmedLooks = standsStill ? disarmedLooks + 1 : 0
             if disarmedLooks == 3 { return state }
         }
-        // So fast that it has always just expired.
+        // Its interval is shorter than one look takes: every look finds it just expired.
         guard var state = TimerFileState(try DescriptorInfo(of: pid, descriptor: descriptor)) else { return nil }
         if state.remaining == 0 { state.remaining = state.interval }
         return state
@@ -89,6 +90,7 @@ extension TimerFileState {
 
     @inline(never)
     private static func isArmed(_ timer: Int32) throws(SystemError) -> Bool {
+        try FaultPoint.timerfdGettime.pass("timerfd_gettime")
         var value = itimerspec()
         let asked = unsafe withUnsafeMutablePointer(to: &value) { pointer in
             ckernel_syscall(Int(SYS_timerfd_gettime), Int(timer), Int(bitPattern: pointer), 0, 0, 0, 0)
