@@ -16,12 +16,12 @@
  *   clone3, clone  in the child: r12 = argument[4] (its slot), rbx = argument[5] (its program); of clone, the
  *            kernel does not look at them without CLONE_SETTLS
  *   wait     until the u32 at argument[0] is >= argument[1] (futex)
- *   advance  adds one to the u32 at argument[0] and wakes who waits for it
+ *   advance  adds one to the u32 at argument[0] and wakes the tasks that wait for it
  *   int $0x80  is what makes the kernel take a 64-bit task for a 32-bit one for the time of a call: the
  *            frames of its signal handlers, its list of robust locks, its restart block. Arguments are cut
  *            to 32 bits.
- *   end      jumps to r13. It is number 0 (read), which no step needs: memory that nobody has written
- *            a program to is an empty program, so a stub whose tool died too early goes straight home.
+ *   end      jumps to r13. Its number is 0 (read), which no step needs: zeroed memory is an empty
+ *            program, so a stub whose tool died before it wrote one goes straight home.
  *
  * Status slot: 0 u64 address of the step being executed, 8 u64 state (1 = failed), 16 s64 result.
  * A failed step writes state and result and ends the process with status 99.

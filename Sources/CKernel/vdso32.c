@@ -14,7 +14,7 @@
 /// arch_prctl(2), asm/prctl.h.
 #define ARCH_MAP_VDSO_32 0x2002
 
-/// What the child says; `code` follows.
+/// What the child tells its parent through shared memory; `code` follows.
 struct answer {
     long mapped;
     uint32_t data_size;
@@ -30,9 +30,9 @@ static size_t mapped_from(uint64_t place, size_t limit) {
     return size;
 }
 
-/// Runs in the child, which has no vdso any more: nothing here may ask for the time.
+/// Runs in the child, whose vdso is unmapped: nothing here may read a clock through it.
 static void probe(struct answer *answer, size_t capacity) {
-    // The kernel keeps to a place where nothing is.
+    // The kernel maps at the given address only if nothing is mapped there: look for such a place.
     const size_t most = 1 << 20;
     uint64_t place = 0x20000000;
     while (mapped_from(place, most) != 0 || mapped_from(place + most - 4096, 4096) != 0) place += most;
@@ -49,7 +49,7 @@ static void probe(struct answer *answer, size_t capacity) {
     }
     answer->data_size = (uint32_t)(total - size);
     memcpy(answer->code, (const unsigned char *)place + answer->data_size, size);
-    // getpid of the i386 table. Where it is forbidden it is a signal that nobody handles.
+    // getpid of the i386 table. Where the kernel refuses such calls the child gets SIGSEGV and ends.
     long pid = 20;
     __asm__ volatile("int $0x80" : "+a"(pid) : : "rcx", "rdx", "rsi", "rdi", "r8", "r9", "r10", "r11", "memory");
     answer->called = pid == getpid();

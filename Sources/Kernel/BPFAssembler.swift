@@ -1,4 +1,4 @@
-/// Puts together the few instructions that our BPF programs need.
+/// Encodes the few instructions that the BPF programs of this module need.
 ///
 /// - Source: Documentation/bpf/standardization/instruction-set.rst; linux/bpf.h.
 struct BPFAssembler {
@@ -32,7 +32,7 @@ struct BPFAssembler {
         case exit = 0x95  // JMP | EXIT
     }
 
-    /// A place in the program, and the jumps that wait to know it.
+    /// A place in the program, and the jumps to it that are still to be filled in.
     struct Label { fileprivate var jumps: [Int] = [] }
 
     mutating func emit(
@@ -52,7 +52,7 @@ struct BPFAssembler {
         emit(code, register, source: source, immediate: immediate)
     }
 
-    /// The label is here.
+    /// Defines the label as the next instruction, and fills in the jumps to it.
     mutating func place(_ label: Label) {
         for jump in label.jumps {
             let distance = UInt16(truncatingIfNeeded: instructions.count - jump - 1)
@@ -97,7 +97,7 @@ struct BPFAssembler {
     }
 
     /// What every program over tasks begins with: r6 = context, r7 = task, r8 = sequence file. To `end` if
-    /// there is no task, or nobody traces it: the tasks that we ask about are ours by then.
+    /// there is no task or it is not traced: the tasks in question have been seized by this process before.
     mutating func beginTask(_ tracing: Int, end: inout Label) {
         emit(.moveRegister, 6, source: 1)
         emit(.load8, 7, source: 6, offset: 8)

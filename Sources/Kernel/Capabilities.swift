@@ -48,7 +48,7 @@ package enum Capabilities {
 
     private static func current(_ which: cap_flag_t) -> UInt64 {
         guard let state = unsafe cap_get_proc() else { return 0 }
-        // The state is ours until this gives it back.
+        // libcap allocated the state; cap_free releases it.
         defer { unsafe cap_free(UnsafeMutableRawPointer(state)) }
         var set: UInt64 = 0
         for bit in 0..<Int32(cap_max_bits()) {

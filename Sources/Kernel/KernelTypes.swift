@@ -16,7 +16,7 @@ internal import CKernel
 struct KernelTypes {
     private let bytes: [UInt8]
     private let strings: Range<Int>
-    /// Where type n stands; type 0 is `void` and stands nowhere.
+    /// Offset of each type by its number; type 0 is `void` and has no entry.
     private let offsets: [UInt32]
 
     enum Kind: UInt32 {

@@ -1,7 +1,7 @@
 internal import CKernel
 internal import Glibc
 
-/// The call that a task sleeps in, and since when, as `/proc` tells it: for those who may not use BPF.
+/// The call that a task sleeps in, and since when, as `/proc` tells it. Used where BPF is not permitted.
 ///
 /// - Source: proc(5), `/proc/pid/syscall` and `/proc/pid/sched`.
 package struct LastSleep: Equatable, Sendable {

@@ -8,7 +8,8 @@ package struct SleepTimer: Equatable, Sendable {
     /// On the host's monotonic clock, without the timer slack. Nil: it sleeps without a limit, or the kernel
     /// keeps the limit of this call elsewhere.
     package var expires: Int64?
-    /// Times that the task had gone to sleep of itself: one more at the next stop if it slept on till then.
+    /// How often the task had blocked before (`nvcsw`). The count is one higher at its next stop if it blocked all the
+    /// time until then.
     package var sleeps: UInt64
     /// Registers at the entry of the call: number, `rdi rsi rdx r10 r8 r9`, `rip`, `rsp`.
     package var call: [UInt64]
@@ -66,9 +67,9 @@ extension SleepTimerLayout {
 
 /// The BPF program of ``RestartBlockProbe`` that reads timers of sleeping tasks.
 ///
-/// It goes over the stack of a task that sleeps interruptibly, word by word from where it was left, and takes
-/// every word that is the task itself for the end of a `struct hrtimer_sleeper` if a started timer lies before
-/// it. The timer's function decides, by name.
+/// It walks over the kernel stack of a task that sleeps interruptibly, word by word from the saved stack pointer. A
+/// word that equals the task's address is the last member of a `struct hrtimer_sleeper` if a started timer lies
+/// before it; the name of the timer's function confirms that.
 ///
 /// ```
 /// r6 = words to go, r7 = task, r8 = sequence file, r9 = address in the task's kernel stack

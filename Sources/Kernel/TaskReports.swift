@@ -2,23 +2,24 @@ internal import LinuxABI
 
 /// Takes reports of tasks that are awaited, each in turn.
 ///
-/// wait4(2) for anybody goes through all tasks that are traced, silent ones too: with thousands of them each
-/// report would cost more than the one before. For one task it does not. Whoever is not awaited (a child whose
-/// parent has not told of it yet, a stopped task that was killed) is asked after when all awaited ones are silent.
+/// wait4(2) for any task walks over all traced tasks, also those without a report: with thousands of tasks each report
+/// would cost more than the one before. wait4(2) for one task does not walk. Reports of tasks that are not awaited
+/// (a child whose parent has not reported its fork yet, a stopped task that was killed) are asked for when no awaited
+/// task has one.
 package struct TaskReports {
     package typealias Report = (task: Int32, status: WaitStatus, raw: Int32)
 
     private var awaited: [Int32]
     private var next = 0
     private var silent = 0
-    /// When nobody at all had anything to report, on the monotonic clock.
+    /// When wait4(2) for any task last found no report, on the monotonic clock.
     private var lastSilence: Int64 = 0
 
     package init(_ awaited: [Int32]) { self.awaited = awaited }
 
     package mutating func await(_ task: Int32) { awaited.append(task) }
 
-    /// A task is awaited no more. Cheap for the one that reported last.
+    /// Awaits a task no longer. Takes constant time for the one that reported last.
     package mutating func dismiss(_ task: Int32) {
         if next >= awaited.count || awaited[next] != task {
             guard let place = awaited.lastIndex(of: task) else { return }
@@ -29,9 +30,9 @@ package struct TaskReports {
         awaited.removeLast()
     }
 
-    /// The next report; nil: there is none now. A task that is gone unseen counts as dead.
+    /// The next report; nil: there is none now. A task that ended without a report counts as dead.
     ///
-    /// - Parameter pause: nanoseconds for which nobody else is asked after once all were silent.
+    /// - Parameter pause: nanoseconds for which wait4(2) for any task is not called again once it found no report.
     package mutating func take(pause: Int64 = 0) -> Report? {
         while silent < awaited.count {
             if next >= awaited.count { next = 0 }

@@ -11,9 +11,9 @@ extension Descriptor {
     }
 }
 
-/// Small files for people and scripts.
+/// Small text files, e.g. of a pid or a status.
 package enum TextFile {
-    /// Whether it could be written; makes it where it is missing, and takes it away again.
+    /// Finds out whether the file can be written. A missing file is created for that and removed again.
     package static func check(_ path: String) throws(SystemError) {
         let isThere = (try? FileStatus(of: path)) != nil
         _ = try Descriptor.open(path, O_WRONLY | O_CREAT, mode: 0o644)

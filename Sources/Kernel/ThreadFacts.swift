@@ -1,4 +1,4 @@
-/// What a thread would have to be asked by system calls of its own, read from the kernel's memory.
+/// Values of a thread that only system calls of its own would tell, read from the kernel's memory by BPF instead.
 ///
 /// - Source: include/linux/sched.h, `struct task_struct`; include/linux/cred.h.
 package struct ThreadFacts: Equatable, Sendable {

@@ -1,9 +1,9 @@
-/// Room for timeouts that calls are pointed to, in the slack between the vdso's code and our stub.
+/// Room for the shortened timeouts of interrupted calls, in the unused bytes between the vdso's code and the stub.
 ///
 /// A call that takes its timeout by address cannot be shortened in the caller's structure, which may be
-/// constant or used again. The slack belongs to nobody, is there in every task, survives its threads, and can
-/// be read but not written by the task; the kernel reads the time as soon as the thread runs. Each thread of a
-/// process that needs one has a slot of its own.
+/// constant or used again. These bytes belong to no data of the program, exist in every task, outlive its threads, and
+/// can be read but not written by the task; the kernel reads the timeout as soon as the thread runs. Each thread of
+/// a process that needs one has a slot of its own.
 package struct TimeSlots: Equatable, Sendable {
     package static let size: UInt64 = 16
 

@@ -13,7 +13,7 @@ package struct CompatVdso: Equatable, Sendable {
         self.code = code
     }
 
-    /// Where in the code an `int $0x80` is. Any two bytes that read like one are one.
+    /// Where in the code an `int $0x80` is. Two bytes with these values can be executed as one wherever they lie.
     package var callOffset: UInt64? {
         (0..<max(0, code.count - 1)).first { code[$0] == 0xcd && code[$0 + 1] == 0x80 }.map { UInt64($0) }
     }

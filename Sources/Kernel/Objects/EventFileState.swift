@@ -13,7 +13,7 @@ extension EventFileState {
         var count: UInt64?
         for line in info.extra {
             var cursor = ByteCursor(line)
-            // The names are alike in their first eight bytes, which is all that `key` tells apart.
+            // `key` compares eight bytes, and both names begin with the same eight.
             if line.starts(with: "eventfd-count:".utf8) {
                 _ = cursor.key()
                 count = cursor.hexadecimal()
