@@ -56,8 +56,8 @@ package enum Trace {
     }
 
     /// Resumes to the next entry to or exit from a system call.
-    package static func resumeToCall(_ task: Int32) throws(SystemError) {
-        try request(Ptrace.PTRACE_SYSCALL, task, 0, 0, "PTRACE_SYSCALL", .resumeToCall)
+    package static func resumeToCall(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
+        try request(Ptrace.PTRACE_SYSCALL, task, 0, UInt64(signal), "PTRACE_SYSCALL", .resumeToCall)
     }
 
     package static func detach(_ task: Int32, signal: Int32 = 0) throws(SystemError) {
