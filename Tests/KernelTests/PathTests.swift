@@ -112,12 +112,12 @@ struct PathTests {
     }
 
     @Test func zeroByteInAPath() {
-        #expect(throws: SystemError(Errno.ENOENT, in: #"open /tmp\x00x"#)) { try Descriptor.open(bytes("/tmp\0x")) }
+        #expect(throws: SystemError(Errno.ENOENT, in: #"open /tmp\x00x"#)) { _ = try Descriptor.open(bytes("/tmp\0x")) }
         #expect(throws: SystemError(Errno.ENOENT, in: #"stat /tmp\x00x"#)) { try FileStatus(of: bytes("/tmp\0x")) }
     }
 
     @Test func messagesShowNamesEscaped() {
-        #expect(throws: SystemError(Errno.ENOENT, in: #"open /no/\e[31m\n"#)) { try Descriptor.open(bytes("/no/\u{1b}[31m\n")) }
+        #expect(throws: SystemError(Errno.ENOENT, in: #"open /no/\e[31m\n"#)) { _ = try Descriptor.open(bytes("/no/\u{1b}[31m\n")) }
         #expect(throws: SystemError(Errno.ENOENT, in: #"readlink /no/\xff"#)) { try readLink(bytes("/no/") + [0xff]) }
     }
 
