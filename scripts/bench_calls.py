@@ -1,9 +1,10 @@
 """The second table of scripts/bench: how much longer than asked an interrupted call lasts.
 
-Each call sleeps 4 s in a tree of its own (workload `calls`), one second into which the tree is checkpointed:
-left running, or ended and restarted; and both without the right to use BPF. Trees begin 0.4 s
+Each call sleeps 4 s in a tree of its own (workload `calls`). After one second the tree is checkpointed: left
+running, or ended and restarted; and both without the right to use BPF. Trees begin 0.4 s
 apart, so that they do not wake up together. Medians in microseconds; the undisturbed column is what the
-kernel itself adds. Sources are those the image names; timers are asked for what they have left.
+kernel itself adds. Beside a figure stands the source of the remaining time that the image names; timers are asked
+for what they have left.
 """
 
 import json
@@ -25,7 +26,7 @@ MODES = [("undisturbed", None, []), ("left running", [], []), ("restarted", ["--
 
 
 def source(bench, image, name):
-    """Where the image has the remaining time of this call from."""
+    """The source of this call's remaining time, as the image names it."""
     shown = subprocess.run(bench.tool("crimage", "json", image), stdout=subprocess.PIPE, check=True)
     for thread in json.loads(shown.stdout)["threads"]:
         if bytes_of(thread.get("name", "")) == name[:15].encode():
@@ -57,7 +58,7 @@ def one(bench, name, mode, results):
             prefix + bench.tool("crcheckpoint", "--tree", str(tree.pid), "-o", image, *afterwards),
             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         if done.returncode and afterwards:
-            # Cannot be restarted yet. Left running it shows all the same what a checkpoint does to it.
+            # This call cannot be restarted yet: only the columns of the tree that is left running have a figure.
             tree.kill()
             tree.wait()
             return
@@ -75,6 +76,7 @@ def one(bench, name, mode, results):
 
 
 def measure(bench, rounds):
+    """Prints the table. Gives how much longer than asked the shortest wait lasted, microseconds."""
     results = {}
     for _ in range(rounds):
         for mode in MODES:
@@ -84,7 +86,7 @@ def measure(bench, rounds):
                 time.sleep(0.4)
             for thread in threads:
                 thread.join()
-    print("\n| call | " + " | ".join(mode[0] for mode in MODES) + " |")
+    print("| call | " + " | ".join(mode[0] for mode in MODES) + " |")
     print("|---" * (len(MODES) + 1) + "|")
     for name in CALLS:
         cells = []
@@ -95,3 +97,4 @@ def measure(bench, rounds):
                 continue
             cells.append(f"{statistics.median(value for value, _ in values):+.0f} us {values[-1][1]}".strip())
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+    return min((value for values in results.values() for value, _ in values), default=None)
