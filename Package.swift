@@ -68,10 +68,11 @@ let package = Package(
         // Commands.
         .target(name: "CommandSupport", dependencies: ["Kernel", "LinuxABI", argumentParser], swiftSettings: common),
         .executableTarget(
-            name: "crcheckpoint", dependencies: ["TreeCapture", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            name: "crcheckpoint", dependencies: ["TreeCapture", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
             swiftSettings: common),
         .executableTarget(
-            name: "crrestart", dependencies: ["TreeRestore", "RestorePlan", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            name: "crrestart",
+            dependencies: ["TreeRestore", "RestorePlan", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
             swiftSettings: common),
         .executableTarget(
             name: "crimage", dependencies: ["CheckpointImage", "ImageHost", "ArchState", "Kernel", "LinuxABI", argumentParser, protobuf],

@@ -1,7 +1,7 @@
 package import ArgumentParser
 internal import Kernel
 
-/// How the commands talk: results to one place, everything else to standard error.
+/// Writes results to standard output and everything else to standard error.
 package enum Messages {
     package static func error(_ text: String) { write(text + "\n", to: 2) }
     package static func result(_ text: String) { write(text + "\n", to: 1) }
@@ -16,30 +16,46 @@ package enum Messages {
 package enum LogLevel: String, CaseIterable, ExpressibleByArgument, Sendable {
     case error, warning, info, debug
     var rank: Int { Self.allCases.firstIndex(of: self) ?? 0 }
+
+    package static var allValueDescriptions: [String: String] {
+        [
+            error.rawValue: "Failures only.", warning.rawValue: "Also what is not exactly as before.",
+            info.rawValue: "Also what was done.", debug.rawValue: "Also each stage and its time.",
+        ]
+    }
 }
 
 package enum ProgressStyle: String, CaseIterable, ExpressibleByArgument, Sendable {
     case auto, live, lines, none
+
+    package static var allValueDescriptions: [String: String] {
+        [
+            auto.rawValue: "Live on a terminal, lines elsewhere.", live.rawValue: "One line that changes.",
+            lines.rawValue: "One line for each stage.", none.rawValue: "Nothing.",
+        ]
+    }
 }
 
 /// Options that all commands share.
 package struct CommonOptions: ParsableArguments {
-    @Option(name: .long, help: "How much to tell: error, warning, info or debug.")
+    @Option(name: .long, help: ArgumentHelp("Print log lines of this level and above to standard error.", valueName: "LEVEL"))
     package var logLevel: LogLevel = .warning
 
-    @Option(name: .long, help: "Write the log to this file, too, in full.")
+    @Option(
+        name: .long, help: ArgumentHelp("Append the log, with all levels, to this file as well.", valueName: "FILE"),
+        completion: .file())
     package var logFile: String?
 
-    @Flag(name: .long, help: "Print the result, and errors, as JSON.")
+    @Flag(name: .long, help: "Print results and errors as JSON.")
     package var json = false
 
-    @Option(name: .long, help: "Show progress: auto, live, lines or none.")
+    @Option(name: .long, help: ArgumentHelp("How to show progress on standard error.", valueName: "STYLE"))
     package var progress: ProgressStyle = .auto
 
     package init() {}
 }
 
-/// The log: lines to standard error from a level on, all of them to a file where one is asked for.
+/// The log: lines of a level and above go to standard error, lines of all levels to the file of `--log-file`.
 package final class Log {
     private let level: LogLevel
     private let file: Int32?
@@ -50,7 +66,7 @@ package final class Log {
         if let path = options.logFile, file == nil { Messages.error("cannot write log \(path)") }
     }
 
-    /// What people should know whatever the level is.
+    /// Writes a note, which is shown at every level.
     package func note(_ text: String) {
         Messages.error("note: \(text)")
         if let file { Messages.write("note: \(text)\n", to: file) }
@@ -71,7 +87,7 @@ package final class ProgressLine {
     private var isShown = false
     private let start = SystemClock.monotonic.now()
 
-    /// Since the command began.
+    /// Time since the command began.
     package var milliseconds: Int64 { (SystemClock.monotonic.now() - start) / 1_000_000 }
 
     package init(_ style: ProgressStyle, quiet: Bool) {
@@ -82,7 +98,7 @@ package final class ProgressLine {
         }
     }
 
-    /// True where a stage begins.
+    /// Shows how far a stage is. True if this is the first call for that stage.
     @discardableResult
     package func show(stage: String, done: UInt64, total: UInt64) -> Bool {
         let now = SystemClock.monotonic.now()

@@ -102,7 +102,7 @@ final class Collector {
     func begin(_ start: ImageHeader) {
         var header = start
         header.formatVersion = ImageFormat.version
-        header.toolVersion = "0.1.0"
+        header.toolVersion = ToolVersion.current
         header.root = self.header.root
         header.rootIsNamespaceInit = self.header.rootIsNamespaceInit
         header.pidNamespaces = self.header.pidNamespaces

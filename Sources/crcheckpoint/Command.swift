@@ -1,4 +1,5 @@
 import ArgumentParser
+import CheckpointImage
 import CommandSupport
 import TreeCapture
 
@@ -10,27 +11,38 @@ struct Command: ParsableCommand {
         discussion: """
             The tree goes on running unless --kill or --stop is given. crrestart rebuilds it from the file, \
             here or on another host.
-            """)
+            """,
+        version: ToolVersion.line("crcheckpoint"))
 
-    @Option(name: .long, help: ArgumentHelp("The root of the tree.", valueName: "PID"))
+    @Option(
+        name: .long, help: ArgumentHelp("The root of the tree: it and all its descendants are saved.", valueName: "PID"),
+        completion: .shellCommand("ls /proc | grep '^[0-9]'"))
     var tree: Int32
 
-    @Option(name: [.short, .long], help: ArgumentHelp("Where the image goes; - is standard output.", valueName: "IMG"))
+    @Option(
+        name: [.short, .long],
+        help: ArgumentHelp(
+            "The file to write the image to, mode 0600; - is standard output (the result then goes to standard error).",
+            valueName: "IMG"),
+        completion: .file())
     var output: String?
 
-    @Flag(name: .long, help: "End the tree once its image is safe.")
+    @Flag(name: .long, help: "End the tree once its image is safe on disk.")
     var kill = false
 
-    @Flag(name: .long, help: "Leave the tree stopped.")
+    @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stop = false
 
-    @Flag(name: .long, help: "Tell what cannot be saved; write nothing, stop nothing.")
+    @Flag(name: .long, help: "List what cannot be saved; write nothing, stop nothing.")
     var dryRun = false
 
     @Flag(name: .long, help: "Replace an image that is there already.")
     var force = false
 
-    @Option(name: .long, help: ArgumentHelp("How long the tree may take to stop.", valueName: "SECONDS"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "How long the tree may take to stop; after that it is let go on, and the command fails.", valueName: "SECONDS"))
     var freezeTimeout: Double = 10
 
     @OptionGroup var common: CommonOptions
@@ -127,7 +139,7 @@ struct Command: ParsableCommand {
     }
 }
 
-/// A size for people.
+/// A size with its unit, e.g. `1265 KiB`.
 func size(_ bytes: UInt64) -> String {
     bytes < 10 << 20 ? "\((bytes + 1023) >> 10) KiB" : "\((bytes + (1 << 19)) >> 20) MiB"
 }

@@ -1,4 +1,5 @@
 internal import ArgumentParser
+internal import CheckpointImage
 
 @main
 struct Command: ParsableCommand {
@@ -6,14 +7,14 @@ struct Command: ParsableCommand {
         commandName: "crimage",
         abstract: "Shows what a checkpoint image holds, and checks it.",
         discussion: """
-            IMAGE is a file, or - for an image on stdin. Exit status: 0 done, 1 the file cannot be read, \
-            2 the image is damaged, incomplete or not an image, 64 wrong usage.
+            The image may be of another host and another architecture. Nothing is changed or started.
             """,
+        version: ToolVersion.line("crimage"),
         subcommands: [Info.self, Tree.self, Threads.self, Files.self, Memory.self, Verify.self, Json.self])
 }
 
 /// The argument of every subcommand.
 struct ImageArgument: ParsableArguments {
-    @Argument(help: ArgumentHelp("A file, or - for stdin.", valueName: "image"))
+    @Argument(help: ArgumentHelp("The image; - is standard input.", valueName: "IMG"), completion: .file())
     var path: String
 }

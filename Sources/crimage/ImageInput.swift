@@ -2,14 +2,14 @@ internal import ArgumentParser
 internal import CheckpointImage
 internal import Kernel
 
-/// The bytes of an image: a file at offsets, or whatever else can be read from front to back.
+/// The bytes of an image: a file that is read at offsets, or a stream that is read from front to back.
 enum ImageInput {
     case file(FileSource)
     case stream(StreamSource)
 
     /// Opens a path, or takes stdin for `-`.
     ///
-    /// A file of size 0 is read as a stream: those of `/proc` say 0 whatever they hold.
+    /// A file of size 0 is read as a stream: files of `/proc` have size 0 and contents all the same.
     init(_ path: String) throws(InputError) {
         do {
             if path == "-" {

@@ -4,7 +4,7 @@ internal import CheckpointImage
 internal import ImageHost
 internal import Kernel
 
-/// `crimage info`: who made the image, where, when, and how much it holds.
+/// `crimage info`: the version and host that made the image, when, and how much it holds.
 struct Info: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Shows where the image comes from and how much it holds.")
@@ -19,7 +19,7 @@ struct Info: ParsableCommand {
         }
     }
 
-    /// What the threads use of the processor, and what the source host and this one offer.
+    /// The processor features that the threads use, and those that the source host and this one offer.
     private func processor(_ header: ImageHeader) -> String {
         let inUse = CPUFeatureSet(rawValue: header.cpuFeaturesInUse)
         let there = CPUOffer(header)
@@ -69,7 +69,7 @@ struct Info: ParsableCommand {
         ] + cgroups(image)
     }
 
-    /// One row for each set of control groups; the top of a hierarchy is not worth a word.
+    /// One row for each set of control groups; the top group of a hierarchy is left out.
     private func cgroups(_ image: CheckpointImage) -> [[String]] {
         var processes = [Int](repeating: 0, count: image.header.cgroupSets.count)
         var threads = processes
@@ -79,17 +79,17 @@ struct Info: ParsableCommand {
             let places = set.cgroups.filter { $0.path != Array("/".utf8).asData }.map { cgroup in
                 "\(cgroup.hierarchy.isEmpty ? "v2" : text(cgroup.hierarchy)):\(printable(cgroup.path))"
             }
-            let who = [
+            let members = [
                 processes[index] > 0 ? counted(processes[index], "process", "processes") : nil,
                 threads[index] > 0 ? counted(threads[index], "thread") : nil,
             ].compactMap { $0 }
             return [
-                index == 0 ? "cgroups" : "", (places.isEmpty ? "/" : places.joined(separator: " ")) + " (\(who.joined(separator: ", ")))",
+                index == 0 ? "cgroups" : "", (places.isEmpty ? "/" : places.joined(separator: " ")) + " (\(members.joined(separator: ", ")))",
             ]
         }
     }
 
-    /// What the tree's own clocks showed.
+    /// The tree's own clocks at the checkpoint.
     private func clocks(_ header: ImageHeader) -> String {
         func seconds(_ nanoseconds: Int64) -> String { "\(nanoseconds / 1_000_000_000) s" }
         let monotonic = seconds(header.begin.monotonic + header.monotonicOffset)

@@ -10,8 +10,8 @@ struct Json: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Prints all metadata as JSON.",
         discussion: """
-            Fields as in docs/format.md; 64-bit numbers are strings, bytes are base64. Made out of them: \
-            "activities", what each thread was doing, and "page_sections", where the pages lie in the file.
+            Fields are named as in docs/format.md; 64-bit numbers are strings, bytes are base64. Two members are \
+            derived: "activities", what each thread was doing, and "page_sections", where the pages lie in the file.
             """)
 
     @OptionGroup var argument: ImageArgument

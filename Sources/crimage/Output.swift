@@ -20,7 +20,8 @@ func complain(_ line: String) {
     _ = standardError.release()
 }
 
-/// Text for people out of bytes that nobody vouches for: what a terminal might obey is escaped.
+/// Text to print made from untrusted bytes: control and invisible characters are escaped, so that a terminal shows
+/// them instead of obeying them.
 func printable(_ bytes: some Collection<UInt8>) -> String {
     var text = ""
     for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {

@@ -1,13 +1,13 @@
 internal import CheckpointImage
 
-/// What processes have in common by clone(2), in words.
+/// Kernel objects that processes share by flags of clone(2), as text.
 struct SharedThings {
     private static let kinds: [(name: String, id: @Sendable (ImageProcess) -> UInt32)] = [
         ("memory", \.addressSpace), ("descriptors", \.fileTable), ("directories", \.sharedDirectories),
         ("signal actions", \.sharedActions), ("semaphore undo", \.sharedUndo), ("disk priority", \.sharedDiskContext),
     ]
 
-    /// By kind and number: the users, in the order of the image.
+    /// For each kind: its users by id, in the order of the image.
     private var users: [[UInt32: [UInt32]]] = []
 
     init(_ image: CheckpointImage) {
@@ -17,7 +17,7 @@ struct SharedThings {
         }
     }
 
-    /// E.g. `memory, descriptors with 12`; nothing where it shares nothing.
+    /// E.g. `memory, descriptors with 12`; empty if the process shares nothing.
     func words(of process: ImageProcess) -> [String] {
         guard process.state != .zombie else { return [] }
         var namesByOthers: [(others: [UInt32], names: [String])] = []

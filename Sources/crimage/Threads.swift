@@ -2,14 +2,14 @@ internal import ArchState
 internal import ArgumentParser
 internal import CheckpointImage
 
-/// `crimage threads`: what every thread was doing, and the processor state it has in use, whatever host it
-/// came from.
+/// `crimage threads`: what every thread was doing, and the processor state it has in use. Works for images of every
+/// architecture.
 struct Threads: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Lists the threads: what each was doing, and the processor features it has in use.")
 
     @OptionGroup var argument: ImageArgument
-    @Flag(help: "Also print the registers of each thread; vector registers that are zero are left out.") var registers = false
+    @Flag(help: "Also print the registers of each thread, without vector registers that are zero.") var registers = false
 
     func run() throws {
         try reporting(argument.path) {
@@ -26,7 +26,7 @@ struct Threads: ParsableCommand {
         }
     }
 
-    /// What a row of the table shows; the first column stands to the right.
+    /// The columns of the table; the first one is aligned to the right.
     private static let columns: [(title: String, text: @Sendable (Row) -> String)] = [
         ("tid", { "\($0.thread.tid)" }),
         ("process", { "\($0.thread.process)" + ($0.command.isEmpty ? "" : " \(printable($0.command))") }),

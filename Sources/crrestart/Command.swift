@@ -1,19 +1,38 @@
 import ArgumentParser
+import CheckpointImage
 import CommandSupport
 import Kernel
 import RestorePlan
 import TreeRestore
 
-extension TimeModel: ExpressibleByArgument {}
+extension TimeModel: ExpressibleByArgument {
+    package static var allValueDescriptions: [String: String] {
+        [
+            relative.rawValue: "It does not count: sleeps, timers and the tree's clocks go on where they were.",
+            absolute.rawValue: "It counts: deadlines that have passed meanwhile expire at once.",
+        ]
+    }
+}
 
 /// What to do about instructions that the source host offered and this one lacks.
 enum CPUStrictness: String, CaseIterable, ExpressibleByArgument {
     case lenient, strict
+
+    static var allValueDescriptions: [String: String] {
+        [lenient.rawValue: "Warn.", strict.rawValue: "Refuse, with exit status 3."]
+    }
 }
 
 /// What to do about the control groups that the tasks were in.
 enum CgroupChoice: String, CaseIterable, ExpressibleByArgument {
     case restore, ignore
+
+    static var allValueDescriptions: [String: String] {
+        [
+            restore.rawValue: "Put each task back into the groups it was in; a missing one is refused.",
+            ignore.rawValue: "Leave the tree in the groups of crrestart.",
+        ]
+    }
 }
 
 extension CgroupRoot: ExpressibleByArgument {
@@ -25,17 +44,18 @@ struct Command: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "crrestart",
         abstract: "Rebuilds a tree of processes from an image of crcheckpoint.",
-        discussion: "Waits for the root of the tree by default, and passes signals on to it.")
+        discussion: "Waits for the root of the tree by default, and passes signals on to it.",
+        version: ToolVersion.line("crrestart"))
 
-    @Argument(help: ArgumentHelp("The image; - is standard input.", valueName: "IMG"))
+    @Argument(help: ArgumentHelp("The image; - is standard input.", valueName: "IMG"), completion: .file())
     var image: String
 
     @Flag(
         inversion: .prefixedNo,
-        help: "A pid namespace of its own (default where pids are taken), or the pids of this one.")
+        help: "Restart in a new pid namespace (--pidns; the default where the old pids are taken), or in this one (--no-pidns).")
     var pidns: Bool?
 
-    @Flag(inversion: .prefixedNo, help: "The old pids (the default), or fresh ones of this pid namespace.")
+    @Flag(inversion: .prefixedNo, help: "Give the tasks their old pids (--pids), or fresh ones of this pid namespace (--no-pids).")
     var pids = true
 
     @Flag(name: .long, help: "Print the root's pid and leave as soon as the tree runs.")
@@ -47,30 +67,35 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: "End as the root ends: the same code, or the same signal.")
     var copyStatus = false
 
-    @Flag(name: .long, help: "Say how the root ended.")
+    @Flag(name: .long, help: "Print how the root ended, to standard error.")
     var showStatus = false
 
-    @Option(name: .long, help: ArgumentHelp("Write the root's pid, as seen from here, to this file.", valueName: "FILE"))
+    @Option(
+        name: .long, help: ArgumentHelp("Write the root's pid, as seen from here, to this file.", valueName: "FILE"),
+        completion: .file())
     var pidFile: String?
 
-    @Option(name: .long, help: ArgumentHelp("Write the status of the tool and of the root to this file, as JSON.", valueName: "FILE"))
+    @Option(
+        name: .long,
+        help: ArgumentHelp("Write the exit status of the tool and of the root to this file, as JSON.", valueName: "FILE"),
+        completion: .file())
     var statusFile: String?
 
     @Option(
         help: ArgumentHelp(
-            "Whether the time spent as a file counts for sleeps, timers and clocks: it does not (relative), or it does (absolute).",
+            "Whether the time between the checkpoint and the restart counts for sleeps, timers and clocks.",
             valueName: "MODEL"))
     var time = TimeModel.relative
 
     @Option(
         help: ArgumentHelp(
-            "If this host lacks instructions that the program may have chosen: warn (lenient), or refuse (strict).",
+            "What to do if this host lacks instructions that the program may have chosen on the source host.",
             valueName: "HOW"))
     var cpu = CPUStrictness.lenient
 
     @Option(
         help: ArgumentHelp(
-            "Put the tasks back into the control groups they were in (restore), or leave them in that of crrestart (ignore).",
+            "What to do about the control groups that the tasks were in.",
             valueName: "HOW"))
     var cgroup = CgroupChoice.restore
 
@@ -84,7 +109,7 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
-    @Flag(name: .long, help: "Print every task's program; create nothing.")
+    @Flag(name: .long, help: "Print the program of system calls of every task; create nothing.")
     var dryRun = false
 
     @Flag(name: .long, help: .hidden)
@@ -176,11 +201,11 @@ struct Command: ParsableCommand {
         switch status {
         case .exited(let code)?: "exited with \(code)"
         case .killed(let signal)?: "was killed by signal \(signal)"
-        default: "ended, how is not known"
+        default: "ended in an unknown way"
         }
     }
 
-    /// Before anything is created: files that could not be written would be missed when it is too late.
+    /// Fails if a file that is written after the restart cannot be written: called before anything is created.
     private func checkFiles() throws {
         for path in dryRun ? [] : [pidFile, statusFile, common.logFile].compactMap({ $0 }) {
             do throws(SystemError) { try TextFile.check(path) } catch {

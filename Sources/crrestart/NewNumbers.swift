@@ -2,7 +2,7 @@ import CommandSupport
 import RestorePlan
 import TreeRestore
 
-/// What `--no-pids` tells: which number became which, and which old ones are in memory still.
+/// The output of `--no-pids`: the new number for each old one, and the old ones that are still in memory.
 enum NewNumbers {
     static func show(_ renumbering: Renumbering, _ kept: [KeptNumber]) {
         var remarks: [UInt32: String] = [:]
@@ -12,13 +12,13 @@ enum NewNumbers {
         for line in renumbering.lines(remarks: remarks) { Messages.error(line) }
         for one in kept where one.place == .heldMutex {
             Messages.error(
-                "\(one.new) \(one.command) holds a robust mutex as \(one.old) (0x\(String(one.address, radix: 16))): nobody is told if it ends without unlocking it")
+                "\(one.new) \(one.command) holds a robust mutex as \(one.old) (0x\(String(one.address, radix: 16))): if it ends without unlocking it, no waiter is told")
         }
         if !remarks.isEmpty {
-            Messages.error("what C libraries call a thread is what pthread_kill, pthread_cancel, robust and priority-inheriting mutexes go by")
+            Messages.error("pthread_kill, pthread_cancel, robust and priority-inheriting mutexes use the number that the C library has noted")
         }
         Messages.error(
-            "old numbers stay where programs noted them, in memory and in files: $$ and $! of a shell, lock files, whom to signal")
+            "programs keep old numbers in memory and in files, for instance $$ and $! of a shell, and in lock files")
     }
 
     /// Two members of an object.

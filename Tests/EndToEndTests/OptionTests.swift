@@ -156,6 +156,19 @@ extension EndToEnd {
         }
 
         @Test(arguments: ["crcheckpoint", "crrestart", "crimage"])
+        func versionOfToolAndFormat(tool: String) throws {
+            let scratch = try Scratch()
+            let line = try scratch.run(tool, ["--version"]).expect(0).output
+            #expect(line.wholeMatch(of: /(\w+) (\d+\.\d+\.\d+) \(image format \d+\)\n/)?.output.1 == Substring(tool), "\(line)")
+            // An image names the version that wrote it.
+            let child = try scratch.startWorkload("threads", ["2"])
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let version = try #require(line.split(separator: " ").dropFirst().first)
+            let info = try scratch.run("crimage", ["info", scratch.file("image")]).require().output
+            #expect(info.contains(try Regex("tool version +\(version)\n")), "\(info)")
+        }
+
+        @Test(arguments: ["crcheckpoint", "crrestart", "crimage"])
         func wrongUsage(tool: String) throws {
             let scratch = try Scratch()
             try scratch.run(tool, ["--no-such-option"]).expect(64)
