@@ -26,6 +26,16 @@ enum Host {
     /// How often each command is killed at a random moment.
     static let kills = number("TREERESTORE_TEST_KILLS", otherwise: 300)
 
+    /// The repository.
+    static let root: String = {
+        var folder = URL(fileURLWithPath: #filePath)
+        for _ in 0..<3 { folder.deleteLastPathComponent() }
+        return folder.path
+    }()
+
+    /// What a build needs of the environment of the tests: where programs are, and where caches are kept.
+    static let ownEnvironment = ProcessInfo.processInfo.environment.filter { ["PATH", "HOME", "XDG_CACHE_HOME"].contains($0.key) }
+
     /// The folder with the scripts that tests run.
     static let programs = URL(fileURLWithPath: #filePath).deletingLastPathComponent().path + "/Programs"
 
