@@ -1,4 +1,4 @@
-/// Who owns pages of the image.
+/// What the pages of one section of the image belong to.
 package struct PageOwner: Hashable, Sendable {
     package var kind: ImagePageDescription.Owner
     /// Of the address space or the memory object.

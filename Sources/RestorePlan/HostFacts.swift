@@ -100,8 +100,10 @@ package struct MissingFile: Error, Sendable, Equatable {
 package struct RestartOptions: Sendable {
     /// A new pid namespace, or the pids of this one; nil: the plan decides.
     package var newPidNamespace: Bool?
-    /// The image comes as a stream: pages are pushed by the monitor.
-    package var isStream = false
+    /// How pages get from the image into tasks.
+    package var delivery = PageDelivery.inPlace
+    /// The image comes on standard input: the tree gets another one.
+    package var imageIsStandardInput = false
     /// The tree has the numbers of the image; otherwise fresh ones of this pid namespace.
     package var keepsPids = true
     /// No `set_tid` even where it is to be had: pids come from `ns_last_pid`.

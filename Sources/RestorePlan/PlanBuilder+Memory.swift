@@ -1,64 +1,73 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
 extension PlanBuilder {
-    private static let mapFixedNoReplace: UInt64 = 0x100000
+    /// Maps and fills what several descendants share, so that they share it again.
+    mutating func loadSharedPages(_ program: inout Program, _ pid: UInt32) {
+        let loads = pages.loads(beforeForkBy: pid)
+        if loads.isEmpty { return }
+        var files = MappedFile()
+        for case .beforeFork(let areas) in loads.map({ pages.loads[$0].moment }) {
+            for area in areas {
+                guard let mapping = image.addressSpace(area.space)?.mappings[area.mapping] else { continue }
+                map(&program, mapping.clipped(to: area.range), isFilled: true, &files)
+            }
+        }
+        close(&program, &files)
+        fill(&program, loads)
+    }
 
-    /// Maps everything at its final place, reads the saved pages, and closes what was opened for it.
+    /// Maps everything at its final place, has the saved pages put there, and closes what was opened for it.
     ///
-    /// A mapping that pages are read into is writable until they are there. The areas of PR_SET_MM_MAP come
-    /// after the old program has gone with all its mappings: the kernel refuses it before.
+    /// 1. Inherited memory of others goes: what is mapped next may lie there.
+    /// 2. Mappings, but for what was inherited and stays. One that pages are put into is writable until they are there.
+    /// 3. Pages.
+    /// 4. Final protection and advice: they would stand in the way of the pages.
+    /// 5. The areas of PR_SET_MM_MAP: the kernel refuses them while mappings of the old program are left.
     mutating func loadMemory(_ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace) {
-        let filled = mappingsWithPages(space)
-        var openPath: [UInt8]?
-        var openForWriting = false
+        let inheritance = pages.inheritance(of: space.id)
+        for range in inheritance.dropped {
+            program.call(.munmap, [.value(range.lowerBound), .number(range.count)], "inherited, and not of this process")
+        }
+        let isFilled = mappingsWithPages(space, inheritance.kept)
+        var files = MappedFile()
         for (index, mapping) in space.mappings.enumerated() {
             switch mapping.kind {
             case .vdsoCode: mapVdsoProxy(&program, process, mapping)
             case .vdsoData, .UNRECOGNIZED: continue
-            case .file:
-                let forWriting = mapping.shared && mapping.has(.mayWrite)
-                let path = mapping.file.path.asBytes
-                if openPath != path || openForWriting != forWriting {
-                    if openPath != nil { program.call(.close, [.number(scratchDescriptor)]) }
-                    open(&program, path, flags: forWriting ? 2 : 0, as: scratchDescriptor)
-                    openPath = path
-                    openForWriting = forWriting
+            case .file, .object, .anonymous:
+                for range in AddressRanges([mapping.range]).subtracting(inheritance.kept) {
+                    map(&program, mapping.clipped(to: range), isFilled: isFilled[index], &files)
                 }
-                map(&program, mapping, filled: filled[index], descriptor: .number(scratchDescriptor))
-            case .object:
-                let place = image.memoryObjects.firstIndex { $0.id == mapping.object } ?? 0
-                map(&program, mapping, filled: filled[index], descriptor: .number(high.object(place)))
-            case .anonymous:
-                map(&program, mapping, filled: filled[index], descriptor: nil)
             }
         }
-        if openPath != nil { program.call(.close, [.number(scratchDescriptor)]) }
-        if valid.options.isStream {
-            program.advance(word(.mapped), "memory is mapped")
-            program.wait(for: word(.pages), toReach: 1, "until its pages have come")
-        } else {
-            readPages(&program, space)
+        close(&program, &files)
+        for range in inheritance.discarded {
+            program.call(
+                .madvise, [.value(range.lowerBound), .number(range.count), .value(Madvise.MADV_DONTNEED)], "pages of others")
         }
-        for (index, mapping) in space.mappings.enumerated() { finish(&program, mapping, filled: filled[index]) }
+        fill(&program, pages.loads(afterForkInto: space.id))
+        for (index, mapping) in space.mappings.enumerated() { finish(&program, mapping, isFilled: isFilled[index]) }
         describeAreas(&program, process, space)
     }
 
     /// Opens a file by name at a fixed number. All low numbers are free at this time.
     mutating func open(_ program: inout Program, _ path: [UInt8], flags: UInt64, as number: UInt32) {
-        let cloexec: UInt64 = 0o2000000
         let opened = program.call(
-            .openat, [.signed(-100), self.path(path), .value(flags | cloexec | 0o400), 0],
+            .openat,
+            [.value(At.AT_FDCWD), self.path(path), .value(flags | UInt64(OpenFlag.O_CLOEXEC | OpenFlag.O_NOCTTY)), 0],
             String(decoding: path, as: UTF8.self))
-        program.call(.dup3, [.result(of: opened), .number(number), .value(cloexec)])
+        program.call(.dup3, [.result(of: opened), .number(number), .number(OpenFlag.O_CLOEXEC)])
         program.call(.close, [.result(of: opened)])
     }
 
-    /// Which mappings hold saved pages.
-    private func mappingsWithPages(_ space: ImageAddressSpace) -> [Bool] {
-        var result = [Bool](repeating: false, count: space.mappings.count)
-        var run = 0
+    /// Which mappings hold saved pages or parts that were filled before the fork. One pass.
+    private func mappingsWithPages(_ space: ImageAddressSpace, _ kept: AddressRanges) -> [Bool] {
         let page = facts.pageSize
+        var result = kept.isEmpty ? [] : space.mappings.map { AddressRanges([$0.range]).overlaps(kept) }
+        if result.isEmpty { result = [Bool](repeating: false, count: space.mappings.count) }
+        var run = 0
         for (index, mapping) in space.mappings.enumerated() {
             while run < space.runPage.count,
                 (space.runPage[run] &+ space.runLength[run]) &* page <= mapping.start
@@ -70,80 +79,17 @@ extension PlanBuilder {
         return result
     }
 
-    private mutating func map(
-        _ program: inout Program, _ mapping: ImageMapping, filled: Bool, descriptor: Step.Argument?
-    ) {
-        var flags = Self.mapFixedNoReplace
-        var protection = UInt64(mapping.protection)
-        if filled { protection |= 2 }
-        if mapping.has(.droppable) {
-            flags |= 0x8
-        } else {
-            flags |= mapping.shared ? 1 : 2
-        }
-        if descriptor == nil { flags |= 0x20 }
-        if mapping.has(.growsDown) { flags |= 0x100 }
-        if mapping.has(.noReserve) { flags |= 0x4000 }
-        program.call(
-            .mmap,
-            [
-                .value(mapping.start), .value(mapping.end - mapping.start), .value(protection), .value(flags),
-                descriptor ?? .signed(-1), .value(mapping.offset),
-            ], check: .equals(Int64(bitPattern: mapping.start)), note(mapping))
-    }
-
-    private func note(_ mapping: ImageMapping) -> String {
-        switch mapping.kind {
-        case .file: mapping.file.path.asText
-        case .object: "memory object \(mapping.object)"
-        default: mapping.has(.growsDown) ? "stack" : ""
-        }
-    }
-
-    /// Reads the pages of this address space straight from the image.
-    private mutating func readPages(_ program: inout Program, _ space: ImageAddressSpace) {
-        guard let section = image.pageSection(of: PageOwner(.addressSpace, space.id)) else { return }
-        let page = facts.pageSize
-        var vectors: [UInt64] = []
-        var total: UInt64 = 0
-        var offset = section.offset
-        let most: UInt64 = 1 << 30
-        func flush(_ builder: inout PlanBuilder) {
-            guard total > 0 else { return }
-            let address = builder.launchpad.add(words: vectors)
-            program.call(
-                .preadv,
-                [.number(builder.high.image), .value(address), .number(vectors.count / 2), .value(offset), 0],
-                check: .equals(Int64(total)), "\(byteCount(total)) from the image")
-            offset += total
-            total = 0
-            vectors.removeAll(keepingCapacity: true)
-        }
-        for (first, count) in zip(space.runPage, space.runLength) {
-            var start = first * page
-            var left = count * page
-            while left > 0 {
-                let part = min(left, most - total)
-                vectors += [start, part]
-                total += part
-                start += part
-                left -= part
-                if total == most || vectors.count == 2048 { flush(&self) }
-            }
-        }
-        flush(&self)
-    }
-
     /// What a mapping has besides its place: final protection and advice.
-    private func finish(_ program: inout Program, _ mapping: ImageMapping, filled: Bool) {
+    private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool) {
         let place: [Step.Argument] = [.value(mapping.start), .value(mapping.end - mapping.start)]
-        if filled && mapping.protection & 2 == 0 {
+        if isFilled && UInt64(mapping.protection) & Protection.PROT_WRITE == 0 {
             program.call(.mprotect, place + [.number(mapping.protection)])
         }
         let advice: [(ImageMappingFlag, UInt64, String)] = [
-            (.dontFork, 10, "MADV_DONTFORK"), (.dontDump, 16, "MADV_DONTDUMP"), (.wipeOnFork, 18, "MADV_WIPEONFORK"),
-            (.hugePage, 14, "MADV_HUGEPAGE"), (.noHugePage, 15, "MADV_NOHUGEPAGE"), (.mergeable, 12, "MADV_MERGEABLE"),
-            (.randomRead, 1, "MADV_RANDOM"), (.sequentialRead, 2, "MADV_SEQUENTIAL"),
+            (.dontFork, Madvise.MADV_DONTFORK, "MADV_DONTFORK"), (.dontDump, Madvise.MADV_DONTDUMP, "MADV_DONTDUMP"),
+            (.wipeOnFork, Madvise.MADV_WIPEONFORK, "MADV_WIPEONFORK"), (.hugePage, Madvise.MADV_HUGEPAGE, "MADV_HUGEPAGE"),
+            (.noHugePage, Madvise.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE"), (.mergeable, Madvise.MADV_MERGEABLE, "MADV_MERGEABLE"),
+            (.randomRead, Madvise.MADV_RANDOM, "MADV_RANDOM"), (.sequentialRead, Madvise.MADV_SEQUENTIAL, "MADV_SEQUENTIAL"),
         ]
         for (flag, number, name) in advice where mapping.has(flag) && !mapping.has(.droppable) {
             program.call(.madvise, place + [.value(number)], name)
@@ -157,6 +103,7 @@ extension PlanBuilder {
     ) {
         open(&program, process.executable.path.asBytes, flags: 0, as: scratchDescriptor)
         let vector = launchpad.add(space.auxiliaryVector.asBytes)
+        // struct prctl_mm_map
         var words = [
             space.startCode, space.endCode, space.startData, space.endData, space.startBreak, space.currentBreak,
             space.startStack, space.argumentStart, space.argumentEnd, space.environmentStart, space.environmentEnd,
@@ -164,12 +111,83 @@ extension PlanBuilder {
         ]
         words.append(UInt64(space.auxiliaryVector.count) | UInt64(scratchDescriptor) << 32)
         let map = launchpad.add(words: words)
-        program.call(.prctl, [35, 14, .value(map), 104, 0], "PR_SET_MM_MAP: program file, arguments, heap")
+        program.call(
+            .prctl, [.value(Prctl.PR_SET_MM), .value(Prctl.PR_SET_MM_MAP), .value(map), .number(words.count * 8), 0],
+            "PR_SET_MM_MAP: program file, arguments, heap")
         program.call(.close, [.number(scratchDescriptor)])
         if process.personality != 0 { program.call(.personality, [.number(process.personality)]) }
     }
 }
 
+/// Single mappings.
+extension PlanBuilder {
+    /// The file that the last mapping was of: it stays open at the scratch descriptor for those that follow.
+    struct MappedFile {
+        var path: [UInt8]?
+        var isWritable = false
+    }
+
+    private mutating func map(
+        _ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, _ file: inout MappedFile
+    ) {
+        switch mapping.kind {
+        case .file:
+            let isWritable = mapping.shared && mapping.has(.mayWrite)
+            let path = mapping.file.path.asBytes
+            if file.path != path || file.isWritable != isWritable {
+                close(&program, &file)
+                open(
+                    &program, path, flags: UInt64(isWritable ? OpenFlag.O_RDWR : OpenFlag.O_RDONLY), as: scratchDescriptor)
+                file = MappedFile(path: path, isWritable: isWritable)
+            }
+            map(&program, mapping, isFilled: isFilled, descriptor: .number(scratchDescriptor), note: mapping.file.path.asText)
+        case .object:
+            let place = image.memoryObjects.firstIndex { $0.id == mapping.object } ?? 0
+            map(
+                &program, mapping, isFilled: isFilled, descriptor: .number(high.object(place)),
+                note: "memory object \(mapping.object)")
+        default:
+            map(&program, mapping, isFilled: isFilled, descriptor: nil, note: mapping.has(.growsDown) ? "stack" : "")
+        }
+    }
+
+    private func close(_ program: inout Program, _ file: inout MappedFile) {
+        if file.path != nil { program.call(.close, [.number(scratchDescriptor)]) }
+        file = MappedFile()
+    }
+
+    private func map(
+        _ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, descriptor: Step.Argument?, note: String
+    ) {
+        var flags = Mmap.MAP_FIXED_NOREPLACE
+        var protection = UInt64(mapping.protection)
+        if isFilled { protection |= Protection.PROT_WRITE }
+        if mapping.has(.droppable) {
+            flags |= Mmap.MAP_DROPPABLE
+        } else {
+            flags |= mapping.shared ? Mmap.MAP_SHARED : Mmap.MAP_PRIVATE
+        }
+        if descriptor == nil { flags |= Mmap.MAP_ANONYMOUS }
+        if mapping.has(.growsDown) { flags |= Mmap.MAP_GROWSDOWN }
+        if mapping.has(.noReserve) { flags |= Mmap.MAP_NORESERVE }
+        program.call(
+            .mmap,
+            [
+                .value(mapping.start), .value(mapping.end - mapping.start), .value(protection), .value(flags),
+                descriptor ?? .signed(-1), .value(mapping.offset),
+            ], check: .equals(Int64(bitPattern: mapping.start)), note)
+    }
+}
+
 extension ImageMapping {
     func has(_ flag: ImageMappingFlag) -> Bool { flags & 1 << UInt64(flag.rawValue) != 0 }
+
+    /// A part of this mapping. Only of files and memory objects the offset means something.
+    func clipped(to range: Range<UInt64>) -> ImageMapping {
+        if range == self.range { return self }
+        var part = self
+        (part.start, part.end) = (range.lowerBound, range.upperBound)
+        if kind != .anonymous { part.offset += range.lowerBound - start }
+        return part
+    }
 }

@@ -72,7 +72,6 @@ extension PlanBuilder {
     mutating func awaitMemory(_ program: inout Program, _ process: ImageProcess) {
         let object = owners.object(.memory, of: process)
         if owners.owns(.memory, process) { return }
-        if valid.options.isStream { program.advance(word(.mapped), "memory is mapped by another process") }
         program.wait(for: word(.memoryIsLoaded(object)), toReach: 1, "until memory is loaded")
         if process.personality != 0 { program.call(.personality, [.number(process.personality)]) }
     }

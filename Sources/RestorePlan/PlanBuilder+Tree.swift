@@ -120,6 +120,7 @@ extension PlanBuilder {
         program.call(.prctl, [15, path(Array(helper.name.utf8))], "name \(helper.name)")
         makeRoom(&program, helper.pid, isRoot: false)
         makeShared(&program, helper.pid)
+        loadSharedPages(&program, helper.pid)
         arrange(&program, helper.pid)
         program.call(.exit_group, [0], "has done its work")
         return program

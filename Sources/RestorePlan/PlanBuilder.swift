@@ -17,6 +17,9 @@ struct PlanBuilder {
     var armingOperands: [Int: UInt64] = [:]
     var releaseTimes: [ReleaseTime] = []
     var deadlines: [Deadline] = []
+    let pages: PageSchedule
+    /// By load, where the monitor puts pages in place.
+    var gates: [Int: PageGate] = [:]
 
     var image: CheckpointImage { valid.image }
     var facts: HostFacts { valid.facts }
@@ -45,7 +48,7 @@ struct PlanBuilder {
 
     init(
         valid: ValidImage, tasks: [RestorePlan.Task], helpers: [RestorePlan.Helper], high: RestorePlan.HighDescriptors,
-        launchpad: Launchpad, scratch: UInt64, vdso: VdsoPlan
+        launchpad: Launchpad, scratch: UInt64, vdso: VdsoPlan, pages: PageSchedule
     ) {
         self.valid = valid
         self.tasks = tasks
@@ -65,6 +68,7 @@ struct PlanBuilder {
         // The first piece is `zeroTime`.
         _ = self.launchpad.add(words: [0, 0])
         owners = SharedOwners(valid.image, valid.creation)
+        self.pages = pages
         usersOfDirectories = Self.usersOfDirectories(valid.image, tasks)
         files = FilePlan(valid.image, high: high, valid.creation, owners)
         scratchDescriptor = high.scratch
@@ -108,8 +112,8 @@ struct PlanBuilder {
     /// 1. Drop what came with the fork, but for the launchpad, and move the vdso: its new place may be
     ///    where something else was.
     /// 2. Make what several descendants share, while it can still be inherited.
-    /// 3. Create children: those of the old session, `setsid`, the others. Nothing is loaded yet, so a
-    ///    fork copies next to nothing, and the whole tree unfolds before anybody begins to load.
+    /// 3. Load pages that descendants share copy-on-write. Then create children: those of the old session, `setsid`, the
+    ///    others. Nothing else is loaded yet, so a fork copies next to nothing, and the whole tree unfolds before loading begins.
     /// 4. Join the process group: it exists once its leader has said so. Adopt, where others created its
     ///    children, and see ghosts and placeholders end.
     /// 5. Map and load memory; then descriptors, mount namespace, directories, signal actions: each once for all who
@@ -131,6 +135,7 @@ struct PlanBuilder {
         }
         makeRoom(&program, process.pid, isRoot: isRoot)
         makeShared(&program, task.pid)
+        loadSharedPages(&program, task.pid)
         arrange(&program, process.pid)
         if !process.command.isEmpty {
             program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
@@ -183,6 +188,7 @@ struct PlanBuilder {
         program.call(.prctl, [15, path(process.command.asBytes)], "name \(process.command.asText)")
         makeRoom(&program, process.pid, isRoot: false)
         makeShared(&program, process.pid)
+        loadSharedPages(&program, process.pid)
         arrange(&program, process.pid)
         let signal = process.exitStatus & 0x7f
         if signal != 0 {

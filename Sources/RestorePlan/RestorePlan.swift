@@ -1,5 +1,5 @@
 internal import ArchState
-internal import CheckpointImage
+package import CheckpointImage
 internal import PidControl
 package import StepProgram
 
@@ -70,6 +70,10 @@ package struct RestorePlan: Sendable {
     package let releaseTimes: [ReleaseTime]
     /// Likewise the deadlines of timers.
     package let deadlines: [Deadline]
+    /// Which pages are loaded when, and by which process.
+    package let pages: PageSchedule
+    /// By load: what a loader and the monitor wait for, where the monitor puts pages in place.
+    package let pageGates: [Int: PageGate]
     package let vdso: VdsoPlan
     private let owners: SharedOwners
     /// Nil: the numbers are those of the checkpoint.
@@ -108,10 +112,14 @@ package struct RestorePlan: Sendable {
         let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
         let high = HighDescriptors(base: max(highest + 1, 64), mounts: image.mountDescriptors)
         vdso = VdsoPlan(valid, at: valid.hole.scratch)
+        let owners = SharedOwners(valid.image, valid.creation)
+        let schedule = PageSchedule(
+            valid.image, valid.creation, owners, delivery: valid.options.delivery,
+            occupied: PageSchedule.occupied(by: vdso, in: valid))
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, helpers: helpers, high: high,
             launchpad: Launchpad(base: valid.hole.base, slots: tasks.count + helpers.count),
-            scratch: valid.hole.scratch, vdso: vdso)
+            scratch: valid.hole.scratch, vdso: vdso, pages: schedule)
         builder.build()
         self.valid = valid
         self.tasks = tasks
@@ -122,7 +130,9 @@ package struct RestorePlan: Sendable {
         armingOperands = builder.armingOperands
         releaseTimes = builder.releaseTimes
         deadlines = builder.deadlines
-        owners = builder.owners
+        pages = builder.pages
+        pageGates = builder.gates
+        self.owners = builder.owners
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount
     }
@@ -131,6 +141,16 @@ package struct RestorePlan: Sendable {
     package var livingTasks: [Int] {
         var seen: Set<UInt32> = []
         return tasks.indices.filter { !tasks[$0].isDead && seen.insert(tasks[$0].pid).inserted }
+    }
+
+    /// Index of the program of a process, ghost or placeholder.
+    package func program(of pid: UInt32) -> Int? {
+        tasks.firstIndex { $0.isLeader && $0.pid == pid } ?? helpers.firstIndex { $0.pid == pid }.map { tasks.count + $0 }
+    }
+
+    /// The address space of a process of the image.
+    package func space(of pid: UInt32) -> ImageAddressSpace? {
+        valid.image.process(pid).flatMap { valid.image.addressSpace($0.addressSpace) }
     }
 
     /// Whether the launchpad has room where it is planned.

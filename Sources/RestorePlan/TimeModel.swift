@@ -56,21 +56,27 @@ package struct TimePlan: Sendable, Equatable {
     /// Nanoseconds of being a file that count, on each clock, at a release at `now`.
     package func counted(at now: Instant) -> Instant {
         if model == .relative { return Instant() }
-        let real = max(0, now.realtime - stopped.realtime)
+        let real = max(0, now.realtime -| stopped.realtime)
         if !isSameBoot { return Instant(realtime: real, monotonic: real, boottime: real) }
         return Instant(
-            realtime: real, monotonic: max(0, now.monotonic - stopped.monotonic),
-            boottime: max(0, now.boottime - stopped.boottime))
+            realtime: real, monotonic: max(0, now.monotonic -| stopped.monotonic),
+            boottime: max(0, now.boottime -| stopped.boottime))
     }
 
-    /// What the tree's clocks have to show beyond this host's if it is released at `now`.
+    /// What the tree's clocks have to show beyond this host's if it is released at `now`. At most 146 years, which no kernel
+    /// takes: what an image states beyond that makes no difference.
     package func offsets(at now: Instant) -> (monotonic: Int64, boottime: Int64) {
         let counted = counted(at: now)
+        func offset(_ shown: Int64, _ counted: Int64, _ now: Int64) -> Int64 {
+            min(max(shown +| counted -| now, -Self.farthest), Self.farthest)
+        }
         return (
-            stopped.monotonic + monotonicOffset + counted.monotonic - now.monotonic,
-            stopped.boottime + boottimeOffset + counted.boottime - now.boottime
+            offset(stopped.monotonic +| monotonicOffset, counted.monotonic, now.monotonic),
+            offset(stopped.boottime +| boottimeOffset, counted.boottime, now.boottime)
         )
     }
+
+    private static let farthest: Int64 = 1 << 62
 
     /// Nanoseconds that are left at a release at `now` of what was `left` when the tree stopped, on a clock by
     /// its number (clock_gettime(2)); 0: it has passed. CPU time does not go by while there is no task.
@@ -91,8 +97,8 @@ package struct TimePlan: Sendable, Equatable {
     package func deadline(left: UInt64, clock: UInt32) -> Int64? {
         guard usesNamespace else { return nil }
         switch clock {
-        case 1: return stopped.monotonic + monotonicOffset + Int64(clamping: left)
-        case 7, 9: return stopped.boottime + boottimeOffset + Int64(clamping: left)
+        case 1: return stopped.monotonic +| monotonicOffset +| Int64(clamping: left)
+        case 7, 9: return stopped.boottime +| boottimeOffset +| Int64(clamping: left)
         default: return nil
         }
     }
@@ -112,7 +118,7 @@ package struct ReleaseTime: Sendable, Equatable {
 
     /// The words, `untilRelease` nanoseconds before a release at `now`. Never zero, which would disarm.
     package func words(_ plan: TimePlan, at now: TimePlan.Instant, untilRelease: UInt64) -> [UInt64] {
-        let total = plan.remaining(of: left, clock: clock, at: now) &+ untilRelease
+        let total = plan.remaining(of: left, clock: clock, at: now) +| untilRelease
         switch unit {
         case .nanoseconds:
             let time = max(1, total)

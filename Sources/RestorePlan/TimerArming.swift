@@ -22,13 +22,13 @@ package struct Deadline: Sendable, Equatable {
         let counted = plan.counted(at: release)
         let start: Int64 =
             switch clock {
-            case 0, 8: release.realtime - counted.realtime
+            case 0, 8: release.realtime -| counted.realtime
             case 1:
-                plan.usesNamespace ? plan.stopped.monotonic + plan.monotonicOffset + lead : release.monotonic - counted.monotonic
+                plan.usesNamespace ? plan.stopped.monotonic +| plan.monotonicOffset +| lead : release.monotonic -| counted.monotonic
             default:
-                plan.usesNamespace ? plan.stopped.boottime + plan.boottimeOffset + lead : release.boottime - counted.boottime
+                plan.usesNamespace ? plan.stopped.boottime +| plan.boottimeOffset +| lead : release.boottime -| counted.boottime
             }
-        let time = UInt64(max(1, start + left))
+        let time = UInt64(max(1, start +| left))
         return [time / 1_000_000_000, time % 1_000_000_000]
     }
 }

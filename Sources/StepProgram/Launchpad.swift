@@ -21,14 +21,10 @@ package struct Launchpad: Sendable {
         case loaded
         /// Set by the monitor: threads may be made and timers armed.
         case go
-        /// Set by the monitor: pages from a stream are in place.
-        case pages
         /// Set by the monitor at the point of no return.
         case committed
         /// What the inner half tells: pid of the root as the inner half sees it.
         case rootPid
-        /// Processes that have mapped their memory and wait for pages from a stream.
-        case mapped
         /// errno of the inner half's failure.
         case innerError
         /// Threads other than leaders that have nothing left to do but park.
@@ -93,7 +89,7 @@ package struct Launchpad: Sendable {
 
     private var programsStart: UInt64 { (dataStart + UInt64(data.count) + 63) & ~63 }
 
-    /// Where the programs lie, by index. To be kept by who asks often.
+    /// Where the programs lie, by index. Kept by callers that ask often.
     package struct Layout: Sendable {
         package fileprivate(set) var addresses: [UInt64] = []
         fileprivate var end: UInt64

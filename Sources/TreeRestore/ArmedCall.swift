@@ -1,6 +1,7 @@
 internal import ArchState
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 internal import StepProgram
 
@@ -36,45 +37,60 @@ struct ArmedCall {
         case .nanosleep, .cpuNanosleep:
             // clock_nanosleep(clock, 0, time, rmtp). Of i386 there are two: what is left will be written as the
             // one that is armed does.
-            number = !is32Bit ? 230 : thread.timeLeftIs32Bit ? 267 : 407
+            number = !is32Bit ? Native.sleep : thread.timeLeftIs32Bit ? Compat.sleep : Compat.sleepTime64
             arguments = [UInt64(bitPattern: Int64(Int32(bitPattern: block.clock))), 0, operand, block.userAddress]
             operandBytes = time(
-                remaining - (block.kind == .nanosleep ? slack : 0),
+                remaining -| (block.kind == .nanosleep ? slack : 0),
                 is32Bit && thread.timeLeftIs32Bit ? .timespec32 : .timespec)
             earlyResults = 0...0
             earlyErrors = []
         case .poll:
-            number = is32Bit ? 168 : 7
+            number = is32Bit ? Compat.poll : Native.poll
             let timeout = block.hasTimeout_p ? Self.milliseconds(remaining) : UInt64(UInt32.max)
             arguments = [block.userAddress, block.count, timeout]
             operandBytes = []
             earlyResults = 0...Int64(Int32.max)
-            earlyErrors = [-14]  // EFAULT: another thread has unmapped the entries
+            earlyErrors = [-Int64(Errno.EFAULT)]  // another thread has unmapped the entries
         case .futex:
             earlyResults = 0...0
-            earlyErrors = [-11, -14, -110]  // EAGAIN, EFAULT, ETIMEDOUT
-            number = is32Bit ? 422 : 202  // futex_time64
-            let isRealtime = block.clockOfDeadline == 0
-            if block.bits == UInt32.max && !isRealtime {
-                // FUTEX_WAIT, relative on the monotonic clock.
-                arguments = [block.userAddress, UInt64(block.flags), block.count, operand]
+            earlyErrors = [-Int64(Errno.EAGAIN), -Int64(Errno.EFAULT), -Int64(Errno.ETIMEDOUT)]
+            number = is32Bit ? Compat.futexTime64 : Native.futex
+            let isRealtime = block.clockOfDeadline == UInt32(Clock.CLOCK_REALTIME)
+            if block.bits == FutexWord.FUTEX_BITSET_MATCH_ANY && !isRealtime {
+                // Relative, on the monotonic clock.
+                arguments = [block.userAddress, Futex.FUTEX_WAIT | UInt64(block.flags), block.count, operand]
                 operandBytes = time(remaining)
             } else {
-                // FUTEX_WAIT_BITSET, until a point in time on the clock that it was on.
+                // Until a point in time on the clock that it was on.
                 arguments = [
-                    block.userAddress, 9 | UInt64(block.flags), block.count, operand, 0, UInt64(block.bits),
+                    block.userAddress, Futex.FUTEX_WAIT_BITSET | UInt64(block.flags), block.count, operand, 0, UInt64(block.bits),
                 ]
-                let now = isRealtime ? SystemClock.realtime.now() : SystemClock.monotonic.now() + monotonicOffset
-                operandBytes = time(now + remaining)
+                let now = isRealtime ? SystemClock.realtime.now() : SystemClock.monotonic.now() +| monotonicOffset
+                operandBytes = time(now +| remaining)
             }
         case .unknown, .UNRECOGNIZED:
             return nil
         }
     }
 
+    /// Calls of the table for 64-bit programs.
+    private enum Native {
+        static let sleep = UInt64(SystemCallNumbers.clock_nanosleep)
+        static let poll = UInt64(SystemCallNumbers.poll)
+        static let futex = UInt64(SystemCallNumbers.futex)
+    }
+
+    /// Calls of the table for 32-bit programs.
+    private enum Compat {
+        static let sleep: UInt64 = 267
+        static let sleepTime64: UInt64 = 407
+        static let poll: UInt64 = 168
+        static let futexTime64: UInt64 = 422
+    }
+
     /// poll(2) counts in milliseconds: never less than asked.
     static func milliseconds(_ nanoseconds: Int64) -> UInt64 {
-        UInt64(min((max(0, nanoseconds) + 999_999) / 1_000_000, Int64(Int32.max)))
+        UInt64(min((max(0, nanoseconds) +| 999_999) / 1_000_000, Int64(Int32.max)))
     }
 }
 
@@ -83,8 +99,9 @@ extension ImageRestartBlock {
     var clockOfDeadline: UInt32 {
         switch kind {
         case .nanosleep, .cpuNanosleep: clock
-        case .futex: flags & 256 != 0 ? 0 : 1  // FUTEX_CLOCK_REALTIME
-        case .poll, .unknown, .UNRECOGNIZED: 1
+        case .futex:
+            UInt32(UInt64(flags) & Futex.FUTEX_CLOCK_REALTIME != 0 ? Clock.CLOCK_REALTIME : Clock.CLOCK_MONOTONIC)
+        case .poll, .unknown, .UNRECOGNIZED: UInt32(Clock.CLOCK_MONOTONIC)
         }
     }
 }

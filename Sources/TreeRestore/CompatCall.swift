@@ -21,10 +21,9 @@ extension X86GeneralRegisters {
 }
 
 extension Finaliser {
-    /// An `int $0x80` that every task has: the step loop's.
-    var loopCompatInstruction: UInt64 {
-        let base = tree.plan.launchpad.base
-        let code = tree.memory.read(at: base, count: 4096)
+    /// Where an `int $0x80` stands in the step loop at `base`.
+    static func compatInstruction(in memory: borrowing SharedMemory, at base: UInt64) -> UInt64 {
+        let code = memory.read(at: base, count: Int(Launchpad.pageSize))
         let offset = (0..<code.count - 1).first { code[$0] == 0xcd && code[$0 + 1] == 0x80 } ?? 0
         return base + UInt64(offset)
     }

@@ -29,7 +29,7 @@ extension HostFacts {
     private mutating func probeObjects(of image: CheckpointImage, options: RestartOptions) {
         watchable = (0...2).map { isWatchable($0) }
         // The image came on standard input: the terminal stands in, or /dev/null, which cannot be watched.
-        if options.isStream { watchable[0] = (try? Descriptor.open("/dev/tty", 2)) != nil }
+        if options.imageIsStandardInput { watchable[0] = (try? Descriptor.open("/dev/tty", 2)) != nil }
         mayChooseTimerIDs = PosixTimerState.mayChooseID()
         maySetExpirations = TimerFileState.maySetExpirations()
         mayWakeSystem = Capabilities.currentEffective & 1 << 35 != 0  // CAP_WAKE_ALARM

@@ -1,13 +1,14 @@
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 internal import StepProgram
 
 /// The inner half of crrestart: the process that creates the tree's root and stays as its parent.
 ///
 /// With a pid namespace of its own it is that namespace's init: it adopts, reaps, and its end is the end of
-/// everything in it. A root that is the init of a pid namespace brings its own: then this process stays outside. Until the point of no return it is the guardian, too: if the monitor dies, it ends the
-/// tree; afterwards it leaves it alone.
+/// everything in it. A root that is the init of a pid namespace brings its own: then this process stays outside.
+/// Until the point of no return it is the guardian, too: if the monitor dies, it ends the tree; afterwards it leaves it alone.
 ///
 /// Runs in a forked copy of crrestart; leaves by `exitNow` only.
 struct InnerHalf {
@@ -19,10 +20,9 @@ struct InnerHalf {
     let guardian: Int32
     /// Write end: the root's wait status goes here.
     let status: Int32
-    let imageDescriptor: Int32
-    let objects: [Int32]
-    let staysForOrphans: Bool
-    let detaches: Bool
+    let inheritance: PreparedRestart.Inheritance
+    private var staysForOrphans: Bool { plan.valid.newPidNamespace }
+    private var tasksReadImage: Bool { plan.pages.delivery == .inPlace }
 
     func run() -> Never {
         SignalMask.blockAll()
@@ -35,62 +35,62 @@ struct InnerHalf {
             try arrangeDescriptors(mounts)
             let launchpad = plan.launchpad
             let pid = try createRoot()
-            memory.publish(launchpad.address(of: .rootPid), UInt32(pid))
+            memory.publish(launchpad.address(of: .rootPid), UInt32(bitPattern: pid))
             watch(root: pid)
         } catch {
-            memory.publish(plan.launchpad.address(of: .innerError), UInt32(error.number))
+            memory.publish(plan.launchpad.address(of: .innerError), UInt32(bitPattern: error.number))
             Processes.exitNow(1)
         }
     }
 
-    /// - Errors: `EEXIST`: its number is, or went to, somebody else's.
+    /// - Errors: `EEXIST`: its number is another process's.
     private func createRoot() throws(SystemError) -> Int32 {
         let wanted = Int32(plan.tasks[0].tid)
         let (program, slot) = (plan.layout.addresses[0], plan.launchpad.slotAddress(0))
         let isInit = plan.valid.image.header.rootIsNamespaceInit
-        let namespaces = isInit ? Processes.newPidNamespace : 0
+        let namespaces = isInit ? CloneFlag.CLONE_NEWPID : 0
         guard plan.valid.usesLastPid else {
             return try Processes.cloneIntoLoop(
                 pid: wanted, namespaces: namespaces, program: program, slot: slot, loop: plan.launchpad.base)
         }
         let lastPid = try LastPid()
         try lastPid.lock()
-        // The tasks write to it as well: what is meant is the namespace of who writes.
+        // The tasks write to it as well: the kernel goes by the pid namespace of the writer.
         try DescriptorTable.duplicate(lastPid.number, to: plan.high.lastPid)
         if !isInit { try lastPid.announce(wanted) }
         let pid = try Processes.cloneIntoLoop(namespaces: namespaces, program: program, slot: slot, loop: plan.launchpad.base)
         if pid == wanted || isInit { return pid }
-        try? Processes.kill(pid, 9)
-        throw SystemError(17, in: "the number after ns_last_pid")
+        try? Processes.kill(pid, Signal.SIGKILL)
+        throw SystemError(Errno.EEXIST, in: "the number after ns_last_pid")
     }
 
     /// Everything that tasks inherit stands at its high number; the root drops all below.
     private func arrangeDescriptors(_ mounts: [Int32]) throws(SystemError) {
         let high = plan.high
         for number in Int32(0)...2 {
-            if DescriptorTable.isOpen(number) && !(number == 0 && plan.valid.options.isStream) {
+            if DescriptorTable.isOpen(number) && number != inheritance.image {
                 try DescriptorTable.duplicate(number, to: high.standard(UInt32(number)))
                 continue
             }
             // The image came on standard input: the terminal stands in, or nothing.
             let instead: Descriptor
-            if number == 0, let terminal = try? Descriptor.open("/dev/tty", 2) { instead = terminal } else {
-                instead = try Descriptor.open("/dev/null", 2)
+            if number == 0, let terminal = try? Descriptor.open("/dev/tty", Int32(OpenFlag.O_RDWR)) { instead = terminal } else {
+                instead = try Descriptor.open("/dev/null", Int32(OpenFlag.O_RDWR))
             }
             try DescriptorTable.duplicate(instead.number, to: high.standard(UInt32(number)))
         }
-        if !plan.valid.options.isStream { try DescriptorTable.duplicate(imageDescriptor, to: high.image) }
+        if tasksReadImage { try DescriptorTable.duplicate(inheritance.image, to: high.image) }
         if let timeNamespace { try DescriptorTable.duplicate(timeNamespace, to: high.timeNamespace) }
         for (index, mount) in mounts.enumerated() { try DescriptorTable.duplicate(mount, to: high.mount(UInt32(index))) }
-        for (index, object) in objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }
+        for (index, object) in inheritance.objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }
     }
 
     /// Guards the tree while it is made, then waits for it.
     private func watch(root: Int32) -> Never {
         // Only the tasks hold what they inherited, from here on.
         DescriptorTable.closeAll(from: plan.high.base)
-        if !plan.valid.options.isStream { DescriptorTable.close(imageDescriptor) }
-        let signals = SignalQueue([17])
+        if inheritance.image > 2 { DescriptorTable.close(inheritance.image) }
+        let signals = SignalQueue([Signal.SIGCHLD])
         let committed = plan.launchpad.address(of: .committed)
         var isCommitted = false
         var rootEnded = false
@@ -99,7 +99,7 @@ struct InnerHalf {
                 isCommitted = memory.load32(committed) != 0
                 if isCommitted {
                     for number in Int32(0)...2 { DescriptorTable.close(number) }
-                    if detaches && !staysForOrphans { Processes.exitNow(0) }
+                    if inheritance.detaches && !staysForOrphans { Processes.exitNow(0) }
                 }
             }
             if let message = Channel.poll(guardian), message.isEmpty {
@@ -132,9 +132,9 @@ struct InnerHalf {
         SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
         if plan.valid.image.header.rootIsNamespaceInit {
             // With it ends everything in its namespace.
-            try? Processes.kill(root, 9)
+            try? Processes.kill(root, Signal.SIGKILL)
         } else if !plan.valid.newPidNamespace {
-            for task in plan.tasks where task.isLeader { try? Processes.kill(Int32(task.pid), 9) }
+            for task in plan.tasks where task.isLeader { try? Processes.kill(Int32(task.pid), Signal.SIGKILL) }
         }
         Processes.exitNow(1)
     }

@@ -1,8 +1,9 @@
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 
-/// An old number that a task with a new one has in its memory still, where nobody but the program may change it.
+/// An old number that a task with a new one has in its memory still, which only the program itself may change.
 ///
 /// Looked for where the kernel knows of an address: the word that it clears at the end of a thread, in which C
 /// libraries note the thread's number, and the owners of robust mutexes.
@@ -22,7 +23,7 @@ package struct KeptNumber: Sendable {
     package var address: UInt64
 
     /// - Preconditions: every task is parked, its memory loaded.
-    static func all(in tree: ForkedTree) -> [KeptNumber] {
+    static func all(in tree: borrowing ForkedTree) -> [KeptNumber] {
         guard let renumbering = tree.plan.renumbering else { return [] }
         let image = tree.plan.valid.image
         var found: [KeptNumber] = []
@@ -37,10 +38,9 @@ package struct KeptNumber: Sendable {
                         address: address))
             }
             if thread.clearChildTid_p != 0, word(host, thread.clearChildTid_p) == old { add(.threadWord, thread.clearChildTid_p) }
-            let is32Bit = image.process(task.pid).flatMap { image.addressSpace($0.addressSpace) }?.is32Bit == true
+            let is32Bit = tree.plan.space(of: task.pid)?.is32Bit == true
             for address in robustFutexes(host, thread.robustList, is32Bit: is32Bit) {
-                // FUTEX_TID_MASK
-                if let owner = word(host, address), owner & 0x3fff_ffff == old { add(.heldMutex, address) }
+                if let owner = word(host, address), owner & FutexWord.FUTEX_TID_MASK == old { add(.heldMutex, address) }
             }
         }
         return found

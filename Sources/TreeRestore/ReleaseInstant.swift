@@ -1,8 +1,9 @@
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 internal import StepProgram
 
-/// The instant at which the tree shall go on, chosen when everybody has loaded.
+/// The instant at which the tree shall go on, chosen when every process has loaded.
 ///
 /// Deadlines and clocks are set for it beforehand, so what the monitor still has to do does not count for the
 /// tree. It waits for the instant if it is done early; if it is late, the tree has been away for that long.
@@ -12,11 +13,12 @@ struct ReleaseInstant {
     let monotonicOffset: Int64
     private let time: TimePlan
 
-    /// Writes the offsets of the tree's time namespace, which nobody has joined yet, and the times that the
+    /// Writes the offsets of the tree's time namespace, which has no member yet, and the times that the
     /// tasks arm their timers with.
     ///
     /// - Preconditions: every process waits for "go".
-    init(_ tree: ForkedTree, _ clocks: PreparedClocks) throws(RestoreError) {
+    init(_ tree: borrowing ForkedTree) throws(RestoreError) {
+        let clocks = tree.clocks
         time = tree.plan.valid.time
         let now = TimePlan.Instant.now()
         // What finalising takes at least, measured: threads are made, every task is stopped and loaded.
@@ -29,7 +31,7 @@ struct ReleaseInstant {
             tree.memory.write(bytes, at: place.address)
         }
         var lead: Int64 = 0
-        if let since = clocks.isSetSince, time.model == .relative { lead = instant.monotonic - since.monotonic }
+        if let since = clocks.isSetSince, time.model == .relative { lead = instant.monotonic -| since.monotonic }
         for deadline in tree.plan.deadlines {
             var bytes: [UInt8] = []
             for word in deadline.words(time, at: instant, lead: lead) { bytes.append(littleEndian: word) }
@@ -49,7 +51,7 @@ struct ReleaseInstant {
     /// from the instant on, also if it is over by now.
     func remaining(of left: UInt64, clock: UInt32) -> Int64 {
         let ahead = instant.monotonic - SystemClock.monotonic.now()
-        return max(0, ahead + Int64(clamping: time.remaining(of: left, clock: clock, at: instant)))
+        return max(0, ahead +| Int64(clamping: time.remaining(of: left, clock: clock, at: instant)))
     }
 
     /// The same for a call that is made when the task is let go: at the instant, or now if that is over.
@@ -69,13 +71,17 @@ struct ReleaseInstant {
     }
 }
 
-/// The tree's time namespace, made before the fork so that it can be inherited; nobody is in it yet.
-final class PreparedClocks {
+/// The tree's time namespace, made before the fork so that it can be inherited. It has no member yet.
+struct PreparedClocks {
     private let made: NewTimeNamespace?
     /// When the clocks began to run, where that was before the tree had loaded.
-    private(set) var isSetSince: TimePlan.Instant?
+    let isSetSince: TimePlan.Instant?
 
-    init(_ time: TimePlan) throws(RestoreError) {
+    /// - Parameter beginNow: the tree joins before it loads, because processes that share memory cannot do so later: its
+    ///   clocks run from now on, as if it were stopped while it loads.
+    init(_ time: TimePlan, beginNow: Bool) throws(RestoreError) {
+        let now = TimePlan.Instant.now()
+        isSetSince = beginNow ? now : nil
         guard time.usesNamespace else {
             made = nil
             return
@@ -83,19 +89,13 @@ final class PreparedClocks {
         do throws(SystemError) { made = try NewTimeNamespace.make() } catch {
             throw RestoreError(cannot: "make a time namespace", error)
         }
+        if !beginNow { return }
+        let offsets = time.offsets(at: now)
+        try set(TimeNamespace.Offsets(monotonic: offsets.monotonic, boottime: offsets.boottime))
     }
 
     /// Its descriptor.
     var namespace: Int32? { made?.descriptor.number }
-
-    /// For a tree that joins before it loads, because who shares memory cannot do so later: its clocks run from now on,
-    /// as if it were stopped while it loads.
-    func set(for time: TimePlan) throws(RestoreError) {
-        let now = TimePlan.Instant.now()
-        let offsets = time.offsets(at: now)
-        try set(TimeNamespace.Offsets(monotonic: offsets.monotonic, boottime: offsets.boottime))
-        isSetSince = now
-    }
 
     func set(_ offsets: TimeNamespace.Offsets) throws(RestoreError) {
         do throws(SystemError) { try made?.setOffsets(offsets) } catch {

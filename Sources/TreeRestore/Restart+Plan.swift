@@ -5,9 +5,11 @@ internal import RestorePlan
 
 /// The checked plan, and what is to be said about it.
 extension Restart {
-    func makePlan(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
+    func makePlan(for source: any PageSource) throws(RestoreError) -> RestorePlan {
+        let image = source.image
         var choice = options.plan
-        choice.isStream = isStream
+        choice.delivery = source.delivery
+        choice.imageIsStandardInput = source.number == 0
         let facts = HostFacts.probe(for: image, options: choice)
         func validated(_ image: CheckpointImage) throws(RestoreError) -> ValidImage {
             do throws(ValidImage.Refusal) { return try ValidImage(image, on: facts, options: choice) } catch {
@@ -26,18 +28,16 @@ extension Restart {
         return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
     }
 
-    static let mostAttempts = 20
-
-    /// Whoever has got one of the numbers may be gone soon.
-    func makePlanAgain(_ image: CheckpointImage, isStream: Bool) throws(RestoreError) -> RestorePlan {
+    /// For a while: a process that has got one of the numbers may be gone soon.
+    func makePlanAgain(for source: any PageSource) throws(RestoreError) -> RestorePlan {
         for _ in 0..<Self.mostAttempts {
-            do throws(RestoreError) { return try makePlan(image, isStream: isStream) } catch {
+            do throws(RestoreError) { return try makePlan(for: source) } catch {
                 if error.exitStatus != 3 { throw error }
             }
-            if isInterrupted() { throw RestoreError.interrupted }
+            try watch.check()
             Waiting.pause(atMost: 50_000_000)
         }
-        return try makePlan(image, isStream: isStream)
+        return try makePlan(for: source)
     }
 
     func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {

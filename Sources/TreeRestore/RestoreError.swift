@@ -1,4 +1,5 @@
 internal import CheckpointImage
+internal import ImageHost
 internal import Kernel
 internal import RestorePlan
 
@@ -10,7 +11,7 @@ package struct RestoreError: Error, Sendable {
     package var exitStatus: Int32
     /// With exit status 3: every reason.
     package var findings: [String] = []
-    /// A number went to somebody else while the tree was made: it may be tried again.
+    /// A number went to another process while the tree was made: it may be tried again.
     var isLostNumber = false
 
     package init(_ sentence: String, exitStatus: Int32 = 1) {
@@ -24,6 +25,11 @@ package struct RestoreError: Error, Sendable {
     init(_ error: ImageError, image: String) {
         sentence = error.sentence(image: image)
         exitStatus = error.exitStatus
+    }
+
+    init(_ error: ImageInputError) {
+        sentence = "\(error)"
+        exitStatus = error.cause.name == "ENOENT" || error.cause.name == "EACCES" ? 1 : 2
     }
 
     init(_ refusal: ValidImage.Refusal) {

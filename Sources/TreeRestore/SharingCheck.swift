@@ -1,7 +1,7 @@
 internal import CheckpointImage
 internal import Kernel
 
-/// Before the tree is released: do those processes share who shared, and nobody else?
+/// Before the tree is released: do the same processes share things as at the checkpoint, and no others?
 ///
 /// - Preconditions: the tasks are stopped, so what they have stays as it is.
 struct SharingCheck {
@@ -31,7 +31,7 @@ struct SharingCheck {
         }.map { "thread \($0.tid) has no directories of its own" }
     }
 
-    /// What is not as it should be. Nothing is asked where nobody shares anything.
+    /// What is not as it should be. Nothing is asked where nothing is shared.
     func differences() -> [String] { threadDifferences() + processDifferences() }
 
     private func processDifferences() -> [String] {
@@ -45,12 +45,12 @@ struct SharingCheck {
                 }
             }
         }
-        // Whoever shares too much does so with its parent or with a sibling.
+        // A process that shares too much does so with its parent or with a sibling.
         var lastChild: [UInt32: ImageProcess] = [:]
         let known = Dictionary(living.map { ($0.pid, $0) }) { first, _ in first }
         for process in living {
             for other in [known[process.parent], lastChild[process.parent]].compactMap({ $0 }) {
-                // There is none of the last two kinds before somebody needs one.
+                // Undo lists and disk contexts are made when they are first needed: before that there is nothing to share.
                 for kind in Self.kinds.prefix(4) where kind.id(process) == 0 || kind.id(process) != kind.id(other) {
                     if isSame(kind.kind, process, other) { found.append("\(process.pid) shares \(kind.name) with \(other.pid)") }
                 }

@@ -7,8 +7,12 @@ internal import RestorePlan
 /// Read back from `/proc`: number in each pid namespace, parent, group, session, threads, and the status of those
 /// that have ended. Every difference is counted; the first is named.
 struct TreeCheck {
-    private let tree: ForkedTree
-    private let image: CheckpointImage
+    private let plan: RestorePlan
+    private let hostPids: [Int32]
+    private let inner: Int32
+    private let goneHelpers: [Int32]
+    private let strangers: Int
+    private var image: CheckpointImage { plan.valid.image }
     private let own: ProcessStat
     /// Pid namespaces around that of the tree's root, as seen from here.
     private let outerDepth: Int
@@ -19,30 +23,34 @@ struct TreeCheck {
     /// By pid of the image.
     private var threadsOf: [UInt32: [Int32]] = [:]
 
-    init(_ tree: ForkedTree) throws(RestoreError) {
-        self.tree = tree
-        image = tree.plan.valid.image
+    /// - Preconditions: every task is stopped.
+    init(_ tree: borrowing ForkedTree) throws(RestoreError) {
+        plan = tree.plan
+        hostPids = tree.hostPids
+        inner = tree.inner
+        goneHelpers = tree.goneHelpers
+        strangers = tree.strangers
         do throws(SystemError) {
             own = try ProcessStat(of: Processes.ownPid)
             let own = try TaskStatus(of: Processes.ownPid).namespaceProcessIDs.count
-            let isNested = tree.plan.valid.newPidNamespace || image.header.rootIsNamespaceInit
+            let isNested = plan.valid.newPidNamespace || plan.valid.image.header.rootIsNamespaceInit
             outerDepth = own - 1 + (isNested ? 1 : 0)
         } catch { throw RestoreError(cannot: "look at crrestart itself", error) }
-        for (index, task) in tree.plan.tasks.enumerated() {
-            if task.isLeader { hostOf[task.pid] = tree.hostPids[index] }
-            hostOfTask[task.tid] = tree.hostPids[index]
-            if !task.isZombie { threadsOf[task.pid, default: []].append(tree.hostPids[index]) }
+        for (index, task) in plan.tasks.enumerated() {
+            if task.isLeader { hostOf[task.pid] = hostPids[index] }
+            hostOfTask[task.tid] = hostPids[index]
+            if !task.isZombie { threadsOf[task.pid, default: []].append(hostPids[index]) }
         }
-        for index in tree.plan.livingTasks { hostOfTask[tree.plan.tasks[index].pid] = tree.hostPids[index] }
+        for index in plan.livingTasks { hostOfTask[plan.tasks[index].pid] = hostPids[index] }
     }
 
     func check() throws(RestoreError) {
         try checkHelpers()
         var differences: [String] = []
-        if tree.strangers > 0 { differences.append("there are \(tree.strangers) tasks that the image does not hold") }
-        for (index, task) in tree.plan.tasks.enumerated() where task.isLeader {
+        if strangers > 0 { differences.append("there are \(strangers) tasks that the image does not hold") }
+        for (index, task) in plan.tasks.enumerated() where task.isLeader {
             guard let process = image.process(task.pid) else { continue }
-            for difference in look(at: process, tree.hostPids[index]) { differences.append("\(task.title): \(difference)") }
+            for difference in look(at: process, hostPids[index]) { differences.append("\(task.title): \(difference)") }
         }
         differences += SharingCheck(image, hostOfTask).differences()
         guard let first = differences.first else { return }
@@ -69,7 +77,7 @@ struct TreeCheck {
             }
         }
         compare("pid", [process.pid] + process.innerPids, status.namespaceProcessIDs)
-        compare("parent (here)", process.parent == 0 ? tree.inner : hostOf[process.parent] ?? 0, stat.parent)
+        compare("parent (here)", process.parent == 0 ? inner : hostOf[process.parent] ?? 0, stat.parent)
         if process.session == image.header.outsideSession {
             compare("session (here)", own.session, stat.session)
         } else {
@@ -102,11 +110,11 @@ struct TreeCheck {
         }
     }
 
-    /// Ghosts and placeholders have gone. Their numbers may be others' by now.
+    /// Ghosts and placeholders have gone. Their numbers may be other processes' by now.
     private func checkHelpers() throws(RestoreError) {
-        guard !tree.goneHelpers.isEmpty else { return }
-        let own = Set(tree.hostPids)
-        for pid in tree.goneHelpers {
+        guard !goneHelpers.isEmpty else { return }
+        let own = Set(hostPids)
+        for pid in goneHelpers {
             guard !own.contains(pid), let stat = try? ProcessStat(of: pid), own.contains(stat.parent) else { continue }
             throw RestoreError("cannot release the tree: \(pid), which was there to make it, is there still")
         }

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 
 /// `crimage files`: the descriptors of each file table and what they lead to.
 struct Files: ParsableCommand {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 internal import SwiftProtobuf
 
 /// `crimage json`: all metadata, for programs.

@@ -1,4 +1,5 @@
 internal import CheckpointImage
+internal import ImageHost
 
 /// An image, where its pages lie, and the command lines found among them.
 struct LoadedImage {
@@ -18,7 +19,7 @@ struct LoadedImage {
         }
     }
 
-    private init(file source: FileSource) throws {
+    private init(file source: ImageFile) throws {
         image = try CheckpointImage(reading: source)
         size = source.size
         for space in image.addressSpaces {
@@ -28,7 +29,7 @@ struct LoadedImage {
         }
     }
 
-    private init(stream source: StreamSource) throws {
+    private init(stream source: ImageStream) throws {
         var reader = SequentialImageReader(source)
         image = try reader.readMetadata()
         size = 0

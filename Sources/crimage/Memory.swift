@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 
 /// `crimage memory`: the mappings of each address space and how much of each is saved.
 struct Memory: ParsableCommand {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 internal import Kernel
 
 /// Runs a subcommand: its error becomes one sentence on stderr and the exit status.
@@ -7,7 +8,7 @@ func reporting(_ path: String, _ body: () throws -> Void) throws {
     do { try body() } catch let error as ImageError {
         complain(error.sentence(image: path == "-" ? "on stdin" : printable(Array(path.utf8))))
         throw ExitCode(error.exitStatus)
-    } catch let error as InputError {
+    } catch let error as ImageInputError {
         complain("\(error)")
         throw ExitCode(1)
     }

@@ -1,6 +1,7 @@
 internal import ArchState
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 
 /// `crimage threads`: what every thread was doing, and the processor state it has in use. Works for images of every
 /// architecture.

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 
 /// `crimage tree`: the process tree, drawn.
 struct Tree: ParsableCommand {

@@ -1,5 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
+internal import ImageHost
 
 /// `crimage verify`: every checksum, those of the pages included.
 struct Verify: ParsableCommand {
@@ -30,7 +31,7 @@ struct Verify: ParsableCommand {
         }
     }
 
-    private func follow(_ source: StreamSource) -> ([ImageError], UInt64) {
+    private func follow(_ source: ImageStream) -> ([ImageError], UInt64) {
         var findings: [ImageError] = []
         var pageBytes: UInt64 = 0
         do throws(ImageError) {

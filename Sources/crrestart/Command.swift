@@ -153,7 +153,7 @@ struct Command: ParsableCommand {
         let restart = Restart(options) { stage, done, total in
             if line.show(stage: stage, done: done, total: total) { log.write(.debug, "\(line.milliseconds) ms: \(stage)") }
         }
-        let running: Restart.Running
+        let running: RunningTree
         do throws(RestoreError) {
             if dryRun {
                 let lines = try restart.dryRun()
@@ -178,7 +178,7 @@ struct Command: ParsableCommand {
             return
         }
         if common.json { Messages.error(json(running)) }
-        let status = restart.wait(for: running)
+        let status = running.wait()
         if showStatus { Messages.error("root \(running.rootPid) \(describe(status))") }
         writeStatus(tool: 0, root: status)
         guard copyStatus else { return }
@@ -186,7 +186,7 @@ struct Command: ParsableCommand {
         Processes.end(like: status)
     }
 
-    private func json(_ running: Restart.Running) -> String {
+    private func json(_ running: borrowing RunningTree) -> String {
         let numbers = running.renumbering.map { NewNumbers.json($0, running.kept) } ?? ""
         return
             "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \(numbers)\"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"

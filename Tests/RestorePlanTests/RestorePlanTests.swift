@@ -370,7 +370,7 @@ struct Sample {
 
     @Test func streamWaitsForItsPages() throws {
         var sample = Sample()
-        sample.options.isStream = true
+        sample.options.delivery = .staged
         let plan = RestorePlan(for: try sample.valid())
         let root = names(plan.launchpad.programs[0])
         #expect(!root.contains("preadv"))

@@ -8,23 +8,24 @@ internal import StepProgram
 ///
 /// If this process dies in between, the guardian removes those that were made.
 struct SemaphoreSetMaker {
-    private let tree: ForkedTree
+    private let plan: RestorePlan
 
-    init(_ tree: ForkedTree) { self.tree = tree }
+    init(_ tree: borrowing ForkedTree) { plan = tree.plan }
 
     /// Makes what is gone, and gives back the values that the end of the tree took.
     ///
+    /// - Parameter memory: the launchpad, where the guardian sees how many there are.
     /// - If it fails: nothing is left of it.
-    func run() throws(RestoreError) {
+    func run(_ memory: borrowing SharedMemory) throws(RestoreError) {
         var undo: [() -> Void] = []
         do throws(RestoreError) {
-            for plan in tree.plan.valid.semaphores {
+            for one in plan.valid.semaphores {
                 do throws(SystemError) {
-                    if plan.isMade { undo.append(try make(plan.set)) }
-                    try change(plan, &undo)
+                    if one.isMade { undo.append(try make(one.set, memory)) }
+                    try change(one, &undo)
                 } catch {
                     throw RestoreError(
-                        cannot: "make semaphore set \(plan.set.number) again", error,
+                        cannot: "make semaphore set \(one.set.number) again", error,
                         help: error.name == "EEXIST" ? "its number or key was taken meanwhile" : "")
                 }
             }
@@ -34,10 +35,11 @@ struct SemaphoreSetMaker {
         }
     }
 
-    private func make(_ set: ImageSemaphoreSet) throws(SystemError) -> () -> Void {
+    private func make(_ set: ImageSemaphoreSet, _ memory: borrowing SharedMemory) throws(SystemError) -> () -> Void {
         let number = Int32(set.number)
         try SemaphoreSets.make(number: number, key: set.key, count: set.values.count, mode: set.mode)
-        tree.publish(.semaphoreSets, tree.word(.semaphoreSets) + 1)
+        let made = plan.launchpad.address(of: .semaphoreSets)
+        memory.publish(made, memory.load32(made) + 1)
         do throws(SystemError) {
             try SemaphoreSets.setOwner(of: number, owner: set.owner, group: set.group, mode: set.mode)
         } catch {
@@ -47,11 +49,11 @@ struct SemaphoreSetMaker {
         return { SemaphoreSets.remove(number) }
     }
 
-    private func change(_ plan: SemaphorePlan, _ undo: inout [() -> Void]) throws(SystemError) {
-        let number = Int32(plan.set.number)
-        let before = tree.plan.valid.facts.semaphoreSets[plan.set.number]?.values
-        for index in plan.changes {
-            try SemaphoreSets.setValue(of: number, index, to: plan.set.values[index])
+    private func change(_ one: SemaphorePlan, _ undo: inout [() -> Void]) throws(SystemError) {
+        let number = Int32(one.set.number)
+        let before = plan.valid.facts.semaphoreSets[one.set.number]?.values
+        for index in one.changes {
+            try SemaphoreSets.setValue(of: number, index, to: one.set.values[index])
             if let before { undo.append { try? SemaphoreSets.setValue(of: number, index, to: before[index]) } }
         }
     }

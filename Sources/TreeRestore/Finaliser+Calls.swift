@@ -1,6 +1,7 @@
 internal import ArchState
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 internal import StepProgram
 
@@ -18,7 +19,7 @@ extension Finaliser {
             guard !task.isDead, let number = task.thread, armedCall(of: index) != nil else { continue }
             let block = image.threads[number].restartBlock
             if block.kind == .poll && block.hasTimeout_p {
-                polls.append((release.remaining(of: block.remaining, clock: 1) % Self.millisecond, index))
+                polls.append((release.remaining(of: block.remaining, clock: Self.monotonic) % Self.millisecond, index))
             } else {
                 others.append(index)
             }
@@ -27,24 +28,29 @@ extension Finaliser {
     }
 
     private static let millisecond: Int64 = 1_000_000
+    private static let monotonic = UInt32(Clock.CLOCK_MONOTONIC)
 
     /// Puts each thread into the call it was in, with the time it has left at the release, and interrupts it there: so
     /// it owns a real restart block of the kernel's.
     ///
     /// They go to the entries of their calls side by side, into them one after the other, and stop side by side.
-    func armAll() throws(RestoreError) {
+    ///
+    /// - Parameter memory: the launchpad, where the operands lie.
+    mutating func armAll(_ memory: borrowing SharedMemory) throws(RestoreError) {
         let order = armingOrder()
         try eachOf(order) { index throws(SystemError) in
             guard let call = armedCall(of: index) else { return }
             let thread = plan.tasks[index].thread.map { image.threads[$0] }
             let registers = try pointed(
-                at: plan.tasks[index], tree.hostPids[index], call: call.number, call.arguments,
+                at: plan.tasks[index], hostPids[index], call: call.number, call.arguments,
                 compatInstruction: thread?.callIs32Bit == true ? loopCompatInstruction : nil)
-            try Trace.setRegisters(.general, of: tree.hostPids[index], to: registers)
-            try Trace.resumeToCall(tree.hostPids[index])
+            try Trace.setRegisters(.general, of: hostPids[index], to: registers)
+            try Trace.resumeToCall(hostPids[index])
         }
-        try eachOf(order) { index throws(SystemError) in try enterCall(index) }
-        try eachOf(order) { index throws(SystemError) in try leaveCall(index) }
+        for index in order {
+            try naming(plan.tasks[index]) { () throws(SystemError) in try enterCall(index, memory) }
+        }
+        for index in order { try naming(plan.tasks[index]) { () throws(SystemError) in try leaveCall(index) } }
     }
 
     /// The call that makes the restart block of a thread, if it begins now.
@@ -52,8 +58,9 @@ extension Finaliser {
         guard let number = plan.tasks[index].thread, let operand = plan.armingOperands[number] else { return nil }
         let thread = image.threads[number]
         let block = thread.restartBlock
-        // Real-time and deadline policies (1, 2, 6) sleep without slack.
-        let slack = [1, 2, 6].contains(thread.scheduling.policy) ? 0 : Int64(clamping: thread.timerSlack)
+        // Real-time and deadline policies sleep without slack.
+        let withoutSlack = [SchedulingClass.SCHED_FIFO, SchedulingClass.SCHED_RR, SchedulingClass.SCHED_DEADLINE]
+        let slack = withoutSlack.contains(thread.scheduling.policy) ? 0 : Int64(clamping: thread.timerSlack)
         // Processor time stands still until the release.
         let remaining =
             block.kind == .cpuNanosleep
@@ -63,29 +70,28 @@ extension Finaliser {
     }
 
     /// From the entry of its call into it, where an interrupt is waiting.
-    private func enterCall(_ index: Int) throws(SystemError) {
-        let host = tree.hostPids[index]
-        try awaitCallStop(host)
+    private func enterCall(_ index: Int, _ memory: borrowing SharedMemory) throws(SystemError) {
+        let host = hostPids[index]
+        try stops.awaitCallStop(host)
         guard let number = plan.tasks[index].thread, let operand = plan.armingOperands[number],
             let call = armedCall(of: index)
         else { return }
         let block = image.threads[number].restartBlock
         if block.kind == .poll && block.hasTimeout_p {
-            let end = SystemClock.monotonic.now() + release.remaining(of: block.remaining, clock: 1)
+            let end = SystemClock.monotonic.now() +| release.remaining(of: block.remaining, clock: Self.monotonic)
             try setTimeout(of: host, to: waitForWholeMilliseconds(until: end))
         }
-        tree.memory.write(call.operandBytes, at: operand)
+        memory.write(call.operandBytes, at: operand)
         try Trace.interrupt(host)
         try Trace.resume(host)
     }
 
-    private func leaveCall(_ index: Int) throws(SystemError) {
+    private mutating func leaveCall(_ index: Int) throws(SystemError) {
         guard let number = plan.tasks[index].thread, let call = armedCall(of: index) else { return }
-        let host = tree.hostPids[index]
-        try awaitStop(host)
-        let after = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
-        let result = Int64(bitPattern: after.littleEndian64(at: 80))
-        guard result != -516 else { return }
+        let host = hostPids[index]
+        try stops.awaitStop(host)
+        let result = try self.result(of: host)
+        guard result != -Int64(Errno.ERESTART_RESTARTBLOCK) else { return }
         // Not interrupted: what it waits for is there already, and that is its result.
         guard call.earlyResults.contains(result) || call.earlyErrors.contains(result) else {
             throw SystemError(Int32(clamping: -result), in: "system call \(call.number) that was interrupted")
@@ -112,7 +118,7 @@ extension Finaliser {
     private func setTimeout(of host: Int32, to value: UInt64) throws(SystemError) {
         let raw = try Trace.registers(.general, of: host, atMost: X86GeneralRegisters.registerSetSize)
         guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
-            throw SystemError(22, in: "registers of the loop")
+            throw SystemError(Errno.EINVAL, in: "registers of the loop")
         }
         registers.rdx = value
         try Trace.setRegisters(.general, of: host, to: registers.registerSet)
@@ -120,7 +126,7 @@ extension Finaliser {
 
     /// Points a call that will be made again at what is left of its time: the number itself in its register, or a
     /// structure in the slack of the vdso.
-    func shorten(_ registers: inout X86GeneralRegisters, _ index: Int) throws(SystemError) {
+    mutating func shorten(_ registers: inout X86GeneralRegisters, _ index: Int) throws(SystemError) {
         let task = plan.tasks[index]
         guard let number = task.thread, image.threads[number].hasTimeout else { return }
         let timeout = image.threads[number].timeout
@@ -130,8 +136,8 @@ extension Finaliser {
                 ?? TimeoutArgument(of: registers.call(Int(Int32(truncatingIfNeeded: registers.rax)), is32Bit: is32Bit))
         else { return }
         // The call is made again after the release, never before it.
-        let left = release.remainingAtRelease(of: timeout.remaining, clock: 1)
-        let host = tree.hostPids[index]
+        let left = release.remainingAtRelease(of: timeout.remaining, clock: Self.monotonic)
+        let host = hostPids[index]
         if timeout.source == .memory {
             // The kernel has written there what was left when the thread stopped.
             try? RemoteMemory.write(host, at: registers[argument.register], argument.bytes(nanoseconds: left))
@@ -159,7 +165,7 @@ extension Finaliser {
 
     /// Room for the timeout of one more thread of an address space: the slot that it had at an earlier checkpoint, or one
     /// that no thread there points to. Nil if there is none.
-    private func slot(in slots: TimeSlots, for space: UInt32, held: UInt64) -> UInt64? {
+    private mutating func slot(in slots: TimeSlots, for space: UInt32, held: UInt64) -> UInt64? {
         if takenSlots[space] == nil {
             let own = (usersOfSpace[space] ?? []).flatMap { plan.valid.states[image.threads(of: $0).indices] }
             takenSlots[space] = Set(

@@ -1,0 +1,42 @@
+import CheckpointImage
+import StepProgram
+
+/// Contents of memory that is mapped and writable.
+extension PlanBuilder {
+    /// Has the pages of some loads put into the memory of the calling process, and waits until they are there.
+    mutating func fill(_ program: inout Program, _ loads: [Int]) {
+        switch pages.delivery {
+        case .inPlace:
+            for load in loads { readInPlace(&program, pages.loads[load]) }
+        case .staged:
+            for load in loads { program.advance(gate(of: load).mapped, "\(pages.loads[load].owner) may come") }
+            for load in loads {
+                program.wait(for: gate(of: load).filled, toReach: 1, "until the \(pages.loads[load].owner) have come")
+            }
+        }
+    }
+
+    /// Pages straight from the image.
+    private mutating func readInPlace(_ program: inout Program, _ load: PageSchedule.Load) {
+        guard let section = image.pageSection(of: load.owner) else { return }
+        for transfer in load.transfers {
+            let vectors = launchpad.add(words: transfer.pieces.flatMap { [$0.start, $0.byteCount] })
+            program.call(
+                .preadv,
+                [
+                    .number(high.image), .value(vectors), .number(transfer.pieces.count),
+                    .value(section.offset + transfer.offset), 0,
+                ],
+                check: .equals(Int64(transfer.byteCount)), "\(byteCount(transfer.byteCount)) from the image")
+        }
+    }
+
+    private mutating func gate(of load: Int) -> PageGate {
+        if let known = gates[load] { return known }
+        // Words of 32 bits, a cache line for themselves: the others of this tree are advanced meanwhile.
+        let place = room(64)
+        let gate = PageGate(mapped: place, filled: place + 8)
+        gates[load] = gate
+        return gate
+    }
+}

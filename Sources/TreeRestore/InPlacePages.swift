@@ -1,0 +1,77 @@
+internal import CheckpointImage
+internal import ImageHost
+internal import Kernel
+internal import LinuxABI
+internal import RestorePlan
+
+/// Pages of a plain seekable image. Tasks read them by preadv(2); the monitor reads those of memory objects, and compares
+/// the checksums of all.
+struct InPlacePages: PageSource {
+    let image: CheckpointImage
+    private let file: ImageFile
+    private let name: String
+    private let sections: [PageSection]
+    /// How many of them are memory objects: those come first.
+    private let objectCount: Int
+    private var next = 0
+    /// Bytes of the current section that were handed out.
+    private var done: UInt64 = 0
+
+    init(_ file: ImageFile, _ image: CheckpointImage, name: String) {
+        self.file = file
+        self.image = image
+        self.name = name
+        let objects = image.pageSections.filter { $0.owner.kind == .memoryObject }
+        objectCount = objects.count
+        sections = objects + image.pageSections.filter { $0.owner.kind != .memoryObject }
+    }
+
+    var delivery: PageDelivery { .inPlace }
+    var number: Int32 { file.number }
+
+    mutating func nextObject() -> PageOwner? { next < objectCount ? nextSection() : nil }
+
+    mutating func nextSection() -> PageOwner? {
+        guard next < sections.count else { return nil }
+        next += 1
+        done = 0
+        return sections[next - 1].owner
+    }
+
+    /// Compares the checksums before the first byte is handed out.
+    mutating func readPages(upTo count: Int) throws(RestoreError) -> [UInt8] {
+        let section = sections[next - 1]
+        if done == 0 { try checkPages() }
+        let wanted = min(UInt64(count), section.byteCount - done)
+        if wanted == 0 { return [] }
+        do throws(SystemError) {
+            let bytes = try file.descriptor.read(upTo: Int(wanted), at: section.offset + done)
+            if bytes.isEmpty { throw SystemError.shortRead }
+            done += UInt64(bytes.count)
+            return bytes
+        } catch { throw RestoreError(cannot: "read image \(name)", error) }
+    }
+
+    func checkPages() throws(RestoreError) {
+        let section = sections[next - 1]
+        let found: [UInt32]
+        do throws(SystemError) {
+            found = try PageCheck.checksums(of: file.descriptor, at: section.offset, length: section.byteCount)
+        } catch { throw RestoreError(cannot: "read image \(name)", error) }
+        if found == section.checksums { return }
+        let bad = zip(found, section.checksums).enumerated().first { $0.element.0 != $0.element.1 }?.offset ?? 0
+        let place = section.offset + UInt64(bad) * UInt64(ImageFormat.checksumBlock)
+        throw RestoreError(
+            "cannot read image \(name): the pages at offset \(place) do not match their checksum (the file was damaged; nothing was restarted)",
+            exitStatus: 2)
+    }
+
+    mutating func beginAgain() -> Bool {
+        next = objectCount
+        return true
+    }
+}
+
+extension SystemError {
+    fileprivate static let shortRead = SystemError(Errno.EIO, in: "the image is shorter than it was")
+}

@@ -1,0 +1,45 @@
+internal import Kernel
+internal import LinuxABI
+internal import RestorePlan
+internal import StepProgram
+
+/// Every task of the image is there, has done all its steps, and waits in its park.
+struct ParkedTree: ~Copyable {
+    private var tree: ForkedTree
+    private let release: ReleaseInstant
+
+    init(_ tree: consuming ForkedTree, _ release: ReleaseInstant) {
+        self.tree = tree
+        self.release = release
+    }
+
+    /// From "every task is parked" to "the tree runs". Numbered as in the design: each position has its reason.
+    ///
+    /// - If it fails, or this process dies before the point of no return: nothing is left of the tree.
+    consuming func finalise(staysStopped: Bool, _ watch: Watch) throws(RestoreError) -> RunningTree {
+        let kept = KeptNumber.all(in: tree)
+        var finaliser = try Finaliser(tree, release, watch)
+        // 1. All tasks stop, and are what the image says.
+        try finaliser.stopAll()
+        try TreeCheck(tree).check()
+        // 2. Restart blocks as late as possible, then the launchpad goes.
+        try finaliser.armAll(tree.memory)
+        try finaliser.unmapLaunchpads(size: tree.memory.size)
+        // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
+        try finaliser.loadAll()
+        if staysStopped { finaliser.stopRunning() }
+        // 4. No task dies with the monitor any more. The guardian first: it has to outlive it.
+        try finaliser.releaseGuardian(tree.inner)
+        try finaliser.takeBackExitKill()
+        // The last chance: what is made next belongs to no process, and would stay.
+        try watch.check()
+        try SemaphoreSetMaker(tree).run(tree.memory)
+        release.wait()
+        // 5. The point of no return, one store.
+        tree.publish(.committed, 1)
+        tree.letGo()
+        // 6. Go.
+        finaliser.detachAll()
+        return RunningTree(tree, release, kept: kept, beginAnew: finaliser.beginAnew)
+    }
+}

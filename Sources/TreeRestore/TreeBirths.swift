@@ -1,0 +1,168 @@
+internal import Kernel
+internal import LinuxABI
+internal import RestorePlan
+internal import StepProgram
+
+/// Which tasks of a plan exist, as their own reports tell: births, planned deaths, failures.
+struct TreeBirths {
+    let inner: Int32
+    /// By index of the program: the tasks, then ghosts and placeholders. 0: not born yet, or ended as planned and
+    /// not of the image.
+    private(set) var hostPids: [Int32]
+    /// Numbers that ghosts and placeholders had here.
+    private(set) var goneHelpers: [Int32] = []
+    private var indexOfHostPid: [Int32: Int] = [:]
+    private var births = 0
+    private var plannedDeaths = 0
+    /// Born, but their creators have not reported them yet.
+    private var newborn: Set<Int32> = []
+    /// Failed: dead, and perhaps not reaped yet by their parents.
+    private var ended: Set<Int32> = []
+    private let cgroups: CgroupPlacer
+    /// Tasks that still have children to create, and newborn tasks until their first stop.
+    private var reports: TaskReports
+    /// By task index: how many its program creates and has not created yet.
+    private var unborn: [Int32]
+    private let early: Int
+    private let all: Int
+    private let planned: Int
+
+    init(_ plan: RestorePlan, inner: Int32) {
+        self.inner = inner
+        cgroups = CgroupPlacer(plan)
+        reports = TaskReports([inner])
+        unborn = plan.launchpad.programs.map { program in
+            Int32(program.steps.count { if case .program? = $0.arguments.last { true } else { false } })
+        }
+        hostPids = [Int32](repeating: 0, count: plan.tasks.count + plan.helpers.count)
+        early = plan.processCount + plan.zombieCount + plan.helpers.count
+        all = plan.tasks.count + plan.helpers.count
+        planned = plan.zombieCount + plan.helpers.count
+        // Orphans of a failure come here, and not to an init that reaps them when it likes.
+        Processes.adoptOrphans()
+    }
+
+    /// Whether every task that is to be made before the common go has been born.
+    var processesAreBorn: Bool { births >= early }
+    var allAreBorn: Bool { births == all }
+    var plannedDeathsAreOver: Bool { plannedDeaths == planned }
+    /// Tasks that no creator has reported: no program makes them.
+    var strangers: Int { newborn.count }
+
+    /// Takes all reports that are there.
+    mutating func drain(_ plan: RestorePlan, _ memory: borrowing SharedMemory) throws(RestoreError) {
+        while let found = reports.take(pause: 2_000_000) { try handle(found.task, found.status, plan, memory) }
+    }
+
+    private mutating func handle(
+        _ pid: Int32, _ status: WaitStatus, _ plan: RestorePlan, _ memory: borrowing SharedMemory
+    ) throws(RestoreError) {
+        switch status {
+        case .stopped(_, TraceEvent.stop):
+            if let index = indexOfHostPid[pid] {
+                if unborn[index] == 0 { reports.dismiss(pid) }
+                resume(pid)
+            } else if pid == inner {
+                resume(pid)
+            } else {
+                newborn.insert(pid)
+            }
+        case .stopped(_, let event) where event != 0:
+            try introduce(childOf: pid, plan, memory)
+            resume(pid)
+        case .stopped(let signal, _):
+            if let index = indexOfHostPid[pid], !plan.expects(signal, of: index, memory) {
+                throw plan.failure(of: index, gotSignal: signal, memory)
+            }
+            try? Trace.resume(pid, signal: signal)
+        case .exited, .killed:
+            if pid == inner { throw plan.innerFailure(memory) }
+            reports.dismiss(pid)
+            guard let index = indexOfHostPid[pid] else {
+                newborn.remove(pid)
+                return
+            }
+            guard plan.ends(index), !plan.hasFailed(index, memory) else {
+                // Its number may soon be another process's: it is not signalled any more.
+                hostPids[index] = 0
+                ended.insert(pid)
+                throw plan.cause(of: index, status, memory)
+            }
+            plannedDeaths += 1
+            if index >= plan.tasks.count {
+                // Its number is free again soon, and may become another process's.
+                indexOfHostPid[pid] = nil
+                hostPids[index] = 0
+                goneHelpers.append(pid)
+            }
+        case .continued: break
+        }
+    }
+
+    private func resume(_ pid: Int32) { try? Trace.resume(pid) }
+
+    /// A creator's step says which task its child is.
+    private mutating func introduce(
+        childOf creator: Int32, _ plan: RestorePlan, _ memory: borrowing SharedMemory
+    ) throws(RestoreError) {
+        guard let message = try? Trace.eventMessage(creator) else { return }
+        let child = Int32(truncatingIfNeeded: message)
+        let index: Int
+        if creator == inner {
+            index = 0
+        } else {
+            guard let parent = indexOfHostPid[creator], let step = plan.currentStep(of: parent, memory),
+                case .program(let made)? = step.step.arguments.last
+            else { return }
+            index = made
+        }
+        hostPids[index] = child
+        indexOfHostPid[child] = index
+        births += 1
+        try plan.checkNumber(child, index)
+        if index < plan.tasks.count {
+            try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
+        } else {
+            cgroups.leave(child, bornOf: creator)
+        }
+        let isStopped = newborn.remove(child) != nil
+        if !isStopped || unborn[index] > 0 { reports.await(child) }
+        if isStopped { resume(child) }
+        if let parent = indexOfHostPid[creator] {
+            unborn[parent] -= 1
+            if unborn[parent] == 0 { reports.dismiss(creator) }
+        }
+    }
+
+    /// Ends all that was made and waits until it is gone, so that its numbers are free; ten seconds at most.
+    func undo() {
+        try? Processes.kill(inner, Signal.SIGKILL)
+        for pid in hostPids where pid != 0 { try? Processes.kill(pid, Signal.SIGKILL) }
+        for pid in newborn { try? Processes.kill(pid, Signal.SIGKILL) }
+        var left = newborn.union(hostPids.filter { $0 != 0 }).union(ended).union([inner])
+        var looks = 0
+        let deadline = SystemClock.monotonic.now() + 10_000_000_000
+        while SystemClock.monotonic.now() < deadline {
+            if let found = (try? Waiting.wait(block: false)) ?? nil {
+                if !found.status.isDead && found.task != 0 && !left.contains(found.task) {
+                    // Born in the last moment.
+                    try? Processes.kill(found.task, Signal.SIGKILL)
+                    left.insert(found.task)
+                }
+                continue
+            }
+            left = left.filter { Processes.exists($0) }
+            looks += 1
+            // A number that is there still may be a stranger's by now.
+            if looks % 64 == 0 { left = left.filter { isOurs($0, among: left) } }
+            if left.isEmpty { break }
+            Waiting.pause(atMost: 1_000_000)
+        }
+        Processes.adoptOrphans(false)
+    }
+
+    private func isOurs(_ pid: Int32, among left: Set<Int32>) -> Bool {
+        guard let status = try? TaskStatus(of: pid) else { return false }
+        return status.tracer == Processes.ownPid || status.parent == Processes.ownPid || left.contains(status.parent)
+    }
+}

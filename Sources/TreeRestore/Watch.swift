@@ -1,0 +1,30 @@
+internal import Kernel
+internal import LinuxABI
+
+/// What every long stage of a restart looks at and reports to: whether the user wants an end, and how far it is.
+struct Watch {
+    /// SIGHUP, SIGINT, SIGQUIT and SIGTERM undo a restart until the point of no return.
+    static let interrupting = [Signal.SIGHUP, Signal.SIGINT, Signal.SIGQUIT, Signal.SIGTERM]
+    /// All that are passed on to the root once it runs: until then they wait.
+    static let forwarded =
+        interrupting + [
+            Signal.SIGUSR1, Signal.SIGUSR2, Signal.SIGCONT, Signal.SIGTSTP, Signal.SIGWINCH,
+        ]
+
+    private let interrupts: SignalQueue
+    /// Stage, bytes done, bytes in all.
+    let progress: (String, UInt64, UInt64) -> Void
+
+    /// - Parameter takesSignals: false: signals end the command as usual.
+    init(takesSignals: Bool, progress: @escaping (String, UInt64, UInt64) -> Void) {
+        _ = SignalQueue(takesSignals ? Self.forwarded : [])
+        interrupts = SignalQueue(takesSignals ? Self.interrupting : [])
+        self.progress = progress
+    }
+
+    func stage(_ name: String) { progress(name, 0, 0) }
+
+    var isInterrupted: Bool { interrupts.next(within: 0) != nil }
+
+    func check() throws(RestoreError) { if isInterrupted { throw .interrupted } }
+}

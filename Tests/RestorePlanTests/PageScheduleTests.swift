@@ -1,0 +1,272 @@
+import CheckpointImage
+import LinuxABI
+import StepProgram
+import Testing
+
+@testable import RestorePlan
+
+@Suite struct PageTransferTests {
+    private typealias Piece = PageSchedule.Piece
+
+    @Test func runsAreSplitAtMappingBorders() {
+        // Pages 0x500 to 0x507; mappings end at 0x502000 and 0x504000.
+        let transfers = PageSchedule.transfers([0x500], [8], borders: [0x40_0000, 0x50_2000, 0x50_4000, 0x60_0000])
+        #expect(transfers.count == 1)
+        #expect(
+            transfers[0].pieces == [
+                Piece(start: 0x50_0000, byteCount: 0x2000), Piece(start: 0x50_2000, byteCount: 0x2000),
+                Piece(start: 0x50_4000, byteCount: 0x4000),
+            ])
+        #expect(transfers[0].byteCount == 0x8000)
+    }
+
+    @Test func noTransferHasMoreVectorsThanTheKernelTakes() {
+        let pages = (0..<2500).map { UInt64($0 * 2) }
+        let transfers = PageSchedule.transfers(pages, [UInt64](repeating: 1, count: 2500), borders: [])
+        #expect(transfers.map(\.pieces.count) == [1024, 1024, 452])
+        #expect(transfers.map(\.offset) == [0, 1024 * 4096, 2048 * 4096])
+    }
+
+    @Test func noTransferHasMoreBytesThanTheKernelMoves() {
+        let most: UInt64 = 2 << 30 - 4096
+        // 5 GiB in one run, then one page.
+        let transfers = PageSchedule.transfers([1, 0x20_0000], [5 << 18, 1], borders: [])
+        #expect(transfers.map(\.byteCount) == [most, most, (5 << 30) - 2 * most + 4096])
+        #expect(transfers.map(\.offset) == [0, most, 2 * most])
+        #expect(transfers[1].pieces == [Piece(start: 4096 + most, byteCount: most)])
+        #expect(transfers[2].pieces.last == Piece(start: 0x20_0000 * 4096, byteCount: 4096))
+        // Exactly as much as one transfer moves.
+        #expect(PageSchedule.transfers([1], [most / 4096], borders: []).count == 1)
+    }
+
+    @Test func nothingToLoadIsNoTransfer() { #expect(PageSchedule.transfers([], [], borders: [4096]).isEmpty) }
+}
+
+@Suite struct AddressRangeTests {
+    private func ranges(_ pairs: (UInt64, UInt64)...) -> AddressRanges { AddressRanges(pairs.map { $0.0..<$0.1 }) }
+
+    @Test func whatTouchesIsJoined() {
+        #expect(ranges((8, 9), (0, 4), (4, 6), (5, 7), (3, 3)) == ranges((0, 7), (8, 9)))
+    }
+
+    @Test func differencesAndIntersections() {
+        let all = ranges((0, 10), (20, 30))
+        #expect(all.subtracting(ranges((2, 3), (5, 25))) == ranges((0, 2), (3, 5), (25, 30)))
+        #expect(all.subtracting(AddressRanges()) == all)
+        #expect(all.subtracting(ranges((0, 40))).isEmpty)
+        #expect(all.intersection(ranges((9, 22))) == ranges((9, 10), (20, 22)))
+        #expect(!all.overlaps(ranges((10, 20))))
+    }
+
+    @Test func sumsStopAtTheEnds() {
+        // Expectations cannot be written with operators of one's own.
+        let sums: [Int64] = [.max +| 1, .min +| -1, 5 +| -7, .min -| 1, .max -| -1, 0 -| .min]
+        #expect(sums == [.max, .min, -2, .min, .max, .max])
+        let unsigned: [UInt64] = [3 -| 4, .max +| 1, 4 -| 3]
+        #expect(unsigned == [0, .max, 1])
+    }
+}
+
+@Suite struct PageScheduleTests {
+    /// 100 creates 101 and 102, 101 creates 103. Each has pages 0x501 and 0x502 in a mapping from 0x500000 to 0x504000.
+    private func family() -> Sample {
+        var sample = Sample()
+        sample.addProcess(102, parent: 100)
+        sample.addProcess(103, parent: 101)
+        return sample
+    }
+
+    private func schedule(
+        _ sample: Sample, delivery: PageDelivery = .inPlace, _ shared: [PageSchedule.SharedPages] = [],
+        occupied: [Range<UInt64>] = []
+    ) throws -> PageSchedule {
+        let valid = try sample.valid()
+        return PageSchedule(
+            valid.image, valid.creation, SharedOwners(valid.image, valid.creation), delivery: delivery, sharedPages: shared,
+            occupied: occupied)
+    }
+
+    /// Pages from 0x500 on.
+    private func pages(_ number: UInt32, _ count: UInt64 = 1, from page: UInt64 = 0x500, of holders: UInt32...)
+        -> PageSchedule.SharedPages
+    {
+        PageSchedule.SharedPages(
+            owner: PageOwner(.addressSpace, 1000 + number), runPage: [page], runLength: [count], holders: holders)
+    }
+
+    @Test func everythingIsLoadedAfterTheLastFork() throws {
+        let schedule = try schedule(family())
+        #expect(schedule.loads.map(\.loader) == [100, 101, 102, 103])
+        #expect(schedule.loads.allSatisfy { !$0.isBeforeFork && $0.byteCount == 8192 })
+        #expect(schedule.loads(afterForkInto: 103) == [3])
+        #expect(schedule.loads(of: PageOwner(.addressSpace, 102)) == [2])
+        for pid in UInt32(100)...103 {
+            #expect(schedule.loads(beforeForkBy: pid).isEmpty)
+            #expect(schedule.inheritance(of: pid) == PageSchedule.Inheritance())
+        }
+        #expect(!schedule.isFedBeforeForks)
+    }
+
+    @Test func sharedAddressSpacesAreLoadedOnce() throws {
+        var sample = family()
+        sample.records.addressSpaces.removeAll { $0.id == 103 }
+        sample.records.processes[3].addressSpace = 101
+        let schedule = try schedule(sample)
+        #expect(schedule.loads.map(\.loader) == [100, 101, 102])
+    }
+
+    @Test func noPagesNoLoad() throws {
+        var sample = family()
+        (sample.records.addressSpaces[2].runPage, sample.records.addressSpaces[2].runLength) = ([], [])
+        #expect(try schedule(sample).loads(afterForkInto: 102).isEmpty)
+    }
+
+    @Test func sharedPagesAreLoadedByTheLowestCommonCreator() throws {
+        func loader(_ holders: [UInt32]) throws -> UInt32? {
+            let shared = PageSchedule.SharedPages(
+                owner: PageOwner(.addressSpace, 1000), runPage: [0x500], runLength: [1], holders: holders)
+            let schedule = try schedule(family(), [shared])
+            return schedule.loads.first { $0.owner == shared.owner && $0.isBeforeFork }?.loader
+        }
+        #expect(try loader([101, 103]) == 101)
+        #expect(try loader([103, 101]) == 101)
+        #expect(try loader([102, 103]) == 100)
+        #expect(try loader([100, 101, 102, 103]) == 100)
+        // Only one holder, and one that does not exist.
+        #expect(try loader([103]) == nil)
+        #expect(try loader([101, 999]) == nil)
+    }
+
+    @Test func earlyLoadsMapWhatTheHoldersHaveInCommon() throws {
+        var sample = family()
+        sample.records.addressSpaces[3].mappings[1].end = 0x50_3000
+        let schedule = try schedule(sample, [pages(1, of: 101, 103)])
+        #expect(schedule.loads(beforeForkBy: 101) == [0])
+        #expect(
+            schedule.loads[0].moment
+                == .beforeFork([PageSchedule.Area(space: 101, mapping: 1, range: 0x50_0000..<0x50_3000)]))
+        let common = AddressRanges([0x50_0000..<0x50_3000])
+        #expect(schedule.inheritance(of: 101) == PageSchedule.Inheritance(kept: common))
+        #expect(schedule.inheritance(of: 103) == PageSchedule.Inheritance(kept: common))
+        #expect(schedule.inheritance(of: 100) == PageSchedule.Inheritance())
+        #expect(schedule.inheritance(of: 102) == PageSchedule.Inheritance())
+    }
+
+    @Test func creatorsThatHoldNothingDropIt() throws {
+        let all = AddressRanges([0x50_0000..<0x50_4000])
+        let schedule = try schedule(family(), [pages(1, of: 102, 103)])
+        #expect(schedule.inheritance(of: 100) == PageSchedule.Inheritance(dropped: all))
+        #expect(schedule.inheritance(of: 101) == PageSchedule.Inheritance(dropped: all))
+        #expect(schedule.inheritance(of: 102) == PageSchedule.Inheritance(kept: all))
+        #expect(schedule.inheritance(of: 103) == PageSchedule.Inheritance(kept: all))
+    }
+
+    @Test func pagesOfOthersInsideOfOnesOwnMappingAreGivenBack() throws {
+        // All four share page 0x500; 101 and 103 share page 0x503 in the same mapping.
+        let schedule = try schedule(family(), [pages(1, of: 100, 101, 102, 103), pages(2, from: 0x503, of: 102, 103)])
+        let all = AddressRanges([0x50_0000..<0x50_4000])
+        let given = AddressRanges([0x50_3000..<0x50_4000])
+        // Mapped once, filled twice.
+        #expect(schedule.loads(beforeForkBy: 100) == [0, 1])
+        #expect(schedule.loads[1].moment == .beforeFork([]))
+        #expect(schedule.inheritance(of: 100) == PageSchedule.Inheritance(kept: all, discarded: given))
+        #expect(schedule.inheritance(of: 101) == PageSchedule.Inheritance(kept: all, discarded: given))
+        #expect(schedule.inheritance(of: 103) == PageSchedule.Inheritance(kept: all))
+    }
+
+    @Test func whatCannotBeSharedIsLoadedByEachHolder() throws {
+        // The address is taken where it would be loaded.
+        let late = try schedule(family(), [pages(1, of: 101, 103)], occupied: [0x50_3000..<0x50_4000])
+        let owner = PageOwner(.addressSpace, 1001)
+        #expect(late.loads(of: owner).map { late.loads[$0].moment } == [.afterFork(space: 101), .afterFork(space: 103)])
+        #expect(late.loads(beforeForkBy: 101).isEmpty)
+        // Two sets at the same addresses: the second one comes late.
+        let both = try schedule(family(), [pages(1, of: 100, 101), pages(2, of: 102, 103)])
+        #expect(both.loads(beforeForkBy: 100) == [0])
+        #expect(both.loads(of: PageOwner(.addressSpace, 1002)).count == 2)
+        // In processes that do not descend from each other they are no trouble.
+        var sample = family()
+        sample.addProcess(104, parent: 102)
+        let apart = try schedule(sample, [pages(1, of: 101, 103), pages(2, of: 102, 104)])
+        #expect(apart.loads(beforeForkBy: 101) == [0] && apart.loads(beforeForkBy: 102) == [1])
+    }
+
+    @Test func otherMappingsShareNothing() throws {
+        // Read from a file in one of them.
+        var sample = family()
+        sample.records.addressSpaces[3].mappings[1].kind = .file
+        sample.records.addressSpaces[3].mappings[1].file = sample.records.addressSpaces[3].mappings[0].file
+        let schedule = try schedule(sample, [pages(1, of: 101, 103)])
+        #expect(schedule.loads.allSatisfy { !$0.isBeforeFork })
+    }
+}
+
+@Suite struct PageStepTests {
+    private func plan(_ delivery: PageDelivery) throws -> RestorePlan {
+        var sample = Sample()
+        sample.options.delivery = delivery
+        return RestorePlan(for: try sample.valid())
+    }
+
+    @Test func everyAddressSpaceHasItsOwnGate() throws {
+        let plan = try plan(.staged)
+        #expect(plan.pageGates.count == 2)
+        let words = plan.pageGates.values.flatMap { [$0.mapped, $0.filled] }
+        #expect(Set(words).count == 4)
+        for (index, load) in plan.pages.loads.enumerated() {
+            let gate = try #require(plan.pageGates[index])
+            let program = try #require(plan.program(of: load.loader))
+            let steps = plan.launchpad.programs[program].steps
+            let mapped = try #require(steps.firstIndex { $0.operation == .advance && $0.arguments == [.value(gate.mapped)] })
+            let filled = try #require(steps.firstIndex { $0.operation == .wait && $0.arguments == [.value(gate.filled), .value(1)] })
+            let lastMap = try #require(steps.lastIndex { $0.name == "mmap" })
+            let protect = try #require(steps.firstIndex { $0.name == "mprotect" })
+            #expect(lastMap < mapped && mapped + 1 == filled && filled < protect)
+            // No other process touches it.
+            for (other, one) in plan.launchpad.programs.enumerated() where other != program {
+                #expect(!one.steps.contains { $0.arguments.first == .value(gate.mapped) || $0.arguments.first == .value(gate.filled) })
+            }
+        }
+    }
+
+    @Test func tasksThatReadInPlaceNeedNoGates() throws { #expect(try plan(.inPlace).pageGates.isEmpty) }
+
+    @Test func membersOfASharedAddressSpaceWaitForTheirLoaderOnly() throws {
+        var sample = Sample()
+        sample.options.delivery = .staged
+        sample.records.addressSpaces.removeLast()
+        sample.records.processes[1].addressSpace = 100
+        let plan = RestorePlan(for: try sample.valid())
+        #expect(plan.pageGates.count == 1)
+        #expect(plan.pages.loads.map(\.loader) == [100])
+    }
+
+    /// Steps of the builder for pages that the root and its child share.
+    @Test func inheritedMemoryIsKeptAndTheRestMappedAround() throws {
+        var sample = Sample()
+        sample.records.addressSpaces[1].mappings[1].end = 0x50_6000
+        let valid = try sample.valid()
+        let owners = SharedOwners(valid.image, valid.creation)
+        let shared = PageSchedule.SharedPages(
+            owner: PageOwner(.addressSpace, 101), runPage: [0x501], runLength: [2], holders: [100, 101])
+        let tasks = RestorePlan(for: valid).tasks
+        var builder = PlanBuilder(
+            valid: valid, tasks: tasks, helpers: [], high: RestorePlan.HighDescriptors(base: 64),
+            launchpad: Launchpad(base: valid.hole.base, slots: 2), scratch: valid.hole.scratch,
+            vdso: VdsoPlan(valid, at: valid.hole.scratch),
+            pages: PageSchedule(valid.image, valid.creation, owners, delivery: .inPlace, sharedPages: [shared]))
+        builder.build()
+        let root = builder.launchpad.programs[0].steps
+        let clone = try #require(root.firstIndex { $0.name == "clone3" })
+        let early = root[..<clone].filter { $0.name == "mmap" || $0.name == "preadv" }
+        #expect(early.map(\.name) == ["mmap", "preadv"])
+        #expect(early[0].arguments[0] == .value(0x50_0000) && early[0].arguments[1] == .value(0x4000))
+        #expect(early[0].arguments[2] == .value(Protection.PROT_READ | Protection.PROT_WRITE))
+        let places = { (steps: ArraySlice<Step>) in steps.filter { $0.name == "mmap" }.map { $0.arguments[0] } }
+        #expect(!places(root[clone...]).contains(.value(0x50_0000)))
+        let child = builder.launchpad.programs[1].steps[...]
+        // Only what it does not inherit.
+        #expect(places(child) == [.value(0x40_0000), .value(0x50_4000)])
+        #expect(child.contains { $0.name == "mprotect" && $0.arguments == [.value(0x50_0000), .value(0x6000), .value(1)] })
+    }
+}
