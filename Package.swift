@@ -46,14 +46,14 @@ let package = Package(
             name: "CheckpointImage", dependencies: ["ArchState", "LinuxABI", "CCodec", protobuf], swiftSettings: common),
         .target(name: "PidControl", dependencies: ["LinuxABI"], swiftSettings: common),
 
-        // How the kernel's words become the image's.
+        // Facts of this host as values, and how the kernel's words become the image's: for both sides.
         .target(
-            name: "ImageHost", dependencies: ["Kernel", "LinuxABI", "ArchState", "CheckpointImage"], swiftSettings: common),
+            name: "HostProbe", dependencies: ["Kernel", "LinuxABI", "ArchState", "CheckpointImage", "RestorePlan"], swiftSettings: common),
 
         // Checkpoint.
         .target(
             name: "TreeCapture",
-            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "ImageHost"],
+            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "HostProbe"],
             swiftSettings: common),
 
         // Restart.
@@ -62,7 +62,7 @@ let package = Package(
             swiftSettings: common),
         .target(
             name: "TreeRestore",
-            dependencies: ["Kernel", "LinuxABI", "RestorePlan", "CheckpointImage", "StepProgram", "ArchState", "ImageHost"],
+            dependencies: ["Kernel", "LinuxABI", "RestorePlan", "CheckpointImage", "StepProgram", "ArchState", "HostProbe"],
             swiftSettings: common),
 
         // Commands.
@@ -75,7 +75,7 @@ let package = Package(
             dependencies: ["TreeRestore", "RestorePlan", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
             swiftSettings: common),
         .executableTarget(
-            name: "crimage", dependencies: ["CheckpointImage", "ImageHost", "ArchState", "Kernel", "LinuxABI", argumentParser, protobuf],
+            name: "crimage", dependencies: ["CheckpointImage", "HostProbe", "ArchState", "Kernel", "LinuxABI", argumentParser, protobuf],
             swiftSettings: common),
 
         // Tests. `Workloads` is a C program with one self-checking property per sub-command.
@@ -92,6 +92,9 @@ let package = Package(
             swiftSettings: common),
         .target(name: "TreeModel", dependencies: ["PidControl"], path: "Tests/TreeModel", swiftSettings: common),
         .testTarget(name: "PidControlTests", dependencies: ["PidControl", "TreeModel"], swiftSettings: common),
+        .testTarget(
+            name: "TreeCaptureTests", dependencies: ["TreeCapture", "CheckpointImage", "StepProgram", "ArchState", "Kernel", "LinuxABI"],
+            exclude: ["Sights"], swiftSettings: common),
         .testTarget(
             name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage", "LinuxABI"], swiftSettings: common),
         .testTarget(

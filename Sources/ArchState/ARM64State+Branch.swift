@@ -1,7 +1,7 @@
 extension ARM64State {
     /// The instruction `b target` at an address; nil where the target is too far for it.
     ///
-    /// The last instruction of the checkpoint stub is one: the only jump that leaves every register alone.
+    /// The checkpoint stub ends in this instruction, because no other jump leaves all registers unchanged.
     /// Source: Arm ARM, C6.2, B: imm26 counts instructions, 128 MiB either way.
     package static func branch(from address: UInt64, to target: UInt64) -> UInt32? {
         let distance = Int64(bitPattern: target &- address)

@@ -1,6 +1,6 @@
 /// What the kernel would do next with the system call that a stopped aarch64 thread is in.
 ///
-/// The kernel goes back to the call *before* it stops for a tracer, so what is seen depends on the stop:
+/// Unlike x86, the kernel moves pc back onto the call *before* it stops for a tracer, so the registers depend on the stop:
 ///
 ///     stop                        x0              pc             call (NT_ARM_SYSTEM_CALL)
 ///     exit of a call              its result      after `svc`    its number
@@ -17,8 +17,8 @@ extension ARM64State.General {
     /// Number of `restart_syscall`.
     static let restartCall: UInt64 = 128
 
-    /// What the kernel would do next, where x0 still holds the result of the call; after a signal stop
-    /// there is nothing left to do but what `isOnCall` says.
+    /// What the kernel would do next at a stop where x0 still holds the result of the call. At a signal stop it has
+    /// already been done, and `isOnCall` tells whether the call is made again.
     package var interruptedCall: InterruptedCall {
         InterruptedCall(rax: x[0], originalRAX: UInt64(bitPattern: Int64(call)))
     }
@@ -28,8 +28,8 @@ extension ARM64State.General {
     /// - Parameter instruction: the four bytes at pc.
     package func isOnCall(instruction: UInt32) -> Bool { instruction == Self.callInstruction }
 
-    /// Whether the call of x8 may have armed a restart block: a thread that is on such a call after a signal
-    /// stop, and has one, goes on through `restart_syscall`, and no register says so.
+    /// Whether the call in x8 can have armed a restart block. A thread that is on such a call after a signal stop goes on
+    /// through `restart_syscall` if its restart block is armed; no register tells whether it is.
     ///
     /// Source: callers of `set_restart_fn`; `poll` has no number here.
     package var mayHaveRestartBlock: Bool {
@@ -37,8 +37,8 @@ extension ARM64State.General {
         [101, 115, 98, Self.restartCall].contains(x[8])
     }
 
-    /// The registers as the kernel would have set them on resume with no handler to run: for whoever loads
-    /// them without the kernel's help (the stub of an original task).
+    /// The registers as the kernel would have set them on resume with no handler to run. The stub in an original task
+    /// needs them: it loads registers without the kernel, which therefore cannot adjust them.
     ///
     /// - Parameter hasRestartBlock: the thread is on a call (see `isOnCall`) whose restart block is armed.
     package func registersLeadingHome(hasRestartBlock: Bool = false) -> Self {
@@ -58,11 +58,11 @@ extension ARM64State.General {
         return home
     }
 
-    /// The registers with an `EINTR` that only our stop caused undone: the call is made again, and a handled
-    /// signal gives its legitimate `EINTR` then.
+    /// Undoes an `EINTR` that only the freeze stop caused: in these registers the thread makes the call again, and if a
+    /// signal with a handler comes, gets its legitimate `EINTR` then.
     ///
-    /// The kernel cannot be told -ERESTARTNOHAND at a signal stop here, so the thread goes back to the call
-    /// itself: a handler that was about to run comes before it, as if the signal had come a moment earlier.
+    /// On aarch64 the result -ERESTARTNOHAND has no effect at a signal stop, so pc itself is put back onto the call. A
+    /// handler that was about to run does so before the call, as if its signal had come a moment earlier.
     ///
     /// - Preconditions: these are the registers of a freeze stop, before the result reached the program;
     ///   `instructionBefore` are the four bytes before pc.

@@ -53,8 +53,8 @@ extension ARM64State {
         if !debug.breakpoints.isEmpty || !debug.watchpoints.isEmpty { self.debug = debug }
     }
 
-    /// The bytes for `PTRACE_SETREGSET`, in the order in which they must be set: general registers first,
-    /// the call last; SVE instead of FP/SIMD, whose set would cut the vectors off.
+    /// The bytes for `PTRACE_SETREGSET`, in the order in which they must be set: general registers first, the call
+    /// last. With SVE state there is no FP/SIMD set: setting that would clear the upper parts of the vectors.
     package var registerSets: [(set: ARM64RegisterSet, bytes: [UInt8])] {
         var sets: [(set: ARM64RegisterSet, bytes: [UInt8])] = [(.general, general.registerSet)]
         if let sve {
@@ -139,9 +139,9 @@ extension ARM64State.Vector {
     }
 }
 
-/// NT_ARM_SVE: `struct user_sve_header`, then what its flags say.
+/// NT_ARM_SVE: `struct user_sve_header`, then a layout that depends on its flags.
 ///
-///       0  u32  size of what is there, u32 greatest size
+///       0  u32  size of this set in bytes, u32 greatest possible size
 ///       8  u16  VL, u16 greatest VL, bytes of a Z register
 ///      12  u16  flags: bit 0 SVE state is active, bit 1 VL is inherited, bit 2 VL changes at exec
 ///      14  u16  reserved, 0
@@ -247,7 +247,7 @@ extension ARM64State.ThreadPointer {
 ///       4  u32  0
 ///       8  16 x { u64 address, u32 control, u32 0 }
 ///
-/// Only as many slots as the processor has can be written, so trailing empty ones are not.
+/// Only as many slots as the processor has can be written, so empty ones at the end are left out.
 extension ARM64State.Debug {
     package static let registerSetSize = 264
     static let slotCount = 16

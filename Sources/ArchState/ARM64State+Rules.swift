@@ -72,7 +72,7 @@ extension ARM64State.Debug {
         }
         for slot in watchpoints {
             try slot.validate { kind, bytes in
-                // One run of bytes.
+                // The bits of the watched bytes have to be contiguous.
                 let run = bytes >> UInt32(bytes.trailingZeroBitCount)
                 return kind != 0 && bytes != 0 && run & (run + 1) == 0
             }

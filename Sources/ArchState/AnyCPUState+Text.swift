@@ -1,4 +1,4 @@
-/// Registers as people read them, for an image of any architecture on any host.
+/// Registers as text for `crimage`, for an image of any architecture on any host.
 extension AnyCPUState {
     package struct Register: Equatable, Sendable {
         package var name: String

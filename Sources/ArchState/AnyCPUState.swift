@@ -1,4 +1,4 @@
-/// The CPU state of a thread of any architecture, for whoever only shows or checks an image.
+/// The CPU state of a thread of any architecture, for code that only shows or checks an image.
 package enum AnyCPUState: Equatable, Sendable {
     case x86(CPUState)
     case arm64(ARM64State)

@@ -1,4 +1,4 @@
-/// What a host offers to programs: state that a thread can have, and instructions to choose from.
+/// What a host offers to programs: the kinds of CPU state that a thread can have, and the instruction sets.
 package struct CPUOffer: Equatable, Sendable {
     package var features: CPUFeatureSet
     package var instructions: X86InstructionSets
@@ -29,10 +29,10 @@ package struct CPUOffer: Equatable, Sendable {
     }
 }
 
-/// Whether threads from one host can go on at another.
+/// Compares what threads of one host use with what another host offers.
 ///
-/// State decides: a thread with state in a feature that this host lacks cannot run here. Instructions
-/// only warn: the program may have chosen some that this host lacks, but nobody can tell.
+/// A thread that has state in a feature which this host lacks cannot run here: the restart is refused. A missing
+/// instruction set is only a warning: the program may have chosen to use it, but no register shows whether it did.
 package struct CPUCompatibility: Equatable, Sendable {
     /// A thread as the finding names it, e.g. `4711 redis-server`.
     package struct Thread: Equatable, Sendable {
@@ -48,7 +48,7 @@ package struct CPUCompatibility: Equatable, Sendable {
     /// One row of the table.
     package struct Line: Equatable, Sendable {
         package var name: String
-        /// nil for an instruction set: nobody can tell.
+        /// Whether threads use it; nil for an instruction set, whose use no register shows.
         package var inUse: Bool?
         package var offeredThere: Bool
         package var offeredHere: Bool
@@ -104,7 +104,7 @@ package struct CPUCompatibility: Equatable, Sendable {
         }
         let there = offeredThere.instructions
         let here = offeredHere.instructions
-        // Equal on both sides says nothing worth a row.
+        // What both hosts have or both lack gets no row.
         for name in there.symmetricDifference(here).names {
             let isThere = there.names.contains(name)
             lines.append(Line(name: name, inUse: nil, offeredThere: isThere, offeredHere: !isThere))
@@ -151,7 +151,7 @@ package struct CPUCompatibility: Equatable, Sendable {
         }
     }
 
-    /// The table for people: in use / offered there / offered here, then the verdict.
+    /// The table as text: in use / offered there / offered here, then the verdict.
     package var table: String {
         let width = max(lines.map(\.name.count).max() ?? 0, 7)
         func padded(_ text: String, _ width: Int) -> String {

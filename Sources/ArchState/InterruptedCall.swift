@@ -15,8 +15,8 @@ package enum InterruptedCall: Equatable, Sendable {
     case restartNoHand
     /// -516, `ERESTART_RESTARTBLOCK`: goes on through `restart_syscall` with what is left of the time.
     case restartBlock
-    /// -4, `EINTR`: the program will see it. For a call of the never-restarted class our own stop is
-    /// the likely cause; see `X86GeneralRegisters.mended()`.
+    /// -4, `EINTR`: the program will see it. If the kernel never restarts such a call, the freeze stop itself is the
+    /// likely cause; see `X86GeneralRegisters.mended()`.
     case eintr
 
     /// From the result and number as registers hold them.
@@ -40,10 +40,11 @@ package enum InterruptedCall: Equatable, Sendable {
             }
     }
 
-    /// Whether an x86_64 call answers `EINTR` when it is interrupted, even without a signal to handle, and
-    /// can be made again: `epoll_wait` and its like. Three more do so only sometimes: `select` and its kin
-    /// where the timeout lies in memory that cannot be written, so that the kernel cannot leave the rest of
-    /// the time there; `fallocate` of memory files, which takes back what it had done.
+    /// Whether an x86_64 call gives `EINTR` when it is interrupted, even without a signal to handle, and can be made
+    /// again without harm: `epoll_wait` and the like.
+    ///
+    /// Some of these calls do so under a condition only: `select`, `pselect6` and `ppoll` if their timeout lies in memory
+    /// that the kernel cannot write the remaining time to; `fallocate` of memory files, which undoes its work first.
     ///
     /// Source: signal(7), "Interruption of system calls and library functions by stop signals";
     /// fs/select.c, `poll_select_finish`; mm/shmem.c, `shmem_fallocate`.
@@ -61,8 +62,8 @@ package enum InterruptedCall: Equatable, Sendable {
         }
     }
 
-    /// Whether an x86_64 call answers `EINTR` like those when its descriptor is a socket with
-    /// `SO_RCVTIMEO` or `SO_SNDTIMEO`. Whoever knows the descriptor decides.
+    /// Whether an x86_64 call is like those of `isNeverRestarted` when its descriptor is a socket with `SO_RCVTIMEO` or
+    /// `SO_SNDTIMEO`. The caller has to find out whether it is.
     ///
     /// Source: include/net/sock.h, `sock_intr_errno`.
     package static func isNeverRestartedOnTimedSocket(_ number: UInt64) -> Bool {
@@ -102,14 +103,14 @@ extension X86GeneralRegisters {
         return number >= 0 ? Int(number) : nil
     }
 
-    /// The registers with an `EINTR` that only our stop caused turned into `-ERESTARTNOHAND`.
+    /// Turns an `EINTR` that only the freeze stop caused into `-ERESTARTNOHAND`.
     ///
-    /// With no signal pending the call is made again; with a handled one the program gets its legitimate
-    /// `EINTR`. The timeout argument is the caller's to shorten.
+    /// With no signal pending the kernel makes the call again; if a signal with a handler is pending the program gets
+    /// its legitimate `EINTR`. The caller has to shorten the timeout argument, if there is one.
     ///
     /// - Preconditions: these are the registers of a freeze stop, before the result reached the program.
     /// - Parameters:
-    ///   - callIs32Bit: by which conventions the call was made; nil: as code of this kind usually does.
+    ///   - callIs32Bit: whether it is a call of the i386 table; nil: it is if the thread runs 32-bit code.
     ///   - onTimedSocket: the call's descriptor is a socket with a timeout of its own.
     package func mended(callIs32Bit: Bool? = nil, onTimedSocket: Bool = false) -> Self {
         guard interruptedCall == .eintr, let call = systemCall(is32Bit: callIs32Bit),
@@ -120,10 +121,10 @@ extension X86GeneralRegisters {
         return mended
     }
 
-    /// The registers as the kernel would have set them on resume with no handler to run: for whoever
-    /// loads them without the kernel's help (the stub of an original task).
+    /// The registers as the kernel would have set them on resume with no handler to run. The stub in an original task
+    /// needs them: it loads registers without the kernel, which therefore cannot adjust them.
     ///
-    /// - Parameter callIs32Bit: the call was made by `int $0x80` or its like; nil: as 32-bit code does.
+    /// - Parameter callIs32Bit: whether it is a call of the i386 table; nil: it is if the thread runs 32-bit code.
     package func registersLeadingHome(callIs32Bit: Bool? = nil) -> Self {
         var home = self
         let is32Bit = callIs32Bit ?? is32Bit

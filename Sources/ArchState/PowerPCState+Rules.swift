@@ -47,7 +47,7 @@ extension PowerPCState {
         }
         if let spe {
             guard spe.upper.count == 32 else { throw ArchStateError(.recordSize, in: .spe) }
-            // A processor has either the one or the others.
+            // No processor has SPE together with FP registers, Altivec or VSX.
             if general.is64Bit || float != nil || altivec != nil || vsx != nil {
                 throw ArchStateError(
                     .foreignFeature, in: .spe, detail: "SPE is of 32-bit processors without FP registers and Altivec")

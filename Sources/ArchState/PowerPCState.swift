@@ -55,8 +55,8 @@ package struct PowerPCState: Equatable, Sendable {
         package init() {}
     }
 
-    /// What stops the thread for its debugger: the one register that every processor has had, and whatever
-    /// later ones hold, as the kernel takes it on all of them.
+    /// The hardware breakpoints: DABR, the register that all processors have, and those of later processors in the
+    /// form in which the kernel takes them on all of them.
     package struct Debug: Equatable, Sendable {
         /// Address in all but the low three bits: 1 reads, 2 writes, 4 translated addresses.
         package var dabr: UInt64

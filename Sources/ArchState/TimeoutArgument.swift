@@ -1,7 +1,7 @@
-/// Where an x86 call that is made again from its arguments finds its timeout, and in which form.
+/// The register and form in which an x86 call has its timeout, for calls that are made again from their arguments.
 ///
-/// These calls have no restart block: interrupted and made again they would wait their whole time anew,
-/// unless the argument is shortened to what is left.
+/// These calls have no restart block. Made again after an interruption they would wait for the whole timeout once more,
+/// unless the argument is shortened to the time that is left.
 ///
 /// - Source: the calls' man pages; syscall(2) for the order of the registers.
 package struct TimeoutArgument: Equatable, Sendable {
@@ -15,7 +15,7 @@ package struct TimeoutArgument: Equatable, Sendable {
         /// The same of 32-bit words, which older calls of i386 take.
         case timespec32
         case timeval32
-        /// `struct timespec` of newer calls of i386: of the nanoseconds' word half is padding, which may hold anything.
+        /// `struct timespec` of newer calls of i386: the upper half of the nanoseconds is padding and can hold anything.
         case paddedTimespec
 
         /// Bytes that the register points to.
@@ -29,7 +29,7 @@ package struct TimeoutArgument: Equatable, Sendable {
 
         var isTimeval: Bool { self == .timeval || self == .timeval32 }
 
-        /// The form that a call of i386 takes where an x86_64 one takes this.
+        /// The form that an i386 call takes where the x86_64 call with the same arguments takes this one.
         package func compat(isWide: Bool) -> Self {
             switch self {
             case .timespec: isWide ? .paddedTimespec : .timespec32
@@ -43,7 +43,7 @@ package struct TimeoutArgument: Equatable, Sendable {
         case rdx, r10, r8
         case rsi, rdi, rbp
 
-        /// Where i386 has the argument that x86_64 has here.
+        /// The register in which an i386 call has the argument that an x86_64 call has in this one.
         var compat: Self {
             switch self {
             case .r10: .rsi
@@ -55,8 +55,8 @@ package struct TimeoutArgument: Equatable, Sendable {
 
     package var register: Register
     package var form: Form
-    /// The kernel itself writes what is left to the caller's structure when the call is interrupted, wherever
-    /// that structure can be written.
+    /// Whether the kernel itself writes the time that is left to the caller's structure when the call is interrupted, if
+    /// that memory can be written.
     package var isUpdatedByKernel: Bool
 
     /// - Parameter number: of an x86_64 call; nil if it has no relative timeout among its arguments, or keeps
@@ -129,7 +129,7 @@ extension TimeoutArgument.Form {
     /// Nanoseconds of a structure as it lies in memory; nil if it is none that the kernel takes.
     package func nanoseconds(of bytes: [UInt8]) -> UInt64? {
         guard self != .milliseconds, bytes.count >= size else { return nil }
-        // A negative number of 32 bits is one of 64.
+        // Sign-extends a negative 32-bit number.
         let seconds =
             size == 16 ? bytes.u64(at: 0) : UInt64(bitPattern: Int64(Int32(bitPattern: bytes.u32(at: 0))))
         let fraction =
@@ -173,7 +173,7 @@ extension X86GeneralRegisters {
     ///
     /// Nil in any other state, and where the caller gave no timeout.
     ///
-    /// - Parameter is32Bit: by which conventions the call was made; nil: as code of this kind usually does.
+    /// - Parameter is32Bit: whether it is a call of the i386 table; nil: it is if the thread runs 32-bit code.
     package func timeoutOfRepeatedCall(is32Bit: Bool? = nil) -> TimeoutArgument? {
         guard interruptedCall == .restartNoHand, let call = systemCall(is32Bit: is32Bit),
             let argument = TimeoutArgument(of: call)

@@ -1,6 +1,6 @@
-/// A system call of a thread, whichever of the two tables of x86 it is of.
+/// A system call of a thread, of either of the two tables of x86.
 package struct X86Call: Equatable, Sendable {
-    /// By the conventions of i386: 32-bit code has no others, 64-bit code uses them by `int $0x80`.
+    /// Whether it is a call of the i386 table: all calls of 32-bit code are, and those of 64-bit code by `int $0x80`.
     package var is32Bit: Bool
     /// In its own table.
     package var number: Int
@@ -9,7 +9,7 @@ package struct X86Call: Equatable, Sendable {
 
     /// The number of the x86_64 call that has the same arguments in the same order; nil where there is none.
     ///
-    /// A register may hold anything: what is negative is the number of no call.
+    /// A register can hold any value; a negative one is no number of a call.
     package var native: Int? {
         guard number >= 0 else { return nil }
         return is32Bit ? CompatCallNumbers.native(number) : number
@@ -17,7 +17,7 @@ package struct X86Call: Equatable, Sendable {
     package var name: String? { is32Bit ? CompatCallNumbers.name(number) : SystemCallNumbers.name(number) }
     /// Whether times that the call is given are of 64-bit words.
     package var hasWideTimes: Bool { !is32Bit || CompatCallNumbers.hasWideTimes(number) }
-    /// Whether it is `restart_syscall`, behind which the number of the call itself is lost.
+    /// Whether it is `restart_syscall`: then the number of the interrupted call is not known.
     package var isRestart: Bool { native == Int(X86GeneralRegisters.restartCall) }
 
     /// The semaphore set that it waits for; nil if it is no such call.
@@ -35,15 +35,15 @@ package struct X86Call: Equatable, Sendable {
         return operation == 1 || operation == 4 ? operation : nil
     }
 
-    /// Whether it answers `EINTR` when it is interrupted, even without a signal to handle, and can be made
+    /// Whether it gives `EINTR` when it is interrupted, even without a signal to handle, and can be made
     /// again. See ``InterruptedCall/isNeverRestarted(_:)``.
     var isNeverRestarted: Bool {
         if is32Bit && (number == CompatCallNumbers.oldSelect || ipcOperation != nil) { return true }
         return native.map { InterruptedCall.isNeverRestarted(UInt64($0)) } ?? false
     }
 
-    /// Whether it answers `EINTR` like those when its descriptor is a socket with a timeout of its own, and where
-    /// the descriptor is.
+    /// Whether it gives `EINTR` like those when its descriptor is a socket with a timeout of its own, and where the
+    /// descriptor is.
     package enum SocketArgument: Equatable, Sendable {
         case descriptor(UInt64)
         /// socketcall(2): 32 bits at this address.
@@ -64,7 +64,7 @@ package struct X86Call: Equatable, Sendable {
 extension X86GeneralRegisters {
     /// The call that the thread is in; nil where it is in none.
     ///
-    /// - Parameter is32Bit: by which conventions it was made; nil: as code of this kind usually does.
+    /// - Parameter is32Bit: whether it is a call of the i386 table; nil: it is if the thread runs 32-bit code.
     package func systemCall(is32Bit: Bool? = nil) -> X86Call? {
         callNumber.map { call($0, is32Bit: is32Bit ?? self.is32Bit) }
     }

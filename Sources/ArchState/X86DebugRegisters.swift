@@ -36,8 +36,8 @@ extension X86DebugRegisters {
     /// Bit 10 reads as 1.
     static let controlFixed: UInt64 = 0x400
 
-    /// From the six values of `PTRACE_PEEKUSER`; bits that the processor fixes are dropped, and kind and
-    /// length of what is not enabled, which nothing obeys and the kernel may refuse.
+    /// From the six values of `PTRACE_PEEKUSER`. Drops bits that the processor fixes, and kind and length of breakpoints
+    /// that are not enabled: they have no effect, and the kernel can refuse them.
     package init(dr0: UInt64, dr1: UInt64, dr2: UInt64, dr3: UInt64, dr6: UInt64, dr7: UInt64) {
         var control = dr7 & ~Self.controlFixed
         for index in 0..<4 where !Self.isEnabled(index, in: control) { control &= ~Self.kindAndLength(index) }

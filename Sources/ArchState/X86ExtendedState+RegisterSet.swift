@@ -67,7 +67,8 @@ extension X86ExtendedState {
             }
             if !Self.isInitial(block, of: feature) { blocks[feature] = block }
         }
-        // The processor's initial PKRU is 0, which allows everything; ours is the kernel's.
+        // The processor's initial PKRU is 0, which allows everything. In an image, no record means the kernel's default
+        // instead, so a PKRU in the processor's initial state is recorded as 0.
         if let component = layout.component(of: .protectionKeys), present & 1 << 9 == 0 {
             var block = [UInt8](repeating: 0, count: 8)
             if !compacted, component.offset + component.size <= bytes.count {

@@ -1,8 +1,8 @@
 /// The instruction sets that a processor offers to programs, as `cpuid` tells them.
 ///
-/// Kept beside the features in use because a program may have chosen code paths by them: the C library
-/// picks its `memcpy` once, at start. Bit N stands for entry N of the table, which only ever grows by
-/// taking over the meaning of none.
+/// The image records them beside the features in use, because a program may have chosen code paths by them: the C
+/// library picks its `memcpy` once, at start. Bit N stands for entry N of the table. New sets are appended to the table;
+/// no entry changes its meaning.
 package struct X86InstructionSets: OptionSet, Hashable, Sendable {
     package var rawValue: UInt64
 

@@ -48,7 +48,7 @@ package struct XSaveLayout: Equatable, Sendable {
     static let legacySize = 512
     static let headerSize = 64
     static let firstComponentOffset = 576
-    /// Nothing known is near this; it bounds what a recorded or emulated `cpuid` may claim.
+    /// Bounds the sizes that a recorded or emulated `cpuid` can claim; those of real processors are far below.
     static let largestSize = 1 << 16
 
     /// - Parameter enabled: XCR0, or what `enabledComponents(inRegisterSet:)` says; without it everything

@@ -2,7 +2,7 @@ internal import SwiftProtobuf
 
 /// Decodes a body whose checksum was already compared.
 ///
-/// Fields are counted first: a field of two bytes may take a hundred in memory.
+/// Fields are counted first, because a field of two bytes can take a hundred bytes in memory once it is decoded.
 func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at: UInt64)
     throws(ImageError) -> Body
 {

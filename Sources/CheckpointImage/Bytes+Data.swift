@@ -1,4 +1,5 @@
 package import FoundationEssentials
+internal import LinuxABI
 
 // Protocol Buffers for Swift hold bytes as `Data`; everything else here is `[UInt8]`.
 
@@ -8,6 +9,6 @@ extension [UInt8] {
 
 extension Data {
     package var asBytes: [UInt8] { [UInt8](self) }
-    /// For people: paths and command names.
-    package var asText: String { String(decoding: self, as: UTF8.self) }
+    /// Paths and command names as text to print: control characters and bytes that are not UTF-8 are escaped.
+    package var asText: String { printable(asBytes) }
 }

@@ -4,11 +4,11 @@
 package struct CPUClock: Equatable, Sendable {
     package let number: Int32
 
-    /// pid or tid; 0: that of whoever uses the clock.
+    /// pid or tid; 0: the task that uses the clock.
     package var task: UInt32 { UInt32(~(number >> 3)) }
     package var isOfThread: Bool { number & 4 != 0 }
 
-    /// Nil for clocks of other kinds, those of devices included.
+    /// Nil for a clock of another kind: one of real time, or a device.
     package init?(_ number: Int32) {
         guard number < 0, number & 3 != 3 else { return nil }
         self.number = number

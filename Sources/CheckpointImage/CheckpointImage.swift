@@ -5,7 +5,7 @@
 package struct CheckpointImage: Sendable {
     package var header: ImageHeader
     package var processes: [ImageProcess]
-    /// Those of one process side by side, the leader first.
+    /// The threads of one process follow each other, the leader first.
     package var threads: [ImageThread]
     package var addressSpaces: [ImageAddressSpace]
     package var fileTables: [ImageFileTable]
@@ -13,6 +13,9 @@ package struct CheckpointImage: Sendable {
     package var pipes: [ImagePipe]
     package var memoryObjects: [ImageMemoryObject]
     package var semaphoreSets: [ImageSemaphoreSet]
+    package var directories: [ImageDirectories]
+    package var signalActions: [ImageSignalActions]
+    package var namespaces: [ImageNamespace]
     /// Where the pages lie; empty when the image comes from a pipe.
     package private(set) var pageSections: [PageSection] = []
     private var sectionPosition: [PageOwner: Int] = [:]
@@ -30,9 +33,12 @@ package struct CheckpointImage: Sendable {
         pipes = records.pipes
         memoryObjects = records.memoryObjects
         semaphoreSets = records.semaphoreSets
+        directories = records.directories
+        signalActions = records.signalActions
+        namespaces = records.namespaces
     }
 
-    /// After its records were changed.
+    /// Validates records that were changed, with the pages of the image that they come from.
     mutating func validateAgain() throws(ImageError) {
         var records = ImageRecords()
         records.header = header
@@ -44,6 +50,9 @@ package struct CheckpointImage: Sendable {
         records.pipes = pipes
         records.memoryObjects = memoryObjects
         records.semaphoreSets = semaphoreSets
+        records.directories = directories
+        records.signalActions = signalActions
+        records.namespaces = namespaces
         lookup = try ImageLookup(validating: records)
     }
 }
@@ -59,6 +68,9 @@ package struct ImageRecords: Sendable {
     package var pipes: [ImagePipe] = []
     package var memoryObjects: [ImageMemoryObject] = []
     package var semaphoreSets: [ImageSemaphoreSet] = []
+    package var directories: [ImageDirectories] = []
+    package var signalActions: [ImageSignalActions] = []
+    package var namespaces: [ImageNamespace] = []
 
     package init() {}
 }
@@ -78,6 +90,13 @@ extension CheckpointImage {
     package func memoryObject(_ id: UInt32) -> ImageMemoryObject? {
         lookup.memoryObject[id].map { memoryObjects[$0] }
     }
+    /// The position of a memory object in `memoryObjects`.
+    package func place(ofMemoryObject id: UInt32) -> Int? { lookup.memoryObject[id] }
+    package func directories(_ id: UInt32) -> ImageDirectories? { lookup.directories[id].map { directories[$0] } }
+    package func signalActions(_ id: UInt32) -> ImageSignalActions? {
+        lookup.signalActions[id].map { signalActions[$0] }
+    }
+    package func namespace(_ id: UInt32) -> ImageNamespace? { lookup.namespace[id].map { namespaces[$0] } }
 
     /// The threads of a process, leader first; empty for a zombie.
     package func threads(of pid: UInt32) -> ArraySlice<ImageThread> {
@@ -94,25 +113,12 @@ extension CheckpointImage {
         sectionPosition[owner].map { pageSections[$0] }
     }
 
-    /// Notes where pages lie, for a reader that found out on the way.
+    /// Sets the sections of pages, for a reader that finds them after the metadata.
     package mutating func add(_ section: PageSection) {
         sectionPosition[section.owner] = pageSections.count
         pageSections.append(section)
     }
 
-    /// The first process, in the order of the file, that has this address space.
-    package func user(ofSpace id: UInt32) -> ImageProcess? {
-        processes.first { $0.addressSpace == id && $0.state != .zombie }
-    }
-
     /// Saved pages of all owners together.
     package var pageCount: UInt64 { lookup.pages.values.reduce(0, +) }
-}
-
-extension ImageProcess {
-    /// By what it shares something with others, 0: nothing. Memory, descriptors, directories, signal actions, semaphore
-    /// operations to undo, disk priority.
-    package var sharedNumbers: [UInt32] {
-        [addressSpace, fileTable, sharedDirectories, sharedActions, sharedUndo, sharedDiskContext]
-    }
 }

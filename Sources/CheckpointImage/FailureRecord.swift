@@ -2,7 +2,7 @@ internal import SwiftProtobuf
 
 /// Finds the error record of a checkpoint that failed while it streamed.
 enum FailureRecord {
-    /// Of the reason, UTF-8 bytes.
+    /// The longest reason, in UTF-8 bytes.
     static let longestReason = 4000
     /// The error record and its trailer lie within this many bytes at the end.
     static let reach = 8192

@@ -1,6 +1,6 @@
 package import SwiftProtobuf
 
-/// Makes the bytes of an image, in order; whoever calls it writes them.
+/// Makes the bytes of an image, in order; the caller writes them.
 ///
 /// 1. `start`, 2. `record` with the header, 3. `record` with all other metadata, 4. for each owner of
 /// pages `pagesBegin`, the pages themselves, `pagesEnd`, 5. `tail`. At any of these points `failure`

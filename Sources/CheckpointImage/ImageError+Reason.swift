@@ -4,7 +4,7 @@ extension ImageError {
         case empty
         case notAnImage
         case directory
-        case newerVersion(UInt32)
+        case otherVersion(UInt32)
         case preludeDamaged
         case headerDamaged(at: UInt64)
         case bodyDamaged(type: UInt32, at: UInt64)
@@ -37,7 +37,7 @@ extension ImageError {
     package var kind: Kind {
         switch reason {
         case .empty, .notAnImage, .directory: .notAnImage
-        case .newerVersion, .unknownType, .unknownFlags: .newerVersion
+        case .otherVersion, .unknownType, .unknownFlags: .otherVersion
         case .endsEarly: .incomplete
         case .failedCheckpoint: .failedCheckpoint
         case .source: .unreadable
@@ -54,7 +54,7 @@ extension ImageError.Reason {
         case .empty: "it is empty"
         case .notAnImage: "it is not a checkpoint image"
         case .directory: "it is a directory"
-        case .newerVersion(let version): "it has format version \(version)"
+        case .otherVersion(let version): "it has format version \(version)"
         case .preludeDamaged: "its first 16 bytes are damaged"
         case .headerDamaged(let at): "the header of the record at \(hex(at)) is damaged"
         case .bodyDamaged(let type, let at): "the \(name(type)) record at \(hex(at)) is damaged"
@@ -95,7 +95,7 @@ extension ImageError.Reason {
         switch self {
         case .empty: "the checkpoint did not get as far as its first record; take another one"
         case .notAnImage, .directory: "name a file that crcheckpoint wrote"
-        case .newerVersion: "this tool reads up to version \(ImageFormat.version); use the tool that wrote it"
+        case .otherVersion: "this tool reads version \(ImageFormat.version); use the tool that wrote it"
         case .unknownType, .unknownFlags: "a newer tool wrote it; use that one"
         case .endsEarly: "the checkpoint did not finish or the copy is cut short; copy it again"
         case .failedCheckpoint: "the image holds nothing to restart; take another checkpoint"
@@ -123,6 +123,9 @@ extension RecordType {
         case .pipe: "pipe"
         case .memoryObject: "memory object"
         case .semaphoreSet: "semaphore set"
+        case .directories: "directories"
+        case .signalActions: "signal actions"
+        case .namespace: "namespace"
         case .pageDescription: "page description"
         case .pageData: "page data"
         case .pageChecksums: "page checksums"

@@ -2,19 +2,19 @@
 package struct ImageError: Error, Equatable, Sendable {
     /// What is wrong with the image as a whole.
     package enum Kind: String, Sendable {
-        /// The file is something else.
+        /// The file is no image.
         case notAnImage
-        /// A newer version of the tool made it.
-        case newerVersion
-        /// Bytes are not what was written, or never made sense.
+        /// An older or a newer version of the tool made it.
+        case otherVersion
+        /// Bytes are not as they were written, or records break a rule.
         case damaged
         /// The end is missing.
         case incomplete
-        /// The checkpoint failed and says so.
+        /// The image ends in the error record of a checkpoint that failed.
         case failedCheckpoint
-        /// The source of the bytes refused to give them.
+        /// The bytes could not be read.
         case unreadable
-        /// The writer was asked for what the format has no room for.
+        /// The writer was called in a wrong order, or a record is too long for the format.
         case unwritable
     }
 

@@ -18,10 +18,10 @@
 //  byte it had reached, in record 9999 and a trailer that begins with "TREEFAIL" and holds the length
 //  of that record (header, body, zero bytes) in place of the offset: it is found from the end.
 
-/// Numbers that the whole format rests on.
+/// The constants of the format.
 package enum ImageFormat {
-    /// Raised with every change that an older reader would get wrong.
-    package static let version: UInt32 = 1
+    /// Rises with every change that an older reader would read wrongly.
+    package static let version: UInt32 = 2
 
     package static let magic: [UInt8] = Array("TREECKPT".utf8)
     package static let tailMagic: [UInt8] = Array("TREEREST".utf8)
@@ -35,7 +35,7 @@ package enum ImageFormat {
     /// Bytes of page data that one checksum covers.
     package static let checksumBlock = 256 * 1024
 
-    /// The longest metadata body in bytes; nothing longer is written or taken in.
+    /// The longest metadata body in bytes; a longer one is neither written nor read.
     package static let longestBody: UInt64 = 256 * 1024 * 1024
 
     /// The most pages of one section; leaves room for sums in 64 bits.
@@ -58,7 +58,7 @@ package enum ImageFormat {
 /// What a record holds. 1.. stream, 101.. tasks, 150.. pages, 201–299 architecture, 9001 tail, 9999 error.
 package enum RecordType: UInt32, Sendable, CaseIterable {
     case header = 1
-    /// Zero bytes that nobody needs.
+    /// Zero bytes up to a page boundary.
     case padding = 2
     case process = 101
     case thread = 102
@@ -68,6 +68,9 @@ package enum RecordType: UInt32, Sendable, CaseIterable {
     case pipe = 106
     case memoryObject = 107
     case semaphoreSet = 108
+    case directories = 109
+    case signalActions = 110
+    case namespace = 111
     case pageDescription = 150
     case pageData = 151
     case pageChecksums = 152

@@ -1,7 +1,7 @@
 internal import FoundationEssentials
 
 extension ImageLookup {
-    func validate(_ table: ImageFileTable) throws(ImageError) {
+    mutating func validate(_ table: ImageFileTable) throws(ImageError) {
         let subject = { "file table \(table.id)" }
         var next: UInt32 = 0
         for descriptor in table.descriptors {
@@ -10,22 +10,25 @@ extension ImageLookup {
             next = descriptor.number + 1
             try require(
                 openFile[descriptor.file] != nil, .noOpenFile, "fd \(descriptor.number) of \(subject())")
+            if firstDescriptor[descriptor.file] == nil { firstDescriptor[descriptor.file] = (table.id, descriptor.number) }
         }
     }
 
-    func validate(_ file: ImageOpenFile) throws(ImageError) {
+    func validate(_ file: ImageOpenFile, _ records: ImageRecords) throws(ImageError) {
         let subject = { "open file \(file.id)" }
         try require(file.offset >= 0, .fileOffset, subject())
-        switch file.kind {
-        case .path: try requirePath(file.identity.path, subject())
-        case .pipeEnd: try require(pipe[file.pipe] != nil, .noPipe, subject())
-        case .object: try require(memoryObject[file.object] != nil, .noMemoryObject, subject())
-        case .outside: try require(file.preferred <= 2, .preferred, subject())
-        case .event: try validate(file.event, subject())
-        case .signal: break
-        case .timer: try validate(file.timer, subject())
-        case .epoll: try validate(file.epoll, of: file.id, subject())
-        case .UNRECOGNIZED: throw .rule(.fileKind, subject())
+        guard let object = file.saved else { throw .rule(.fileKind, subject()) }
+        for reference in object.references {
+            try require(holds(reference), reference.missing, "\(reference) of \(subject())")
+        }
+        try object.check(RuleContext(id: file.id, records: records, lookup: self))
+    }
+
+    func holds(_ reference: ObjectReference) -> Bool {
+        switch reference {
+        case .openFile(let id): openFile[id] != nil
+        case .pipe(let id): pipe[id] != nil
+        case .memoryObject(let id): memoryObject[id] != nil
         }
     }
 
@@ -34,6 +37,13 @@ extension ImageLookup {
         try require((4096...1 << 31).contains(pipe.capacity), .pipeCapacity, subject())
         let count = pipe.contents.reduce(0) { $0 + $1.count }
         try require(count <= Int(pipe.capacity), .pipeContents, subject())
+    }
+
+    /// A path, and a mount namespace in which it can have been read, or none.
+    func requireFile(_ identity: ImageFileIdentity, _ subject: @autoclosure () -> String) throws(ImageError) {
+        try requirePath(identity.path, subject())
+        try require(
+            identity.mountNamespace == 0 || mountNamespaces.contains(identity.mountNamespace), .noNamespace, subject())
     }
 
     /// Absolute, without a zero byte.

@@ -48,7 +48,7 @@ extension ImageLookup {
         switch mapping.kind {
         case .anonymous, .vdsoData, .vdsoCode: break
         case .file:
-            try requirePath(mapping.file.path, subject())
+            try requireFile(mapping.file, subject())
             try require(mapping.offset % 4096 == 0 && mapping.offset <= offsets, .mappingOffset, subject())
         case .object:
             try require(memoryObject[mapping.object] != nil, .noMemoryObject, subject())
@@ -78,7 +78,7 @@ extension ImageLookup {
         return pages
     }
 
-    /// Every run lies in private mappings, one after another without a hole.
+    /// Every run lies within private mappings that follow each other without a hole.
     private func requirePrivate(_ space: ImageAddressSpace, _ subject: @autoclosure () -> String)
         throws(ImageError)
     {

@@ -1,40 +1,76 @@
+/// What threads share by the flags of clone(2), told by the ids of records.
 extension ImageLookup {
-    /// A thread may be in a directory of its own, but its root is that of its process.
-    func validateDirectories(_ threads: [ImageThread], _ processes: [ImageProcess]) throws(ImageError) {
-        var first: [UInt64: ImageDirectories] = [:]
-        for one in threads where one.hasOwnDirectories {
+    func leader(of pid: UInt32, _ threads: [ImageThread]) -> ImageThread? {
+        threadsOfProcess[pid].map { threads[$0.lowerBound] }
+    }
+
+    /// Every id exists, and the threads of a process have its memory and signal actions, as clone(2) demands of them.
+    ///
+    /// - Source: clone(2), CLONE_THREAD, CLONE_SIGHAND.
+    mutating func indexShares(_ records: ImageRecords) throws(ImageError) {
+        for one in records.threads {
             let subject = { "thread \(one.tid) of process \(one.process)" }
-            let own = one.ownDirectories
-            try require(own.id != 0, .zeroID, subject())
-            try require(one.tid != one.process, .leaderFirst, subject())
-            try requirePath(own.workingDirectory, subject())
-            try require(own.umask <= 0o777, .umask, subject())
-            let root = process[one.process].map { processes[$0].rootDirectory }
-            let key = UInt64(one.process) << 32 | UInt64(own.id)
-            try require(own.rootDirectory == root && own == first[key, default: own], .sharedDiffers, subject())
-            first[key] = own
+            try require(addressSpace[one.addressSpace] != nil, .noAddressSpace, subject())
+            try require(fileTable[one.fileTable] != nil, .noFileTable, subject())
+            try require(directories[one.directories] != nil, .noDirectories, subject())
+            try require(signalActions[one.actions] != nil, .noActions, subject())
+            guard let leader = leader(of: one.process, records.threads) else { continue }
+            try require(
+                one.addressSpace == leader.addressSpace && one.actions == leader.actions, .threadShares, subject())
+        }
+        for (position, process) in records.processes.enumerated() {
+            guard process.state != .zombie else {
+                try require(threadsOfProcess[process.pid] == nil, .zombieThreads, "process \(process.pid)")
+                continue
+            }
+            guard let leader = leader(of: process.pid, records.threads) else { continue }
+            processesIn.space[leader.addressSpace, default: []].append(position)
+            processesIn.directories[leader.directories, default: 0] += 1
+            processesIn.actions[leader.actions, default: 0] += 1
         }
     }
 
-    /// Who shares a thing has the same of it; a kernel that shares signal actions shares memory, too (clone(2)).
-    func validateSharing(_ processes: [ImageProcess]) throws(ImageError) {
-        var directories: [UInt32: Int] = [:]
-        var actions: [UInt32: Int] = [:]
-        for (position, one) in processes.enumerated() where one.state != .zombie {
-            let subject = { "process \(one.pid)" }
-            if one.sharedDirectories != 0 {
-                let first = processes[directories[one.sharedDirectories, default: position]]
-                directories[one.sharedDirectories] = directories[one.sharedDirectories] ?? position
-                try require(
-                    one.workingDirectory == first.workingDirectory && one.rootDirectory == first.rootDirectory
-                        && one.umask == first.umask, .sharedDiffers, subject())
+    func validate(_ one: ImageDirectories) throws(ImageError) {
+        let subject = { "directories \(one.id)" }
+        try requireFile(one.working, subject())
+        try requireFile(one.root, subject())
+        try require(one.umask <= 0o777, .umask, subject())
+    }
+
+    /// Tasks that share signal actions share memory, too, and handlers lie in that memory. A thread may be in a
+    /// directory of its own, but its root is that of its process.
+    ///
+    /// - Source: clone(2), CLONE_SIGHAND.
+    func validateSharing(_ records: ImageRecords) throws(ImageError) {
+        var spaceOfActions: [UInt32: UInt32] = [:]
+        for one in records.threads {
+            let subject = { "thread \(one.tid) of process \(one.process)" }
+            let space = spaceOfActions[one.actions, default: one.addressSpace]
+            spaceOfActions[one.actions] = space
+            try require(space == one.addressSpace, .sharedActions, subject())
+            guard let leader = leader(of: one.process, records.threads), leader.directories != one.directories else { continue }
+            let roots = [leader.directories, one.directories].map { id in
+                directories[id].map { records.directories[$0].root.path }
             }
-            if one.sharedActions != 0 {
-                let first = processes[actions[one.sharedActions, default: position]]
-                actions[one.sharedActions] = actions[one.sharedActions] ?? position
-                try require(one.addressSpace == first.addressSpace, .sharedActions, subject())
-                try require(one.actions == first.actions, .sharedDiffers, subject())
-            }
+            try require(roots[0] == roots[1], .sharedDiffers, subject())
+        }
+        let nativeEnd = ImageLimits.userEnd(architecture: records.header.architecture)
+        for one in records.signalActions {
+            let space = spaceOfActions[one.id].flatMap { addressSpace[$0] }.map { records.addressSpaces[$0] }
+            try validateActions(one.actions, userEnd: space?.is32Bit == true ? ImageLimits.userEnd32 : nativeEnd, "signal actions \(one.id)")
+        }
+    }
+
+    private func validateActions(
+        _ actions: [ImageSignalAction], userEnd: UInt64, _ subject: @autoclosure () -> String
+    ) throws(ImageError) {
+        var seen: UInt64 = 0
+        for action in actions {
+            try require(ImageLimits.signals.contains(action.signal), .signalRange, subject())
+            let bit: UInt64 = 1 << UInt64(action.signal - 1)
+            try require(seen & bit == 0, .duplicateSignal, subject())
+            seen |= bit
+            try require(action.handler < userEnd && action.restorer < userEnd, .address, subject())
         }
     }
 }

@@ -1,5 +1,5 @@
 extension ImageLookup {
-    /// Processes and threads: who is whose child, whose thread.
+    /// Validates the tree: each process has its parent, each thread its process.
     mutating func indexTree(_ records: ImageRecords) throws(ImageError) {
         try require(!records.processes.isEmpty, .noProcess, "the image")
         process.reserveCapacity(records.processes.count)
@@ -27,9 +27,9 @@ extension ImageLookup {
             try require(process[one.process] != nil, .noSuchProcess, subject())
             try require(thread.updateValue(position, forKey: one.tid) == nil, .duplicateID, subject())
             if let before, before.process == one.process {
-                // The leader may have the highest number after an execve by another thread.
+                // The leader's tid can be above others: when another thread calls execve it becomes the leader.
                 try require(before.tid == before.process || before.tid < one.tid, .threadOrder, subject())
-                threadsOfProcess[one.process] = threadsOfProcess[one.process]!.lowerBound..<position + 1
+                threadsOfProcess[one.process] = (threadsOfProcess[one.process]?.lowerBound ?? position)..<position + 1
             } else {
                 try require(threadsOfProcess[one.process] == nil, .threadOrder, subject())
                 try require(one.tid == one.process, .leaderFirst, subject())
@@ -46,7 +46,7 @@ extension ImageLookup {
         }
     }
 
-    func validate(_ one: ImageProcess, userEnd: UInt64) throws(ImageError) {
+    func validate(_ one: ImageProcess) throws(ImageError) {
         let subject = { "process \(one.pid)" }
         for number in [one.group, one.session] where number != 0 {
             try require(ImageLimits.pids.contains(number), .pidRange, subject())
@@ -56,24 +56,14 @@ extension ImageLookup {
             one.exitSignal == 0 || ImageLimits.signals.contains(one.exitSignal), .signalRange, subject())
         try require(one.exitStatus <= 0xffff, .exitStatus, subject())
         switch one.state {
-        case .zombie:
-            try require(
-                one.addressSpace == 0 || addressSpace[one.addressSpace] != nil, .noAddressSpace, subject())
-            try require(one.fileTable == 0 || fileTable[one.fileTable] != nil, .noFileTable, subject())
-            return
+        case .zombie: return
         case .stopped: try require(ImageLimits.signals.contains(one.stopSignal), .signalRange, subject())
         case .running: break
         case .UNRECOGNIZED: throw .rule(.state, subject())
         }
-        try require(addressSpace[one.addressSpace] != nil, .noAddressSpace, subject())
-        try require(fileTable[one.fileTable] != nil, .noFileTable, subject())
-        try requirePath(one.executable.path, subject())
-        try requirePath(one.workingDirectory, subject())
-        try requirePath(one.rootDirectory, subject())
-        try require(one.umask <= 0o777, .umask, subject())
+        try requireFile(one.executable, subject())
         try require(one.dumpable <= 2, .dumpable, subject())
         try require((-1000...1000).contains(one.oomScoreAdjustment), .outOfMemoryScore, subject())
-        try validateActions(one.actions, userEnd: userEnd, subject())
         for signal in one.pending { try validate(signal, subject()) }
         var timers: Set<UInt32> = []
         for timer in one.timers {
@@ -90,19 +80,6 @@ extension ImageLookup {
         }
     }
 
-    private func validateActions(
-        _ actions: [ImageSignalAction], userEnd: UInt64, _ subject: @autoclosure () -> String
-    ) throws(ImageError) {
-        var seen: UInt64 = 0
-        for action in actions {
-            try require(ImageLimits.signals.contains(action.signal), .signalRange, subject())
-            let bit: UInt64 = 1 << UInt64(action.signal - 1)
-            try require(seen & bit == 0, .duplicateSignal, subject())
-            seen |= bit
-            try require(action.handler < userEnd && action.restorer < userEnd, .address, subject())
-        }
-    }
-
     private func validate(_ signal: ImagePendingSignal, _ subject: @autoclosure () -> String)
         throws(ImageError)
     {
@@ -111,7 +88,7 @@ extension ImageLookup {
         try require(ImageLimits.signals.contains(number), .signalRange, subject())
     }
 
-    /// Calls by the conventions of i386 name nothing above 4 GiB, and only x86_64 has them beside its own.
+    /// A call of the i386 table has no address above 4 GiB in it, and occurs on x86_64 only.
     func validateCall(of one: ImageThread, architecture: String) throws(ImageError) {
         let subject = { "thread \(one.tid) of process \(one.process)" }
         let block = one.restartBlock
@@ -126,7 +103,7 @@ extension ImageLookup {
         let subject = { "thread \(one.tid) of process \(one.process)" }
         try require(isCommandName(one.name), .name, subject())
         if one.hasExited_p {
-            // Its number and its status are all that is left of it; somebody of its process lives.
+            // A leader that has exited has only its number and status left, and its process has a living thread.
             try require(
                 one.tid == one.process && (threadsOfProcess[one.process]?.count ?? 0) > 1 && one.exitCode <= 0xff && one.cpu.isEmpty
                     && one.pending.isEmpty && one.rseq.address == 0 && !one.hasRestartBlock && !one.hasTimeout,

@@ -1,6 +1,6 @@
 internal import ArchState
 
-/// Where each id is, made while the records are validated.
+/// The position of each id among the records, found while the records are validated.
 struct ImageLookup: Sendable {
     var process: [UInt32: Int] = [:]
     var thread: [UInt32: Int] = [:]
@@ -15,6 +15,16 @@ struct ImageLookup: Sendable {
     var openFile: [UInt32: Int] = [:]
     var pipe: [UInt32: Int] = [:]
     var memoryObject: [UInt32: Int] = [:]
+    var directories: [UInt32: Int] = [:]
+    var signalActions: [UInt32: Int] = [:]
+    var namespace: [UInt32: Int] = [:]
+    /// Ids of the mount namespaces.
+    var mountNamespaces: Set<UInt32> = []
+    var processesIn = SharedCounts()
+    /// By open file: the first descriptor that leads to it.
+    var firstDescriptor: [UInt32: (table: UInt32, number: UInt32)] = [:]
+    /// The pid and mount namespaces that a restart makes.
+    var made = MadeNamespaces()
     /// Saved pages of each owner.
     var pages: [PageOwner: UInt64] = [:]
 
@@ -33,22 +43,22 @@ struct ImageLookup: Sendable {
         pipe = try index(records.pipes, "pipe", \.id)
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
         _ = try index(records.semaphoreSets, "semaphore set", \.id)
+        directories = try index(records.directories, "directories", \.id)
+        signalActions = try index(records.signalActions, "signal actions", \.id)
+        namespace = try index(records.namespaces, "namespace", \.id)
         try indexTree(records)
+        try indexShares(records)
         try indexNamespaces(records)
         let nativeEnd = ImageLimits.userEnd(architecture: records.header.architecture)
         func userEnd(_ space: ImageAddressSpace?) -> UInt64 { space?.is32Bit == true ? ImageLimits.userEnd32 : nativeEnd }
-        func space(of process: ImageProcess) -> ImageAddressSpace? {
-            addressSpace[process.addressSpace].map { records.addressSpaces[$0] }
-        }
         for process in records.processes {
-            try validate(process, userEnd: userEnd(space(of: process)))
+            try validate(process)
             try validate(process.posixTimers, of: process, records.threads)
         }
-        try validateSharing(records.processes)
-        try validateDirectories(records.threads, records.processes)
+        for one in records.directories { try validate(one) }
+        try validateSharing(records)
         for thread in records.threads {
-            let owner = process[thread.process].flatMap { space(of: records.processes[$0]) }
-            try validate(thread, userEnd: userEnd(owner))
+            try validate(thread, userEnd: userEnd(addressSpace[thread.addressSpace].map { records.addressSpaces[$0] }))
             try validateCall(of: thread, architecture: records.header.architecture)
         }
         for space in records.addressSpaces {
@@ -57,7 +67,7 @@ struct ImageLookup: Sendable {
             try validate(space, userEnd: userEnd(space))
         }
         for table in records.fileTables { try validate(table) }
-        for file in records.openFiles { try validate(file) }
+        for file in records.openFiles { try validate(file, records) }
         for pipe in records.pipes { try validate(pipe) }
         for object in records.memoryObjects { try validate(object) }
         try validateNesting(of: records.openFiles)
@@ -65,7 +75,7 @@ struct ImageLookup: Sendable {
         try validateCgroups(records)
     }
 
-    /// Positions by id; ids are not 0 and there once.
+    /// Positions by id. Refuses ids that are 0 or occur twice.
     private func index<Record>(_ records: [Record], _ kind: String, _ id: (Record) -> UInt32)
         throws(ImageError) -> [UInt32: Int]
     {
@@ -94,15 +104,14 @@ struct ImageLookup: Sendable {
         try require(
             code.isEmpty || code.count <= ImageLimits.vdsoCode && code.count == Int(header.vdso.codeSize)
                 && crc32c(code.asBytes) == header.vdso.checksum, .vdso, "header")
-        let clocks = [
-            header.begin.realtime, header.begin.monotonic, header.begin.boottime, header.monotonicOffset,
-            header.boottimeOffset,
-        ]
-        try require(clocks.allSatisfy { abs(Double($0)) < ImageLimits.nanoseconds }, .clocks, "header")
+        let begin = header.begin
+        try require(
+            abs(Double(begin.realtime)) < 0x1p62 && ImageLimits.isUptime(begin.monotonic) && ImageLimits.isUptime(begin.boottime),
+            .clocks, "header")
     }
 }
 
-/// Bounds of what an image may say.
+/// Bounds of values in an image.
 enum ImageLimits {
     static let tasks = 1 << 20
     static let mappingsOfOneSpace = 1 << 20
@@ -112,9 +121,9 @@ enum ImageLimits {
     static let siginfoLength = 128
     static let objectSize: UInt64 = 1 << 60
     static let vdsoCode = 1 << 16
-    /// 146 years: sums of a few times stay in 64 bits.
-    static let nanoseconds = 0x1p62
-    /// Nanoseconds; longer than any timer of the kernel, and leaves room for sums.
+    /// A time since boot, or a shift of one: 36 years at most, so that sums of several stay in 64 bits.
+    static func isUptime(_ nanoseconds: Int64) -> Bool { abs(Double(nanoseconds)) < 0x1p60 }
+    /// Nanoseconds. It is longer than any timer of the kernel, and sums of two stay in 64 bits.
     static let time: UInt64 = 1 << 62
 
     /// Of a 32-bit program.

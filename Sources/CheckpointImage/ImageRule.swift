@@ -1,4 +1,4 @@
-/// What the records of an image must keep to among themselves, one case each.
+/// The rules for the contents of records, and for records that refer to each other; one case for each rule.
 package enum ImageRule: String, Sendable, CaseIterable {
     // Identity.
     case formatVersion, pageSize, architecture
@@ -6,9 +6,9 @@ package enum ImageRule: String, Sendable, CaseIterable {
     // The tree.
     case noProcess, rootIsFirst, oneRoot, noParent, pidRange
     case noLeader, leaderFirst, threadOrder, noSuchProcess, exitedThread
-    case noAddressSpace, noFileTable
+    case noAddressSpace, noFileTable, noDirectories, noActions, threadShares, zombieThreads
     case state, exitStatus
-    case namespaceParent, namespaceInit, namespaceNumbers, namespaceMember, noNamespace
+    case namespaceParent, namespaceInit, namespaceNumbers, namespaceMember, noNamespace, namespaceKind
     // Parts of tasks.
     case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
     case cpuFeatures, clocks, vdso
@@ -30,7 +30,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     // Pages.
     case noOwner, twoSections, pagesDiffer, pagesMissing
 
-    /// What the subject does wrong.
+    /// How the subject breaks the rule.
     package var text: String {
         switch self {
         case .formatVersion: "the format version is not that of the file"
@@ -51,6 +51,10 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .noSuchProcess: "its process does not exist"
         case .noAddressSpace: "its address space does not exist"
         case .noFileTable: "its file table does not exist"
+        case .noDirectories: "its directories do not exist"
+        case .noActions: "its signal actions do not exist"
+        case .threadShares: "it has other memory or other signal actions than its process"
+        case .zombieThreads: "it is a zombie and has threads"
         case .state: "its state is unknown"
         case .exitStatus: "the exit status is out of range"
         case .namespaceParent: "its parent does not come before it, or it is nested too deeply"
@@ -58,6 +62,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .namespaceNumbers: "it has not one number within 1...4194304 for each of its pid namespaces"
         case .namespaceMember: "its pid namespace is not that of its parent nor nested in it"
         case .noNamespace: "a namespace does not exist, or is not one that it can have"
+        case .namespaceKind: "its kind is unknown, or what it holds is of another kind"
         case .signalRange: "a signal is not within 1...64"
         case .duplicateSignal: "a signal has two actions"
         case .siginfo: "a pending signal has not 128 bytes"
@@ -78,7 +83,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .cgroup: "the name of a cgroup is out of range"
         case .noCgroups: "its cgroups are not in the header"
         case .sharedActions: "it shares signal actions, but no memory, with another process"
-        case .sharedDiffers: "it shares something with another process that is not the same there"
+        case .sharedDiffers: "it has another root directory than its process"
         case .pathMissing: "a path is missing"
         case .pathRelative: "a path is not absolute"
         case .pathWithZero: "a path holds a zero byte"
@@ -105,7 +110,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .fileKind: "it is of an unknown kind"
         case .fileOffset: "the offset is out of range"
         case .noPipe: "its pipe does not exist"
-        case .preferred: "the descriptor that stands in is not 0, 1 or 2"
+        case .preferred: "what stands in is not descriptor 0, 1 or 2, nor (3) the terminal"
         case .pipeCapacity: "the capacity is out of range"
         case .pipeContents: "it holds more than its capacity"
         case .eventCount: "the count is larger than an eventfd can hold"

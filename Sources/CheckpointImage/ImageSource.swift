@@ -1,10 +1,10 @@
-/// Bytes that come one after another: a pipe, a terminal's idea of a file.
+/// Bytes that can only be read in order, as from a pipe.
 package protocol SequentialSource {
     /// The next bytes, at least one and at most `count`; empty at the end.
     mutating func read(upTo count: Int) throws -> [UInt8]
 }
 
-/// Bytes at offsets: a file.
+/// Bytes that can be read at any offset, as from a file.
 package protocol RandomSource {
     /// In bytes.
     var size: UInt64 { get }
@@ -12,7 +12,7 @@ package protocol RandomSource {
     func read(upTo count: Int, at offset: UInt64) throws -> [UInt8]
 }
 
-/// Bytes in memory, for both readers.
+/// Bytes in memory, readable in both ways.
 package struct ByteSource: SequentialSource, RandomSource, Sendable {
     private let bytes: [UInt8]
     private var position = 0
@@ -34,7 +34,7 @@ package struct ByteSource: SequentialSource, RandomSource, Sendable {
     }
 }
 
-/// A file read from front to back, with jumps.
+/// A file that is read in order, and can be told to skip bytes.
 struct Cursor<Source: RandomSource>: SequentialSource {
     let source: Source
     var position: UInt64 = 0

@@ -1,6 +1,6 @@
-/// Looks for every bad place of an image, not the first one alone.
+/// Looks for all bad places of an image, not only the first one.
 ///
-/// 1. What the reader says. 2. Every record header and body that the tail's index names, or, where
+/// 1. The error of the normal reader. 2. Every record header and body that the tail's index names, or, where
 /// the tail itself is bad, that can be reached from the start. 3. Every 256 KiB of pages.
 package struct ImageVerification: Sendable {
     /// Empty for a good image; no place is named twice.
@@ -14,7 +14,7 @@ package struct ImageVerification: Sendable {
         do { image = try CheckpointImage(reading: source) } catch {
             if error.kind == .unreadable { throw error }
             add(error)
-            // Something else, an empty file, a newer version, a failed checkpoint: no use in going on.
+            // A file that is no image, a newer version or a failed checkpoint has no records to look at.
             if error.kind == .damaged || error.kind == .incomplete { try scan(source) }
             return
         }
@@ -40,7 +40,7 @@ package struct ImageVerification: Sendable {
         }
     }
 
-    /// Goes from record to record; over a bad header with the help of the tail's index.
+    /// Goes from record to record. After a bad header the tail's index tells where the next record begins.
     private mutating func scan(_ source: some RandomSource) throws(ImageError) {
         var known = indexedOffsets(source)[...]
         var at: UInt64? = UInt64(ImageFormat.preludeLength)

@@ -1,11 +1,10 @@
 internal import SwiftProtobuf
 
-/// Takes an image apart record by record, front to back, and compares it with its tail.
+/// Reads an image record by record from its beginning, and compares the records with the tail.
 ///
-/// Both readers are made of it: the sequential one hands out the page bytes, the random one jumps
-/// over them.
+/// Both readers use it: the sequential one hands out the page bytes, the one for files skips them.
 struct ImageWalk<Source: SequentialSource> {
-    /// What a place between records turned out to be.
+    /// What comes after a group of records.
     enum Next {
         case section(ImagePageDescription, at: UInt64)
         case tail
@@ -57,6 +56,9 @@ struct ImageWalk<Source: SequentialSource> {
         case .pipe: try add(header, type, at, to: &records.pipes, \.id)
         case .memoryObject: try add(header, type, at, to: &records.memoryObjects, \.id)
         case .semaphoreSet: try add(header, type, at, to: &records.semaphoreSets, \.id)
+        case .directories: try add(header, type, at, to: &records.directories, \.id)
+        case .signalActions: try add(header, type, at, to: &records.signalActions, \.id)
+        case .namespace: try add(header, type, at, to: &records.namespaces, \.id)
         case .pageDescription: return .section(try description(header, at), at: at)
         case .tail:
             pendingTail = (header, at)
@@ -147,7 +149,7 @@ struct ImageWalk<Source: SequentialSource> {
         guard said == at else { throw ImageError(.tailElsewhere(said, found: at)) }
     }
 
-    /// Sees to it that nothing follows the trailer.
+    /// Checks that no bytes follow the trailer.
     mutating func requireEnd() throws(ImageError) {
         let at = reader.offset
         guard try reader.takeSome(upTo: 1).isEmpty else { throw ImageError(.trailingBytes(at: at)) }

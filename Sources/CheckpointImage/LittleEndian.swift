@@ -1,4 +1,4 @@
-/// Numbers out of and into bytes, field by field.
+/// Reads and writes numbers in little-endian bytes.
 extension [UInt8] {
     mutating func append(_ value: UInt32) {
         append(UInt8(truncatingIfNeeded: value))

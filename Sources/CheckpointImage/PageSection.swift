@@ -1,7 +1,7 @@
 /// What the pages of one section of the image belong to.
 package struct PageOwner: Hashable, Sendable {
     package var kind: ImagePageDescription.Owner
-    /// Of the address space or the memory object.
+    /// The id of the address space or the memory object.
     package var id: UInt32
 
     package init(_ kind: ImagePageDescription.Owner, _ id: UInt32) {
@@ -24,7 +24,7 @@ extension PageOwner: CustomStringConvertible {
 package struct PageSection: Equatable, Sendable {
     package var owner: PageOwner
     package var pages: UInt64
-    /// Of the first byte in the image; a multiple of 4096.
+    /// The offset of the first byte in the image; a multiple of 4096.
     package var offset: UInt64
     /// crc32c of each 256 KiB from `offset` on.
     package var checksums: [UInt32]
@@ -40,7 +40,7 @@ package struct PageSection: Equatable, Sendable {
 }
 
 extension PageSection {
-    /// Reads every page and returns the offsets of the 256 KiB blocks that are not what was written.
+    /// Reads every page and returns the offsets of the 256 KiB blocks whose checksum is wrong.
     package func damagedBlocks(in source: some RandomSource) throws(ImageError) -> [UInt64] {
         var damaged: [UInt64] = []
         let block = UInt64(ImageFormat.checksumBlock)

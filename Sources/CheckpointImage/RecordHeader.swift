@@ -40,7 +40,7 @@ struct RecordHeader: Equatable {
     }
 }
 
-/// The 24 bytes at the very end: where the tail is, or how long the error record before it is.
+/// The 24 bytes at the end of the file: the offset of the tail, or the length of the error record before them.
 struct Trailer: Equatable {
     enum End: Equatable {
         /// Offset of the tail record.
@@ -68,7 +68,7 @@ struct Trailer: Equatable {
         return bytes
     }
 
-    /// Reads 24 bytes; nil where they are no whole trailer.
+    /// Reads 24 bytes; nil where they are no valid trailer.
     init?(_ bytes: [UInt8]) {
         guard bytes.count == ImageFormat.trailerLength, bytes.uint32(at: 20) == crc32c(bytes, in: 0..<20),
             bytes.uint32(at: 16) == ImageFormat.version

@@ -1,18 +1,18 @@
-/// Takes records from a source: bounds first, then checksums, then bytes for whoever decodes them.
+/// Takes records from a source: checks the bounds, then the checksums, and then gives the bytes to the decoder.
 ///
-/// Never holds more memory than bytes that have come, whatever a length claims.
+/// A false length in a record cannot make it allocate much: it allocates only for bytes that the source has given.
 struct RecordReader<Source: SequentialSource> {
     private static var chunk: Int { 256 * 1024 }
 
     var source: Source
-    /// Of the next byte that is handed out.
+    /// The offset of the next byte that is handed out.
     private(set) var offset: UInt64 = 0
-    /// Where the source is known to end, nil for a pipe.
+    /// The size of the source, nil for a pipe.
     let size: UInt64?
     private var buffer: [UInt8] = []
     private var head = 0
 
-    /// - Parameter offset: where the source stands.
+    /// - Parameter offset: the offset in the image of the first byte that the source will give.
     init(_ source: Source, size: UInt64? = nil, offset: UInt64 = 0) {
         self.source = source
         self.size = size
@@ -115,7 +115,7 @@ extension RecordReader {
 }
 
 extension RecordReader {
-    /// Takes the magic and the version: tells "something else", "newer" and "damaged" apart.
+    /// Takes the magic and the version. The errors tell files that are no image, newer images and damaged ones apart.
     mutating func prelude() throws(ImageError) {
         var bytes: [UInt8] = []
         while bytes.count < ImageFormat.preludeLength {
@@ -128,6 +128,6 @@ extension RecordReader {
         guard bytes.count == ImageFormat.preludeLength else { throw ImageError(.endsEarly(at: offset)) }
         guard bytes.uint32(at: 12) == crc32c(bytes, in: 0..<12) else { throw ImageError(.preludeDamaged) }
         let version = bytes.uint32(at: 8)
-        guard version == ImageFormat.version else { throw ImageError(.newerVersion(version)) }
+        guard version == ImageFormat.version else { throw ImageError(.otherVersion(version)) }
     }
 }

@@ -1,4 +1,4 @@
-/// Where single saved pages lie.
+/// Finds single saved pages in the image.
 extension ImageAddressSpace {
     /// The place of page number `page` among the saved pages, nil where it is not saved.
     package func savedPosition(ofPage page: UInt64) -> UInt64? {

@@ -2,7 +2,7 @@
 /// `readPages` until it is empty, `endSection`; `nextSection` returns nil once the tail was read and
 /// agrees with everything that came before.
 ///
-/// Page bytes handed out are vouched for by `endSection` alone.
+/// Page bytes are handed out before their checksums are known: they are right only if `endSection` does not throw.
 package struct SequentialImageReader<Source: SequentialSource> {
     private var walk: ImageWalk<Source>
     private var next: ImageWalk<Source>.Next?
@@ -15,7 +15,7 @@ package struct SequentialImageReader<Source: SequentialSource> {
 
     package init(_ source: Source) { walk = ImageWalk(source) }
 
-    /// The source, for whoever reads page bytes from it without a detour (`tookPages`).
+    /// The source, for a caller that reads page bytes from it straight into their place (`tookPages`).
     package var source: Source {
         get { walk.reader.source }
         set { walk.reader.source = newValue }
@@ -31,7 +31,7 @@ package struct SequentialImageReader<Source: SequentialSource> {
         return image
     }
 
-    /// Whose pages come next; nil when the image has ended as it should.
+    /// The owner of the pages that come next; nil at the end of an image that is whole.
     package mutating func nextSection() throws(ImageError) -> ImagePageDescription? {
         precondition(section == nil, "a section is ended before the next one")
         let found: ImageWalk<Source>.Next
@@ -79,14 +79,16 @@ package struct SequentialImageReader<Source: SequentialSource> {
         took(bytes)
     }
 
-    /// The checksums of the section, compared with the bytes that came.
+    /// Reads the checksums of the section and compares them with the bytes that were handed out.
     package mutating func endSection() throws(ImageError) -> [UInt32] {
         let (checksums, damaged) = try closeSection()
         if let first = damaged.first { throw ImageError(.pagesDamaged(at: first)) }
         return checksums
     }
 
-    /// The checksums of the section, and the offsets of the 256 KiB blocks that are not what was written.
+    /// Reads the checksums of the section.
+    ///
+    /// - Returns: them, and the offsets of the 256 KiB blocks that differ from them.
     package mutating func closeSection() throws(ImageError) -> (checksums: [UInt32], damaged: [UInt64]) {
         guard let section else { preconditionFailure("no section was begun") }
         precondition(remaining == 0, "all pages of the section are taken first")
@@ -101,7 +103,8 @@ package struct SequentialImageReader<Source: SequentialSource> {
     /// Refuses bytes after the end. Waits for the end of a pipe.
     package mutating func requireEnd() throws(ImageError) { try walk.requireEnd() }
 
-    /// What a source that ended in the middle of pages means: `rest` came after the bytes handed out.
+    /// The error for a source that ended in the middle of pages, after these last bytes: that of a failed checkpoint where
+    /// an error record is at the end.
     package func endedEarly(after rest: [UInt8] = []) -> ImageError {
         FailureRecord.error(atEndOf: recent + rest) ?? ImageError(.endsEarly(at: walk.reader.offset))
     }

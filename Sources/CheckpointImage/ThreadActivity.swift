@@ -1,16 +1,16 @@
 internal import ArchState
 
-/// What a thread was doing when the tree was stopped, as one reads it in a list.
+/// What a thread was doing when the tree was stopped, as `crimage threads` lists it.
 ///
 /// `running`, `in read of descriptor 3`, `in poll on 2 descriptors, 3.20 s left`.
 package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
     /// Name of the system call that it was in; nil: it ran its own code.
     package var call: String?
-    /// What the call was on: `2 descriptors`, `descriptor 3`; empty where the call has no such thing.
+    /// The objects of the call: `2 descriptors`, `descriptor 3`; empty where the call has none.
     package var object = ""
-    /// Nanoseconds that the call would have gone on; nil: until something happens.
+    /// Nanoseconds after which the call would have ended by itself; nil: it has no limit.
     package var left: UInt64?
-    /// `left` is time of the processor.
+    /// Whether `left` is processor time.
     package var isProcessorTime = false
     package var hasExited = false
 
@@ -47,7 +47,7 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Another architecture: registers do not tell what the kernel would do next, the image's number does.
+    /// On other architectures than x86 the registers do not tell the interrupted call; its number is in the image.
     private mutating func takeNumber(of thread: ImageThread, isARM64: Bool) {
         guard thread.call >= 0, let number = Int(exactly: thread.call) else { return }
         call = (isARM64 ? SystemCallNumbers.ARM64.name(number) : nil) ?? "system call \(number)"
@@ -58,7 +58,7 @@ package struct ThreadActivity: Equatable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Behind `restart_syscall` the block alone tells which call it is.
+    /// Takes the restart block. After `restart_syscall` only the block tells which call was interrupted.
     private mutating func take(_ block: ImageRestartBlock, isRestarted: Bool) {
         if block.hasTimeout_p { left = block.remaining }
         switch block.kind {

@@ -26,8 +26,7 @@ extension DescriptorInfo {
     ///
     /// - If the process or the descriptor is gone: throws `ENOENT` or `ESRCH`.
     package init(of pid: Int32, descriptor: Int32) throws(SystemError) {
-        try FaultPoint.procFdinfo.pass("read /proc/\(pid)/fdinfo/\(descriptor)")
-        try self.init(parsing: try readKernelText("/proc/\(pid)/fdinfo/\(descriptor)", capacity: 1024))
+        try self.init(parsing: try ProcText.fdinfo(of: pid, descriptor: descriptor))
     }
 
     package init(parsing text: [UInt8]) throws(SystemError) {

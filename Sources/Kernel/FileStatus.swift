@@ -3,7 +3,7 @@ internal import Glibc
 internal import LinuxABI
 
 /// What stat(2) says about a file.
-package struct FileStatus: Equatable, Sendable {
+package struct FileStatus: Equatable, Codable, Sendable {
     package var device: UInt64
     package var inode: UInt64
     /// Type and permissions.

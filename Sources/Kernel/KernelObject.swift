@@ -68,6 +68,17 @@ extension Descriptor {
         return Descriptor(owning: Int32(try SystemError.check(result, "pidfd_open")))
     }
 
+    /// Opens a task for its descriptors: a process, or a thread that has a table of its own. A number that is not that of a
+    /// process is refused with `EINVAL`, or with `ENOENT` by newer kernels.
+    ///
+    /// - Source: pidfd_open(2); kernel/fork.c, `pidfd_prepare`.
+    package static func open(task: Int32) throws(SystemError) -> Descriptor {
+        do throws(SystemError) { return try open(process: task) } catch {
+            guard error.number == Errno.EINVAL || error.number == Errno.ENOENT else { throw error }
+            return try open(process: task, asThread: true)
+        }
+    }
+
     /// Duplicates descriptor `number` of the process behind this pidfd into this process.
     ///
     /// - Source: pidfd_getfd(2); wants the right to attach by ptrace.

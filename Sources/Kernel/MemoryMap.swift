@@ -62,8 +62,7 @@ extension MemoryMap {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`; a zombie has no mappings.
     package static func detailed(of pid: Int32) throws(SystemError) -> [MemoryMap] {
-        try FaultPoint.procMaps.pass("read /proc/\(pid)/smaps")
-        return try parse(smaps: try readKernelText("/proc/\(pid)/smaps", capacity: 1 << 18))
+        return try parse(smaps: try ProcText.smaps(of: pid))
     }
 
     /// Reads `/proc/PID/maps`: no flags and no sums.

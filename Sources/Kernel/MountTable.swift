@@ -35,8 +35,7 @@ package struct MountTable: Sendable {
     }
 
     package init(of pid: Int32) throws(SystemError) {
-        try FaultPoint.procMountinfo.pass("read /proc/\(pid)/mountinfo")
-        self.init(parsing: try readFile("/proc/\(pid)/mountinfo"))
+        self.init(parsing: try ProcText.mounts(of: pid))
     }
 
     package init(parsing mountinfo: [UInt8]) {

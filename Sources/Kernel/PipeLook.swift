@@ -21,7 +21,7 @@ package struct PipeLook: ~Copyable {
     @inline(never)
     package init(of pid: Int32, descriptor: Int32, forWriting: Bool) throws(SystemError) {
         try FaultPoint.lookIntoPipe.pass("fcntl F_GETPIPE_SZ")
-        let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
+        let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
         let size = try SystemError.check(
             ckernel_syscall(Int(SYS_fcntl), Int(copy.number), Int(Fcntl.F_GETPIPE_SZ), 0, 0, 0, 0), "fcntl F_GETPIPE_SZ")
         var look = pollfd(fd: copy.number, events: 0, revents: 0)

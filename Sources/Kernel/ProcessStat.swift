@@ -46,8 +46,7 @@ extension ProcessStat {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`.
     package init(of pid: Int32) throws(SystemError) {
-        try FaultPoint.procStat.pass("read /proc/\(pid)/stat")
-        try self.init(parsing: try readKernelText("/proc/\(pid)/stat", capacity: 1024))
+        try self.init(parsing: try ProcText.stat(of: pid))
     }
 
     /// Reads `/proc/PID/task/TID/stat`.

@@ -33,8 +33,7 @@ extension ResourceLimit {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`.
     package static func all(of pid: Int32) throws(SystemError) -> [ResourceLimit] {
-        try FaultPoint.procLimits.pass("read /proc/\(pid)/limits")
-        return try parse(try readKernelText("/proc/\(pid)/limits"))
+        return try parse(try ProcText.limits(of: pid))
     }
 
     package static func parse(_ text: [UInt8]) throws(SystemError) -> [ResourceLimit] {

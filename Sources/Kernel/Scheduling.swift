@@ -5,7 +5,7 @@ internal import LinuxABI
 /// How the kernel schedules a task.
 ///
 /// - Source: sched(7); sched_getattr(2), `struct sched_attr`.
-package struct SchedulingPolicy: Equatable, Sendable {
+package struct SchedulingPolicy: Equatable, Codable, Sendable {
     /// `SCHED_*`: 0 other, 1 FIFO, 2 round robin, 3 batch, 5 idle, 6 deadline, 7 extensible.
     package var policy: UInt32
     /// `SCHED_FLAG_*`; 1: children get the default policy.

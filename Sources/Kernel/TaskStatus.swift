@@ -63,14 +63,12 @@ extension TaskStatus {
     ///
     /// - If the process is gone: throws `ENOENT` or `ESRCH`.
     package init(of pid: Int32) throws(SystemError) {
-        try FaultPoint.procStatus.pass("read /proc/\(pid)/status")
-        try self.init(parsing: try readKernelText("/proc/\(pid)/status"))
+        try self.init(parsing: try ProcText.status(of: pid))
     }
 
     /// Reads `/proc/PID/task/TID/status`.
     package init(of pid: Int32, task: Int32) throws(SystemError) {
-        try FaultPoint.procStatus.pass("read /proc/\(pid)/status")
-        try self.init(parsing: try readKernelText("/proc/\(pid)/task/\(task)/status"))
+        try self.init(parsing: try ProcText.status(of: pid, task: task))
     }
 
     package init(parsing text: [UInt8]) throws(SystemError) {

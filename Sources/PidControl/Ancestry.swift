@@ -1,7 +1,7 @@
-/// Who is below whom in a tree of numbered nodes, answered in constant time.
+/// Tells in constant time whether one node of a tree of numbered nodes is an ancestor of another one.
 ///
-/// Every node has a place in preorder and knows where its descendants end. Nodes that hang below none of the
-/// roots (a circle) have no place and are below nobody.
+/// Every node has a place in preorder, and its descendants have the places up to `end`. Nodes that no root
+/// leads to (a circle of parents) have no place, and are neither above nor below any node.
 struct Ancestry: Sendable {
     /// Place in preorder; -1: reached from no root.
     private(set) var enter: [Int]
@@ -18,7 +18,8 @@ struct Ancestry: Sendable {
         end = enter
         depth = [Int](repeating: 0, count: count)
         order.reserveCapacity(count)
-        // Children as linked lists, the last first, so that a stack takes the first first.
+        // The children of a node are a linked list from the last to the first. They are pushed in that order, so the
+        // stack gives the first child first.
         var lastChild = [Int](repeating: -1, count: count)
         var before = lastChild
         var stack: [Int] = []

@@ -1,35 +1,37 @@
-/// The order of one task's creations in which each child is born when the task has what the two share.
+/// Finds an order in which one task can create its children, so that at each creation the task has the objects
+/// that the child shares with it.
 ///
-/// Of each kind a task has one object after the other, and none of them twice: its *phases*. A child can be born when
-/// all its phases have come, and a phase is over when all its children are born. Who can be born stays so until it
-/// is: any of them may be next.
+/// A task has one object of each kind (`CloneObject`) at a time, and none of them twice. The time in which it has one
+/// of them is a *phase* of that kind. A child can be created when the task is, for every kind, in the phase that the
+/// child needs. A phase ends when all children that need it are created. A child that can be created thus stays so
+/// until it is created, so any of the children that are ready may be the next one.
 ///
 /// Pure; takes time linear in the number of children.
 struct BirthOrder {
     typealias Step = SharingPlan.Step
 
-    /// Positions of children in the list of all are what is meant by numbers here.
+    /// Tasks to create. Everywhere else in this type a child is its position in this list.
     private let children: [Int]
-    /// How many of them come before `setsid`.
+    /// How many of them are created before `setsid`: the first ones of the list.
     private let firstPart: Int
     private var kinds: [Phases]
-    /// By child: of how many kinds its phase has not come.
+    /// By child: the number of kinds whose phase for this child has not begun.
     private var missing: [Int]
-    /// Those who can be born, before `setsid` and after.
+    /// Children that can be created: those before `setsid`, and those after it.
     private var ready: [[Int]] = [[], []]
 
-    /// What one kind of objects asks for.
+    /// The phases of one kind of objects.
     private struct Phases {
         let objects: [UInt32]
-        /// By child: the phase in which it is to be born, nil: any.
+        /// By child: the phase in which it has to be created, nil: any.
         let places: [Int?]
-        /// By phase: who is to be born in it.
+        /// By phase: the children that have to be created in it.
         let members: [[Int]]
-        /// By phase: how many of those are not born.
+        /// By phase: how many of these children are not created yet.
         var left: [Int]
-        /// The phase whose children can be born.
+        /// The phase whose children can be created now.
         var open = 0
-        /// The phase whose object the task has.
+        /// The phase whose object the task has. It is before `open` until the first child of `open` is created.
         var held = 0
 
         init(_ objects: [UInt32], wanted: [UInt32]) {
@@ -43,7 +45,9 @@ struct BirthOrder {
             skip()
         }
 
-        /// True if another phase has come.
+        /// Goes past phases that have no child left to create.
+        ///
+        /// - Returns: whether another phase is open now.
         mutating func skip() -> Bool {
             let before = open
             while open < left.count && left[open] == 0 { open += 1 }
@@ -52,9 +56,9 @@ struct BirthOrder {
     }
 
     /// - Parameters:
-    ///   - children: in the order that they should have if nothing is against it.
-    ///   - phases: by kind: the objects that the task has one after the other.
-    ///   - object: which of them a child is to be born with, 0: none.
+    ///   - children: in the preferred order, which is kept where the phases allow it.
+    ///   - phases: by kind: the objects that the task has, in this order.
+    ///   - object: the object of a kind that a child has to share with the task at its creation, 0: none.
     init(
         of children: [Int], firstPart: Int, phases: [[UInt32]], object: (_ kind: CloneObject, _ child: Int) -> UInt32
     ) {
@@ -70,7 +74,7 @@ struct BirthOrder {
         for child in children.indices where missing[child] == 0 { enqueue(child) }
     }
 
-    /// Nil: there is none.
+    /// The creations before and after `setsid`, with the steps that give up an object in between. Nil: no order does.
     mutating func steps() -> (before: [Step], after: [Step])? {
         guard let before = part(0, firstPart), let after = part(1, children.count - firstPart) else { return nil }
         return (before, after)
@@ -79,18 +83,18 @@ struct BirthOrder {
     private mutating func part(_ part: Int, _ count: Int) -> [Step]? {
         var steps: [Step] = []
         for index in 0..<count {
-            // The queue grows as children are born.
+            // The queue grows while children are created.
             guard index < ready[part].count else { return nil }
-            bear(ready[part][index], &steps)
+            create(ready[part][index], &steps)
         }
         return steps
     }
 
-    private mutating func bear(_ child: Int, _ steps: inout [Step]) {
-        var parted = CloneObjectIDs()
+    private mutating func create(_ child: Int, _ steps: inout [Step]) {
+        var unshared = CloneObjectIDs()
         for (index, kind) in CloneObject.allCases.enumerated() {
             guard let place = kinds[index].places[child] else { continue }
-            if place > kinds[index].held { parted[kind] = kinds[index].objects[kinds[index].held] }
+            if place > kinds[index].held { unshared[kind] = kinds[index].objects[kinds[index].held] }
             kinds[index].held = place
             kinds[index].left[place] -= 1
             guard kinds[index].skip(), kinds[index].open < kinds[index].members.count else { continue }
@@ -99,7 +103,7 @@ struct BirthOrder {
                 if missing[other] == 0 { enqueue(other) }
             }
         }
-        if !parted.isEmpty { steps.append(.part(parted)) }
+        if !unshared.isEmpty { steps.append(.unshare(unshared)) }
         steps.append(.create(children[child]))
     }
 

@@ -1,23 +1,28 @@
-/// What processes have in common if one was made by clone(2) with the flag for it, and did not part with it since.
+internal import LinuxABI
+
+/// A kind of kernel object that clone(2), with the flag for it, lets a new task share with its creator.
+///
+/// They share it until one of them gets one of its own by unshare(2) or execve(2).
 package enum CloneObject: Int, Sendable, CaseIterable {
     case memory, files, directories, actions, undo, disk
 
     /// - Source: linux/sched.h: `CLONE_VM`, `CLONE_FILES`, `CLONE_FS`, `CLONE_SIGHAND`, `CLONE_SYSVSEM`, `CLONE_IO`.
     package var cloneFlag: UInt64 {
         switch self {
-        case .memory: 0x100
-        case .files: 0x400
-        case .directories: 0x200
-        case .actions: 0x800
-        case .undo: 0x40000
-        case .disk: 0x8000_0000
+        case .memory: CloneFlag.CLONE_VM
+        case .files: CloneFlag.CLONE_FILES
+        case .directories: CloneFlag.CLONE_FS
+        case .actions: CloneFlag.CLONE_SIGHAND
+        case .undo: CloneFlag.CLONE_SYSVSEM
+        case .disk: CloneFlag.CLONE_IO
         }
     }
 
-    /// Whether unshare(2) gives a task one of its own. With the others only execve(2) does, or being born without.
+    /// Whether unshare(2) gives a running task an object of its own. For the other kinds only execve(2) does, or a
+    /// creation without the flag.
     package var canBeUnshared: Bool { self == .files || self == .directories || self == .undo }
 
-    /// For people.
+    /// The kind in words, for messages.
     package var name: String {
         switch self {
         case .memory: "memory (CLONE_VM)"
@@ -30,7 +35,7 @@ package enum CloneObject: Int, Sendable, CaseIterable {
     }
 }
 
-/// Several kinds at once.
+/// A set of kinds.
 package struct CloneObjects: OptionSet, Sendable, Hashable {
     package let rawValue: UInt8
     package init(rawValue: UInt8) { self.rawValue = rawValue }
@@ -44,7 +49,7 @@ package struct CloneObjects: OptionSet, Sendable, Hashable {
     package var cloneFlags: UInt64 { kinds.reduce(0) { $0 | $1.cloneFlag } }
 }
 
-/// Which object of each kind a process has, by number; 0: one that nobody else has.
+/// The object of each kind that a process has, by number. 0: an object that it shares with no other process.
 package struct CloneObjectIDs: Sendable, Equatable {
     private var numbers = SIMD8<UInt32>()
 
@@ -61,6 +66,6 @@ package struct CloneObjectIDs: Sendable, Equatable {
     }
 
     package var isEmpty: Bool { numbers == SIMD8<UInt32>() }
-    /// Those of which there is an object.
+    /// The kinds whose number is not 0.
     package var kinds: CloneObjects { CloneObject.allCases.reduce(into: []) { if self[$1] != 0 { $0.insert(CloneObjects($1)) } } }
 }

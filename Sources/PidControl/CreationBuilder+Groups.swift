@@ -1,7 +1,7 @@
-/// Which process groups there are to be, and when each task joins its own.
+/// Decides which tasks make the process groups, and when each task joins its own group.
 extension CreationBuilder {
     mutating func arrangeGroups() {
-        makeGhostsForOthers()
+        makeGhostsByCreators()
         let sources = unseenGroups()
         var unseen = UnseenBirths(parts)
         birthGroup = [UInt32](repeating: tree.outsideGroup, count: tasks.count)
@@ -10,7 +10,7 @@ extension CreationBuilder {
             let isBefore = index < tree.members.count && parts[creator].callsSetsid && isBornBefore(index, creator)
             birthGroup[index] = parts[creator].callsSetsid && !isBefore ? tasks[creator].pid : birthGroup[creator]
             if let source = sources[index], tree.members[source].group != birthGroup[index] {
-                bear(index, inGroupOf: source, by: creator, isBefore: isBefore, &unseen)
+                moveBirth(of: index, toGroupOf: source, by: creator, isBefore: isBefore, &unseen)
             }
         }
         for (creator, children) in unseen.moved { parts[creator].removeCreations(of: children) }
@@ -28,7 +28,10 @@ extension CreationBuilder {
                 parts[index].makesGroup.append(.leadGroup)
             } else if member.group != birthGroup[index] || returning.contains(index) {
                 if member.group == tree.outsideGroup && tree.node(of: member.group) == nil {
-                    findings.append(Finding(pid: member.pid, reason: "cannot be born in process group \(member.group), which lies outside of the tree"))
+                    findings.append(
+                        Finding(
+                            pid: member.pid,
+                            reason: "cannot be created in process group \(member.group), which lies outside of the tree"))
                 }
                 join(index, member.group)
             }
@@ -43,7 +46,7 @@ extension CreationBuilder {
             parts[index].makesGroup.append(.leadGroup)
             parts[index].last.append(.awaitMembers(of: adoption.session))
         }
-        // Those that came meanwhile hang below members.
+        // Ghosts and placeholders that were added above have creators too.
         ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
     }
 
@@ -57,15 +60,20 @@ extension CreationBuilder {
         return index
     }
 
-    /// Where nobody in a group sees its number: whoever created them, and does, makes the ghost.
-    private mutating func makeGhostsForOthers() {
+    /// Adds the ghosts of groups that have no member in the ghost's pid namespace.
+    ///
+    /// Such a ghost is made by the nearest creator of a group member that is in this namespace or in an outer one. If
+    /// that creator is a member of the tree, it has to be in the group's session.
+    private mutating func makeGhostsByCreators() {
         var births: [Int: [Creation]] = [:]
         for ghost in groups.ghosts where ghost.maker == nil {
             var maker = creators[task(ghost.member)]
             while let one = maker, !namespaces.isAt(tasks[one].namespace, orAbove: ghost.namespace) { maker = creators[one] }
             guard let maker, maker >= tree.members.count || tree.session(maker + 1) == tree.session(ghost.member) else {
                 findings.append(
-                    Finding(pid: tree.pid(ghost.member), reason: "is in process group \(ghost.group), whose leader is dead and cannot be stood in for"))
+                    Finding(
+                        pid: tree.pid(ghost.member),
+                        reason: "is in process group \(ghost.group), whose leader is dead and cannot be replaced"))
                 continue
             }
             births[maker, default: []].append(.birth(addGhost(ghost, by: maker)))
@@ -75,6 +83,7 @@ extension CreationBuilder {
         ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
     }
 
+    /// Whether a task is created before its creator calls `setsid`, which puts it into the creator's old session.
     func isBornBefore(_ index: Int, _ creator: Int) -> Bool {
         guard creator < tree.members.count, let birth = sessions.birth[index + 1] else { return false }
         return birth != tasks[creator].pid

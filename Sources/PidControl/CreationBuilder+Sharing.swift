@@ -1,11 +1,11 @@
 extension CreationBuilder {
-    /// Decides what each task is born with in common with its creator, and when it parts with it.
+    /// Decides which objects each task shares with its creator at its creation, and when it gives them up again.
     ///
-    /// - Preconditions: it is known who creates whom, and it is a tree.
+    /// - Precondition: `creators` is complete and makes a tree.
     mutating func arrangeSharing() {
         guard let objects = SharingPlan.sharedObjects(tree.members) else { return }
         var plan = SharingPlan(sharingNodes(objects), ancestry)
-        // A task that is created by another one now may itself stand in the way: a few rounds settle that.
+        // A task with a new creator can make another wish necessary, so this is repeated a few times.
         for _ in 0..<16 where !plan.wishes.isEmpty {
             guard letSiblingsCreate(plan.wishes, objects) else { break }
             ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
@@ -22,7 +22,8 @@ extension CreationBuilder {
     }
 
     private mutating func refuse(_ obstacle: SharingPlan.Obstacle) {
-        let between = tasks[obstacle.node].role == .member ? "\(tasks[obstacle.node].pid)" : "who has to create them"
+        let task = tasks[obstacle.node]
+        let between = task.role == .member ? "\(task.pid)" : "the process that has to create them"
         let reason = "shares \(obstacle.kind.name) with \(tasks[obstacle.first].pid), but \(between) in between does not"
         findings.append(Finding(pid: tasks[obstacle.second].pid, reason: reason))
     }
@@ -37,7 +38,7 @@ extension CreationBuilder {
         }
     }
 
-    /// Whom a task creates itself, and before its `setsid`.
+    /// The children that a task creates itself, and those among them that it creates before its `setsid`.
     private struct OwnBirths {
         var all: Set<Int> = []
         var before: Set<Int> = []
@@ -52,10 +53,11 @@ extension CreationBuilder {
         }
     }
 
-    /// Has the first of some children create the others, as its siblings: they come to the same parent, if they are
-    /// born in the same session and tell their parent of their end by the same signal.
+    /// Lets one child of each wish create the others as its siblings (`CLONE_PARENT`), so that it can share an object
+    /// with them that their parent does not have. They keep their parent. This needs children of the same session,
+    /// pid namespace and exit signal.
     ///
-    /// - Returns: whether that helps anybody.
+    /// - Returns: whether a task got another creator.
     private mutating func letSiblingsCreate(_ wishes: [SharingPlan.Wish], _ objects: [CloneObjectIDs]) -> Bool {
         var births: [Int: OwnBirths] = [:]
         var moved: [Int: Set<Int>] = [:]
@@ -87,7 +89,7 @@ extension CreationBuilder {
         return !moved.isEmpty
     }
 
-    /// Puts the creations of a task into their order.
+    /// Puts the creations of a task into an order in which it has, at each of them, what the child shares with it.
     private mutating func order(_ index: Int, _ plan: SharingPlan) {
         tasks[index].sharesAtBirth = plan.atBirth[index]
         if index >= tree.members.count || tree.members[index].isZombie { tasks[index].carriesToItsEnd = plan.borrowed(at: index) }
@@ -103,13 +105,13 @@ extension CreationBuilder {
             steps.compactMap { step in
                 switch step {
                 case .create(let child): byChild[child]
-                case .part(let objects): .action(.unshare(objects))
+                case .unshare(let objects): .action(.unshare(objects))
                 }
             }
         }
         parts[index].beforeSession = creations(steps.before)
         parts[index].creations = creations(steps.after)
-        // The kernel makes a disk context when it is first needed; what is not there cannot be shared.
+        // The kernel makes a task's io context when it is first needed, and clone(2) can share only one that exists.
         let handsOn = all.contains { creation in creation.child.map { plan.atBirth[$0].contains(CloneObjects(.disk)) } ?? false }
         if handsOn && plan.incoming(.disk, index) == 0 {
             parts[index].beforeSession.insert(.action(.makeDiskContext), at: 0)

@@ -1,12 +1,15 @@
-/// Process groups that the pid namespace of a member has no number for: one gets into such a group by birth only.
+/// Creates members in process groups that have no number in the member's pid namespace.
+///
+/// Such a member cannot call `setpgid` for its group, so its creator has to be in the group when it creates it.
 extension CreationBuilder {
-    /// By task: a member in whose group it has to be born, because its pid namespace does not see that.
+    /// By task: a member in whose group the task has to be created, because the group has no number in the task's
+    /// pid namespace. It is the task itself, or a member that the task creates. Nil: the task can join its group.
     mutating func unseenGroups() -> [Int?] {
         var sources = [Int?](repeating: nil, count: tasks.count)
         guard namespaces.areNested else { return sources }
         for index in ancestry.order.reversed() {
             if index < tree.members.count && !tree.members[index].seesGroup { sources[index] = index }
-            // A placeholder that does not see the group of those whom it creates.
+            // A placeholder in whose pid namespace the group of a task that it creates has no number either.
             guard let source = sources[index], let creator = creators[index], creator >= tree.members.count,
                 !sees(creator, groupOf: source)
             else { continue }
@@ -30,13 +33,14 @@ extension CreationBuilder {
             Finding(pid: member.pid, reason: "is in process group \(member.group), which its pid namespace does not see, and cannot be born in it"))
     }
 
-    /// What is noted until all are placed.
+    /// Notes of `arrangeGroups` for the time in which it goes through all tasks.
     struct UnseenBirths {
-        /// By creator: whom it creates at another time now.
+        /// By creator: children that it creates at another time than was planned before.
         var moved: [Int: Set<Int>] = [:]
-        /// By task: whether it parts with nothing between its creations. What is shared at birth is a matter of when it is.
+        /// By task: whether its creations can be moved. They cannot where it gives up shared objects in between, because
+        /// then the time of a creation decides what the child shares.
         let isFree: [Bool]
-        /// Where a task's time in a group stands among its others.
+        /// The position of each stay in a group in the creator's list of stays.
         var places: [Place: Int] = [:]
 
         struct Place: Hashable {
@@ -50,9 +54,9 @@ extension CreationBuilder {
         }
     }
 
-    /// Has a task created while its creator is in a group.
-    mutating func bear(
-        _ index: Int, inGroupOf source: Int, by creator: Int, isBefore: Bool, _ unseen: inout UnseenBirths
+    /// Moves the creation of a task to a time at which its creator is in the group of the member `source`.
+    mutating func moveBirth(
+        of index: Int, toGroupOf source: Int, by creator: Int, isBefore: Bool, _ unseen: inout UnseenBirths
     ) {
         let group = tree.members[source].group
         let exists = tree.node(of: group) != nil || groups.held.contains(group)
@@ -75,7 +79,7 @@ extension CreationBuilder {
         }
     }
 
-    /// The creator joins the group for a while.
+    /// Lets the creator join the group for a while, create the child there, and leave it again.
     private mutating func pass(
         _ creator: Int, through group: UInt32, for child: Int, isBefore: Bool, _ unseen: inout UnseenBirths
     ) {

@@ -1,4 +1,4 @@
-/// Turns the plans of sessions and groups into what each task does.
+/// Turns the plans of sessions, groups and sharing into the list of actions of each task.
 struct CreationBuilder {
     typealias Task = CreationPlan.Task
     typealias Action = CreationPlan.Action
@@ -8,9 +8,9 @@ struct CreationBuilder {
     var position: [UInt32: Int] = [:]
     var findings: [Finding] = []
     var joiners: [UInt32: Int] = [:]
-    /// Of the tree of creators.
+    /// Of the tree in which the parent of each task is its creator.
     var ancestry = Ancestry(parents: [])
-    /// Who is born with what; nil where nobody shares anything.
+    /// What tasks share at their creation; nil where no two processes share anything.
     var sharing: SharingPlan?
 
     let tree: MemberTree
@@ -20,57 +20,15 @@ struct CreationBuilder {
     private let needed: Set<UInt32>
     var namespaces: PidNamespaces
 
-    /// By position in `tasks`; each list is done in the order of these fields.
-    struct Parts {
-        var beforeSession: [Creation] = []
-        /// Who does not see its group is born in it: while its creator is there for that, before its session and after.
-        var passingBeforeSession: [Passing] = []
-        var callsSetsid = false
-        var creations: [Creation] = []
-        var passing: [Passing] = []
-        var makesGroup: [Action] = []
-        /// Those who are born in the group that this task leads for a while, and in the one that it stays in.
-        var leaderCreations: [Creation] = []
-        var joins: [Action] = []
-        var lateCreations: [Creation] = []
-        var adoption: CreationPlan.Adoption?
-        /// Placeholders to be reaped, with the node that adopts.
-        var placeholders: [(pid: UInt32, adopter: Int)] = []
-        /// Ghosts to be reaped; what a ghost waits for itself.
-        var last: [Action] = []
-
-        /// Others create these.
-        mutating func removeCreations(of children: Set<Int>) {
-            func isRemoved(_ creation: Creation) -> Bool {
-                if case .birth(let child, isSibling: false) = creation { children.contains(child) } else { false }
-            }
-            beforeSession.removeAll(where: isRemoved)
-            creations.removeAll(where: isRemoved)
-        }
-    }
-
-    /// A task that another one creates, by its position, or what it does between two creations.
-    enum Creation: Equatable {
-        case birth(_ child: Int, isSibling: Bool = false)
-        case action(Action)
-
-        var child: Int? { if case .birth(let child, _) = self { child } else { nil } }
-        var isSibling: Bool { if case .birth(_, isSibling: true) = self { true } else { false } }
-    }
-
-    /// A group that a task is in for a while, and whom it creates there.
-    struct Passing {
-        var group: UInt32
-        var births: [Creation]
-    }
-
+    /// By position in `tasks`.
     var parts: [Parts] = []
+    /// By position in `tasks`, a position. Nil: the root.
     var creators: [Int?] = []
-    /// The group it is born in.
+    /// By position in `tasks`: the process group in which the task is created.
     var birthGroup: [UInt32] = []
-    /// Those who go back to the group they were born in.
+    /// Tasks that join the group in which they were created once more, after stays in other groups.
     var returning: Set<Int> = []
-    /// By placeholder position: who adopts.
+    /// Positions of placeholders, each with the node that adopts its orphans.
     private var adopterOf: [(placeholder: Int, adopter: Int)] = []
 
     init(_ tree: MemberTree, _ sessions: SessionPlan, _ groups: GroupPlan, spare: some Sequence<UInt32>) {
@@ -119,10 +77,10 @@ struct CreationBuilder {
         return add(0, .placeholder, purpose, in: namespace, inner)
     }
 
-    /// Nodes begin at 1, tasks at 0.
+    /// The position in `tasks` of a node of `tree`: nodes count from 1, positions from 0.
     func task(_ node: Int) -> Int { node - 1 }
 
-    // MARK: Who creates whom
+    // MARK: Creators
 
     private mutating func createMembers() {
         var adopted: Set<Int> = []
@@ -143,14 +101,15 @@ struct CreationBuilder {
         for adoption in sessions.adoptions { create(adoption, adopted) }
     }
 
-    /// Everybody whom the founder of a session, or its ghost, has to create for others.
+    /// Makes the founder of a session, or a ghost of it, the creator of all children of the session that were
+    /// adopted: directly as its siblings where it has their parent, otherwise by a placeholder for each adopter.
     private mutating func create(_ adoption: SessionPlan.Adoption, _ adopted: Set<Int>) {
         let founder: Int
-        /// Whose children the founder can create as its siblings.
+        /// The node whose children the founder can create as its siblings; -1: none.
         let parent: Int
         if let node = adoption.founder {
             founder = task(node)
-            // One that gets to its parent later has another one when it creates.
+            // A founder that is adopted itself has another parent at the time of its creations than in the end.
             parent = adopted.contains(node) ? -1 : tree.parents[node]
         } else {
             parent = adoption.adopters[0].parent
@@ -190,7 +149,8 @@ struct CreationBuilder {
         }
     }
 
-    /// The tree of creators, and whether it is one: who would have to exist before itself is refused.
+    /// Makes the tree of creators, and refuses what cannot be created in it: a task that would be its own ancestor,
+    /// a placeholder whose orphans go to another process than its adopter, a pid namespace out of reach.
     private mutating func makeAncestry() {
         ancestry = Ancestry(parents: creators.map { $0 ?? -1 })
         for index in tasks.indices where !ancestry.isReached(index) {
@@ -214,14 +174,15 @@ struct CreationBuilder {
         }
     }
 
-    /// Whether the orphans of a placeholder go to its adopter: nobody's orphans leave their pid namespace.
+    /// Whether the orphans of a placeholder go to its adopter. An orphan stays in the pid namespace of its dead parent:
+    /// where the founder is in an outer one, the orphan goes to the init of its own.
     private func gets(_ placeholder: Int, to adopter: Int) -> Bool {
         guard let founder = creators[placeholder] else { return false }
         if tasks[founder].namespace == tasks[placeholder].namespace { return ancestry.isAbove(task(adopter), placeholder) }
         return tree.isInit(adopter) && namespaces.isAbove(tasks[founder].namespace, tree.namespace(adopter))
     }
 
-    /// Why somebody cannot have a child in its pid namespace.
+    /// Why `creator` cannot create `child` in the child's pid namespace; nil: it can.
     private func obstacle(_ child: Task, _ creator: Task) -> String? {
         if namespaces.isInit(child.pid, of: child.namespace) {
             return namespaces.parents[child.namespace] == creator.namespace
@@ -239,7 +200,7 @@ struct CreationBuilder {
             adopters[task(adopter), default: CreationPlan.Adoption()].placeholders += 1
             parts[placeholder].last.append(.awaitAdopter(tree.pid(adopter)))
         }
-        // The next adopter above each, by walking over all in preorder.
+        // Finds the next adopter above each adopter: `line` holds the adopters above the current one, outermost first.
         var line: [Int] = []
         for index in adopters.keys.sorted(by: { ancestry.enter[$0] < ancestry.enter[$1] }) {
             while let last = line.last, !ancestry.isAbove(last, index) { line.removeLast() }
@@ -252,7 +213,7 @@ struct CreationBuilder {
         for (index, adoption) in adopters { parts[index].adoption = adoption }
     }
 
-    /// Creations, each in the pid namespace that it needs.
+    /// The actions of some creations, with the changes of the pid namespace for children that they need.
     private func creations(_ births: [Creation], by creator: Int) -> [Action] {
         let own = tasks[creator].namespace
         var current = own

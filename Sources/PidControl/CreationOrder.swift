@@ -1,7 +1,8 @@
-/// Whether the actions of a plan come to an end: nobody waits for somebody who waits for them.
+/// Checks that a plan ends: that no tasks wait for each other in a circle.
 ///
-/// Without nested pid namespaces the order of actions is proof enough. With them, some wait before they have created
-/// everybody: until a namespace is there, or until they are in the group that others are to be born in.
+/// Without nested pid namespaces the order of actions (see `CreationPlan`) rules that out. With them, a task can
+/// have to wait before it has created all its children: until a pid namespace exists, or until the group exists in
+/// which a child has to be created. So the whole plan is played through.
 ///
 /// Pure: every action is carried out as if it took no time.
 struct CreationOrder {
@@ -29,10 +30,12 @@ struct CreationOrder {
             for pid in round { run(pid) }
             if changes == before { break }
         }
-        findings = waiting.map { CreationPlan.Finding(pid: $0, reason: "would wait for ever while the tree is made") }
+        findings = waiting.map {
+            CreationPlan.Finding(pid: $0, reason: "would wait for ever for other processes while the tree is created")
+        }
     }
 
-    /// Runs a task until it has to wait or has ended.
+    /// Plays the actions of a task until one has to wait or all are done.
     private mutating func run(_ pid: UInt32) {
         guard let actions = plan.task(pid)?.actions else { return }
         var index = next[pid] ?? 0
@@ -44,6 +47,9 @@ struct CreationOrder {
         if index < actions.count { waiting.append(pid) } else if ended.insert(pid).inserted { changes += 1 }
     }
 
+    /// Plays one action.
+    ///
+    /// - Returns: false where the task has to wait; the action is then tried again in the next round.
     private mutating func perform(_ action: CreationPlan.Action, _ pid: UInt32) -> Bool {
         switch action {
         case .create(let child), .createSibling(let child):

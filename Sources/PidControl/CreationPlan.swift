@@ -1,29 +1,31 @@
-/// Who creates whom, in which order, so that every process of a tree gets its old parent, session and group.
+/// Decides which task creates which, and in which order, so that every process of a tree gets its old parent,
+/// session and group.
 ///
-/// The idea, and the words *creator*, *ghost* and *placeholder*, are those of DumpForest and MakeForest (Laadan
+/// The algorithm, and the words *creator*, *ghost* and *placeholder*, are those of DumpForest and MakeForest (Laadan
 /// and Nieh, USENIX ATC 2007). What the kernel allows:
 ///
-/// - A session is entered by `setsid` or by birth. `SessionPlan` says in which session each is born.
-/// - A group can be joined by whoever is in its session, as long as somebody is in it. `GroupPlan`.
-/// - What processes share (`CLONE_VM` and the like) they share by birth: `SharingPlan`.
-/// - A parent is the creator, the creator's parent (`CLONE_PARENT`), or, once that has died, the nearest
-///   *subreaper* above (`PR_SET_CHILD_SUBREAPER`).
+/// - A process gets into a session by `setsid` or by birth. `SessionPlan` says in which session each one is born.
+/// - A process can join a group of its session as long as the group has a member. See `GroupPlan`.
+/// - Processes share memory, descriptors and the like (`CLONE_VM`, ...) from birth on only. See `SharingPlan`.
+/// - The parent of a process is its creator, or the creator's parent (`CLONE_PARENT`). When the parent dies it is
+///   the nearest *subreaper* (`PR_SET_CHILD_SUBREAPER`) above.
 ///
 /// Two kinds of tasks exist during the restart only:
 ///
-/// - A **ghost** has the number of a dead leader whose session or group lives on. It makes that, and ends when
-///   everybody is in it.
-/// - A **placeholder** has a number that nobody needs. In its session it creates those who belong below somebody
-///   further up, and dies at a chosen moment: when that one, and nobody between, is a subreaper.
+/// - A **ghost** has the number of a dead leader whose session or group still has members. It makes the session or
+///   group, and ends when all its members have joined.
+/// - A **placeholder** has a number that the tree does not use. It creates children in its own session whose parent,
+///   the *adopter*, is an ancestor of the placeholder in another session. When it dies its children become the
+///   adopter's, because at that moment the adopter is a subreaper and no process between the two is.
 ///
-/// The order of actions is the same everywhere, which is why nobody waits for ever: everything is created without
-/// waiting for anybody; then groups are made, which waits for nobody; then they are joined, which waits for their
-/// making; then placeholders die, those of the lowest adopters first; then ghosts.
+/// All tasks do their actions in the same order, so no two of them wait for each other: first all tasks are created,
+/// without waiting; then groups are made, without waiting; then groups are joined, which waits until they are made;
+/// then placeholders die, those of the lowest adopters first; then ghosts.
 ///
-/// In which pid namespace a task is born is a matter of its creator: it makes a new one, or enters one while it
-/// creates, or has its own. An orphan goes to nobody outside of its dead parent's namespace. A process sees no
-/// group or session whose leader is in a namespace above its own: in such it has to be born, so its creator joins
-/// the group before it creates.
+/// The creator decides in which pid namespace a task is born: in the creator's own, in a new one, or in one that the
+/// creator enters for this creation (`setns`). An orphan gets a new parent in its dead parent's pid namespace. A
+/// process cannot join a group or session whose leader is in a pid namespace above its own, because it has no number
+/// for it: it has to be born in it, so its creator joins the group before it creates the process.
 ///
 /// Pure: numbers in, decisions out.
 ///
@@ -37,12 +39,12 @@ package struct CreationPlan: Sendable {
         package var session: UInt32
         package var group: UInt32
         package var isZombie: Bool
-        /// What its parent gets at its end: SIGCHLD, but for children made by a bare `clone`.
+        /// The signal that its parent gets when it ends: SIGCHLD, or what the flags of `clone` said.
         package var exitSignal: UInt32
-        /// What it shares with others; nothing if it is a zombie.
+        /// What it shares with other processes; nothing if it is a zombie.
         package var objects: CloneObjectIDs
-        /// Its pid namespace, and inner numbers: see `PidNamespaces`. Of a group or session that is not seen
-        /// in a namespace the number is 0.
+        /// Its pid namespace, and its inner numbers: see `PidNamespaces`. A group or session that has no number in a
+        /// namespace is 0 there.
         package var namespace: Int
         package var innerPids: [UInt32]
         package var innerSessions: [UInt32]
@@ -76,37 +78,38 @@ package struct CreationPlan: Sendable {
     /// One thing that a task does. Numbers are pids; a group is named by its number.
     package enum Action: Sendable, Equatable {
         case create(UInt32)
-        /// As a child of the own parent.
+        /// Create a child of the own parent (`CLONE_PARENT`).
         case createSibling(UInt32)
         case setsid
-        /// Have children in this pid namespace, once it exists, until the same is said of the own one.
+        /// Wait until this pid namespace exists, and create all further children in it, until another `enterNamespace`.
         case enterNamespace(Int)
-        /// `setpgid(0, 0)`, unless it leads by `setsid` already; members may come.
+        /// `setpgid(0, 0)`, unless `setsid` made it the leader already; then say that members can join.
         case leadGroup
-        /// `setpgid(0, group)` once it exists.
+        /// Wait until the group exists, then `setpgid(0, group)`.
         case joinGroup(UInt32)
-        /// Until everybody who joins this group has done so.
+        /// Wait until all processes that join this group by `setpgid` have done so.
         case awaitMembers(of: UInt32)
         /// Be a subreaper while placeholders below die.
         case adopt(Adoption)
-        /// Of a placeholder: until this task adopts.
+        /// Of a placeholder: wait until this task is a subreaper.
         case awaitAdopter(UInt32)
-        /// Wait for the end of a child that was planned to end.
+        /// Wait for the end of a ghost or placeholder that is a child.
         case reap(UInt32)
-        /// Tell this task that a placeholder which died for it has been reaped.
+        /// Tell this task that a placeholder whose children it adopted has been reaped.
         case reportAdoption(to: UInt32)
-        /// `unshare`: these, which it had at birth or handed on, are not its own in the end.
+        /// `unshare`: give up these objects, which it had for its children only.
         case unshare(CloneObjectIDs)
-        /// Have a disk context, so that it can be shared.
+        /// Make the kernel give it an io context, so that children can share it.
         case makeDiskContext
     }
 
-    /// When a task adopts, and until when.
+    /// What a task waits for before it becomes a subreaper, and before it stops being one.
     package struct Adoption: Sendable, Equatable {
-        /// Adopters further down that have to be done with it before.
+        /// The number of adopters directly below that have to stop being subreapers before this one becomes one.
         package var inner = 0
+        /// The number of placeholders that have to be reaped before it stops.
         package var placeholders = 0
-        /// The next adopter further up.
+        /// The next adopter above.
         package var outer: UInt32?
 
         package init(inner: Int = 0, placeholders: Int = 0, outer: UInt32? = nil) {
@@ -122,13 +125,13 @@ package struct CreationPlan: Sendable {
         /// Nil: the root, which the tool creates.
         package var creator: UInt32?
         package var actions: [Action] = []
-        /// What it is born with in common with its creator.
+        /// What it shares with its creator at its creation.
         package var sharesAtBirth: CloneObjects = []
-        /// Of a task that ends: the objects of others that it has when it has created everybody.
+        /// Of a ghost, a placeholder or a zombie: the objects of other tasks that it still has after its creations.
         package var carriesToItsEnd = CloneObjectIDs()
-        /// For people: what a ghost or placeholder is there for.
+        /// What a ghost or placeholder is needed for, in words for messages.
         package var purpose = ""
-        /// Its pid namespace, and its numbers from that of the root inwards.
+        /// Its pid namespace, and its number in each namespace from that of the root to its own.
         package var namespace = 0
         package var numbers: [UInt32]
 
@@ -141,7 +144,7 @@ package struct CreationPlan: Sendable {
         }
     }
 
-    /// A tree that this plan cannot rebuild, and why.
+    /// Why the tree cannot be rebuilt: `reason` is a sentence whose subject is the process `pid`.
     package struct Finding: Error, Sendable, Equatable {
         package var pid: UInt32
         package var reason: String
@@ -157,7 +160,7 @@ package struct CreationPlan: Sendable {
     package internal(set) var findings: [Finding] = []
     /// How many processes join each group by `setpgid`.
     package internal(set) var joiners: [UInt32: Int] = [:]
-    /// Groups that a ghost or placeholder keeps alive until everybody has joined.
+    /// Groups that a ghost or placeholder keeps in existence until all their members have joined.
     package internal(set) var heldGroups: Set<UInt32> = []
     package private(set) var namespaces = PidNamespaces()
     private var position: [UInt32: Int] = [:]
@@ -166,8 +169,8 @@ package struct CreationPlan: Sendable {
     /// - Parameters:
     ///   - members: the root first, parents before their children, siblings in the order of their start.
     ///   - namespaces: the pid namespaces that members live in, with all numbers that are taken there.
-    ///   - outsideSession, outsideGroup: numbers that belong to somebody outside of the tree, 0: none.
-    ///   - spare: numbers that placeholders may get; those that the tree needs itself are left out.
+    ///   - outsideSession, outsideGroup: the session and group in which the root is created, 0: the root leads its own.
+    ///   - spare: numbers that placeholders may get; those that the tree itself needs are passed over.
     package init(
         _ members: [Member], in namespaces: PidNamespaces = PidNamespaces(), outsideSession: UInt32, outsideGroup: UInt32,
         spare: some Sequence<UInt32> = (2...4_194_303).lazy.reversed()
@@ -209,7 +212,7 @@ package struct CreationPlan: Sendable {
     /// Whether it is the init of its pid namespace.
     package func isInit(_ task: Task) -> Bool { namespaces.isInit(task.pid, of: task.namespace) }
 
-    /// Pid namespaces that somebody enters.
+    /// Pid namespaces that a task enters to create children in them.
     package var enteredNamespaces: Set<Int> {
         guard namespaces.areNested else { return [] }
         var entered: Set<Int> = []
@@ -224,7 +227,7 @@ package struct CreationPlan: Sendable {
     package var ghosts: [UInt32] { tasks.lazy.filter { $0.role == .ghost }.map(\.pid) }
     package var placeholderCount: Int { tasks.count { $0.role == .placeholder } }
 
-    /// Whether `upper` is `lower` or one of those by whom it is created, directly or not.
+    /// Whether `upper` is `lower` itself, its creator, or a creator further above.
     package func created(_ upper: UInt32, _ lower: UInt32) -> Bool {
         guard let upper = position[upper], let lower = position[lower] else { return false }
         return ancestry.isAt(upper, orAbove: lower)
@@ -232,7 +235,7 @@ package struct CreationPlan: Sendable {
 
     private mutating func sortFindings() { findings.sort { ($0.pid, $0.reason) < ($1.pid, $1.reason) } }
 
-    /// What no kernel has.
+    /// Refuses trees that no kernel can have: a number twice, a member without a living parent, a circle of parents.
     private mutating func checkMembers(_ tree: MemberTree) {
         let count = Set(tree.members.map(\.pid)).count
         if count != tree.members.count { findings.append(Finding(pid: tree.members[0].pid, reason: "some number occurs twice")) }

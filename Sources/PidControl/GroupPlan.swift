@@ -1,24 +1,23 @@
-/// Who makes each process group, and who keeps it alive until its members are there.
+/// Decides which process makes each process group, and which one keeps it in existence until its members have joined.
 ///
-/// A group is made by the process whose number it has, and exists as long as somebody is in it. That process
-/// may be gone (a ghost makes the group), may lead its session (`setsid` makes both), or may have moved
-/// to another group since (it makes the group, and leaves somebody behind).
+/// A group is made by the process that has its number, and exists as long as it has a member. If that process is dead,
+/// a ghost makes the group. If it leads its session, `setsid` makes both. If it is in another group now, it makes its
+/// own group first, creates a placeholder in it that stays until the members have joined, and goes to the other one.
 struct GroupPlan {
     typealias Finding = CreationPlan.Finding
 
-    /// A dead leader's group.
+    /// A group whose leader is dead.
     struct Ghost {
         var group: UInt32
-        /// The member that makes the ghost; nil: none is in its pid namespace.
+        /// The member that creates the ghost; nil: no member is in the ghost's pid namespace.
         var maker: Int?
-        /// Some member.
+        /// Any member of the group.
         var member: Int
         var namespace: Int
         var inner: [UInt32]
     }
 
-    /// Groups of dead leaders; those whose ghost founds the session as well
-    /// are not among them.
+    /// Groups of dead leaders, without those whose ghost founds the session of the same number as well.
     private(set) var ghosts: [Ghost] = []
     /// Nodes that make a group and go to another.
     private(set) var leavers: Set<Int> = []
@@ -54,7 +53,7 @@ struct GroupPlan {
             }
             held.insert(group)
             if session == group && session != tree.outsideSession { continue }
-            // Who lives can reap it without haste.
+            // A living member can reap the ghost at any time; a zombie would have to do so before its own end.
             let place = tree.place(ofDead: members) { $0.innerGroups }
             let makers = members.filter { tree.namespace($0) == place.namespace }
             let maker = makers.first { !tree.members[$0 - 1].isZombie } ?? makers.first
@@ -63,7 +62,8 @@ struct GroupPlan {
         }
     }
 
-    /// The leader of a group has gone to another one. It can do so again, unless that has no number here.
+    /// Notes a leader that has gone to another group. It does so again, unless the other group lies outside of the tree:
+    /// then the group has no known number at the restart.
     private mutating func leave(_ group: UInt32, _ leader: Int, _ tree: MemberTree) {
         let other = tree.members[leader - 1].group
         if other == tree.outsideGroup && tree.node(of: other) == nil {

@@ -1,5 +1,5 @@
-/// The processes to be as numbered nodes. Node 0 is whoever creates the first of them: the parent of the root,
-/// in the session that lies outside of the tree.
+/// The processes to create, as numbered nodes. Node 0 is the process outside of the tree that creates the root: the
+/// root's parent, in the session `outsideSession`.
 struct MemberTree: Sendable {
     typealias Member = CreationPlan.Member
 
@@ -11,10 +11,11 @@ struct MemberTree: Sendable {
     let parents: [Int]
     let ancestry: Ancestry
     private let nodes: [UInt32: Int]
-    /// Of sessions that somebody in a nested pid namespace sees.
+    /// By session: the pid namespace of its leader and the leader's inner numbers, where a member in a nested pid
+    /// namespace has a number for the session.
     private var sessionPlaces: [UInt32: (namespace: Int, inner: [UInt32])] = [:]
 
-    /// - Parameter members: parents before their children. Whose parent is not among them hangs below node 0.
+    /// - Parameter members: parents before their children. A member without a parent among them becomes a child of node 0.
     init(_ members: [Member], in namespaces: PidNamespaces, outsideSession: UInt32, outsideGroup: UInt32) {
         var nodes: [UInt32: Int] = [:]
         nodes.reserveCapacity(members.count)
@@ -46,12 +47,14 @@ struct MemberTree: Sendable {
     /// Its pid namespace.
     func namespace(_ node: Int) -> Int { node == 0 ? 0 : members[node - 1].namespace }
     func isInit(_ node: Int) -> Bool { node != 0 && namespaces.isInit(pid(node), of: namespace(node)) }
-    /// Whether `parent` gets the orphans of those whom `founder` creates in its pid namespace from outside.
+    /// Whether `parent` is the init of a pid namespace below that of `founder`: then it gets the orphans of the processes
+    /// that `founder` creates in this namespace from outside.
     func adoptsFromOutside(_ parent: Int, _ founder: Int) -> Bool {
         isInit(parent) && namespaces.isAbove(namespace(founder), namespace(parent))
     }
 
-    /// The pid namespace and inner numbers of a dead leader, from what its session or group shows of them.
+    /// The pid namespace and inner numbers of a dead leader, as far as members of its session or group have a number for
+    /// it in their own namespaces.
     func place(ofDead nodes: [Int], _ inner: (Member) -> [UInt32]) -> (namespace: Int, inner: [UInt32]) {
         var place = (namespace: 0, inner: [UInt32]())
         guard namespaces.areNested else { return place }
@@ -62,7 +65,7 @@ struct MemberTree: Sendable {
         return place
     }
 
-    /// The pid namespace and inner numbers of whoever founded a session, as its members see them.
+    /// The pid namespace and inner numbers of a session's leader, as the session's members see them.
     func place(ofSession session: UInt32) -> (namespace: Int, inner: [UInt32]) {
         sessionPlaces[session] ?? (namespace: 0, inner: [])
     }

@@ -7,14 +7,14 @@
 package struct PidNamespaces: Sendable, Equatable {
     /// By namespace; -1 for the first.
     package private(set) var parents = [-1]
-    /// By namespace: pid of its init. 0: somebody outside of the tree, or nobody.
+    /// By namespace: pid of its init. 0: the init is outside of the tree, or there is none.
     package private(set) var inits: [UInt32]
     /// By namespace: how many there are between it and the first.
     package private(set) var depths = [0]
-    /// By namespace: numbers that somebody of the tree has there.
+    /// By namespace: the numbers there of all processes, groups and sessions of the tree.
     private var used: [Set<UInt32>] = [[]]
     private var nextSpare: [UInt32] = [highestSpare]
-    /// Any kernel gives out numbers up to this one.
+    /// The highest number under the smallest default of `pid_max`, 32768: kernels with a higher limit have it too.
     private static let highestSpare: UInt32 = 32_767
 
     /// - Parameter rootIsInit: whether the root is the init of its namespace: 1 is its pid.
@@ -62,12 +62,13 @@ package struct PidNamespaces: Sendable, Equatable {
 
     package func isInit(_ pid: UInt32, of namespace: Int) -> Bool { pid != 0 && inits[namespace] == pid }
 
-    /// Notes inner numbers, zeros left out, of somebody in `namespace` or above.
+    /// Marks inner numbers of a process, group or session as used: those in the nested namespaces from the outermost one
+    /// to `namespace`. Zeros are passed over.
     package mutating func note(_ inner: [UInt32], in namespace: Int) {
         for (level, number) in zip(lineage(of: namespace), inner) where number != 0 { used[level].insert(number) }
     }
 
-    /// Inner numbers that nobody has, for one that is there during a restart only.
+    /// Unused inner numbers for a placeholder in `namespace`; each call gives others.
     mutating func spareNumbers(in namespace: Int) -> [UInt32] {
         lineage(of: namespace).map { level in
             while used[level].contains(nextSpare[level]) { nextSpare[level] -= 1 }

@@ -1,24 +1,22 @@
-/// In which session each process has to be born, and how it gets there.
+/// Decides in which session each process has to be born, and which process of that session can create it.
 ///
-/// A session is entered by `setsid` or by birth, never otherwise. So a process that does not lead its session was
-/// born in it, by somebody who was in it. Where its parent is in another session there are two ways in which
-/// that came about:
+/// A process gets into a session by `setsid` or by birth, in no other way. So a process that does not lead its session
+/// was born in it, of a creator that was in it. If its parent is in another session, one of these happened:
 ///
-/// - The parent leads its session now, and was born in the child's: the child is created before the
-///   parent's `setsid`. Then the parent itself has to be born in that session, and the same question arises one
-///   level up.
-/// - The parent *adopted* it: somebody of the child's session, somewhere below the parent, created it, and
-///   died. All who adopted from one session lie on one line above its founder, because orphans only ever move up.
+/// - The parent leads its own session now, and was in the child's session before: the child is created before
+///   the parent's `setsid`. Then the parent itself has to be born in the child's session, and the same question
+///   arises for the parent's parent.
+/// - The parent *adopted* the child: a descendant of the parent, in the child's session, created it and died. All
+///   adopters of one session are ancestors of its founder, because orphans only move to ancestors of their dead parent.
+/// - The parent is the init of a pid namespace: it adopted the child from a process that was created in the namespace
+///   by one outside of it. The child is in the session of that outside process.
 ///
-/// A third way leads into a pid namespace: its init adopts orphans of whoever was created there by somebody
-/// outside, in that one's session.
-///
-/// Where the founder lives (or is a zombie) its place tells which way it was. Where the founder is dead,
-/// either way may do; adoption is taken unless the line does not come out even.
+/// If the founder is in the tree (a zombie, too), its place in the tree says which of these it was. If it is not, the
+/// first and the second are both possible: adoption is taken, unless the adopters are not on one line of ancestors.
 struct SessionPlan {
     typealias Finding = CreationPlan.Finding
 
-    /// Children that get to their parents by way of somebody else of their session.
+    /// Children of one session that another process of it creates, and that are then adopted by their parents.
     struct Adoption {
         var session: UInt32
         /// Nil: a ghost founds the session, as a child of the deepest adopter.
@@ -27,14 +25,15 @@ struct SessionPlan {
         var adopters: [(parent: Int, children: [Int])]
     }
 
-    /// Whom a session needs, with somebody of that session above them or not.
+    /// A child that has to be born in another session than its parent's.
     private struct Need {
         var child: Int
+        /// Whether an ancestor of the child is in the session in which the child has to be born.
         var isBelowMember: Bool
     }
 
     private let tree: MemberTree
-    /// By node: the session to be born in; nil: any.
+    /// By node: the session in which it has to be born; nil: any.
     private(set) var birth: [UInt32?]
     private(set) var adoptions: [Adoption] = []
     private(set) var findings: [Finding] = []
@@ -54,7 +53,7 @@ struct SessionPlan {
                 dead[session, default: []].append(need)
             }
         }
-        // Where there is no choice first.
+        // Sessions whose founder is in the tree or outside of it come first: there is only one way for each of them.
         for (session, needs) in fixed.sorted(by: { $0.key < $1.key }) {
             conclude(session, climb(session, needs))
         }
@@ -65,7 +64,7 @@ struct SessionPlan {
 
     // MARK: Needs
 
-    /// Every child whose parent is in another session than it has to be born in.
+    /// Finds every child that has to be born in another session than its parent's.
     private func needs() -> [Need] {
         var needs: [Need] = []
         var onPath: [UInt32: Int] = [:]
@@ -88,11 +87,13 @@ struct SessionPlan {
         tree.session(node) == session || birth[node] == session
     }
 
+    /// Whether it is undecided in which session the node is born. It is at first for session leaders; all other processes
+    /// are born in the session that they are in.
     private func mayBeBorn(_ node: Int) -> Bool { tree.leads(node) && birth[node] == nil }
 
     private enum Way { case adopts, isBornThere, none }
 
-    /// How this parent can have come by a child of that session.
+    /// How this parent can have got a child of that session: it adopted it, or was born in the session itself.
     private func way(_ parent: Int, _ session: UInt32, _ need: Need) -> Way {
         let other: Way = mayBeBorn(parent) ? .isBornThere : .none
         if parent == 0 || session == tree.outsideSession { return other }
@@ -100,11 +101,14 @@ struct SessionPlan {
             if tree.ancestry.isAbove(parent, founder) { return .adopts }
             return other == .none && tree.adoptsFromOutside(parent, founder) ? .adopts : other
         }
-        // Below a member of the session its founder cannot be, nor in another pid namespace than the adopter.
+        // The dead founder was above all members of its session, and in the adopter's pid namespace or one inside it.
         return need.isBelowMember || !tree.seesSession(session, from: parent) ? other : .adopts
     }
 
-    /// Follows needs upwards until a parent is in the session or adopts. Gives those who are adopted.
+    /// Follows each need to the parent, and on to the parent's parent where the parent has to be born in the session too,
+    /// until a parent is in the session or adopts.
+    ///
+    /// - Returns: the needs of children that are adopted.
     private mutating func climb(_ session: UInt32, _ needs: [Need]) -> [Need] {
         var waiting = needs
         var adopted: [Need] = []
@@ -132,8 +136,11 @@ struct SessionPlan {
 
     // MARK: The line above a ghost
 
-    /// Brings those who adopt from a dead session into one line, with nobody of the session above any of them.
-    /// Who stands aside is born in the session instead.
+    /// Makes the adopters of a session with a dead founder one line of ancestors, with no process of the session above
+    /// any of them: all of them have to be above the ghost. An adopter for which that is not so is born in the session
+    /// instead, if it can be.
+    ///
+    /// - Returns: the needs of children that are still adopted.
     private mutating func line(_ session: UInt32, _ start: [Need]) -> [Need] {
         let ancestry = tree.ancestry
         var adopted = start
@@ -159,7 +166,7 @@ struct SessionPlan {
         }
     }
 
-    /// The adopter under which the ghost comes: the deepest of those that have no choice, or deeper on its line.
+    /// The adopter that becomes the ghost's parent: the deepest one that can only adopt, or a deeper adopter below it.
     private func pivot(of parents: Set<Int>) -> Int? {
         func isDeeper(_ first: Int, _ second: Int) -> Bool {
             (tree.ancestry.depth[first], second) < (tree.ancestry.depth[second], first)

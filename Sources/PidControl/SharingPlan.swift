@@ -1,52 +1,54 @@
-/// Which tasks are created with which objects in common, so that in the end exactly those share who shared.
+/// Decides which objects each task shares with its creator at its creation, so that at the end of the restart exactly
+/// the tasks share an object that shared it at the checkpoint: its *users*.
 ///
-/// An object gets from one task to another by birth only. So all who have it, and those by whom they are created
-/// up to the first that creates them all, have it for a while: they *carry* it. Who is not to have it in the end
-/// parts with it (`unshare`) when it has created everybody who needs it, or dies. Memory, signal actions and
-/// disk contexts cannot be parted with: only those can carry them who keep them, and those who die.
+/// A task gets another task's object at its creation only. So all users of an object, and all their creators up to
+/// the lowest common one, have it for a while: they *carry* it. A carrier that is not a user gives the object up
+/// (`unshare`) when it has created all children that need it, or it dies. A running task cannot give up memory, signal
+/// actions and io contexts: only users can carry these, and tasks that die before the release.
 ///
-/// A parent that cannot carry what its children share lets the first of them create the others, as siblings
-/// (`CLONE_PARENT`): `wishes`.
+/// Where a parent cannot carry an object that its children share, `wishes` asks that the first of these children create
+/// the others as its siblings (`CLONE_PARENT`).
 ///
-/// Pure. A tree in which nobody shares anything costs nothing.
+/// Pure. A tree in which no processes share anything costs nothing.
 struct SharingPlan {
     /// What the plan needs to know of a task.
     struct Node {
         var creator: Int?
         var objects = CloneObjectIDs()
-        /// It ends before the release, and so may carry anything.
+        /// It ends before the release, so it can carry objects that it cannot give up.
         var dies = false
-        /// Children by creation in the order in which that happens.
+        /// The tasks that it creates, in the order of their creation.
         var children: [Int] = []
     }
 
-    /// A task that cannot hand on an object to these children.
+    /// A task that cannot carry an object that these children share. One of the children should create the others.
     struct Wish {
         var node: Int
         var children: [Int]
         var kind: CloneObject
     }
 
+    /// A task that cannot carry an object and has to.
     struct Obstacle {
         var node: Int
         var kind: CloneObject
-        /// Two that have the object.
+        /// Two users of the object.
         var first: Int
         var second: Int
     }
 
     private let nodes: [Node]
     private let ancestry: Ancestry
-    /// By task: what it has from its creator at birth.
+    /// By task: the kinds of objects that it shares with its creator at its creation.
     private(set) var atBirth: [CloneObjects]
     private(set) var wishes: [Wish] = []
     private(set) var obstacles: [Obstacle] = []
-    /// By kind, then by object: who is to have it.
+    /// By kind, then by object: the tasks that have it at the end.
     private var users: [[UInt32: [Int]]] = []
-    /// By kind, then by task: the object it is born with, 0: one of its own.
+    /// By kind, then by task: the object that it shares with its creator at its creation, 0: none.
     private var incoming: [[UInt32]]
 
-    /// What the living members share, without objects that only one of them has. Nil: nobody shares anything.
+    /// What living members share, without objects that only one of them has. Nil: no two members share anything.
     static func sharedObjects(_ members: [CreationPlan.Member]) -> [CloneObjectIDs]? {
         guard members.contains(where: { !$0.objects.isEmpty }) else { return nil }
         var result = members.map { $0.isZombie ? CloneObjectIDs() : $0.objects }
@@ -74,7 +76,7 @@ struct SharingPlan {
 
     private func own(_ kind: CloneObject, _ node: Int) -> UInt32 { nodes[node].dies ? 0 : nodes[node].objects[kind] }
 
-    // MARK: Who carries
+    // MARK: Carriers
 
     private mutating func carry(_ kind: CloneObject) {
         var users: [UInt32: [Int]] = [:]
@@ -98,9 +100,9 @@ struct SharingPlan {
         }
     }
 
-    // MARK: Who can
+    // MARK: Limits
 
-    /// The objects that a task hands on, in the order of their first child.
+    /// The objects that a task shares with children at their creation, in the order of the first child for each.
     func handed(_ kind: CloneObject, by node: Int) -> [UInt32] {
         var found: [UInt32] = []
         var seen: Set<UInt32> = []
@@ -135,32 +137,32 @@ struct SharingPlan {
     ) -> Bool {
         if object == own { return true }
         if nodes[node].dies {
-            // One is enough for who cannot part with it.
+            // A task that cannot give up its object of this kind can carry a single one.
             return kind.canBeUnshared || object == born || born == 0 && object == handed[0]
         }
-        // Who keeps what it was born with has nothing else in between.
+        // A task that still has at the end the object of its birth cannot have another one in between.
         return kind.canBeUnshared && (own == 0 || own != born)
     }
 
     private mutating func obstruct(_ node: Int, _ kind: CloneObject, _ object: UInt32, _ child: Int) {
         let users = users[kind.rawValue][object] ?? []
-        // What a child is born with is for itself or for somebody below it.
+        // A child shares an object at its creation because it is a user, or because one of its descendants is.
         let below = users.first { ancestry.isAt(child, orAbove: $0) } ?? child
         let other = users.first { $0 != below }
         obstacles.append(Obstacle(node: node, kind: kind, first: other ?? node, second: below))
     }
 
-    // MARK: In which order
+    // MARK: Order
 
     /// What a task does in the course of its creations.
     enum Step: Equatable {
         case create(Int)
-        /// Gets new ones instead of these.
-        case part(CloneObjectIDs)
+        /// Gives up these objects, and gets new ones instead (`unshare`).
+        case unshare(CloneObjectIDs)
     }
 
-    /// Orders the creations of a task, which stay on their side of `setsid`, so that each child is born when the task
-    /// has what they share. Nil: there is no such order.
+    /// Orders the creations of a task so that it has, at each of them, the objects that it shares with the child. No
+    /// creation moves from one side of `setsid` to the other. Nil: there is no such order.
     ///
     /// - Parameter firstPart: how many of its children come before `setsid`.
     func order(of node: Int, firstPart: Int) -> (before: [Step], after: [Step])? {
@@ -176,12 +178,12 @@ struct SharingPlan {
         }
         if !nodes[node].dies {
             let left = borrowed(at: node)
-            if !left.isEmpty { steps.after.append(.part(left)) }
+            if !left.isEmpty { steps.after.append(.unshare(left)) }
         }
         return steps
     }
 
-    /// What a task has when it has created everybody, and does not keep.
+    /// The objects that a task has after its last creation and does not have at the end.
     func borrowed(at node: Int) -> CloneObjectIDs {
         var left = CloneObjectIDs()
         let phases = phases(of: node)
@@ -189,13 +191,13 @@ struct SharingPlan {
         return left
     }
 
-    /// By kind: which objects a task has one after the other, of those that it is born with, hands on or keeps.
+    /// By kind: the objects that a task has, in this order: the one of its creation, those for its children, the one
+    /// that it has at the end.
     private func phases(of node: Int) -> [[UInt32]] {
         var phases: [[UInt32]] = []
         for kind in CloneObject.allCases {
             var objects = handed(kind, by: node)
             let (born, own) = (incoming(kind, node), own(kind, node))
-            // What it was born with comes first, what it keeps last.
             if born != 0 { objects = [born] + objects.filter { $0 != born } }
             if own != 0 && own != born { objects = objects.filter { $0 != own } + [own] }
             phases.append(objects)

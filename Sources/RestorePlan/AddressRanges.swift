@@ -4,7 +4,7 @@ struct AddressRanges: Equatable, Sendable, Sequence {
 
     init() {}
 
-    /// Joins what overlaps or touches; empty ranges are left out.
+    /// Joins ranges that overlap or touch, and leaves out empty ones.
     init(_ unordered: some Sequence<Range<UInt64>>) {
         for range in unordered.sorted(by: { $0.lowerBound < $1.lowerBound }) where !range.isEmpty {
             if let last = ranges.last, range.lowerBound <= last.upperBound {

@@ -1,8 +1,8 @@
 package import CheckpointImage
 
-/// What the user chose about control groups.
+/// The user's options for control groups.
 package struct CgroupOptions: Sendable {
-    /// The tree stays where crrestart is.
+    /// The tree stays in the cgroups of crrestart.
     package var isIgnored = false
     package var roots: [CgroupRoot] = []
 
@@ -16,42 +16,42 @@ package struct CgroupFacts: Sendable {
         case missing
         /// This host has no such hierarchy.
         case noHierarchy
-        /// It is not below what is mounted here, or not in our cgroup namespace.
+        /// It is outside of the part of the hierarchy that is mounted here, or outside of the cgroup namespace of crrestart.
         case hidden
         case frozen
-        /// The errno's name: we may not put a task there.
+        /// The kernel refuses to move a task there; the name of the errno.
         case refused(String)
         /// Why it takes no processes.
         case unfit(String)
     }
 
-    /// Where crrestart is: path by hierarchy. What it creates is born there.
-    package var own: [String: String] = [:]
-    /// Of all places that ``CgroupPlacement/wanted(_:_:)`` names and crrestart is not in.
+    /// The cgroups of crrestart: path by hierarchy. The processes that it creates are born there.
+    package var own: [String: [UInt8]] = [:]
+    /// The state of each place that ``CgroupPlacement/wanted(_:_:)`` names, without those that crrestart is in.
     package var states: [CgroupPlace: State] = [:]
 
     package init() {}
 }
 
-/// Which task goes into which control groups. The monitor puts it there when it is born, before it runs a
-/// single step: what it loads is charged to the cgroup that it belongs to.
+/// Decides which control groups each task gets. The monitor moves a task there when it is born, before its first
+/// step, so the memory that it loads is charged to the right cgroup.
 package struct CgroupPlacement: Sendable {
     /// By set of the image, counted from 0: path by hierarchy, of those that this host has.
-    package private(set) var sets: [[String: String]] = []
-    private let own: [String: String]
+    package private(set) var sets: [[String: [UInt8]]] = []
+    private let own: [String: [UInt8]]
     private let isIgnored: Bool
 
-    /// By set of the image: where its cgroups are looked for.
+    /// By set of the image: the places on this host that its cgroups correspond to.
     package static func wanted(_ image: CheckpointImage, _ options: CgroupOptions) -> [[CgroupPlace]] {
         if options.isIgnored { return [] }
         let sets = image.header.cgroupSets.map { set in
-            set.cgroups.map { CgroupPlace(hierarchy: $0.hierarchy, path: $0.path.asText) }
+            set.cgroups.map { CgroupPlace(hierarchy: $0.hierarchy, path: $0.path.asBytes) }
         }
         let mapping = CgroupMapping(sets.flatMap { $0 }, roots: options.roots)
         return sets.map { $0.map(mapping.mapped) }
     }
 
-    /// - Parameter find: told of every place that the tree cannot have.
+    /// - Parameter find: called for every place that the tree cannot have.
     init(
         _ image: CheckpointImage, _ facts: CgroupFacts, _ options: CgroupOptions,
         _ find: (String, String, String) -> Void
@@ -59,12 +59,12 @@ package struct CgroupPlacement: Sendable {
         own = facts.own
         isIgnored = options.isIgnored
         for set in Self.wanted(image, options) {
-            var paths: [String: String] = [:]
+            var paths: [String: [UInt8]] = [:]
             for place in set {
                 let isOurs = own[place.hierarchy] == place.path
                 let state = isOurs ? .usable : facts.states[place] ?? .noHierarchy
-                // At the top of a hierarchy that is not here nothing was accounted or limited.
-                if state == .noHierarchy && place.path == "/" { continue }
+                // The top cgroup of a hierarchy limits and counts nothing, so nothing is lost without the hierarchy.
+                if state == .noHierarchy && place.path == [UInt8(ascii: "/")] { continue }
                 if let problem = Self.problem(state) {
                     find("cgroup \(place)", problem.reason, problem.help)
                 } else {
@@ -83,14 +83,14 @@ package struct CgroupPlacement: Sendable {
         }
     }
 
-    /// The set of a task, counted from 0; nil: it stays where it is born.
+    /// The set of a task, counted from 0; nil: it stays in the cgroups that it is born in.
     package func set(of process: ImageProcess, _ thread: ImageThread?) -> Int? {
         if isIgnored { return nil }
         let number = thread.map(\.cgroupSet).flatMap { $0 == 0 ? nil : $0 } ?? process.cgroupSet
         return number == 0 || number > sets.count ? nil : Int(number) - 1
     }
 
-    /// What has to be changed for a task that is born in one set (nil: where crrestart is) and belongs to another.
+    /// The moves of a task that is born in one set (nil: the cgroups of crrestart) and belongs to another.
     package func moves(from: Int?, to: Int) -> [CgroupPlace] {
         sets[to].compactMap { hierarchy, path in
             let current = from.flatMap { sets[$0][hierarchy] } ?? own[hierarchy]
@@ -99,7 +99,7 @@ package struct CgroupPlacement: Sendable {
     }
 
     /// The deepest cgroup that both are in or below.
-    package static func ancestor(_ first: String, _ second: String) -> String { CgroupMapping.ancestor(first, second) }
+    package static func ancestor(_ first: [UInt8], _ second: [UInt8]) -> [UInt8] { CgroupMapping.ancestor(first, second) }
 
     private static func problem(_ state: CgroupFacts.State) -> (reason: String, help: String)? {
         let elsewhere = "--cgroup-root names another place, --cgroup ignore leaves the tree where crrestart is"
@@ -109,7 +109,8 @@ package struct CgroupPlacement: Sendable {
         case .noHierarchy: return ("this host has no such hierarchy", elsewhere)
         case .hidden: return ("cannot be seen from here (another cgroup namespace, or not mounted)", elsewhere)
         case .frozen: return ("is frozen: nothing could be loaded there", "thaw it; " + elsewhere)
-        case .refused(let errno): return ("\(errno): we may not put tasks there", "be root, or have it delegated; " + elsewhere)
+        case .refused(let errno):
+            return ("\(errno): tasks cannot be moved there", "be root, or have it delegated; " + elsewhere)
         case .unfit(let reason): return ("takes no processes: \(reason)", elsewhere)
         }
     }

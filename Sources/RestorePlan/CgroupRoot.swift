@@ -1,22 +1,26 @@
+internal import LinuxABI
+
 /// A place in one hierarchy of control groups.
 package struct CgroupPlace: Hashable, Sendable, CustomStringConvertible {
     /// As in `/proc/PID/cgroup`: v1 controllers or `name=...`; empty: cgroup v2.
     package var hierarchy: String
-    package var path: String
+    package var path: [UInt8]
 
-    package init(hierarchy: String, path: String) {
+    package init(hierarchy: String, path: [UInt8]) {
         self.hierarchy = hierarchy
         self.path = path
     }
 
-    package var description: String { (hierarchy.isEmpty ? "v2" : hierarchy) + ":" + path }
+    package init(hierarchy: String, path: String) { self.init(hierarchy: hierarchy, path: Array(path.utf8)) }
+
+    package var description: String { (hierarchy.isEmpty ? "v2" : printable(Array(hierarchy.utf8))) + ":" + printable(path) }
 }
 
-/// What `--cgroup-root [HIERARCHY:]PATH` says: the tree's cgroups are looked for below PATH.
+/// The option `--cgroup-root [HIERARCHY:]PATH`: the tree's cgroups are looked for below PATH.
 package struct CgroupRoot: Equatable, Sendable {
-    /// Nil: of every hierarchy.
+    /// Nil: it is for every hierarchy.
     package var hierarchy: String?
-    package var path: String
+    package var path: [UInt8]
 
     /// Nil where the text is not of that form. `v2` names the hierarchy of cgroup v2.
     package init?(_ text: String) {
@@ -31,17 +35,18 @@ package struct CgroupRoot: Equatable, Sendable {
         let parts = path.split(separator: "/", omittingEmptySubsequences: false).dropFirst()
         let isPlain = path == "/" || parts.allSatisfy { !["", ".", ".."].contains($0) }
         guard path.hasPrefix("/"), isPlain else { return nil }
-        self.path = String(path)
+        self.path = Array(path.utf8)
     }
 }
 
-/// Where cgroups of the image are looked for here: where they were, or below another root.
+/// Maps cgroups of the image to places on this host: the same places, or places below another root.
 ///
-/// In each hierarchy the deepest cgroup that all tasks of the tree were in or below becomes the root given;
-/// what lay below it keeps its place. A root for every hierarchy leaves alone those in which the whole tree
-/// was at the top, unless it was at the top everywhere.
+/// In each hierarchy with a given root, the deepest cgroup that contains all tasks of the tree is mapped to that root, and
+/// cgroups inside it keep their place relative to it. A root for every hierarchy is not applied to hierarchies in which a
+/// task was in the top cgroup, unless that is so in all of them.
 struct CgroupMapping {
-    private var common: [String: String] = [:]
+    private static let top = [UInt8(ascii: "/")]
+    private var common: [String: [UInt8]] = [:]
     private let roots: [CgroupRoot]
 
     init(_ places: [CgroupPlace], roots: [CgroupRoot]) {
@@ -53,20 +58,20 @@ struct CgroupMapping {
 
     func mapped(_ place: CgroupPlace) -> CgroupPlace {
         guard let common = common[place.hierarchy], let root = root(of: place.hierarchy) else { return place }
-        let rest = common == "/" ? place.path : String(place.path.dropFirst(common.count))
-        let path = rest == "/" || rest.isEmpty ? root : (root == "/" ? "" : root) + rest
+        let rest = common == Self.top ? place.path : Array(place.path.dropFirst(common.count))
+        let path = rest == Self.top || rest.isEmpty ? root : (root == Self.top ? [] : root) + rest
         return CgroupPlace(hierarchy: place.hierarchy, path: path)
     }
 
-    private func root(of hierarchy: String) -> String? {
+    private func root(of hierarchy: String) -> [UInt8]? {
         if let own = roots.last(where: { $0.hierarchy == hierarchy }) { return own.path }
         guard let all = roots.last(where: { $0.hierarchy == nil }) else { return nil }
-        return common[hierarchy] != "/" || common.values.allSatisfy { $0 == "/" } ? all.path : nil
+        return common[hierarchy] != Self.top || common.values.allSatisfy { $0 == Self.top } ? all.path : nil
     }
 
     /// The deepest cgroup that both are in or below.
-    static func ancestor(_ first: String, _ second: String) -> String {
-        let pairs = zip(first.split(separator: "/"), second.split(separator: "/"))
-        return "/" + pairs.prefix { $0 == $1 }.map { String($0.0) }.joined(separator: "/")
+    static func ancestor(_ first: [UInt8], _ second: [UInt8]) -> [UInt8] {
+        let pairs = zip(first.split(separator: top[0]), second.split(separator: top[0]))
+        return top + pairs.prefix { $0 == $1 }.map { $0.0 }.joined(separator: top)
     }
 }

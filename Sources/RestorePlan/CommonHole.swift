@@ -1,19 +1,19 @@
 package import CheckpointImage
 
-/// A place that no task's address space and none of the tool's mappings use: for the launchpad, and for
-/// room beside it.
+/// A range of addresses that is free in the address spaces of all tasks and of the tool: for the launchpad, and for
+/// scratch space beside it.
 struct CommonHole: Sendable, Equatable {
-    /// Where the launchpad goes.
+    /// The address of the launchpad.
     var base: UInt64
-    /// What else may be put somewhere while things are moved.
+    /// The address of the scratch space, where mappings stay for a while when they are moved.
     var scratch: UInt64
 
-    /// Bytes that the launchpad may have.
+    /// The largest size of the launchpad in bytes.
     var room: UInt64 { scratch - base }
 
-    /// What a tree with 32-bit tasks has to leave.
+    /// The smallest hole, in bytes, that a tree with 32-bit tasks needs.
     static let leastBelow4GiB: UInt64 = 16 << 20
-    /// Kept between the hole and what is beside it: stacks grow down into what lies below them.
+    /// The distance between the hole and the mappings beside it, because stacks grow down into free space.
     private static let distance: UInt64 = 1 << 20
     private static let alignment: UInt64 = 0x1f_ffff
 
@@ -23,7 +23,7 @@ struct CommonHole: Sendable, Equatable {
         for space in image.addressSpaces {
             used += space.mappings.map { HostFacts.Range(start: $0.start, end: $0.end) }
         }
-        // What is named by int $0x80 has to lie below 4 GiB, where there is less room to waste.
+        // The operands of int $0x80 have to lie below 4 GiB, where there is less free space.
         if image.holds32BitTasks {
             guard let low = Self.low(used) else { return nil }
             self = low
@@ -51,7 +51,7 @@ struct CommonHole: Sendable, Equatable {
     private static func low(_ used: [HostFacts.Range]) -> CommonHole? {
         let end: UInt64 = 1 << 32
         var best: (start: UInt64, end: UInt64) = (0, 0)
-        // Below this nobody may map anything (vm.mmap_min_addr).
+        // No process can map memory below this address (vm.mmap_min_addr).
         var start: UInt64 = 16 << 20
         func consider(_ next: UInt64) {
             if next > start && next - start > best.end - best.start { best = (start, next) }
@@ -64,13 +64,13 @@ struct CommonHole: Sendable, Equatable {
         let base = (best.start + distance + alignment) & ~alignment
         let last = best.end & ~alignment
         guard last >= base + leastBelow4GiB else { return nil }
-        // At its end the parts of the vdso have room, and more.
+        // The end of the hole is for the parts of the vdso.
         return CommonHole(base: base, scratch: last - 2 * (alignment + 1))
     }
 }
 
 extension CheckpointImage {
-    /// Whether any task has to make calls as 32-bit programs do.
+    /// Whether a task has to make calls of the i386 table.
     package var holds32BitTasks: Bool {
         addressSpaces.contains(where: \.is32Bit) || threads.contains(where: \.callIs32Bit)
     }

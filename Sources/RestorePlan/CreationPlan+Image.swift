@@ -2,30 +2,30 @@ package import CheckpointImage
 internal import PidControl
 
 extension CreationPlan {
-    /// - Parameter spare: numbers for placeholders, none of them a thread's of the image.
+    /// - Parameter spare: numbers for placeholders; none of them is the number of a thread of the image.
     init(_ image: CheckpointImage, spare: some Sequence<UInt32>) {
         let members = image.processes.map {
             Member(
                 pid: $0.pid, parent: $0.parent, session: $0.session, group: $0.group, isZombie: $0.state == .zombie,
-                exitSignal: $0.exitSignal, objects: CloneObjectIDs($0.sharedNumbers), namespace: Int($0.pidNamespace),
+                exitSignal: $0.exitSignal, objects: CloneObjectIDs(image.sharedNumbers(of: $0)), namespace: Int(image.pidNamespace(of: $0)),
                 inner: ($0.innerPids, $0.innerSessions, $0.innerGroups))
         }
         var namespaces = PidNamespaces(
-            rootIsInit: image.header.rootIsNamespaceInit,
-            nested: image.header.pidNamespaces.lazy.map { (parent: $0.parent, initPid: $0.init_p) })
+            rootIsInit: image.rootIsNamespaceInit,
+            nested: image.nestedPidNamespaces.lazy.map { (parent: $0.parent ?? 0, initPid: $0.initPid) })
         for thread in image.threads where !thread.innerTids.isEmpty {
-            namespaces.note(thread.innerTids, in: Int(image.process(thread.process)?.pidNamespace ?? 0))
+            namespaces.note(thread.innerTids, in: Int(image.process(thread.process).map(image.pidNamespace) ?? 0))
         }
         self.init(
             members, in: namespaces, outsideSession: image.header.outsideSession, outsideGroup: image.header.outsideGroup, spare: spare)
     }
 }
 
-/// The numbers that a restart needs besides those of the tasks: asked before it is planned.
+/// The numbers that a restart needs besides those of the tasks. They are needed before it is planned, to find free ones.
 package struct HelperNumbers: Sendable {
-    /// Of dead leaders whose session or group lives on.
+    /// The numbers of dead leaders whose session or group still has members.
     package let ghosts: [UInt32]
-    /// How many more are needed; any will do that the tree does not have.
+    /// How many more numbers are needed: any that the tree does not have.
     package let placeholders: Int
 
     package init(of image: CheckpointImage) {

@@ -1,9 +1,9 @@
 package import ArchState
 package import CheckpointImage
 
-/// What a restart needs to know of this host, asked once before anything is decided.
+/// What a restart needs to know about this host. It is asked once, before anything is decided.
 ///
-/// Values only: tests make them up.
+/// It holds values only, so tests can invent a host.
 package struct HostFacts: Sendable {
     /// A file named in the image, as it is here.
     package struct File: Sendable {
@@ -33,26 +33,26 @@ package struct HostFacts: Sendable {
     package var architecture = ""
     package var pageSize: UInt64 = 4096
     /// By path: what is there, or the name of the errno.
-    package var files: [String: Result<File, MissingFile>] = [:]
-    /// Numbers of the image that are taken here, and by whom.
+    package var files: [[UInt8]: Result<File, MissingFile>] = [:]
+    /// Numbers of the image that are taken here, each with the pid and name of a process that has it.
     package var takenPids: [UInt32: String] = [:]
-    /// Numbers that neither the image nor anybody here has: as many as placeholders are needed.
+    /// Numbers that neither the image nor a task here has, for placeholders.
     package var spareNumbers: [UInt32] = []
-    /// Likewise for all tasks of the tree, if they shall have new ones.
+    /// Likewise for all tasks of the tree, for a restart that gives them new numbers.
     package var freshNumbers: [UInt32] = []
     package var cpu = CPUOffer(features: [])
     package var xsaveLayout: XSaveLayout?
-    /// The vdso of this kernel: sizes, checksum, and where the tool itself has its parts.
+    /// The vdso of this kernel: sizes, checksum, and the addresses of its parts in the tool itself.
     package var vdso = ImageVdso()
     package var vdsoParts: [Range] = []
-    /// What this kernel gives to 32-bit programs, and where in its code an `int $0x80` is. Nil where it runs
-    /// none, or where the image holds none.
+    /// The vdso of this kernel for 32-bit programs, and the address of an `int $0x80` in it. Nil where the kernel runs no
+    /// 32-bit programs, or the image has none.
     package var compatVdso: ImageVdso?
     package var compatCallOffset: UInt64 = 0
-    /// Mappings of the tool itself: nothing may be put there before they are gone.
+    /// Mappings of the tool itself. New tasks inherit them, so no step can map anything there before they are unmapped.
     package var ownMappings: [Range] = []
     package var ownRseq: (address: UInt64, size: UInt32, signature: UInt32) = (0, 0, 0)
-    /// What a task starts with unless a step changes it.
+    /// Attributes of crrestart that a task inherits unless a step changes them.
     package var ownCredentials = ImageCredentials()
     package var ownScheduling = ImageScheduling()
     package var ownOomScoreAdjustment: Int32 = 0
@@ -63,15 +63,15 @@ package struct HostFacts: Sendable {
     package var numbers = NumberFacts()
     package var bootID = ""
     package var mayMakeTimeNamespace = true
-    /// Which of 0, 1, 2 of the tool are terminals.
+    /// The descriptors 0, 1 and 2 of the tool that are terminals.
     package var terminals: [Bool] = [false, false, false]
-    /// Which of them an epoll can watch.
+    /// The descriptors 0, 1 and 2 of the tool that an epoll can watch.
     package var watchable: [Bool] = [true, true, true]
     /// PR_TIMER_CREATE_RESTORE_IDS, TFD_IOC_SET_TICKS, CAP_WAKE_ALARM.
     package var mayChooseTimerIDs = true
     package var maySetExpirations = true
     package var mayWakeSystem = true
-    /// Semaphore sets that are here, by number, and whether one can be made with a given number.
+    /// Semaphore sets of this host by number, and whether a set can be made with a given number.
     package var semaphoreSets: [UInt32: SemaphoreSet] = [:]
     package var mayChooseSemaphoreNumbers = true
     package var cgroups = CgroupFacts()
@@ -84,7 +84,7 @@ package struct MissingFile: Error, Sendable, Equatable {
 
     package init(errno: String) { self.errno = errno }
 
-    /// It is there, but not for crrestart.
+    /// The object exists, but crrestart cannot use it.
     var isRefusal: Bool { errno == "EACCES" || errno == "EROFS" }
 
     var help: String {
@@ -96,17 +96,17 @@ package struct MissingFile: Error, Sendable, Equatable {
     }
 }
 
-/// What the user chose.
+/// The user's options for a restart.
 package struct RestartOptions: Sendable {
     /// A new pid namespace, or the pids of this one; nil: the plan decides.
     package var newPidNamespace: Bool?
     /// How pages get from the image into tasks.
     package var delivery = PageDelivery.inPlace
-    /// The image comes on standard input: the tree gets another one.
+    /// The image comes on standard input, so the tree gets another standard input.
     package var imageIsStandardInput = false
     /// The tree has the numbers of the image; otherwise fresh ones of this pid namespace.
     package var keepsPids = true
-    /// No `set_tid` even where it is to be had: pids come from `ns_last_pid`.
+    /// Does not use `set_tid` of clone3(2) even where it is possible: pids are chosen by `ns_last_pid`.
     package var usesLastPid = false
     /// Keeps the source kernel's vdso beside this kernel's even where the two are the same.
     package var keepsOldVdso = false
@@ -116,13 +116,4 @@ package struct RestartOptions: Sendable {
     package var cgroups = CgroupOptions()
 
     package init() {}
-}
-
-/// One reason why this host cannot run the image.
-package struct HostFinding: Sendable, Equatable {
-    package var object: String
-    package var reason: String
-    package var help: String
-
-    package var line: String { "\(object): \(reason)" + (help.isEmpty ? "" : " (\(help))") }
 }

@@ -6,17 +6,17 @@ package struct NumberFacts: Sendable {
         case setTid
         /// `ns_last_pid`, then clone(2): kernels before 5.5, and filters that refuse clone3.
         case lastPid
-        /// Neither; by errno.
+        /// Neither is possible; the errno.
         case refused(setTid: String, lastPid: String)
     }
 
-    /// In the pid namespace of crrestart, and in a new one.
+    /// The means in the pid namespace of crrestart, and in a new one.
     package var choice = Choice.setTid
     package var choiceInNewNamespace = Choice.setTid
-    /// Numbers are below these.
+    /// The first number above those that the kernel gives, in each of the two.
     package var end: UInt32 = 4_194_304
     package var endInNewNamespace: UInt32 = 4_194_304
-    /// crrestart is under a seccomp filter, and so will the tree be.
+    /// crrestart has a seccomp filter, which the tree inherits.
     package var isUnderFilter = false
 
     package init() {}

@@ -1,12 +1,12 @@
 internal import ArchState
 internal import CheckpointImage
 
-/// Calls that wait until a point in time which lies in the program's own memory.
+/// Finds calls that wait until a point in time, given as an absolute time in the program's own memory.
 ///
-/// The kernel makes them again from their arguments. In a time namespace the tree's clocks go on where they were,
-/// and such a point stays as far away as it was; without one it has come nearer.
+/// The kernel makes them again from their arguments. In a time namespace the tree's clocks continue from the checkpoint, so
+/// the wait is as long as it would have been. Without one the host's clocks have moved on, and the wait ends too early.
 extension ValidImage {
-    /// The threads that wait until a time of the monotonic or the boot-time clock, e.g. `4711 worker (clock_nanosleep)`.
+    /// The threads that wait until a time of the monotonic or boot-time clock, e.g. `4711 worker (clock_nanosleep)`.
     package var waitsUntilOwnDeadline: [String] {
         zip(image.threads, states).compactMap { thread, state in
             guard let call = state.general.callUntilOwnDeadline else { return nil }
@@ -18,7 +18,7 @@ extension ValidImage {
 extension X86GeneralRegisters {
     /// The name of the call that the thread is in, if it waits until a time of a clock that a time namespace moves.
     ///
-    /// - Source: clock_nanosleep(2), futex(2), futex_waitv(2); a timeout that is not there waits for ever.
+    /// - Source: clock_nanosleep(2), futex(2), futex_waitv(2); a call without a timeout waits for ever.
     var callUntilOwnDeadline: String? {
         guard interruptedCall != .none, !is32Bit, let number = callNumber else { return nil }
         func isMoved(_ clock: UInt64) -> Bool { [1, 7, 9].contains(clock & 0xffff_ffff) }

@@ -1,7 +1,7 @@
 package import CheckpointImage
 internal import PidControl
 
-/// How saved pages get from the image into the memory of tasks.
+/// The ways in which saved pages get from the image into the memory of tasks.
 package enum PageDelivery: Sendable, Equatable {
     /// The image is a plain file that can be read at offsets: tasks read their pages from it themselves.
     case inPlace
@@ -19,9 +19,9 @@ package struct PageGate: Sendable, Equatable {
 
 /// Which pages are loaded when, by which process, and in which transfers.
 ///
-/// Pages of an address space are loaded after its process has created all its children, so that a fork copies next to
-/// nothing. Pages that several address spaces hold copy-on-write are loaded before the first fork, by the lowest process that creates all
-/// their holders: the forks share them again. A process that inherits pages which it does not hold unmaps them.
+/// Pages of an address space are loaded after its process has created all its children, so that a fork copies as little as
+/// possible. Pages that several address spaces share copy-on-write are loaded before the first fork, by the lowest process
+/// that creates all their holders: the forks share them again. A process unmaps inherited pages that it does not hold.
 package struct PageSchedule: Sendable {
     /// Consecutive bytes of one owner, inside one mapping.
     package struct Piece: Sendable, Equatable {
@@ -66,7 +66,7 @@ package struct PageSchedule: Sendable {
     }
 
     package enum Moment: Sendable, Equatable {
-        /// Before the loader creates its first child. The areas are mapped for it.
+        /// Before the loader creates its first child. It maps the areas first.
         case beforeFork([Area])
         /// After the last child was created, into the memory of this address space, which is mapped by then.
         case afterFork(space: UInt32)
@@ -88,14 +88,14 @@ package struct PageSchedule: Sendable {
     struct Inheritance: Equatable {
         /// Mapped already, and stays.
         var kept = AddressRanges()
-        /// Belongs to others: unmapped before anything else is mapped.
+        /// Memory of other processes: unmapped before anything else is mapped.
         var dropped = AddressRanges()
-        /// Pages inside of `kept` that belong to others: given back, so that they read as if never touched.
+        /// Pages inside of `kept` that only other processes hold: discarded, so that they read as if never touched.
         var discarded = AddressRanges()
     }
 
     package let delivery: PageDelivery
-    /// Those before a fork come first.
+    /// Loads before a fork come first.
     package let loads: [Load]
     private var before: [UInt32: [Int]] = [:]
     private var after: [UInt32: [Int]] = [:]
@@ -113,7 +113,7 @@ package struct PageSchedule: Sendable {
         self.delivery = delivery
         var loaders: [UInt32: UInt32] = [:]
         for process in image.processes where process.state != .zombie && owners.owns(.memory, process) {
-            let space = process.addressSpace
+            let space = image.spaceID(of: process)
             if loaders[space] == nil { loaders[space] = process.pid }
         }
         let placing = SharedPagePlacing(image, creation, loaders, occupied: occupied, sharedPages)
@@ -164,7 +164,7 @@ package struct PageSchedule: Sendable {
 }
 
 extension PageSchedule {
-    /// Where the vdso is while processes are created: that of this process, and those of all tasks.
+    /// The addresses of the vdso while processes are created: that of this process, and those of all tasks.
     static func occupied(by vdso: VdsoPlan, in valid: ValidImage) -> [Range<UInt64>] {
         (valid.facts.vdsoParts + valid.image.addressSpaces.flatMap(vdso.parts)).map { $0.start..<$0.end }
     }

@@ -1,46 +1,49 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
 extension PlanBuilder {
     static let userEnd: UInt64 = 0x7fff_ffff_f000
 
-    /// What only the root has to do: it is born as a copy of the tool's inner half.
+    /// Steps of the root only, which begins as a copy of the tool's inner half.
     mutating func enter(_ program: inout Program) {
         if facts.ownRseq.size != 0 {
-            // First of all: an area that is registered and unmapped kills at the next return from the kernel.
+            // Must be the first step: the kernel kills a task whose registered rseq area is unmapped.
             program.call(
                 .rseq, [.value(facts.ownRseq.address), .number(facts.ownRseq.size), 1, .number(facts.ownRseq.signature)],
                 check: .none, "unregister restartable sequences of crrestart")
         }
         program.call(.close_range, [0, .number(high.base - 1), 0], "drop descriptors of crrestart")
-        // The Swift runtime's backtracer has one, and a handler with SA_ONSTACK would run on it.
-        let disabled = launchpad.add(words: [0, 2, 0])
+        // Removes the alternate stack of the Swift runtime's backtracer: a handler with SA_ONSTACK would run on it.
+        let disabled = launchpad.add(words: [0, UInt64(AlternateStack.SS_DISABLE), 0])
         program.call(.sigaltstack, [.value(disabled), 0], "no alternate signal stack")
         let standard = data([UInt8](repeating: 0, count: 32))
-        for signal in 1...64 where signal != 9 && signal != 19 {
+        for signal in 1...Signal.SIGRTMAX where signal != Signal.SIGKILL && signal != Signal.SIGSTOP {
             program.call(.rt_sigaction, [.number(signal), standard, 0, 8], check: .none, "default action")
         }
     }
 
-    /// A thread of this process.
+    /// Creates a thread of this process.
     mutating func createThread(_ program: inout Program, _ index: Int) {
-        // CLONE_VM|FILES|SIGHAND|THREAD|SYSVSEM, CLONE_FS
-        let directories: UInt64 = beginsDirectories(index) ? 0 : 0x200
+        var flags =
+            CloneFlag.CLONE_VM | CloneFlag.CLONE_SIGHAND | CloneFlag.CLONE_THREAD | CloneFlag.CLONE_SYSVSEM
+        if !threadCreation.begins(.directories, tasks[index].tid) { flags |= CloneFlag.CLONE_FS }
+        if !threadCreation.begins(.files, tasks[index].tid) { flags |= CloneFlag.CLONE_FILES }
         clone(
             &program, index, numbers: tasks[index].numbers, seenAs: tasks[index].numbers.last ?? 0, tasks[index].title,
-            flags: 0x100 | directories | 0x400 | 0x800 | 0x10000 | 0x40000, exitSignal: 0)
+            flags: flags, exitSignal: 0)
     }
 
     /// - Parameters:
     ///   - index: of the program and slot that the new task gets.
     ///   - numbers: its own, from the pid namespace of the root inwards.
-    ///   - seen: the one that its creator sees.
+    ///   - seen: its number in the pid namespace of its creator, which `clone` returns.
     mutating func clone(
         _ program: inout Program, _ index: Int, numbers: [UInt32], seenAs seen: UInt32, _ title: String, flags: UInt64,
         exitSignal: UInt64
     ) {
         if valid.usesLastPid {
-            // There are no nested namespaces then.
+            // A task has one number only: images with nested pid namespaces have been refused.
             return cloneByLastPid(&program, index, tid: seen, title, flags: flags | exitSignal)
         }
         var list: [UInt8] = []

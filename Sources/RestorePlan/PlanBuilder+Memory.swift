@@ -3,7 +3,7 @@ import LinuxABI
 import StepProgram
 
 extension PlanBuilder {
-    /// Maps and fills what several descendants share, so that they share it again.
+    /// Maps memory that several descendants share copy-on-write, and loads its pages, so that they inherit them.
     mutating func loadSharedPages(_ program: inout Program, _ pid: UInt32) {
         let loads = pages.loads(beforeForkBy: pid)
         if loads.isEmpty { return }
@@ -18,13 +18,13 @@ extension PlanBuilder {
         fill(&program, loads)
     }
 
-    /// Maps everything at its final place, has the saved pages put there, and closes what was opened for it.
+    /// Maps the memory of a process at its final addresses and loads the saved pages.
     ///
-    /// 1. Inherited memory of others goes: what is mapped next may lie there.
-    /// 2. Mappings, but for what was inherited and stays. One that pages are put into is writable until they are there.
-    /// 3. Pages.
-    /// 4. Final protection and advice: they would stand in the way of the pages.
-    /// 5. The areas of PR_SET_MM_MAP: the kernel refuses them while mappings of the old program are left.
+    /// 1. Unmap inherited memory that the process does not have: its own mappings can lie at the same addresses.
+    /// 2. Map everything that is not inherited. Mappings with saved pages are writable until the pages are loaded.
+    /// 3. Load the pages.
+    /// 4. Set final protection and advice. They could make the loading of pages fail, so they come after it.
+    /// 5. Set the areas of PR_SET_MM_MAP. The kernel refuses them while mappings of crrestart are left.
     mutating func loadMemory(_ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace) {
         let inheritance = pages.inheritance(of: space.id)
         for range in inheritance.dropped {
@@ -45,14 +45,15 @@ extension PlanBuilder {
         close(&program, &files)
         for range in inheritance.discarded {
             program.call(
-                .madvise, [.value(range.lowerBound), .number(range.count), .value(Madvise.MADV_DONTNEED)], "pages of others")
+                .madvise, [.value(range.lowerBound), .number(range.count), .value(Madvise.MADV_DONTNEED)],
+                "inherited pages of other processes")
         }
         fill(&program, pages.loads(afterForkInto: space.id))
         for (index, mapping) in space.mappings.enumerated() { finish(&program, mapping, isFilled: isFilled[index]) }
         describeAreas(&program, process, space)
     }
 
-    /// Opens a file by name at a fixed number. All low numbers are free at this time.
+    /// Opens a file by name at a fixed descriptor. All low descriptors are free at this time.
     mutating func open(_ program: inout Program, _ path: [UInt8], flags: UInt64, as number: UInt32) {
         let opened = program.call(
             .openat,
@@ -62,7 +63,7 @@ extension PlanBuilder {
         program.call(.close, [.result(of: opened)])
     }
 
-    /// Which mappings hold saved pages or parts that were filled before the fork. One pass.
+    /// Tells for each mapping whether it has saved pages or parts that were loaded before the fork, in one pass.
     private func mappingsWithPages(_ space: ImageAddressSpace, _ kept: AddressRanges) -> [Bool] {
         let page = facts.pageSize
         var result = kept.isEmpty ? [] : space.mappings.map { AddressRanges([$0.range]).overlaps(kept) }
@@ -79,7 +80,7 @@ extension PlanBuilder {
         return result
     }
 
-    /// What a mapping has besides its place: final protection and advice.
+    /// Sets the final protection and the advice of a mapping, and locks it.
     private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool) {
         let place: [Step.Argument] = [.value(mapping.start), .value(mapping.end - mapping.start)]
         if isFilled && UInt64(mapping.protection) & Protection.PROT_WRITE == 0 {
@@ -97,7 +98,7 @@ extension PlanBuilder {
         if mapping.has(.locked) { program.call(.mlock2, place + [0], "locked") }
     }
 
-    /// Program file, areas of arguments and environment, heap, auxiliary vector: prctl(2), PR_SET_MM_MAP.
+    /// Sets program file, areas of arguments and environment, heap, auxiliary vector: prctl(2), PR_SET_MM_MAP.
     private mutating func describeAreas(
         _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace
     ) {
@@ -121,7 +122,7 @@ extension PlanBuilder {
 
 /// Single mappings.
 extension PlanBuilder {
-    /// The file that the last mapping was of: it stays open at the scratch descriptor for those that follow.
+    /// The file of the last mapping. It stays open at the scratch descriptor, because the next mapping is often of it too.
     struct MappedFile {
         var path: [UInt8]?
         var isWritable = false
@@ -142,7 +143,7 @@ extension PlanBuilder {
             }
             map(&program, mapping, isFilled: isFilled, descriptor: .number(scratchDescriptor), note: mapping.file.path.asText)
         case .object:
-            let place = image.memoryObjects.firstIndex { $0.id == mapping.object } ?? 0
+            let place = image.place(ofMemoryObject: mapping.object) ?? 0
             map(
                 &program, mapping, isFilled: isFilled, descriptor: .number(high.object(place)),
                 note: "memory object \(mapping.object)")
@@ -182,7 +183,7 @@ extension PlanBuilder {
 extension ImageMapping {
     func has(_ flag: ImageMappingFlag) -> Bool { flags & 1 << UInt64(flag.rawValue) != 0 }
 
-    /// A part of this mapping. Only of files and memory objects the offset means something.
+    /// A part of this mapping. The offset is adjusted for files and memory objects; anonymous memory has none.
     func clipped(to range: Range<UInt64>) -> ImageMapping {
         if range == self.range { return self }
         var part = self

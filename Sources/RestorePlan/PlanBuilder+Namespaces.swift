@@ -1,14 +1,15 @@
 import CheckpointImage
+import LinuxABI
 import PidControl
 import StepProgram
 
-/// Pid namespaces: a task is born into the one it lives in, and may have another one for its children. Mount
-/// namespaces are made by crrestart and joined.
+/// Namespaces. A task is born in its pid namespace, and can have another one for its children. Mount namespaces are made
+/// by crrestart, and joined by the processes.
 extension PlanBuilder {
-    static let newPidNamespace: UInt64 = 0x2000_0000
-    static let newMountNamespace: UInt64 = 0x0002_0000
+    static let newPidNamespace = CloneFlag.CLONE_NEWPID
+    static let newMountNamespace = CloneFlag.CLONE_NEWNS
 
-    /// From here on the children of `pid` are born in another pid namespace, or in its own again.
+    /// Makes the next children of `pid` be born in another pid namespace, or in its own again.
     mutating func enterNamespace(_ program: inout Program, _ namespace: Int, of pid: UInt32) {
         guard let task = valid.creation.task(pid) else { return }
         if namespace == task.namespace {
@@ -20,14 +21,14 @@ extension PlanBuilder {
         bearChildren(&program, in: first, of: pid, "children are born in the pid namespace of \(first)")
     }
 
-    /// Says that a pid namespace exists, where somebody waits for it.
+    /// Tells that a pid namespace exists, if another task will enter it.
     mutating func announceNamespace(_ program: inout Program, _ pid: UInt32) {
         guard let task = valid.creation.task(pid), valid.creation.isInit(task), enteredNamespaces.contains(task.namespace)
         else { return }
         program.advance(word(.namespace(task.namespace)), "its pid namespace exists")
     }
 
-    /// By a pidfd: it needs no `/proc`.
+    /// Joins by a pidfd, which needs no `/proc`.
     ///
     /// - Source: setns(2); pid_namespaces(7), "setns(2) and unshare(2) semantics".
     private func bearChildren(_ program: inout Program, in member: UInt32, of pid: UInt32, _ note: String) {
@@ -37,21 +38,22 @@ extension PlanBuilder {
         program.call(.close, [.result(of: descriptor)])
     }
 
-    /// Where the thread's own children go. It cannot have threads in its process after that.
+    /// Sets the pid namespace of the thread's children. After that it cannot create threads any more.
     mutating func childrenNamespace(_ program: inout Program, _ thread: ImageThread) {
-        guard thread.childrenNamespace != 0 else { return }
-        let first = image.header.pidNamespaces[Int(thread.childrenNamespace - 1)].init_p
+        let namespace = image.childrenNamespace(of: thread)
+        guard namespace != 0 else { return }
+        let first = image.nestedPidNamespaces[Int(namespace - 1)].initPid
         if first == 0 {
-            program.call(.unshare, [.value(Self.newPidNamespace)], "a pid namespace for its children, who are still to come")
+            program.call(.unshare, [.value(Self.newPidNamespace)], "a pid namespace for its children, which are still to come")
         } else {
             bearChildren(&program, in: first, of: thread.process, "children are born in the pid namespace of \(first)")
         }
     }
 
-    /// Joins its mount namespace. An init mounts its `/proc` wherever it is seen: that shows the pid namespace of
-    /// whoever mounts it.
+    /// Joins the process's mount namespace. The init of a pid namespace also mounts `/proc` in all mount namespaces that
+    /// have a `/proc` of this pid namespace: a `/proc` shows the pid namespace of the process that mounts it.
     ///
-    /// After what needs the `/proc` that crrestart has, and before the root directory is another one.
+    /// Comes after all steps that need the `/proc` of crrestart, and before the root directory is changed.
     mutating func enterMountNamespace(_ program: inout Program, _ process: ImageProcess) {
         var current: UInt32 = 0
         func join(_ number: UInt32) {
@@ -62,38 +64,38 @@ extension PlanBuilder {
         }
         let name = path(Array("proc".utf8))
         let place = path(Array("/proc".utf8))
-        for (index, one) in image.header.mountNamespaces.enumerated() where image.procMounter(one) == process.pid {
+        for (index, one) in image.ownMountNamespaces.enumerated() where image.procMounter(one) == process.pid {
             join(UInt32(index + 1))
             program.call(.mount, [name, place, name, .number(one.procFlags), 0], "/proc of its pid namespace")
         }
-        join(process.mountNamespace)
+        join(image.mountNamespace(of: process))
         if high.mounts > 0 { program.call(.close_range, [.number(high.mount(0)), .number(high.mount(high.mounts - 1)), 0]) }
     }
 }
 
 extension CheckpointImage {
-    /// Who mounts `/proc` in a mount namespace: the init of the pid namespace that it shows; nil if that is not there.
-    func procMounter(_ namespace: ImageMountNamespace) -> UInt32? {
+    /// The process that mounts `/proc` in a mount namespace: the init of the pid namespace that it shows. Nil if the tree
+    /// has no such process.
+    func procMounter(_ namespace: OwnMountNamespace) -> UInt32? {
         let shown = Int(namespace.procNamespace)
-        let first = shown == 0 ? root : process(header.pidNamespaces[shown - 1].init_p)
+        let first = shown == 0 ? root : process(nestedPidNamespaces[shown - 1].initPid)
         return first.flatMap { isInit($0) && $0.state != .zombie ? $0.pid : nil }
     }
 
-    /// How many descriptors there are of mount namespaces: that of crrestart, and new ones.
-    var mountDescriptors: UInt32 { header.mountNamespaces.isEmpty ? 0 : UInt32(header.mountNamespaces.count + 1) }
+    /// The number of descriptors of mount namespaces: that of crrestart, and the new ones.
+    var mountDescriptors: UInt32 { ownMountNamespaces.isEmpty ? 0 : UInt32(ownMountNamespaces.count + 1) }
 }
 
 extension ValidImage {
-    /// What namespaces need of this host, and what of them cannot be made again.
+    /// Finds what the namespaces need and this host lacks, and what cannot be made again on any host.
     static func checkNamespaces(
         _ image: CheckpointImage, _ facts: HostFacts, options: RestartOptions, _ find: (String, String, String) -> Void
     ) {
-        let header = image.header
-        if header.rootIsNamespaceInit && options.newPidNamespace == false {
+        if image.rootIsNamespaceInit && options.newPidNamespace == false {
             find(
                 "process 1", "the tree's root is the init of a pid namespace, and stays it", "it gets a namespace of its own without --no-pidns")
         }
-        guard header.rootIsNamespaceInit || !header.pidNamespaces.isEmpty || !header.mountNamespaces.isEmpty else { return }
+        guard image.rootIsNamespaceInit || !image.nestedPidNamespaces.isEmpty || !image.ownMountNamespaces.isEmpty else { return }
         if !facts.mayMakeNamespaces {
             find("privilege", "pid and mount namespaces cannot be made", "CAP_SYS_ADMIN is needed: be root")
         }
@@ -105,14 +107,14 @@ extension ValidImage {
         where image.isInit(process) && (process.state == .stopped || process.state == .running && process.changeUnreported) {
             find("process \(process.pid)", "is the init of a pid namespace and was stopped, which cannot be repeated from inside", "")
         }
-        for (index, one) in header.mountNamespaces.enumerated() where image.procMounter(one) == nil {
+        for (index, one) in image.ownMountNamespaces.enumerated() where image.procMounter(one) == nil {
             find("mount namespace \(index + 1)", "its /proc shows a pid namespace whose init is not there", "")
         }
-        for process in header.boundInMountNamespaces(image.processes) {
+        for process in image.boundInMountNamespaces {
             find("process \(process.pid)", "shares descriptors or directories in a tree with a /proc of its own, which cannot be made again", "")
         }
-        for thread in image.threads where thread.childrenNamespace != 0 {
-            let first = header.pidNamespaces[Int(thread.childrenNamespace - 1)].init_p
+        for thread in image.threads where image.childrenNamespace(of: thread) != 0 {
+            let first = image.nestedPidNamespaces[Int(image.childrenNamespace(of: thread) - 1)].initPid
             if image.process(first)?.state == .zombie {
                 find("thread \(thread.tid)", "has a pid namespace for its children whose init \(first) has ended", "")
             }

@@ -1,22 +1,22 @@
 import CheckpointImage
 import StepProgram
 
-/// Contents of memory that is mapped and writable.
+/// The steps that load pages into memory that is mapped and writable.
 extension PlanBuilder {
-    /// Has the pages of some loads put into the memory of the calling process, and waits until they are there.
+    /// Loads pages into the memory of the process, or waits until the monitor has loaded them.
     mutating func fill(_ program: inout Program, _ loads: [Int]) {
         switch pages.delivery {
         case .inPlace:
             for load in loads { readInPlace(&program, pages.loads[load]) }
         case .staged:
-            for load in loads { program.advance(gate(of: load).mapped, "\(pages.loads[load].owner) may come") }
+            for load in loads { program.advance(gate(of: load).mapped, "\(pages.loads[load].owner) can be loaded") }
             for load in loads {
-                program.wait(for: gate(of: load).filled, toReach: 1, "until the \(pages.loads[load].owner) have come")
+                program.wait(for: gate(of: load).filled, toReach: 1, "until the \(pages.loads[load].owner) are loaded")
             }
         }
     }
 
-    /// Pages straight from the image.
+    /// Reads pages straight from the image.
     private mutating func readInPlace(_ program: inout Program, _ load: PageSchedule.Load) {
         guard let section = image.pageSection(of: load.owner) else { return }
         for transfer in load.transfers {
@@ -33,7 +33,7 @@ extension PlanBuilder {
 
     private mutating func gate(of load: Int) -> PageGate {
         if let known = gates[load] { return known }
-        // Words of 32 bits, a cache line for themselves: the others of this tree are advanced meanwhile.
+        // 32-bit words in a cache line of their own, because other tasks change the words beside it meanwhile.
         let place = room(64)
         let gate = PageGate(mapped: place, filled: place + 8)
         gates[load] = gate

@@ -2,58 +2,62 @@ import CheckpointImage
 import PidControl
 import StepProgram
 
-/// What several processes share is loaded once, by its owner, when the others are done with it.
+/// Objects that several processes share are loaded once, by their owner, when the other processes are done with them.
 ///
-/// The order is the same everywhere, which is why nobody waits for ever: everybody creates its children; then memory is
-/// loaded, then descriptors, then directories, each waiting for others only until they are done with what comes before.
+/// All tasks do this in the same order, so no two of them wait for each other: first each creates its children; then memory
+/// is loaded, then descriptors, then directories. For each of these the owner waits for earlier steps of the others only.
 extension PlanBuilder {
     mutating func joinClocksFirst(_ program: inout Program) {
         guard joinsClocksFirst else { return }
-        program.call(.setns, [.number(high.timeNamespace), 0x80], "the tree's clocks (CLONE_NEWTIME), while nobody shares memory")
+        program.call(
+            .setns, [.number(high.timeNamespace), 0x80], "the tree's clocks (CLONE_NEWTIME), before memory is shared")
     }
 
     private func isBornWith(_ kind: CloneObject, _ pid: UInt32) -> Bool {
         valid.creation.task(pid)?.sharesAtBirth.contains(CloneObjects(kind)) ?? false
     }
 
-    /// The process whose memory a task has from its birth on: its own, or of those whom it creates. Nil: none.
+    /// The process in the image whose memory a task gets at its creation. For a ghost, a placeholder or a zombie it is a
+    /// process that the task, directly or not, creates to share this memory. Nil: none.
     func memoryOwner(atBirthOf pid: UInt32) -> ImageProcess? {
         if let process = image.process(pid), process.state != .zombie { return process }
         let number = valid.creation.task(pid)?.carriesToItsEnd[.memory] ?? 0
         return number == 0 ? nil : owners.owner[SharedOwners.Object(kind: .memory, number: number)].flatMap(image.process)
     }
 
-    /// Makes room for what will be loaded; who is born with memory that others made room in has it.
+    /// Unmaps inherited memory to make room for what will be loaded. A task that shares its creator's memory needs not: its
+    /// creator has done it.
     mutating func makeRoom(_ program: inout Program, _ pid: UInt32, isRoot: Bool) {
         if isBornWith(.memory, pid) { return }
-        guard let process = memoryOwner(atBirthOf: pid), let space = image.addressSpace(process.addressSpace) else { return }
+        guard let process = memoryOwner(atBirthOf: pid), let space = image.addressSpace(of: process) else { return }
         moveVdso(&program, process, space, of: pid, isRoot: isRoot)
     }
 
-    /// What others had opened for a moment when they were copied.
+    /// Closes descriptors that other processes had open for a few steps when this process got a copy of their table.
     mutating func dropStrayDescriptors(_ program: inout Program) {
         guard owners.hasShared(.files) else { return }
-        program.call(.close_range, [0, .number(high.base - 1), 0], "drop what was copied from others")
+        program.call(.close_range, [0, .number(high.base - 1), 0], "close what was copied from other processes")
     }
 
-    /// Parts with objects that belong to others.
+    /// Gives up objects that this task had for its children only.
     mutating func unshare(_ program: inout Program, _ objects: CloneObjectIDs) {
         let names = objects.kinds.kinds.map { "\($0)" }.joined(separator: ", ")
-        program.call(.unshare, [.value(objects.kinds.cloneFlags)], "\(names) of its own from here on")
+        program.call(.unshare, [.value(objects.kinds.cloneFlags)], "gets \(names) of its own")
         letGo(&program, objects)
     }
 
-    /// Says that this task has no more to do with objects of others.
+    /// Tells the owners of objects that this task does not use them any more.
     mutating func letGo(_ program: inout Program, _ objects: CloneObjectIDs) {
         for kind in objects.kinds.kinds { sayReady(&program, SharedOwners.Object(kind: kind, number: objects[kind])) }
     }
 
     private mutating func sayReady(_ program: inout Program, _ object: SharedOwners.Object) {
         guard [.memory, .files, .directories].contains(object.kind), owners.isShared(object) else { return }
-        program.advance(word(.ready(object)), "the owner may load \(object.kind)")
+        program.advance(word(.ready(object)), "the owner can load \(object.kind)")
     }
 
-    /// Has `load` done by the owner when everybody else is ready; the others say that they are.
+    /// Lets the owner do `load` when all other processes with the object are ready. A process that is not the owner tells
+    /// that it is ready.
     ///
     /// - Returns: whether this process is the owner.
     mutating func once(
@@ -63,12 +67,15 @@ extension PlanBuilder {
         let object = owners.object(kind, of: process)
         guard owners.owns(kind, process) else { return sayReady(&program, object) }
         let guests = owners.guests(of: object)
-        if guests > 0 { program.wait(for: word(.ready(object)), toReach: guests, "until nobody else needs \(kind) as they are") }
+        if guests > 0 {
+            program.wait(
+                for: word(.ready(object)), toReach: guests, "until no other process needs \(kind) as they are")
+        }
         load(&self, &program)
         if kind == .memory && owners.isShared(object) { program.advance(word(.memoryIsLoaded(object)), "memory is loaded") }
     }
 
-    /// Of a process whose memory another one loads.
+    /// Lets a process wait until another one has loaded the memory that they share.
     mutating func awaitMemory(_ program: inout Program, _ process: ImageProcess) {
         let object = owners.object(.memory, of: process)
         if owners.owns(.memory, process) { return }
@@ -76,7 +83,8 @@ extension PlanBuilder {
         if process.personality != 0 { program.call(.personality, [.number(process.personality)]) }
     }
 
-    /// Joins the tree's clocks; the descriptor for it is closed when all who have it are through.
+    /// Joins the tree's time namespace. The owner of the file table closes the descriptor for it when all processes with this
+    /// table have joined.
     mutating func joinTimeNamespace(_ program: inout Program, _ process: ImageProcess) {
         guard valid.time.usesNamespace else { return }
         let number = Step.Argument.number(high.timeNamespace)
@@ -86,84 +94,89 @@ extension PlanBuilder {
             return program.advance(word(.joinedClocks(table)), "has joined the tree's clocks")
         }
         let followers = owners.followers(of: table)
-        if followers > 0 { program.wait(for: word(.joinedClocks(table)), toReach: followers, "until all with these descriptors have joined") }
+        if followers > 0 {
+            program.wait(
+                for: word(.joinedClocks(table)), toReach: followers,
+                "until all processes with these descriptors have joined")
+        }
         program.call(.close, [number])
     }
 
-    /// Whether the memory may be dumped belongs to the memory, and each change of credentials takes it back: it comes
-    /// when all who have that memory are through with theirs.
+    /// Sets the dumpable attribute. It belongs to the memory, and each change of credentials resets it, so the owner of the
+    /// memory sets it when all processes with this memory have their credentials.
     mutating func dumpable(_ program: inout Program, _ process: ImageProcess) {
         let object = owners.object(.memory, of: process)
         guard owners.owns(.memory, process) else { return program.advance(word(.settled(object)), "credentials are set") }
         let followers = owners.followers(of: object)
-        if followers > 0 { program.wait(for: word(.settled(object)), toReach: followers, "until all with this memory have their credentials") }
+        if followers > 0 {
+            program.wait(
+                for: word(.settled(object)), toReach: followers,
+                "until all processes with this memory have their credentials")
+        }
         if process.dumpable <= 1 { program.call(.prctl, [4, .number(process.dumpable)], "PR_SET_DUMPABLE") }
     }
 
-    /// The descriptor at which files stand for a moment: each of those who share a table has one of its own.
+    /// The descriptor for files that are open for a few steps. Processes that share a table have different ones.
     func scratchDescriptor(of process: ImageProcess) -> UInt32 {
         let place = owners.place(inTableOf: process)
-        return place == 0 ? high.scratch : files.firstFree + UInt32(place)
+        return place == 0 ? high.scratch : graph.firstFree + UInt32(place)
     }
 }
 
-/// Threads that are in directories of their own: the first of them is made without those of its process, and makes the
-/// others.
+/// Threads with directories or descriptors of their own. The first thread of each group that shares them gets a copy of
+/// those of its process, changes it, and creates the other threads of the group: see `ThreadCreation`.
 extension PlanBuilder {
-    private func directories(ofThread index: Int) -> UInt32 {
-        guard let number = tasks[index].thread, image.threads[number].hasOwnDirectories else { return 0 }
-        return image.threads[number].ownDirectories.id
-    }
+    /// Threads that a task makes, by index.
+    func threads(madeBy tid: UInt32) -> [Int] { (threadCreation.made[tid] ?? []).compactMap { threadIndex[$0] } }
 
-    /// The thread by which another one with the same directories is made; nil: by the leader.
-    func creator(ofThread index: Int) -> Int? {
-        let id = directories(ofThread: index)
-        if id == 0 { return nil }
-        let first = usersOfDirectories[SharedDirectories(process: tasks[index].pid, id: id)]?.first
-        return first == index ? nil : first
-    }
-
-    func beginsDirectories(_ index: Int) -> Bool { directories(ofThread: index) != 0 && creator(ofThread: index) == nil }
-
+    /// Sets the directories of a thread, if it is the first one that has them.
     mutating func ownDirectories(_ program: inout Program, _ thread: ImageThread, _ process: ImageProcess) {
-        guard thread.hasOwnDirectories else { return }
-        let indices = usersOfDirectories[SharedDirectories(process: process.pid, id: thread.ownDirectories.id)] ?? []
-        guard let own = indices.first, tasks[own].tid == thread.tid else { return }
-        // It has the root of its process already.
-        var place = thread.ownDirectories.workingDirectory.asText
-        let root = process.rootDirectory.asText
-        if place == root { place = "/" } else if place.hasPrefix(root + "/") { place = String(place.dropFirst(root.count)) }
-        program.call(.chdir, [path(Array(place.utf8))], "working directory \(place) of its own")
-        program.call(.umask, [.number(thread.ownDirectories.umask)], check: .none)
-        for other in indices.dropFirst() { createThread(&program, other) }
-    }
-
-    /// By process and number of the directories: the threads that have them, by index.
-    static func usersOfDirectories(_ image: CheckpointImage, _ tasks: [RestorePlan.Task]) -> [SharedDirectories: [Int]] {
-        var users: [SharedDirectories: [Int]] = [:]
-        for (index, task) in tasks.enumerated() {
-            guard let number = task.thread, image.threads[number].hasOwnDirectories else { continue }
-            let key = SharedDirectories(process: task.pid, id: image.threads[number].ownDirectories.id)
-            users[key, default: []].append(index)
+        guard threadCreation.begins(.directories, thread.tid), let own = image.ownDirectories(of: thread) else { return }
+        // The thread has the root directory of its process already, so the path has to be relative to that.
+        var place = own.working.path.asBytes
+        let root = own.root.path.asBytes
+        let slash = UInt8(ascii: "/")
+        if place == root {
+            place = [slash]
+        } else if root != [slash], place.starts(with: root + [slash]) {
+            place = Array(place.dropFirst(root.count))
         }
-        return users
+        program.call(.chdir, [path(place)], "working directory \(place.asData.asText) of its own")
+        program.call(.umask, [.number(own.umask)], check: .none)
     }
 
-    struct SharedDirectories: Hashable {
-        var process: UInt32
-        var id: UInt32
+    /// Sets the descriptors of a thread, if it is the first one that has them. Its table begins as a copy of the table of its
+    /// process, in which all open files are at high descriptors.
+    mutating func ownDescriptors(_ program: inout Program, _ thread: ImageThread) {
+        guard threadCreation.begins(.files, thread.tid), let own = image.ownFileTable(of: thread) else { return }
+        program.call(.close_range, [0, .number(high.base - 1), 0], "drop the descriptors of its process")
+        install(&program, own)
+    }
+
+    /// Does `go` (see `ObjectPlan`) for the open files of a thread's own table that its process's table does not have.
+    mutating func setOwnDescriptorsGoing(_ program: inout Program, _ thread: ImageThread, _ process: ImageProcess) {
+        guard threadCreation.begins(.files, thread.tid), let own = image.ownFileTable(of: thread) else { return }
+        setGoing(&program, process.pid, by: own, besides: image.fileTable(of: process))
+    }
+
+    /// Closes the high descriptors in a thread's own table when all threads exist: until then a new thread's table can begin
+    /// as a copy of this one, and needs them.
+    mutating func dropOwnHighDescriptors(_ program: inout Program, _ thread: ImageThread) {
+        guard threadCreation.begins(.files, thread.tid) else { return }
+        program.wait(for: word(.threads), toReach: UInt32(threadCount), "until all threads are done")
+        program.call(.close_range, [.number(high.base), .value(0xffff_ffff), 0], "close high descriptors")
     }
 }
 
 extension ValidImage {
-    /// Whether the tree's clocks are joined by the root before there is anybody else: who shares memory with another
-    /// process cannot join a time namespace any more. Looks at all processes.
+    /// Whether the root joins the tree's time namespace before it creates other tasks: a process that shares memory with
+    /// another one cannot join a time namespace. It looks at all processes, so its result should be kept.
     ///
     /// - Source: kernel/time/namespace.c, `timens_install`; `current_is_single_threaded` counts users of the memory.
     package var joinsClocksFirst: Bool { time.usesNamespace && sharesMemory }
 
     private var sharesMemory: Bool {
         var seen: Set<UInt32> = []
-        return image.processes.contains { $0.state != .zombie && !seen.insert($0.addressSpace).inserted }
+        return image.processes.contains { $0.state != .zombie && !seen.insert(image.spaceID(of: $0)).inserted }
     }
 }

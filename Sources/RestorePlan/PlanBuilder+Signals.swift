@@ -3,17 +3,17 @@ import PidControl
 import StepProgram
 
 extension PlanBuilder {
-    /// Actions that differ from the default one; the loop's tasks start with defaults and everything blocked.
+    /// Sets signal actions that differ from the default. Tasks begin with the default ones and all signals blocked.
     ///
-    /// That of SIGCHLD comes when no child dies any more.
+    /// The action of SIGCHLD is set later, when no ghosts, placeholders and zombies die any more.
     mutating func signalActions(_ program: inout Program, _ process: ImageProcess) {
-        for action in process.actions where action.signal != CreationPlan.childSignal {
+        for action in image.actions(of: process) where action.signal != CreationPlan.childSignal {
             signalAction(&program, action, of: process)
         }
     }
 
-    /// That of a 32-bit program is set by its own call: the kernel keeps with the action what frame the
-    /// handler gets.
+    /// Sets one action. For a 32-bit program it has to be a 32-bit call, because the kernel notes with the action which kind
+    /// of stack frame the handler gets.
     mutating func signalAction(_ program: inout Program, _ action: ImageSignalAction, of process: ImageProcess) {
         let words = [action.handler, action.flags, action.restorer, action.mask]
         var bytes: [UInt8] = []
@@ -53,14 +53,14 @@ extension PlanBuilder {
         }
     }
 
-    /// Those of POSIX timers come from the timers themselves.
+    /// Signals of POSIX timers are left out: the timers themselves send them again.
     mutating func pendingSignals(_ program: inout Program, of thread: ImageThread, _ process: ImageProcess) {
         for signal in thread.pending where timer(of: signal, process) == nil {
             queue(&program, signal, pid: process.ownPid, tid: thread.ownTid)
         }
     }
 
-    /// Interval timers. The real-time one runs from here on: the monitor adds what is left until the release.
+    /// Sets interval timers. ITIMER_REAL runs from this step on, so the monitor adds the time until the release to it.
     mutating func timers(_ program: inout Program, of process: ImageProcess) {
         for timer in process.timers {
             let words = [
@@ -76,6 +76,6 @@ extension PlanBuilder {
         }
     }
 
-    /// A time of nothing.
+    /// The address of a `struct timespec` of zero.
     var zeroTime: UInt64 { launchpad.dataStart }
 }

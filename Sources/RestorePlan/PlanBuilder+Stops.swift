@@ -1,26 +1,27 @@
 import CheckpointImage
+import LinuxABI
 import PidControl
 import StepProgram
 
-/// Job control: processes that were stopped are stopped again, before they have threads, and their parents have been
-/// told of it, or not, as before.
+/// Job control. A process that was stopped is stopped again, before it has threads. Its parent receives the report of the
+/// stop by wait(2) if it had received it before the checkpoint.
 ///
-/// A traced process that has taken a stop can be resumed: it goes on with its program although its group is stopped,
-/// and stops for good when it is let go.
+/// The monitor traces the processes and resumes a stopped one, so that it goes on with its program although its thread
+/// group is stopped. It really stops when the monitor detaches.
 ///
 /// - Source: "Group-stop" in ptrace(2); waitid(2); `do_signal_stop` and `prepare_signal` in kernel/signal.c.
 extension PlanBuilder {
-    private static let sigcont: UInt32 = 18
-    private static let sigstop: UInt32 = 19
+    private static let sigcont = UInt32(Signal.SIGCONT)
+    private static let sigstop = UInt32(Signal.SIGSTOP)
 
-    /// Of a process that is stopped, or that has gone on without its parent having been told.
+    /// Stops a process again. A process that had been continued is continued again, if its parent did not know that yet.
     mutating func stopOrGoOn(_ program: inout Program, _ process: ImageProcess) {
         guard process.state == .stopped || process.changeUnreported else { return }
         let signal = RestorePlan.stopSignal(of: process, in: image)
         let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(signal) - 1))
-        if signal != Self.sigstop { program.call(.rt_sigprocmask, [1, set, 0, 8], "unblock signal \(signal)") }
+        if signal != Self.sigstop { program.call(.rt_sigprocmask, [.value(Sigprocmask.SIG_UNBLOCK), set, 0, 8], "unblock signal \(signal)") }
         program.call(.kill, [.number(process.ownPid), .number(signal)], "stop (job control)")
-        if signal != Self.sigstop { program.call(.rt_sigprocmask, [0, set, 0, 8], "block signal \(signal)") }
+        if signal != Self.sigstop { program.call(.rt_sigprocmask, [.value(Sigprocmask.SIG_BLOCK), set, 0, 8], "block signal \(signal)") }
         if process.state != .stopped {
             let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(Self.sigcont) - 1))
             program.call(.kill, [.number(process.ownPid), .number(Self.sigcont)], "go on: the parent does not know yet")
@@ -29,9 +30,9 @@ extension PlanBuilder {
         if process.pid != image.header.root { program.advance(word(.stopped(process.pid)), "stopped") }
     }
 
-    /// Of the parent of such processes: waits until all have stopped, and for the report of those that had been reported.
+    /// Lets a parent wait until all such children have stopped, and receive the reports that it had received before.
     ///
-    /// - Returns: whether there are any: each has sent a SIGCHLD.
+    /// - Returns: whether there are such children: each has sent a SIGCHLD.
     mutating func awaitStops(_ program: inout Program, of process: ImageProcess) -> Bool {
         let children = image.children(of: process.pid).filter {
             $0.state == .stopped || $0.state != .zombie && $0.changeUnreported
@@ -39,26 +40,28 @@ extension PlanBuilder {
         for child in children {
             program.wait(for: word(.stopped(child.pid)), toReach: 1, "until \(child.pid) has stopped")
             guard !child.changeUnreported, let number = child.pid(seenBy: process) else { continue }
-            // P_PID, no siginfo, WSTOPPED | __WALL
-            program.call(.waitid, [1, .number(number), 0, .value(0x4000_0002), 0], "take the report that \(child.pid) has stopped")
+            let how = UInt64(WaitOption.WSTOPPED) | UInt64(WaitOption.__WALL)
+            program.call(.waitid, [.value(UInt64(WaitID.P_PID)), .number(number), 0, .value(how), 0], "take the report that \(child.pid) has stopped")
         }
         return !children.isEmpty
     }
 }
 
 extension RestorePlan {
-    /// The signal that stops a process again. SIGSTOP always does. The one that stopped it matters only to a parent that
-    /// has not been told, and SIGTSTP, SIGTTIN and SIGTTOU stop nobody who handles them or whose group is orphaned.
+    /// The signal that stops a process again. It is SIGSTOP, which always stops it, unless the parent has still to learn by
+    /// wait(2) which signal it was. Even then it is SIGSTOP for a process that handles the old signal or whose process group
+    /// is orphaned: SIGTSTP, SIGTTIN and SIGTTOU do not stop such a process.
     static func stopSignal(of process: ImageProcess, in image: CheckpointImage) -> UInt32 {
-        let sigstop: UInt32 = 19
-        guard process.state == .stopped, process.changeUnreported, (20...22).contains(process.stopSignal),
-            !process.actions.contains(where: { $0.signal == process.stopSignal && $0.handler != 0 }),
+        let sigstop = UInt32(Signal.SIGSTOP)
+        guard process.state == .stopped, process.changeUnreported,
+            [Signal.SIGTSTP, Signal.SIGTTIN, Signal.SIGTTOU].contains(Int32(clamping: process.stopSignal)),
+            !image.actions(of: process).contains(where: { $0.signal == process.stopSignal && $0.handler != 0 }),
             let parent = image.process(process.parent), parent.session == process.session, parent.group != process.group
         else { return sigstop }
         return process.stopSignal
     }
 
-    /// The signal that the program of a task stops its process by; nil: it does not.
+    /// The signal by which the program of a task stops its process; nil: it does not stop it.
     package func stopSignal(of index: Int) -> Int32? {
         guard index < tasks.count, tasks[index].isLeader, let process = valid.image.process(tasks[index].pid),
             process.state == .stopped || process.state == .running && process.changeUnreported

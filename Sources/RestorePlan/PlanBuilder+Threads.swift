@@ -1,8 +1,9 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
 extension PlanBuilder {
-    /// What each thread sets for itself.
+    /// Sets the attributes that each thread has for itself.
     mutating func threadState(
         _ program: inout Program, _ thread: ImageThread, _ process: ImageProcess, isLeader: Bool, index: Int
     ) {
@@ -26,11 +27,11 @@ extension PlanBuilder {
         if thread.hasRestartBlock, thread.restartBlock.kind != .unknown { armingOperands[index] = room(32) }
         childrenNamespace(&program, thread)
         credentials(&program, thread)
-        // After the credentials: changing them takes it back.
+        // Must come after the credentials: a change of credentials resets it.
         if thread.parentDeathSignal != 0 {
-            program.call(.prctl, [1, .number(thread.parentDeathSignal)], "PR_SET_PDEATHSIG")
+            program.call(.prctl, [.value(Prctl.PR_SET_PDEATHSIG), .number(thread.parentDeathSignal)], "PR_SET_PDEATHSIG")
         }
-        if thread.noNewPrivileges { program.call(.prctl, [38, 1, 0, 0, 0], "PR_SET_NO_NEW_PRIVS") }
+        if thread.noNewPrivileges { program.call(.prctl, [.value(Prctl.PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0], "PR_SET_NO_NEW_PRIVS") }
     }
 
     private mutating func scheduling(_ program: inout Program, _ thread: ImageThread) {
@@ -55,29 +56,29 @@ extension PlanBuilder {
             program.call(.ioprio_set, [1, 0, .number(wanted.ioPriority)], "disk priority")
         }
         if thread.timerSlack != 0 && thread.timerSlack != 50_000 {
-            program.call(.prctl, [29, .value(thread.timerSlack)], "PR_SET_TIMERSLACK")
+            program.call(.prctl, [.value(Prctl.PR_SET_TIMERSLACK), .value(thread.timerSlack)], "PR_SET_TIMERSLACK")
         }
     }
 
-    /// Users, groups and capabilities, in the order in which each step may still be done: ids while
-    /// capabilities last (kept by SECBIT_NO_SETUID_FIXUP), the bounding set while CAP_SETPCAP lasts, the
-    /// sets themselves, ambient ones out of them, secure bits before CAP_SETPCAP goes.
+    /// Sets users, groups and capabilities, in an order in which no step takes away a privilege that a later one needs: ids
+    /// (SECBIT_NO_SETUID_FIXUP keeps the capabilities meanwhile), the bounding set, permitted and inheritable capabilities
+    /// with CAP_SETPCAP still among them, ambient capabilities, secure bits, and then the final capability sets.
     ///
     /// - Source: capabilities(7).
     private mutating func credentials(_ program: inout Program, _ thread: ImageThread) {
         let wanted = thread.credentials
         let own = facts.ownCredentials
         guard wanted != own else { return }
-        // Nothing is asked for that is as it should be: an ordinary user may do little.
+        // Skips calls that would change nothing: the kernel refuses most of them to an ordinary user.
         let changesUsers =
             wanted.realUser != own.realUser || wanted.effectiveUser != own.effectiveUser
             || wanted.savedUser != own.savedUser || wanted.fileSystemUser != own.fileSystemUser
         let changesGroups =
             wanted.realGroup != own.realGroup || wanted.effectiveGroup != own.effectiveGroup
             || wanted.savedGroup != own.savedGroup || wanted.fileSystemGroup != own.fileSystemGroup
-        let keep: UInt32 = 1 << 2  // SECBIT_NO_SETUID_FIXUP
+        let keep = SecureBit.SECBIT_NO_SETUID_FIXUP
         if changesUsers {
-            program.call(.prctl, [28, .number(keep)], "PR_SET_SECUREBITS: keep capabilities over the change")
+            program.call(.prctl, [.value(Prctl.PR_SET_SECUREBITS), .number(keep)], "PR_SET_SECUREBITS: keep capabilities over the change")
         }
         if wanted.groups != own.groups {
             var list: [UInt8] = []
@@ -95,19 +96,19 @@ extension PlanBuilder {
             program.call(.setfsuid, [.number(wanted.fileSystemUser)], check: .none)
         }
         for capability in UInt64(0)..<64 where own.bounding & ~wanted.bounding & 1 << capability != 0 {
-            program.call(.prctl, [24, .value(capability)], "PR_CAPBSET_DROP")
+            program.call(.prctl, [.value(Prctl.PR_CAPBSET_DROP), .value(capability)], "PR_CAPBSET_DROP")
         }
-        // Inheritable and permitted first, so that ambient ones can be raised; effective as wanted.
-        if wanted.ambient != 0 || own.ambient != 0 { program.call(.prctl, [47, 4, 0, 0, 0], check: .none, "clear ambient capabilities") }
-        let setpcap: UInt64 = 1 << 8
+        // An ambient capability can be raised only if it is inheritable and permitted.
+        if wanted.ambient != 0 || own.ambient != 0 { program.call(.prctl, [.value(Prctl.PR_CAP_AMBIENT), .value(Prctl.PR_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0], check: .none, "clear ambient capabilities") }
+        let setpcap: UInt64 = 1 << Capability.CAP_SETPCAP
         capabilities(
             &program, effective: wanted.permitted & own.effective | setpcap & own.effective,
             permitted: wanted.permitted | setpcap & own.permitted, inheritable: wanted.inheritable)
         for capability in UInt64(0)..<64 where wanted.ambient & 1 << capability != 0 {
-            program.call(.prctl, [47, 2, .value(capability), 0, 0], "PR_CAP_AMBIENT_RAISE")
+            program.call(.prctl, [.value(Prctl.PR_CAP_AMBIENT), .value(Prctl.PR_CAP_AMBIENT_RAISE), .value(capability), 0, 0], "PR_CAP_AMBIENT_RAISE")
         }
         if wanted.secureBits != (changesUsers ? keep : own.secureBits) {
-            program.call(.prctl, [28, .number(wanted.secureBits)], "PR_SET_SECUREBITS")
+            program.call(.prctl, [.value(Prctl.PR_SET_SECUREBITS), .number(wanted.secureBits)], "PR_SET_SECUREBITS")
         }
         capabilities(
             &program, effective: wanted.effective, permitted: wanted.permitted, inheritable: wanted.inheritable)
@@ -123,18 +124,18 @@ extension PlanBuilder {
                 bytes.append(littleEndian32: UInt32(truncatingIfNeeded: set >> shift))
             }
         }
-        // The kernel writes to the header: it must not be shared with other data.
-        let header = launchpad.add(words: [0x2008_0522])
+        // The kernel writes to the header, so it must not be shared with other data.
+        let header = launchpad.add(words: [UInt64(CapabilityVersion._LINUX_CAPABILITY_VERSION_3)])
         program.call(.capset, [.value(header), data(bytes)], "capabilities")
     }
 
-    /// What belongs to the process and would stand in the way of what came before.
+    /// Sets attributes of the process that could make earlier steps fail: limits, dumpable and the like.
     mutating func processState(_ program: inout Program, _ process: ImageProcess, threads: Int) {
         setPosixTimersGoing(&program, of: process)
         pendingSignals(&program, of: process)
         timers(&program, of: process)
-        setTimerFilesGoing(&program, of: process)
-        if process.childSubreaper { program.call(.prctl, [36, 1, 0, 0, 0], "PR_SET_CHILD_SUBREAPER") }
+        setGoing(&program, process.pid, by: image.fileTable(of: process))
+        if process.childSubreaper { program.call(.prctl, [.value(Prctl.PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0], "PR_SET_CHILD_SUBREAPER") }
         for limit in process.limits {
             let words = [limit.soft, limit.hard]
             var bytes: [UInt8] = []
@@ -142,7 +143,7 @@ extension PlanBuilder {
             program.call(.prlimit64, [0, .number(limit.resource), data(bytes), 0], "limit \(limit.resource)")
         }
         if threads > 0 {
-            // Each thread's change of credentials sets dumpable anew: it comes after the last of them.
+            // A change of credentials by any thread resets dumpable, so this comes after the last of them.
             program.wait(
                 for: word(.threads), toReach: UInt32(threadCount), "until all threads are done")
         }

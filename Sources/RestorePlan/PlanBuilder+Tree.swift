@@ -1,29 +1,30 @@
 import CheckpointImage
+import LinuxABI
 import PidControl
 import StepProgram
 
 extension PlanBuilder {
-    /// What tasks wait for while the tree unfolds, each a word of the launchpad's data of its own: nobody is woken
-    /// for what others wait for.
+    /// Something that tasks wait for while the tree is created. Each has its own word in the launchpad's data, so that a
+    /// change wakes only the tasks that wait for it.
     enum Meeting: Hashable {
         /// A group exists.
         case made(group: UInt32)
-        /// How many have joined it.
+        /// The number of processes that have joined a group.
         case joined(group: UInt32)
-        /// A task adopts.
+        /// A task is a subreaper.
         case adopting(UInt32)
-        /// How many placeholders have died for it.
+        /// The number of reaped placeholders whose children a task has adopted.
         case adopted(UInt32)
-        /// How many adopters below it are done.
+        /// The number of adopters directly below a task that have stopped being subreapers.
         case innerDone(UInt32)
-        /// How many of those who share an object are done with it as it was at birth.
+        /// The number of processes that share an object and do not need it as it was at their creation any more.
         case ready(SharedOwners.Object)
         case memoryIsLoaded(SharedOwners.Object)
-        /// How many others with this file table have joined the tree's clocks.
+        /// The number of processes with this file table, without the owner, that have joined the tree's clocks.
         case joinedClocks(SharedOwners.Object)
-        /// How many others with this file table have made their threads.
+        /// The number of processes with this file table, without the owner, that have created their threads.
         case madeThreads(SharedOwners.Object)
-        /// How many others with this memory have their credentials.
+        /// The number of processes with this memory, without the owner, that have their credentials.
         case settled(SharedOwners.Object)
         /// A process has taken its job-control stop.
         case stopped(UInt32)
@@ -38,7 +39,7 @@ extension PlanBuilder {
         return address
     }
 
-    /// Creates children, and takes its session and group: what the creation plan says, in its order.
+    /// Does the actions of the creation plan: a task creates its children, and gets its session and group.
     mutating func arrange(_ program: inout Program, _ pid: UInt32) {
         var leadsSession = false
         func seen(_ number: UInt32) -> UInt32 { valid.creation.number(of: number, seenBy: pid) ?? 0 }
@@ -61,19 +62,21 @@ extension PlanBuilder {
             case .awaitMembers(let group):
                 if joiners(of: group) > 0 {
                     program.wait(
-                        for: word(.joined(group: group)), toReach: joiners(of: group), "until all are in process group \(group)")
+                        for: word(.joined(group: group)), toReach: joiners(of: group),
+                        "until all its members are in process group \(group)")
                 }
             case .adopt(let adoption): adopt(&program, pid, adoption)
             case .awaitAdopter(let adopter):
-                program.wait(for: word(.adopting(adopter)), toReach: 1, "until \(adopter) adopts")
+                program.wait(for: word(.adopting(adopter)), toReach: 1, "until \(adopter) adopts orphans")
             case .reap(let child):
                 program.call(
-                    .wait4, [.number(seen(child)), 0, .value(0x4000_0000), 0], check: .equals(Int64(seen(child))), "until it is gone")
+                    .wait4, [.number(seen(child)), 0, .value(WaitOption.__WALL), 0], check: .equals(Int64(seen(child))),
+                    "wait for the end of \(child)")
             case .reportAdoption(let adopter):
-                program.advance(word(.adopted(adopter)), "\(adopter) has adopted its children")
+                program.advance(word(.adopted(adopter)), "\(adopter) has adopted the children of a placeholder")
             case .unshare(let objects): unshare(&program, objects)
             case .makeDiskContext:
-                program.call(.ioprio_set, [1, 0, 0], "a disk context that can be shared")
+                program.call(.ioprio_set, [1, 0, 0], "an io context that can be shared")
             }
         }
         letGo(&program, valid.creation.task(pid)?.carriesToItsEnd ?? CloneObjectIDs())
@@ -81,23 +84,24 @@ extension PlanBuilder {
 
     private func joiners(of group: UInt32) -> UInt32 { UInt32(valid.creation.joiners[group] ?? 0) }
 
-    /// Orphans go to the nearest subreaper above: for a while, that is this task. What it is in the end comes last.
+    /// Makes this task a subreaper for a while, so that it gets the orphans of placeholders below. Whether it was one at the
+    /// checkpoint is set at the end.
     private mutating func adopt(_ program: inout Program, _ pid: UInt32, _ adoption: CreationPlan.Adoption) {
-        let subreaper: Step.Argument = 36
+        let subreaper = Step.Argument.value(Prctl.PR_SET_CHILD_SUBREAPER)
         if adoption.inner > 0 {
-            program.wait(for: word(.innerDone(pid)), toReach: UInt32(adoption.inner), "until those below have adopted")
+            program.wait(for: word(.innerDone(pid)), toReach: UInt32(adoption.inner), "until subreapers below have stopped")
         }
-        program.call(.prctl, [subreaper, 1, 0, 0, 0], "adopt orphans from here on")
-        program.advance(word(.adopting(pid)), "placeholders may die")
-        program.wait(for: word(.adopted(pid)), toReach: UInt32(adoption.placeholders), "until they have")
-        program.call(.prctl, [subreaper, 0, 0, 0, 0], "adopt no more")
-        if let outer = adoption.outer { program.advance(word(.innerDone(outer)), "\(outer) may adopt") }
+        program.call(.prctl, [subreaper, 1, 0, 0, 0], "begin to adopt orphans")
+        program.advance(word(.adopting(pid)), "placeholders can end")
+        program.wait(for: word(.adopted(pid)), toReach: UInt32(adoption.placeholders), "until they have ended")
+        program.call(.prctl, [subreaper, 0, 0, 0, 0], "stop adopting orphans")
+        if let outer = adoption.outer { program.advance(word(.innerDone(outer)), "\(outer) can adopt orphans") }
     }
 
     private mutating func fork(_ program: inout Program, _ child: UInt32, of creator: UInt32, isSibling: Bool) {
         guard let task = valid.creation.task(child), let seen = valid.creation.number(of: child, seenBy: creator) else { return }
         let namespace = valid.creation.isInit(task) ? Self.newPidNamespace : 0
-        let parent: UInt64 = 0x8000  // CLONE_PARENT: the signal is the creator's own
+        let parent = CloneFlag.CLONE_PARENT  // The signal is the creator's own.
         let signal = UInt64(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
         let shared = valid.creation.task(child)?.sharesAtBirth ?? []
         let sharing = shared.kinds.map { ", shares \($0)" }.joined()
@@ -114,20 +118,20 @@ extension PlanBuilder {
         }
     }
 
-    /// A ghost or placeholder: it does what it is there for, and ends.
+    /// The program of a ghost or placeholder: the actions of the creation plan, then its end.
     mutating func helperProgram(_ helper: RestorePlan.Helper) -> Program {
         var program = Program(title: helper.title)
-        program.call(.prctl, [15, path(Array(helper.name.utf8))], "name \(helper.name)")
+        program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(Array(helper.name.utf8))], "name \(helper.name)")
         makeRoom(&program, helper.pid, isRoot: false)
         makeShared(&program, helper.pid)
         loadSharedPages(&program, helper.pid)
         arrange(&program, helper.pid)
-        program.call(.exit_group, [0], "has done its work")
+        program.call(.exit_group, [0], "is not needed any more")
         return program
     }
 
-    /// Deaths and stops that were planned left their signals behind. Who ignores its children's ends does so from
-    /// here on only: the kernel would not keep their statuses.
+    /// Takes back the signals that planned ends and stops of children have left pending. Sets the action of SIGCHLD only
+    /// now: had it been SIG_IGN before, the kernel would not have kept the statuses of these children.
     mutating func afterPlannedChanges(_ program: inout Program, _ process: ImageProcess) {
         var signals: Set<UInt32> = []
         for child in image.children(of: process.pid) where child.state == .zombie && child.exitSignal != 0 {
@@ -140,19 +144,21 @@ extension PlanBuilder {
         for signal in signals.sorted() {
             let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(signal) - 1))
             program.call(
-                .rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none, "take back signal \(signal) of what was planned")
+                .rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none,
+                "take back signal \(signal) of planned ends and stops")
         }
         guard owners.owns(.actions, process) else { return }
-        for action in process.actions where action.signal == CreationPlan.childSignal {
+        for action in image.actions(of: process) where action.signal == CreationPlan.childSignal {
             signalAction(&program, action, of: process)
         }
     }
 
-    /// The address space that a process begins with a copy of; nil: that of crrestart, which only members change.
+    /// The address space of which a process gets a copy at its creation. Nil: that of crrestart, because no creator above
+    /// has an address space of the image.
     func birthSpace(of pid: UInt32) -> ImageAddressSpace? {
         var creator = valid.creation.task(pid)?.creator
         while let number = creator {
-            if let process = memoryOwner(atBirthOf: number) { return image.addressSpace(process.addressSpace) }
+            if let process = memoryOwner(atBirthOf: number) { return image.addressSpace(of: process) }
             creator = valid.creation.task(number)?.creator
         }
         return nil

@@ -1,10 +1,12 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
 extension PlanBuilder {
-    /// Moves the vdso to where this process had it, in the memory that task `pid` was born with, and drops everything else but the launchpad.
+    /// Moves the vdso to its place in this process, in the memory that task `pid` has from its creation, and unmaps all
+    /// other memory except the launchpad.
     ///
-    /// Parts are moved one by one; where an old and a new place overlap they go by way of a free place.
+    /// The parts are moved one by one. If an old place overlaps with a new one they are moved to the scratch space first.
     mutating func moveVdso(
         _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace, of pid: UInt32, isRoot: Bool
     ) {
@@ -52,35 +54,39 @@ extension PlanBuilder {
             check: .equals(Int64(bitPattern: place)), "vdso part to its place")
     }
 
-    /// Has the kernel map the vdso of the other kind of program: there is one of one kind at a time.
+    /// Makes the kernel map the vdso for 32-bit programs in place of that for 64-bit ones, or the other way round: a process
+    /// has only one of the two.
     ///
-    /// The address is a wish, which the kernel keeps to where nothing is mapped; so it is looked whether it did.
+    /// The address is a hint. The kernel follows it if nothing is mapped there, and the step checks that it did.
     ///
     /// - Source: arch_prctl(2), ARCH_MAP_VDSO_32 and ARCH_MAP_VDSO_64.
     private func mapAnew(_ program: inout Program, _ start: UInt64, _ end: UInt64, is32Bit: Bool) {
         #if arch(x86_64)
             let code = is32Bit ? image.header.vdso32.codeSize : facts.vdso.codeSize
             program.call(
-                .arch_prctl, [is32Bit ? 0x2002 : 0x2003, .value(start)], check: .equals(Int64(code)),
+                .arch_prctl, [.value(is32Bit ? ArchPrctl.ARCH_MAP_VDSO_32 : ArchPrctl.ARCH_MAP_VDSO_64), .value(start)], check: .equals(Int64(code)),
                 "vdso of \(is32Bit ? 32 : 64)-bit programs")
             program.call(.madvise, [.value(start), .value(end - start), 0], "it is where it was")
         #endif
     }
 
-    /// Puts the old vdso's code, with its functions replaced, where it was.
+    /// Maps the code of the old vdso, with its functions replaced, at its old address.
     mutating func mapVdsoProxy(_ program: inout Program, _ process: ImageProcess, _ mapping: ImageMapping) {
         guard let proxy = vdso.proxy, mapping.kind == .vdsoCode,
-            image.addressSpace(process.addressSpace)?.is32Bit == false, case .value(let source) = data(proxy.code) else { return }
+            image.addressSpace(of: process)?.is32Bit == false, case .value(let source) = data(proxy.code) else { return }
         let size = mapping.end - mapping.start
         let place: [Step.Argument] = [.value(mapping.start), .value(size)]
-        // MAP_PRIVATE, MAP_ANONYMOUS, MAP_FIXED_NOREPLACE
         program.call(
-            .mmap, place + [3, 0x100022, .signed(-1), 0], check: .equals(Int64(bitPattern: mapping.start)),
+            .mmap,
+            place + [
+                .value(Protection.PROT_READ | Protection.PROT_WRITE),
+                .value(Mmap.MAP_PRIVATE | Mmap.MAP_ANONYMOUS | Mmap.MAP_FIXED_NOREPLACE), .signed(-1), 0,
+            ], check: .equals(Int64(bitPattern: mapping.start)),
             "for the source kernel's vdso")
         let vectors = launchpad.add(words: [mapping.start, size, source, size])
         program.call(
             .process_vm_readv, [.number(process.ownPid), .value(vectors), 1, .value(vectors + 16), 1, 0],
             check: .equals(Int64(size)), "its functions hand over to this kernel's")
-        program.call(.mprotect, place + [5])
+        program.call(.mprotect, place + [.value(Protection.PROT_READ | Protection.PROT_EXEC)])
     }
 }

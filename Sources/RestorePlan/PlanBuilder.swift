@@ -1,5 +1,6 @@
 import ArchState
 import CheckpointImage
+import LinuxABI
 import PidControl
 import StepProgram
 
@@ -24,26 +25,28 @@ struct PlanBuilder {
     var image: CheckpointImage { valid.image }
     var facts: HostFacts { valid.facts }
 
-    /// Task index of a process's leader, of a thread.
+    /// Task index of a process's leader, by pid; task indices of its other threads, by pid.
     private(set) var leaderIndex: [UInt32: Int] = [:]
     private(set) var threadIndices: [UInt32: [Int]] = [:]
     /// Tasks that are not leaders.
     let threadCount: Int
     /// Index of a ghost or placeholder; its program comes after those of all tasks.
     private(set) var helperIndex: [UInt32: Int] = [:]
-    /// Words that tasks wait on while the tree unfolds.
+    /// The addresses of the words that tasks wait for while the tree is created.
     var meetings: [Meeting: UInt64] = [:]
-    /// Pid namespaces that somebody enters.
+    /// Pid namespaces that a task enters to create children in them.
     let enteredNamespaces: Set<Int>
-    var files: FilePlan
+    let graph: ObjectGraph
+    let threadCreation: ThreadCreation
+    /// Index of a thread that is not a leader, by tid.
+    private(set) var threadIndex: [UInt32: Int] = [:]
     let owners: SharedOwners
-    let usersOfDirectories: [SharedDirectories: [Int]]
-    /// Where the process whose program is being built has files open for a moment.
+    /// A descriptor for files that are open for a few steps only, in the process whose program is being built.
     var scratchDescriptor: UInt32
     private var dataCache: [[UInt8]: UInt64] = [:]
     /// A futex that tasks lock while they create by `ns_last_pid`.
     var lastPidLock: UInt64?
-    /// Whose descriptors hold `ns_last_pid` to the last.
+    /// File tables that keep `ns_last_pid` open until the threads of their processes exist.
     let tablesWithThreads: Set<UInt32>
 
     init(
@@ -61,16 +64,21 @@ struct PlanBuilder {
         enteredNamespaces = valid.creation.enteredNamespaces
         threadCount = tasks.count { !$0.isLeader }
         for (index, task) in tasks.enumerated() {
-            if task.isLeader { leaderIndex[task.pid] = index } else { threadIndices[task.pid, default: []].append(index) }
+            if task.isLeader {
+                leaderIndex[task.pid] = index
+            } else {
+                threadIndices[task.pid, default: []].append(index)
+                threadIndex[task.tid] = index
+            }
         }
         for (index, helper) in helpers.enumerated() { helperIndex[helper.pid] = index }
         tablesWithThreads = Self.tablesWithThreads(valid, threadIndices)
-        // The first piece is `zeroTime`.
+        // The first data of the launchpad: see `zeroTime`.
         _ = self.launchpad.add(words: [0, 0])
         owners = SharedOwners(valid.image, valid.creation)
         self.pages = pages
-        usersOfDirectories = Self.usersOfDirectories(valid.image, tasks)
-        files = FilePlan(valid.image, high: high, valid.creation, owners)
+        threadCreation = valid.threadCreation
+        graph = ObjectGraph(valid, high: high, owners)
         scratchDescriptor = high.scratch
     }
 
@@ -99,31 +107,30 @@ struct PlanBuilder {
 
     mutating func path(_ bytes: [UInt8]) -> Step.Argument { data(bytes + [0]) }
 
-    /// Room that a step writes to or that the monitor fills in: never shared.
+    /// Space that a step or the monitor writes to. It is never shared with other data.
     mutating func room(_ count: Int) -> UInt64 { launchpad.add([UInt8](repeating: 0, count: count)) }
 
-    /// A 32-bit program.
-    func is32Bit(_ process: ImageProcess) -> Bool { image.addressSpace(process.addressSpace)?.is32Bit ?? false }
+    /// Whether a process runs a 32-bit program.
+    func is32Bit(_ process: ImageProcess) -> Bool { image.addressSpace(of: process)?.is32Bit ?? false }
 
     func word(_ word: Launchpad.Word) -> UInt64 { launchpad.address(of: word) }
 
     /// The program of a process's first thread. The order of its parts matters:
     ///
-    /// 1. Drop what came with the fork, but for the launchpad, and move the vdso: its new place may be
-    ///    where something else was.
-    /// 2. Make what several descendants share, while it can still be inherited.
-    /// 3. Load pages that descendants share copy-on-write. Then create children: those of the old session, `setsid`, the
-    ///    others. Nothing else is loaded yet, so a fork copies next to nothing, and the whole tree unfolds before loading begins.
-    /// 4. Join the process group: it exists once its leader has said so. Adopt, where others created its
-    ///    children, and see ghosts and placeholders end.
-    /// 5. Map and load memory; then descriptors, mount namespace, directories, signal actions: each once for all who
-    ///    share it.
-    /// 6. Say "loaded" and wait: from here on the monitor counts the time. Join the time namespace, whose
-    ///    offsets are written now, as long as there are no threads.
-    /// 7. Threads, timers, pending signals, limits, credentials: each after what it would block.
-    /// 8. rseq again, say "parked", park.
+    /// 1. Unmap inherited memory except the launchpad, and move the vdso. Its new address can be one that was in use.
+    /// 2. Make open files that several descendants share, so that they inherit them.
+    /// 3. Load pages that descendants share copy-on-write. Then create the children of the old session, call `setsid`, and
+    ///    create the other children. Nothing else is loaded yet, so that a fork copies as little as possible.
+    /// 4. Join the process group when it exists. Be a subreaper for a while, if other processes created its children, and
+    ///    reap ghosts and placeholders.
+    /// 5. Map and load memory; then descriptors, mount namespace, directories, signal actions. What several processes share
+    ///    only its owner loads.
+    /// 6. Say "loaded" and wait until all tasks have. The monitor then chooses the instant of the release, and writes the
+    ///    offsets of the time namespace. Join it before there are threads, because the kernel demands that.
+    /// 7. Threads, timers, pending signals, limits, credentials. Each comes after the steps that it could make fail.
+    /// 8. Register rseq, say "parked", park.
     private mutating func leaderProgram(_ task: RestorePlan.Task) -> Program {
-        guard let process = image.process(task.pid), let space = image.addressSpace(process.addressSpace),
+        guard let process = image.process(task.pid), let space = image.addressSpace(of: process),
             let thread = task.thread.map({ image.threads[$0] })
         else { preconditionFailure("a validated image has these") }
         var program = Program(title: task.title)
@@ -138,7 +145,7 @@ struct PlanBuilder {
         loadSharedPages(&program, task.pid)
         arrange(&program, process.pid)
         if !process.command.isEmpty {
-            program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
+            program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(thread.name.asBytes)], "name \(thread.name.asText)")
         }
         once(.memory, &program, process) { $0.loadMemory(&$1, process, space) }
         awaitMemory(&program, process)
@@ -150,18 +157,20 @@ struct PlanBuilder {
         }
         if owners.owns(.actions, process) { signalActions(&program, process) }
         program.advance(word(.loaded), "loaded")
-        program.wait(for: word(.go), toReach: 1, "until everybody has loaded")
+        program.wait(for: word(.go), toReach: 1, "until all tasks have loaded")
         joinTimeNamespace(&program, process)
         stopOrGoOn(&program, process)
         afterPlannedChanges(&program, process)
-        for index in threadIndices[task.pid] ?? [] where creator(ofThread: index) == nil { createThread(&program, index) }
+        for index in threads(madeBy: task.pid) { createThread(&program, index) }
         makePosixTimers(&program, of: process)
         threadState(&program, thread, process, isLeader: true, index: task.thread ?? 0)
         processState(&program, process, threads: (threadIndices[task.pid] ?? []).count)
+        // All threads exist, so no descriptor table will begin as a copy of this one.
+        if threadCreation.hasOwnTables(task.pid) { dropHighDescriptors(&program, process) }
         dropLastPid(&program, process)
         if task.exits {
             program.advance(word(.parked), "all is done")
-            program.call(.exit, [.number(thread.exitCode)], "the first thread ends, the others live on")
+            program.call(.exit, [.number(thread.exitCode)], "the first thread exits, the other threads stay")
         } else {
             park(&program, thread)
         }
@@ -173,28 +182,32 @@ struct PlanBuilder {
             preconditionFailure("a validated image has these")
         }
         var program = Program(title: task.title)
-        program.call(.prctl, [15, path(thread.name.asBytes)], "name \(thread.name.asText)")
+        program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(thread.name.asBytes)], "name \(thread.name.asText)")
         ownDirectories(&program, thread, process)
+        ownDescriptors(&program, thread)
+        for index in threads(madeBy: thread.tid) { createThread(&program, index) }
+        setOwnDescriptorsGoing(&program, thread, process)
         threadState(&program, thread, process, isLeader: false, index: task.thread ?? 0)
         program.advance(word(.threads), "thread done")
+        dropOwnHighDescriptors(&program, thread)
         park(&program, thread)
         return program
     }
 
-    /// A process that is dead: it comes, takes its place, and ends as it ended.
+    /// The program of a zombie: it creates its children like any process, and ends with its old status.
     private mutating func zombieProgram(_ task: RestorePlan.Task) -> Program {
         guard let process = image.process(task.pid) else { preconditionFailure("a validated image has it") }
         var program = Program(title: task.title + " (zombie)")
-        program.call(.prctl, [15, path(process.command.asBytes)], "name \(process.command.asText)")
+        program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(process.command.asBytes)], "name \(process.command.asText)")
         makeRoom(&program, process.pid, isRoot: false)
         makeShared(&program, process.pid)
         loadSharedPages(&program, process.pid)
         arrange(&program, process.pid)
         let signal = process.exitStatus & 0x7f
         if signal != 0 {
-            program.call(.prlimit64, [0, 4, data([UInt8](repeating: 0, count: 16)), 0], "no core file")
+            program.call(.prlimit64, [0, .number(Rlimit.RLIMIT_CORE), data([UInt8](repeating: 0, count: 16)), 0], "no core file")
             let none = data([UInt8](repeating: 0, count: 8))
-            program.call(.rt_sigprocmask, [2, none, 0, 8], "unblock")
+            program.call(.rt_sigprocmask, [.value(Sigprocmask.SIG_SETMASK), none, 0, 8], "unblock")
             program.call(.kill, [.number(process.ownPid), .number(signal)], "ends by signal \(signal)")
         }
         program.call(.exit_group, [.number(process.exitStatus >> 8 & 0xff)], "ends with \(process.exitStatus >> 8 & 0xff)")

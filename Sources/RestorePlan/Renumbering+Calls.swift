@@ -2,8 +2,8 @@ import ArchState
 import CheckpointImage
 
 extension Renumbering {
-    /// For whom a thread waits that was interrupted in `wait4`, `waitpid` or `waitid`: the kernel makes the call again from
-    /// its arguments. The register keeps the new number when the call returns.
+    /// Translates the number that a thread waits for, if it was interrupted in `wait4`, `waitpid` or `waitid`: the kernel
+    /// makes the call again from its arguments. The register still has the new number when the call has returned.
     func translateCall(_ thread: inout ImageThread) {
         guard let place = thread.cpu.firstIndex(where: { $0.feature == UInt32(CPUFeature.x86General.rawValue) }),
             var state = try? CPUState(records: thread.cpu.map { CPURecord(feature: $0.feature, body: $0.body.asBytes) })
@@ -16,10 +16,10 @@ extension Renumbering {
         guard let call = general.systemCall(is32Bit: thread.callIs32Bit ? true : nil) else { return }
         switch call.name {
         case "wait4", "waitpid":
-            let whom = Int32(truncatingIfNeeded: Int64(bitPattern: call.arguments[0]))
+            let awaited = Int32(truncatingIfNeeded: Int64(bitPattern: call.arguments[0]))
             // Negative: a process group; -1 and 0: no number.
-            guard whom > 0 || whom < -1 else { return }
-            let translated = whom > 0 ? new(whom) : -new(-whom)
+            guard awaited > 0 || awaited < -1 else { return }
+            let translated = awaited > 0 ? new(awaited) : -new(-awaited)
             general.setCallArgument(0, to: translated, call)
         case "waitid":
             // P_PID 1, P_PGID 2; P_PIDFD names a descriptor.

@@ -1,5 +1,5 @@
 extension Renumbering {
-    /// A table for people: old number, new number, what it is called, and what else is known, by new number.
+    /// The numbers as a table, sorted by new number: old number, new number, name, remarks.
     package func lines(remarks: [UInt32: String] = [:]) -> [String] {
         func cell(_ text: String, _ width: Int) -> String {
             text + String(repeating: " ", count: max(1, width - text.count))

@@ -1,19 +1,19 @@
 package import CheckpointImage
 internal import StepProgram
 
-/// New numbers for all tasks of a tree: what `--no-pids` gives it.
+/// New numbers for all tasks of a tree (`--no-pids`).
 ///
-/// Everything of the image that the kernel knows as the number of a task is translated: what tasks, sessions and
-/// groups are called, whom timers and clocks of processor time mean, who sent a pending signal, and for whom a task
-/// waits in `wait4` or `waitid`. Numbers of others, outside of the tree, stay. What a program has noted in its own
-/// memory or files stays, too: nobody but the program knows what it means.
+/// It translates all numbers of tasks in the image that the kernel knows as such: pids, tids, sessions and groups, the
+/// tasks of timers and of clocks of processor time, senders of pending signals, and the process or group that a task waits
+/// for in `wait4` or `waitid`. Numbers of tasks outside of the tree stay the same. Numbers that a program has noted in its
+/// memory or files stay the same, too, because only the program itself knows that they are pids.
 ///
 /// Pure: an image in, an image out.
 package struct Renumbering: Sendable {
     package struct Pair: Sendable, Equatable {
         package var old: UInt32
         package var new: UInt32
-        /// What it is called, or was there for.
+        /// The name of the task, or what the number is needed for.
         package var title: String
     }
 
@@ -22,7 +22,7 @@ package struct Renumbering: Sendable {
     private let table: [UInt32: UInt32]
     private let back: [UInt32: UInt32]
 
-    /// - Parameter fresh: numbers that nobody has. Nil: there are too few.
+    /// - Parameter fresh: numbers that no task has. The result is nil if there are too few.
     package init?(of image: CheckpointImage, fresh: [UInt32]) {
         let old = Self.oldNumbers(of: image)
         guard fresh.count >= old.count else { return nil }
@@ -46,8 +46,8 @@ package struct Renumbering: Sendable {
         back = Dictionary(uniqueKeysWithValues: zip(new, old))
     }
 
-    /// Every number that the tree needs, each once: of processes with their threads, in the order of the image,
-    /// then of dead leaders whose session or group lives on.
+    /// Every number that the tree needs, each once: those of processes with their threads, in the order of the image, then
+    /// those of dead leaders whose session or group still has members.
     package static func oldNumbers(of image: CheckpointImage) -> [UInt32] {
         var numbers: [UInt32] = []
         var seen: Set<UInt32> = [0]
@@ -65,7 +65,7 @@ package struct Renumbering: Sendable {
         return numbers
     }
 
-    /// The new number; what is not of the tree keeps its own.
+    /// The new number for an old one; a number that is not of the tree stays the same.
     package func new(_ old: UInt32) -> UInt32 { table[old] ?? old }
     package func new(_ old: Int32) -> Int32 { Int32(bitPattern: new(UInt32(bitPattern: old))) }
     /// The number in the image.
@@ -75,8 +75,8 @@ package struct Renumbering: Sendable {
     package func applied(to image: CheckpointImage) throws(ImageError) -> CheckpointImage {
         try image.changed { records in
             records.header.root = new(records.header.root)
-            for index in records.header.pidNamespaces.indices {
-                records.header.pidNamespaces[index].init_p = new(records.header.pidNamespaces[index].init_p)
+            for index in records.namespaces.indices where records.namespaces[index].pid.init_p != 0 {
+                records.namespaces[index].pid.init_p = new(records.namespaces[index].pid.init_p)
             }
             for index in records.processes.indices { translate(&records.processes[index]) }
             for index in records.threads.indices { translate(&records.threads[index]) }
@@ -88,7 +88,7 @@ package struct Renumbering: Sendable {
         process.parent = new(process.parent)
         process.session = new(process.session)
         process.group = new(process.group)
-        // What it sees itself in a nested pid namespace are numbers of that, which stay.
+        // A process in a nested pid namespace has numbers of that namespace in its own structures; they stay the same.
         guard process.innerPids.isEmpty else { return }
         for index in process.pending.indices { translate(&process.pending[index]) }
         process.posixTimers = process.posixTimers.map { timer in
@@ -111,7 +111,7 @@ package struct Renumbering: Sendable {
         translateCall(&thread)
     }
 
-    /// Clocks of processor time say in their number whose time it is.
+    /// The number of a clock of processor time contains the number of a task.
     private func newClock(_ number: Int32) -> Int32 {
         guard let clock = CPUClock(number), clock.task != 0 else { return number }
         return clock.of(task: Int32(new(clock.task))).number

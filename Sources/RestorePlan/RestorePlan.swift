@@ -5,9 +5,9 @@ package import StepProgram
 
 /// A restart, compiled: one program per task, the data they need, and what has to be prepared for them.
 ///
-/// Pure and printable: nothing has been created when it exists.
+/// It is made without any effect on the host, and can be printed.
 package struct RestorePlan: Sendable {
-    /// One task to be: a process's leader or one of its threads.
+    /// A task to create: a process's first thread or another one of its threads.
     package struct Task: Sendable {
         package var pid: UInt32
         package var tid: UInt32
@@ -18,31 +18,31 @@ package struct RestorePlan: Sendable {
         package var isZombie: Bool
         /// Its own numbers, from the pid namespace of the root inwards.
         package var numbers: [UInt32]
-        /// The first thread of a process, which exits when the others have been made.
+        /// Whether it is a first thread that had exited: it exits again when the other threads exist.
         package var exits = false
 
-        /// Whether there is nothing of it left that could be asked or set when the tree is released.
+        /// Whether it has ended before the release, so that the monitor cannot ask or set anything of it.
         package var isDead: Bool { isZombie || exits }
     }
 
     /// A process that exists during the restart only: see `CreationPlan`.
     package struct Helper: Sendable {
         package var pid: UInt32
-        /// What it is called in the process table.
+        /// Its command name.
         package var name: String
         package var title: String
     }
 
-    /// Where descriptors stand while the tree is built, above all numbers that the tasks use.
+    /// The high descriptors that tasks have while the tree is built, above all descriptors that the programs use.
     package struct HighDescriptors: Sendable {
         package var base: UInt32
-        /// How many descriptors there are of mount namespaces: that of crrestart, and new ones.
+        /// The number of descriptors of mount namespaces: that of crrestart, and the new ones.
         package var mounts: UInt32 = 0
-        /// Stays open longer than those above it: a process joins when it has nothing else left to do.
+        /// Stays open longer than the descriptors above it, because a process joins the time namespace late.
         package var timeNamespace: UInt32 { base }
-        /// `ns_last_pid`, where tasks get their numbers by it: as long as there are threads to be made.
+        /// `ns_last_pid`, where tasks get their numbers by it. Stays open until all threads exist.
         package var lastPid: UInt32 { base + 1 }
-        /// Open until its files are open, for which it may need the `/proc` of crrestart.
+        /// A mount namespace. Stays open until the process has opened its files, which needs the `/proc` of crrestart.
         package func mount(_ number: UInt32) -> UInt32 { base + 2 + number }
         var firstDropped: UInt32 { base + 2 + mounts }
         /// 0, 1, 2 of the tool.
@@ -61,25 +61,26 @@ package struct RestorePlan: Sendable {
     package let launchpad: Launchpad
     package let layout: Launchpad.Layout
     package let high: HighDescriptors
-    /// Processes that are to live, and those that are planned to die.
+    /// The number of processes that live after the release, and the number of zombies.
     package let processCount: Int
     package let zombieCount: Int
-    /// For a thread (by index) with a restart block: where its timespec goes.
+    /// By index of a thread with a restart block: the address of its timespec.
     package let armingOperands: [Int: UInt64]
-    /// Times that the monitor fills in when it knows the instant of the release.
+    /// Times that the monitor writes when it has chosen the instant of the release.
     package let releaseTimes: [ReleaseTime]
     /// Likewise the deadlines of timers.
     package let deadlines: [Deadline]
     /// Which pages are loaded when, and by which process.
     package let pages: PageSchedule
-    /// By load: what a loader and the monitor wait for, where the monitor puts pages in place.
+    /// By load: the words by which a loader and the monitor wait for each other, where the monitor loads the pages.
     package let pageGates: [Int: PageGate]
     package let vdso: VdsoPlan
     private let owners: SharedOwners
+    private let programOfPid: [UInt32: Int]
     /// Nil: the numbers are those of the checkpoint.
     package let renumbering: Renumbering?
 
-    /// - Parameter renumbering: what has made the numbers of `valid` out of those of the checkpoint.
+    /// - Parameter renumbering: the translation by which `valid` got its numbers from those of the checkpoint.
     package init(for valid: ValidImage, renumbering: Renumbering? = nil) {
         self.renumbering = renumbering
         func former(_ number: UInt32) -> String { renumbering.map { " (\($0.old(number)) in the image)" } ?? "" }
@@ -109,7 +110,7 @@ package struct RestorePlan: Sendable {
             let name = task.role == .ghost ? "ghost" : "placeholder"
             return Helper(pid: task.pid, name: name, title: "\(task.pid) \(name) (\(task.purpose))")
         }
-        let highest = image.fileTables.compactMap { $0.descriptors.last?.number }.max() ?? 0
+        let highest = image.highestDescriptor
         let high = HighDescriptors(base: max(highest + 1, 64), mounts: image.mountDescriptors)
         vdso = VdsoPlan(valid, at: valid.hole.scratch)
         let owners = SharedOwners(valid.image, valid.creation)
@@ -133,6 +134,7 @@ package struct RestorePlan: Sendable {
         pages = builder.pages
         pageGates = builder.gates
         self.owners = builder.owners
+        programOfPid = builder.leaderIndex.merging(builder.helperIndex.mapValues { tasks.count + $0 }) { first, _ in first }
         zombieCount = tasks.count { $0.isZombie }
         processCount = tasks.count { $0.isLeader } - zombieCount
     }
@@ -145,12 +147,12 @@ package struct RestorePlan: Sendable {
 
     /// Index of the program of a process, ghost or placeholder.
     package func program(of pid: UInt32) -> Int? {
-        tasks.firstIndex { $0.isLeader && $0.pid == pid } ?? helpers.firstIndex { $0.pid == pid }.map { tasks.count + $0 }
+        programOfPid[pid]
     }
 
     /// The address space of a process of the image.
     package func space(of pid: UInt32) -> ImageAddressSpace? {
-        valid.image.process(pid).flatMap { valid.image.addressSpace($0.addressSpace) }
+        valid.image.process(pid).flatMap { valid.image.addressSpace(of: $0) }
     }
 
     /// Whether the launchpad has room where it is planned.

@@ -3,7 +3,7 @@ infix operator -| : AdditionPrecedence
 
 /// Sums and differences that stop at the largest or smallest number instead of trapping.
 ///
-/// For times: an image may state any of 64 bits, and "in 292 years" is as good as "never".
+/// For times: an image can contain any 64-bit number, and a time in 292 years has the same effect as a later one.
 extension FixedWidthInteger {
     package static func +| (left: Self, right: Self) -> Self {
         let (sum, overflows) = left.addingReportingOverflow(right)

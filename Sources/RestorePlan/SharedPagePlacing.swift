@@ -1,10 +1,10 @@
 import CheckpointImage
 import PidControl
 
-/// Decides which shared pages are loaded before a fork, by which process, and what that leaves its descendants.
+/// Decides which shared pages are loaded before a fork, by which process, and what its descendants inherit from that.
 ///
-/// Pages are loaded late, once for each holder, where they cannot be shared: their addresses are taken in the process that would load them, or
-/// only one process holds them.
+/// Pages that cannot be shared are loaded after the last fork, once for each holder: those whose addresses are in use in
+/// the process that would load them, and those that only one process holds.
 struct SharedPagePlacing {
     typealias SharedPages = PageSchedule.SharedPages
     typealias Area = PageSchedule.Area
@@ -12,7 +12,7 @@ struct SharedPagePlacing {
     private struct Placed {
         var pages: SharedPages
         var loader: UInt32
-        /// What all holders have mapped there, in the same way.
+        /// Mappings there that are the same in all holders.
         var areas: [Area]
         var runs: AddressRanges
 
@@ -22,9 +22,9 @@ struct SharedPagePlacing {
     private let image: CheckpointImage
     private let creation: CreationPlan
     private var placed: [Placed] = []
-    /// Loads before forks. What a creator or an earlier load of the same process has mapped is not mapped again.
+    /// Loads before forks. Areas that a creator or an earlier load of the same process has mapped are not mapped again.
     private(set) var early: [PageSchedule.Load] = []
-    /// What each holder loads for itself.
+    /// Loads of each holder for itself.
     private(set) var late: [SharedPages] = []
 
     /// - Parameter loaders: by address space, the process that loads it.
@@ -54,7 +54,7 @@ struct SharedPagePlacing {
         }
     }
 
-    /// Nil: they cannot be loaded by a common creator.
+    /// Nil: no common creator can load them.
     private func place(_ pages: SharedPages, _ loaders: [UInt32: UInt32]) -> Placed? {
         let processes = pages.holders.compactMap { loaders[$0] }
         let spaces = pages.holders.compactMap(image.addressSpace)
@@ -77,14 +77,14 @@ struct SharedPagePlacing {
         return runs.subtracting(all).isEmpty ? Placed(pages: pages, loader: loader, areas: areas, runs: runs) : nil
     }
 
-    /// The process that creates both, directly or not; it may be one of them.
+    /// The lowest common creator of two processes; it can be one of them.
     private func commonCreator(_ first: UInt32?, _ second: UInt32) -> UInt32? {
         var candidate = first
         while let one = candidate, !creation.created(one, second) { candidate = creation.task(one)?.creator }
         return candidate
     }
 
-    /// A task that is born with the memory of its creator has nothing to load into before that.
+    /// A task that shares its creator's memory cannot load pages before its own creation, so its creator loads them.
     private func ownerOfMemory(atBirthOf pid: UInt32) -> UInt32 {
         var pid = pid
         while let task = creation.task(pid), task.sharesAtBirth.contains(CloneObjects(.memory)), let creator = task.creator {
@@ -93,7 +93,7 @@ struct SharedPagePlacing {
         return pid
     }
 
-    /// Whether one process would get both, and cannot.
+    /// Whether two loads exclude each other, because one process would get both at the same addresses.
     private func conflicts(_ one: Placed, _ other: Placed) -> Bool {
         guard creation.created(one.loader, other.loader) || creation.created(other.loader, one.loader) else { return false }
         if one.runs.overlaps(other.runs) { return true }
@@ -107,7 +107,7 @@ struct SharedPagePlacing {
         return one.mappings[first.mapping].continues(other.mappings[second.mapping])
     }
 
-    /// Whether the areas of `other` are there when `index` is loaded.
+    /// Whether the areas of `other` are mapped already when `index` is loaded.
     private func isMapped(_ other: Int, before index: Int) -> Bool {
         if other == index { return false }
         if placed[other].loader == placed[index].loader { return other < index }
@@ -128,7 +128,7 @@ struct SharedPagePlacing {
 extension ImageMapping {
     var range: Range<UInt64> { start..<end }
 
-    /// Whether both are parts of what could be one private mapping: of the same file at the same distance, or of none.
+    /// Whether two mappings could be parts of one private mapping: both anonymous, or of the same file at the same distance.
     func continues(_ other: ImageMapping) -> Bool {
         guard kind == other.kind, !shared, !other.shared, has(.growsDown) == other.has(.growsDown) else { return false }
         switch kind {

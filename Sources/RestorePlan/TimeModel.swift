@@ -1,22 +1,22 @@
 package import CheckpointImage
 
-/// What the time that a tree spent as a file means to it.
+/// Whether the time between checkpoint and restart counts for the tree.
 package enum TimeModel: String, Sendable, CaseIterable {
-    /// It does not count: sleeps and timers have left what they had, and the tree's clocks go on where they
-    /// were.
+    /// It does not count: sleeps and timers go on with the time that they had left, and the tree's clocks continue from the
+    /// checkpoint.
     case relative
-    /// It counts: deadlines came nearer, and what has passed meanwhile happens at once.
+    /// It counts: deadlines stay where they were, and those that have passed meanwhile take effect at once.
     case absolute
 }
 
-/// The clocks of a restarted tree: what they show, and what is left of its deadlines.
+/// The clocks of a restarted tree, and the time that is left until its deadlines.
 ///
-/// The tree's monotonic and boot-time clocks show at the release what they showed when it was stopped, plus
-/// the time spent as a file where that counts. So a deadline of the kernel's on one of these clocks keeps its
-/// number in either model, on this host, after a reboot, or on another one.
+/// The tree's monotonic and boot-time clocks show at the release what they showed when it was stopped, plus the time since
+/// then if that counts. So a deadline that the kernel keeps on one of these clocks has the same value as before in both
+/// models, on this host, after a reboot, or on another host.
 ///
-/// Only differences between two clocks of the same boot are exact. Between boots and hosts the real-time
-/// clocks tell how long the tree was a file.
+/// The time since the stop is exact on the clocks of the same boot. After a reboot or on another host it is taken from the
+/// real-time clocks.
 package struct TimePlan: Sendable, Equatable {
     /// One instant on a host's clocks, nanoseconds.
     package struct Instant: Sendable, Equatable {
@@ -34,26 +34,31 @@ package struct TimePlan: Sendable, Equatable {
     package let model: TimeModel
     /// When the tree had stopped, on the clocks of the host it was on.
     package let stopped: Instant
-    /// Its clocks minus that host's.
+    /// The tree's clocks minus those of that host.
     package let monotonicOffset: Int64
     package let boottimeOffset: Int64
     package let isSameBoot: Bool
     /// Whether the tree gets a time namespace.
     package let usesNamespace: Bool
 
-    /// - Parameter mayMakeNamespace: as the host says. Without one the tree sees the host's clocks.
-    package init(_ header: ImageHeader, model: TimeModel, bootID: String, mayMakeNamespace: Bool) {
+    /// - Parameters:
+    ///   - offsets: the tree's clocks minus those of the host that it was on, nanoseconds.
+    ///   - mayMakeNamespace: whether a time namespace can be made here. Without one the tree sees the host's clocks.
+    package init(
+        _ header: ImageHeader, offsets: (monotonic: Int64, boottime: Int64) = (0, 0), model: TimeModel, bootID: String,
+        mayMakeNamespace: Bool
+    ) {
         self.model = model
         stopped = Instant(
             realtime: header.begin.realtime, monotonic: header.begin.monotonic, boottime: header.begin.boottime)
-        monotonicOffset = header.monotonicOffset
-        boottimeOffset = header.boottimeOffset
+        monotonicOffset = offsets.monotonic
+        boottimeOffset = offsets.boottime
         isSameBoot = !bootID.isEmpty && header.bootID == bootID
         let isHosts = monotonicOffset == 0 && boottimeOffset == 0
         usesNamespace = mayMakeNamespace && !(model == .absolute && isSameBoot && isHosts)
     }
 
-    /// Nanoseconds of being a file that count, on each clock, at a release at `now`.
+    /// The nanoseconds since the stop that count, on each clock, at a release at `now`.
     package func counted(at now: Instant) -> Instant {
         if model == .relative { return Instant() }
         let real = max(0, now.realtime -| stopped.realtime)
@@ -63,8 +68,8 @@ package struct TimePlan: Sendable, Equatable {
             boottime: max(0, now.boottime -| stopped.boottime))
     }
 
-    /// What the tree's clocks have to show beyond this host's if it is released at `now`. At most 146 years, which no kernel
-    /// takes: what an image states beyond that makes no difference.
+    /// The tree's clocks minus this host's, if it is released at `now`. Limited to 146 years: no kernel accepts so much, so
+    /// it makes no difference if an image asks for more.
     package func offsets(at now: Instant) -> (monotonic: Int64, boottime: Int64) {
         let counted = counted(at: now)
         func offset(_ shown: Int64, _ counted: Int64, _ now: Int64) -> Int64 {
@@ -78,8 +83,8 @@ package struct TimePlan: Sendable, Equatable {
 
     private static let farthest: Int64 = 1 << 62
 
-    /// Nanoseconds that are left at a release at `now` of what was `left` when the tree stopped, on a clock by
-    /// its number (clock_gettime(2)); 0: it has passed. CPU time does not go by while there is no task.
+    /// The nanoseconds that are left at a release at `now`, of the nanoseconds that were `left` when the tree stopped; 0: the
+    /// deadline has passed. `clock` is a number of clock_gettime(2). CPU time does not pass while the tree does not exist.
     package func remaining(of left: UInt64, clock: UInt32, at now: Instant) -> UInt64 {
         let counted = counted(at: now)
         let passed: Int64 =
@@ -92,8 +97,8 @@ package struct TimePlan: Sendable, Equatable {
         return left > UInt64(passed) ? left - UInt64(passed) : 0
     }
 
-    /// What the tree's clock shows when `left` nanoseconds from its stop have passed: a deadline as the
-    /// tree itself would give it. Nil for clocks that are the host's.
+    /// The time on the tree's clock `left` nanoseconds after the stop: a deadline as a task of the tree would give it to the
+    /// kernel. Nil for clocks that the tree shares with the host.
     package func deadline(left: UInt64, clock: UInt32) -> Int64? {
         guard usesNamespace else { return nil }
         switch clock {
@@ -104,19 +109,19 @@ package struct TimePlan: Sendable, Equatable {
     }
 }
 
-/// A time that the monitor writes into the launchpad when it knows the instant of the release: it is read by
-/// steps that come after "go".
+/// A time that the monitor writes into the launchpad when it has chosen the instant of the release. Steps after "go" read
+/// it.
 package struct ReleaseTime: Sendable, Equatable {
     package enum Unit: Sendable { case microseconds, nanoseconds }
 
-    /// Where its two words lie: seconds, and the rest in `unit`.
+    /// The address of its two words: seconds, and the rest in `unit`.
     package var address: UInt64
     package var unit: Unit
-    /// What was left when the tree stopped, and on which clock.
+    /// The nanoseconds that were left when the tree stopped, and the clock.
     package var left: UInt64
     package var clock: UInt32
 
-    /// The words, `untilRelease` nanoseconds before a release at `now`. Never zero, which would disarm.
+    /// The words, to be used `untilRelease` nanoseconds before a release at `now`. Never zero, which would disarm the timer.
     package func words(_ plan: TimePlan, at now: TimePlan.Instant, untilRelease: UInt64) -> [UInt64] {
         let total = plan.remaining(of: left, clock: clock, at: now) +| untilRelease
         switch unit {

@@ -7,15 +7,15 @@ struct TimerArming {
     var value: UInt64
 }
 
-/// A time of one of the tree's clocks that the monitor writes when it knows the instant of the release.
+/// A time on one of the tree's clocks that the monitor writes when it has chosen the instant of the release.
 package struct Deadline: Sendable, Equatable {
-    /// Where the `struct timespec` lies.
+    /// The address of the `struct timespec`.
     package var address: UInt64
     package var clock: UInt32
-    /// Nanoseconds from the stop of the tree, on that clock; negative: it had passed.
+    /// Nanoseconds from the stop of the tree on that clock; negative: the time had passed already.
     package var left: Int64
 
-    /// Seconds and nanoseconds. Never zero, which would disarm.
+    /// Seconds and nanoseconds. Never zero, which would disarm the timer.
     ///
     /// - Parameter lead: nanoseconds by which the tree's clocks, in a namespace, will be ahead of where they stopped.
     package func words(_ plan: TimePlan, at release: TimePlan.Instant, lead: Int64 = 0) -> [UInt64] {
@@ -33,20 +33,20 @@ package struct Deadline: Sendable, Equatable {
     }
 }
 
-/// The one place where what a timer had left becomes what it is set to.
+/// Turns the time that a timer had left into the value that it is set to, for all kinds of timers.
 extension PlanBuilder {
     /// Whether a timer on this clock can be given a deadline that the monitor knows.
     func hasDeadlines(clock: Int32) -> Bool { [0, 1, 7, 8, 9].contains(clock) }
 
-    /// A timer that had `left` nanoseconds when the tree stopped.
+    /// The value for a timer that had `left` nanoseconds when the tree stopped.
     ///
-    /// On the monotonic and the boot-time clock every timer gets a deadline: nothing tells it from the relative
-    /// one, as these clocks cannot be set, and what has passed is counted by the kernel itself, period by
-    /// period. On the real-time clock a timer follows the clock (`isAbsolute`) or does not. CPU time stands
-    /// still while there is no task.
+    /// On the monotonic and the boot-time clock every timer is set to an absolute deadline. These clocks cannot be set, so a
+    /// program cannot tell it from a relative one, and the kernel itself counts the periods that have passed. On the
+    /// real-time clock only a timer that was absolute (`isAbsolute`) is set to a deadline. CPU time does not pass while the
+    /// tree does not exist.
     ///
-    /// - Parameter left: not 0; negative: it expired that long ago and expires at once, with what came since as
-    ///   overruns. On clocks without deadlines it is then set to the shortest time.
+    /// - Parameter left: not 0. Negative: the timer expired that long ago; it expires at once, and counts the periods since
+    ///   then as overruns. On clocks without deadlines it is set to the shortest time instead.
     mutating func arming(clock: Int32, left: Int64, interval: UInt64, isAbsolute: Bool) -> TimerArming {
         let place = launchpad.add(words: [interval / 1_000_000_000, interval % 1_000_000_000, 0, 1])
         let followsClock = isAbsolute || left < 0 || clock == 1 || clock == 7 || clock == 9
@@ -65,7 +65,7 @@ extension PlanBuilder {
         return TimerArming(flags: 0, value: place)
     }
 
-    /// A timer that is not armed, but has an interval.
+    /// The value for a timer that is not armed, but has an interval.
     mutating func disarmed(interval: UInt64) -> TimerArming {
         TimerArming(
             flags: 0, value: launchpad.add(words: [interval / 1_000_000_000, interval % 1_000_000_000, 0, 0]))

@@ -2,18 +2,18 @@ import CheckpointImage
 import PidControl
 
 extension ValidImage {
-    /// Whether the tree gets a pid namespace of its own where the user does not say.
+    /// Whether the tree gets a pid namespace of its own if the user does not choose.
     static func choosesNamespace(_ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions) -> Bool {
         guard options.keepsPids else { return false }
         return !facts.takenPids.isEmpty || highestNumber(of: image) >= facts.numbers.end
     }
 
-    /// Numbers that are taken, too high, or cannot be given at all.
+    /// Finds numbers that are taken or too high, and whether numbers can be chosen at all.
     static func checkNumbers(
         _ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions, newNamespace: Bool,
         _ find: (String, String, String) -> Void
     ) {
-        let isInit = image.header.rootIsNamespaceInit
+        let isInit = image.rootIsNamespaceInit
         let newNamespace = newNamespace || isInit
         if isInit && !options.keepsPids {
             return find("--no-pids", "the root of the tree is the init of a pid namespace, whose numbers are its own", "leave it out")
@@ -42,10 +42,10 @@ extension ValidImage {
     ) {
         let numbers = facts.numbers
         let choice = newNamespace ? numbers.choiceInNewNamespace : numbers.choice
-        if choice == .lastPid && !image.header.pidNamespaces.isEmpty {
+        if choice == .lastPid && !image.nestedPidNamespaces.isEmpty {
             find("pids", "tasks of nested pid namespaces have several, which only clone3 with set_tid can give", "a kernel or container that allows it is needed")
         }
-        if newNamespace && !image.header.rootIsNamespaceInit && !facts.mayMakeNamespaces {
+        if newNamespace && !image.rootIsNamespaceInit && !facts.mayMakeNamespaces {
             find("privilege", "a pid namespace cannot be made: EPERM", "CAP_SYS_ADMIN is needed: be root")
         }
         guard case .refused(let setTid, let lastPid) = choice else { return }
@@ -71,15 +71,15 @@ extension ValidImage {
         find("pid \(highest)", "is above the highest number here, \(end - 1)", "\(raise); \(others)")
     }
 
-    /// Of the tasks, and of dead leaders whose session or group lives on.
+    /// The highest number of the tasks, and of dead leaders whose session or group still has members.
     static func highestNumber(of image: CheckpointImage) -> UInt32 {
         Renumbering.oldNumbers(of: image).max() ?? 0
     }
 
-    /// One of ours, or that of a root that is an init.
-    package var isInNewNamespace: Bool { newPidNamespace || image.header.rootIsNamespaceInit }
+    /// Whether the tree gets a new pid namespace: one that crrestart makes, or one that begins with the root.
+    package var isInNewNamespace: Bool { newPidNamespace || image.rootIsNamespaceInit }
 
-    /// Tasks get their numbers by `ns_last_pid`.
+    /// Whether tasks get their numbers by `ns_last_pid`.
     package var usesLastPid: Bool {
         options.usesLastPid || (isInNewNamespace ? facts.numbers.choiceInNewNamespace : facts.numbers.choice) == .lastPid
     }

@@ -1,16 +1,16 @@
 internal import ArchState
 package import CheckpointImage
 
-/// Where the vdso of this kernel comes to stand in the tasks.
+/// The address of this kernel's vdso in the tasks.
 ///
-/// Where the source kernel mapped the same one, it is moved to its old place. Otherwise it goes to a place that is
-/// free in every task, and the old code stays where it was as a ``VdsoProxy``.
+/// If the source kernel had the same vdso, it is moved to its old address in each task. Otherwise it is moved to an address
+/// that is free in all tasks, and a ``VdsoProxy`` of the old vdso is mapped at the old address.
 package struct VdsoPlan: Sendable {
-    /// Nil where the old and the new one are the same.
+    /// Nil if the source kernel had the same vdso.
     let proxy: VdsoProxy?
     private let parts: [HostFacts.Range]
 
-    /// - Parameter place: as much as the vdso and its data need is free there.
+    /// - Parameter place: an address at which the vdso and its data have room.
     init(_ valid: ValidImage, at place: UInt64) {
         guard valid.usesVdsoProxy, let first = valid.facts.vdsoParts.first else {
             proxy = nil
@@ -25,24 +25,24 @@ package struct VdsoPlan: Sendable {
             at: parts.last?.start ?? 0)
     }
 
-    /// Data and code of this kernel's in an address space, in the order of their addresses.
+    /// The parts (data and code) of this kernel's vdso in an address space, in the order of their addresses.
     func parts(in space: ImageAddressSpace) -> [HostFacts.Range] {
         if proxy != nil && !space.is32Bit { return parts }
         return space.mappings.filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
             .map { HostFacts.Range(start: $0.start, end: $0.end) }
     }
 
-    /// This kernel's code in an address space.
+    /// The code of this kernel's vdso in an address space.
     package func code(in space: ImageAddressSpace) -> HostFacts.Range? { parts(in: space).last }
 }
 
 extension ValidImage {
-    /// Whether the source kernel's vdso has to be kept beside this kernel's, and if so, whether it can be.
+    /// Whether the source kernel's vdso has to be kept beside this kernel's. Finds why that is impossible, if it is.
     static func needsVdsoProxy(
         _ image: CheckpointImage, _ states: [CPUState?], _ facts: HostFacts, _ options: RestartOptions,
         _ find: (String, String, String) -> Void
     ) -> Bool {
-        // What 32-bit programs get is another one.
+        // 32-bit programs have another vdso (`vdso32`).
         guard image.addressSpaces.contains(where: { !$0.is32Bit }) else { return false }
         let (old, new) = (image.header.vdso, facts.vdso)
         let isSame = old.dataSize == new.dataSize && old.codeSize == new.codeSize && old.checksum == new.checksum
@@ -56,7 +56,7 @@ extension ValidImage {
         }
         for (thread, state) in zip(image.threads, states) {
             guard let state, let process = image.process(thread.process),
-                let space = image.addressSpace(process.addressSpace), !space.is32Bit,
+                let space = image.addressSpace(of: process), !space.is32Bit,
                 let code = space.mappings.first(where: { $0.kind == .vdsoCode })
             else { continue }
             if code.end - code.start != UInt64(old.codeSize) {

@@ -1,28 +1,28 @@
 import StepProgram
 
-/// The vdso of another kernel, kept at its old address, with its functions handing over to this kernel's.
+/// The vdso of another kernel, kept at its old address, with functions that call those of this kernel's vdso.
 ///
-/// Programs look the vdso's functions up once and keep their addresses. Where this kernel maps another vdso than
-/// the source kernel did, the old code stays where it was as plain memory: each exported function begins
-/// with a jump to the function of the same name here, or, where there is none, makes the system call itself. Its data
-/// pages are not there any more: code that would read them ends by SIGSEGV instead of telling a wrong time.
+/// Programs look up the vdso's functions once and keep their addresses. If this kernel has another vdso than the source
+/// kernel, the old code is mapped at its old address as plain memory, with each exported function replaced by a jump to this
+/// kernel's function of the same name, or by the system call if there is no such function. The old data pages are not
+/// mapped: old code that still reads them ends by SIGSEGV instead of giving a wrong time.
 ///
 /// - Source: vdso(7); elf(5).
 struct VdsoProxy {
     /// The old code with its functions replaced: as many bytes as it had.
     let code: [UInt8]
 
-    /// Functions by their plain name, and the system call that does the same with the same arguments.
+    /// The system call that does the same as a function with the same arguments, by the function's name without prefix.
     private static let calls: [String: UInt32] = [
         "clock_gettime": 228, "gettimeofday": 96, "time": 201, "clock_getres": 229, "getcpu": 309, "getrandom": 318,
     ]
-    /// Each function has this before its name; most have an alias without it.
+    /// The prefix of each function's name; most have an alias without it.
     private static let prefix = "__vdso_"
 
     /// - Parameters:
     ///   - old: the code of the source kernel's vdso.
     ///   - new: this kernel's, which lies at `start`.
-    /// - Returns: nil where the old one cannot be understood, or has a function too short to be replaced.
+    /// - Returns: nil where the old vdso cannot be parsed, or has a function that is too short to be replaced.
     init?(old: [UInt8], new: [UInt8], at start: UInt64) {
         guard let functions = VdsoSymbols(old), let successors = VdsoSymbols(new) else { return nil }
         var code = old
@@ -39,7 +39,7 @@ struct VdsoProxy {
                 bytes.append(littleEndian32: number)
                 patch = bytes + [0x0f, 0x05, 0xc3]
             } else {
-                // mov $-38, %eax; ret: ENOSYS, as from a kernel that does not have it
+                // mov $-38, %eax; ret: ENOSYS, as from a kernel without this call
                 patch = [0xb8, 0xda, 0xff, 0xff, 0xff, 0xc3]
             }
             guard function.size >= UInt64(patch.count) else { return nil }
@@ -50,7 +50,7 @@ struct VdsoProxy {
     }
 }
 
-/// The functions that a vdso exports, as its own ELF tables tell. The bytes may be anything.
+/// The functions that a vdso exports, from its own ELF tables. The bytes can be anything, also no ELF file.
 struct VdsoSymbols {
     struct Function: Equatable {
         var offset: UInt64
@@ -60,7 +60,7 @@ struct VdsoSymbols {
     private(set) var functions: [String: Function] = [:]
     private static let mostSymbols = 256
 
-    /// Nil where the tables cannot be followed.
+    /// Nil where the tables are wrong or missing.
     init?(_ bytes: [UInt8]) {
         func word(_ offset: UInt64, _ count: Int) -> UInt64? {
             guard offset <= UInt64(bytes.count), UInt64(bytes.count) - offset >= UInt64(count) else { return nil }
@@ -85,8 +85,8 @@ struct VdsoSymbols {
         }
         let end = UInt64(bytes.count)
         guard let strings = tables[5], let symbols = tables[6], strings < end, symbols < end else { return nil }
-        // Elf64_Sym: 24 bytes: st_name at 0, st_info at 4, st_shndx at 6, st_value at 8, st_size at 16. The hash
-        // table says how many there are; without one they end where the strings begin.
+        // Elf64_Sym: 24 bytes: st_name at 0, st_info at 4, st_shndx at 6, st_value at 8, st_size at 16. The hash table has
+        // the number of symbols; without a hash table they end at the string table.
         let known = tables[4].flatMap { $0 < end ? word($0 + 4, 4) : nil } ?? (strings > symbols ? (strings - symbols) / 24 : 0)
         for index in 0..<min(known, UInt64(Self.mostSymbols)) {
             let symbol = symbols + index * 24

@@ -1,9 +1,8 @@
-/// A step as the loop reads it: 80 bytes, little endian. The layout is drawn at the step loop
-/// (`steploop_x86_64.S`).
+/// A step in the form that the step loop reads: 80 bytes, little endian. `steploop_x86_64.S` draws the layout.
 package enum EncodedStep {
     package static let size = 80
     package static let resultOffset: UInt64 = 56
-    /// Of the number: a call of the i386 table.
+    /// A bit of the call number: the call is one of the i386 table.
     static let compatBit: Int64 = 1 << 32
 
     /// What is needed to turn symbolic operands into numbers.
@@ -63,7 +62,7 @@ package enum EncodedStep {
         bytes.append(littleEndian: UInt64(bitPattern: expected))
     }
 
-    /// Encodes a whole program whose first step will lie at `address` and that names no other.
+    /// Encodes a whole program whose first step will lie at `address`, and which refers to no other task's program.
     package static func encode(
         _ program: Program, at address: UInt64, numbering: SystemCall.Numbering = .host
     ) -> [UInt8] {

@@ -1,4 +1,4 @@
-/// One checked system call, or one of the three things the loop knows besides.
+/// One checked system call, or one of the three other operations of the step loop.
 ///
 /// A step is data: it is built, printed, compared and encoded without being run.
 package struct Step: Sendable, Equatable {
@@ -8,7 +8,7 @@ package struct Step: Sendable, Equatable {
         case call32(SystemCall32)
         /// Wait until the 32-bit word at argument 0 has reached argument 1.
         case wait
-        /// Count the 32-bit word at argument 0 up by one and wake who waits for it.
+        /// Increment the 32-bit word at argument 0 and wake all tasks that wait for it.
         case advance
         /// Leave the loop (a checkpoint's programs only).
         case end
@@ -25,7 +25,7 @@ package struct Step: Sendable, Equatable {
         case slot(Int)
     }
 
-    /// What the loop checks. Anything else is a failure of the step, and of the restart.
+    /// The result that the loop accepts. Any other result is a failure of the step, and of the restart.
     package enum Check: Sendable, Equatable {
         case none
         case noError
@@ -35,7 +35,7 @@ package struct Step: Sendable, Equatable {
     package var operation: Operation
     package var arguments: [Argument]
     package var check: Check
-    /// For people: what the step does to what.
+    /// What the step does to which object, in words for `--dry-run` and errors.
     package var note: String
 
     package init(_ operation: Operation, _ arguments: [Argument], check: Check, note: String) {
@@ -57,7 +57,7 @@ extension Step.Argument: ExpressibleByIntegerLiteral {
 
 /// The program of one task: its steps in order.
 package struct Program: Sendable {
-    /// For people, e.g. `4711 bash`.
+    /// The task in words, e.g. `4711 bash`.
     package var title: String
     package var steps: [Step] = []
 
@@ -72,9 +72,9 @@ package struct Program: Sendable {
         return steps.count - 1
     }
 
-    /// Appends a call of the i386 table: what the kernel has to remember as a 32-bit program's.
+    /// Appends a call of the i386 table, for state that the kernel keeps differently for 32-bit programs.
     ///
-    /// - Precondition: every argument is below 4 GiB; the kernel does not see more of it.
+    /// - Precondition: every argument is below 4 GiB: the kernel takes only its lower half.
     @discardableResult
     package mutating func call32(
         _ call: SystemCall32, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: String = ""

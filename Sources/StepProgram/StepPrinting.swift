@@ -9,7 +9,7 @@ extension Program {
 }
 
 extension Step {
-    /// The name of what is done.
+    /// The name of the call or other operation.
     package var name: String {
         switch operation {
         case .call(let call): call.name

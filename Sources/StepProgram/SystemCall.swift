@@ -84,12 +84,12 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
 
     package var name: String { "\(self)" }
 
-    /// Whose numbers a program is encoded with.
+    /// The architecture by whose call numbers a program is encoded.
     package enum Numbering: Sendable {
         case x86_64
         case arm64
 
-        /// That of the processor this was built for.
+        /// The architecture for which this program was built.
         package static var host: Self {
             #if arch(arm64)
                 .arm64
@@ -102,7 +102,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
     package func number(on numbering: Numbering) -> Int64 {
         switch numbering {
         case .x86_64: rawValue
-        // A call without a number would fail as ENOSYS; a test sees to it that every one has its number.
+        // A call without a number would fail with ENOSYS. A test checks that every call has its number.
         case .arm64: Self.arm64Numbers[self] ?? 0xffff
         }
     }
@@ -116,7 +116,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
     }()
 }
 
-/// The calls that a 32-bit x86 program's task has to make as such, by their number in the i386 table.
+/// The calls of the i386 table that tasks of 32-bit programs have to make, by their number in it.
 ///
 /// - Source: asm/unistd_32.h.
 package enum SystemCall32: Int64, Sendable {

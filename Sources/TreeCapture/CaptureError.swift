@@ -1,4 +1,5 @@
 package import Kernel
+internal import LinuxABI
 
 /// Why a checkpoint did not come about. The tree runs on as before.
 package struct CaptureError: Error, Sendable {
@@ -23,6 +24,13 @@ package struct CaptureError: Error, Sendable {
         self.init("cannot \(what): \(error.name) (\(help.isEmpty ? error.call : help))")
     }
 
+    /// A call that failed for a task.
+    init(cannot verb: String, task: HostPid, _ command: [UInt8]?, _ error: SystemError) {
+        self.init(
+            cannot: "\(verb) \(task) \(printable(command ?? []))", error,
+            help: error.isGone ? "it ended meanwhile; try again" : error.call)
+    }
+
     package init(findings: [Finding]) {
         fault = .tree
         sentence = "cannot checkpoint the tree: \(findings.count) thing\(findings.count == 1 ? "" : "s") in it cannot be saved"
@@ -32,9 +40,10 @@ package struct CaptureError: Error, Sendable {
     package var exitStatus: Int32 { fault == .tree ? 4 : 1 }
 }
 
-/// One thing that cannot be saved: which task, what it is, and what would help.
+/// One thing that cannot be saved: which task, what it is, and what would help. Names of commands and files are escaped:
+/// it can be sent to a terminal.
 package struct Finding: Sendable, Hashable {
-    package var pid: Int32
+    package var pid: HostPid
     package var command: String
     /// `fd 7`, `mapping 0x7f12...`, `task`.
     package var object: String
@@ -46,5 +55,15 @@ package struct Finding: Sendable, Hashable {
     }
 }
 
-/// Bytes from the kernel (paths, command names) as text for people.
-func text(_ bytes: [UInt8]) -> String { String(decoding: bytes, as: UTF8.self) }
+/// Why something cannot be saved, before it is said of which task.
+struct Refusal: Codable, Sendable, Hashable {
+    var reason: String
+    var help = ""
+
+    init(_ reason: String, help: String = "") {
+        self.reason = reason
+        self.help = help
+    }
+}
+
+func hexadecimal(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

@@ -1,8 +1,12 @@
-internal import ArchState
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 
 /// A checkpoint: freeze, collect, write, commit, release.
+///
+/// Collect makes values, one after the other: what was seen of the tree from outside (``TreeSight``), what its tasks
+/// answered (``Answers``), which pages hold contents (``MemorySight``); ``Recorder`` makes the records of them, and
+/// ``ImageOutput`` writes these and the pages.
 ///
 /// The original tree is never at risk: whatever fails, and if this process dies at any instant, it goes on.
 package struct Checkpoint {
@@ -15,6 +19,8 @@ package struct Checkpoint {
         package var afterwards = Afterwards.goOn
         package var force = false
         package var freezeTimeout: Int64 = 10_000_000_000
+        /// Where a recording of the values goes; nil: nowhere.
+        package var recording: String?
 
         package init(root: Int32, output: String?) {
             self.root = root
@@ -38,7 +44,7 @@ package struct Checkpoint {
         package var total: UInt64
     }
 
-    private let options: Options
+    let options: Options
     private let log: (String) -> Void
     private let progress: (Progress) -> Void
 
@@ -55,36 +61,43 @@ package struct Checkpoint {
         let begin = SystemClock.monotonic.now()
         try checkRoot()
         let output = try openOutput()
-        var result = Result()
 
         report("freeze")
-        var header = ImageHeader()
-        fill(&header)
-        var looked: Collector?
+        let host = HostSight.look()
+        let relatives = Relatives(of: HostPid(options.root))
         let calls = TimedCalls(log: log)
-        // From here on more and more of it stands still.
+        // From here on more and more of the tree stands still.
         let stoppedAt = SystemClock.monotonic.now()
-        var tree = try freezeAndLook(&looked, calls)
-        guard let collector = looked else { throw CaptureError("cannot collect: nothing was looked at") }
-        collector.begin(header)
+        var tree = try freeze(calls)
+        let stamp = TimeStamp()
 
         report("collect")
-        try collector.collectFromInside()
-        collector.collectSemaphoreSets()
-        try collector.collectPages()
-        if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
+        let sight = try TreeSight.look(at: TreeMembers(tree), on: host, at: stamp, relatives: relatives)
+        calls.memoryOwners = sight.memoryOwners
+        // What makes the checkpoint impossible is found before any task is touched.
+        let recorder = Recorder(sight)
+        if !recorder.findings.isEmpty {
+            try record(Recording(sight: sight))
+            throw CaptureError(findings: recorder.findings)
+        }
+        let answers = try Questioner.answers(of: sight, calls)
+        let memory = try MemorySight.look(at: sight, disturbed: Set(answers.disturbed))
+        let recorded = recorder.records(answers, memory)
+        try record(Recording(sight: sight, answers: answers, memory: memory))
+        if !recorded.findings.isEmpty { throw CaptureError(findings: recorded.findings) }
         calls.report()
 
-        let image = ImageOutput(collector, to: output)
+        var image = ImageOutput(recorded.records, pages: recorded.pages, to: output)
         do {
             try image.write { done, total in progress(Progress(stage: "write", done: done, total: total)) }
         } catch {
             image.fail(error.sentence)
             throw error
         }
-        result.tasks = collector.imageThreads.count
-        result.processes = collector.imageProcesses.count
-        result.notices = collector.notices
+        var result = Result()
+        result.tasks = recorded.records.threads.count
+        result.processes = recorded.records.processes.count
+        result.notices = recorded.notices
 
         // Everything is read: a tree that goes on need not wait for the disk.
         if options.afterwards == .goOn {
@@ -100,7 +113,7 @@ package struct Checkpoint {
         switch options.afterwards {
         case .goOn: break
         case .stop:
-            for pid in tree.processes { try? Processes.kill(pid, 19) }
+            for pid in tree.processes { try? Processes.kill(pid, Signal.SIGSTOP) }
             tree.release()
         case .kill:
             TreeKiller.kill(tree.processes)
@@ -116,109 +129,58 @@ package struct Checkpoint {
     /// Looks for what cannot be saved, without stopping anything.
     package func dryRun() throws(CaptureError) -> (findings: [Finding], notices: [String], result: Result) {
         try checkRoot()
+        let relatives = Relatives(of: HostPid(options.root))
         let entries: [ProcessTree.Entry]
         do throws(SystemError) { entries = try ProcessTree().entries(below: options.root) } catch {
             throw CaptureError(cannot: "look for the processes of \(options.root)", error, help: "")
         }
-        var live: [Int32] = []
-        var zombies: [Int32] = []
-        var threads: [Int32: [FrozenTree.Task]] = [:]
+        var members = TreeMembers(root: options.root)
         for entry in entries {
-            let (pid, stat) = (entry.pid, entry.stat)
-            if stat.isZombie && stat.threadCount <= 1 { zombies.append(pid) } else {
-                live.append(pid)
-                let living = entry.tasks.filter { !(stat.isZombie && $0 == pid) }
-                threads[pid] = living.map { FrozenTree.Task(tid: $0, process: pid) }
+            let pid = HostPid(entry.pid)
+            if entry.stat.isZombie && entry.stat.threadCount <= 1 {
+                members.zombies.append(pid)
+                continue
             }
+            members.processes.append(pid)
+            let living = entry.tasks.filter { !(entry.stat.isZombie && $0 == entry.pid) }
+            members.threads[pid] = living.map { TreeMembers.Thread(tid: HostPid($0), stopSignal: nil) }
         }
-        let collector = try Collector(root: options.root, processes: live, zombies: zombies, threads: threads, log: log)
-        try collector.collectFromOutside()
-        collector.collectSemaphoreSets()
-        try collector.collectPages()
+        let sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives)
+        let memory = try MemorySight.look(at: sight)
+        try record(Recording(sight: sight, memory: memory))
+        let recorded = Recorder.records(sight, nil, memory)
         var result = Result()
         result.processes = entries.count
-        result.tasks = threads.values.reduce(0) { $0 + $1.count }
-        result.bytes = collector.pageCount * pageSize
-        return (collector.findings, collector.notices, result)
+        result.tasks = members.threadCount
+        result.bytes = memory.bytes
+        return (recorded.findings, recorded.notices, result)
     }
 
     private func report(_ stage: String) { progress(Progress(stage: stage, done: 0, total: 0)) }
 
-    /// Stops the tree and collects what can be seen from outside. A task that an earlier checkpoint's stub
-    /// has not left yet is given the time to get home.
-    private func freezeAndLook(_ looked: inout Collector?, _ calls: TimedCalls) throws(CaptureError) -> FrozenTree {
+    /// Stops the tree. A task that an earlier checkpoint's stub has not left yet is given the time to get home.
+    private func freeze(_ calls: TimedCalls) throws(CaptureError) -> FrozenTree {
         let deadline = SystemClock.monotonic.now() + options.freezeTimeout
         while true {
             let freezer = Freezer(timeoutNanoseconds: options.freezeTimeout, calls: calls)
             var tree = try freezer.freeze(options.root)
-            if SystemClock.monotonic.now() < deadline && holdsStub(tree) {
+            if SystemClock.monotonic.now() < deadline && tree.insideVdso.values.contains(where: \.isStub) {
                 tree.release()
                 Waiting.pause(atMost: 20_000_000)
                 continue
             }
-            var threads: [Int32: [FrozenTree.Task]] = [:]
-            for task in tree.tasks.values { threads[task.process, default: []].append(task) }
-            for (pid, list) in threads {
-                threads[pid] = list.sorted { first, second in
-                    if first.tid == pid || second.tid == pid { return first.tid == pid }
-                    return first.tid < second.tid
-                }
-            }
-            let collector = try Collector(
-                root: options.root, processes: tree.processes, zombies: tree.zombies, threads: threads, log: log)
-            collector.calls = calls
-            collector.insideVdso = Set(tree.insideVdso.keys)
-            try collector.collectFromOutside()
-            if !collector.findings.isEmpty { throw CaptureError(findings: collector.findings) }
             for tid in tree.insideVdso.keys.sorted() {
                 let isInCode = if case .code? = tree.insideVdso[tid] { true } else { false }
                 log(
                     "thread \(tid) was stopped \(isInCode ? "inside" : "in a signal handler that had interrupted") the vdso: this image can be restarted on kernels that map the same one")
             }
-            looked = collector
             return tree
         }
     }
 
-    /// Is any task inside the slack of its vdso? Then a stub is on its way home there.
-    private func holdsStub(_ tree: borrowing FrozenTree) -> Bool {
-        tree.insideVdso.values.contains(where: \.isStub)
-    }
-
-    /// Refuses a root that cannot be checkpointed, each for its own reason.
-    private func checkRoot() throws(CaptureError) {
-        let root = options.root
-        func refuse(_ reason: String) -> CaptureError { CaptureError("cannot checkpoint \(root): \(reason)") }
-        guard root > 0 else { throw refuse("ESRCH (a pid is a positive number)") }
-        let stat: ProcessStat
-        do throws(SystemError) { stat = try ProcessStat(of: root) } catch {
-            throw refuse("ESRCH (there is no such process; ps lists those that are)")
-        }
-        let named = "\(root) \(text(stat.comm))"
-        if stat.isKernelThread { throw CaptureError("cannot checkpoint \(named): EINVAL (it is a kernel thread)") }
-        if let status = try? TaskStatus(of: root), status.processID != root {
-            throw CaptureError("cannot checkpoint \(named): EINVAL (it is a thread of \(status.processID): name that)")
-        }
-        if stat.isZombie && stat.threadCount <= 1 { throw CaptureError("cannot checkpoint \(named): ESRCH (it has ended and waits for its parent)") }
-        if options.afterwards != .goOn, let status = try? TaskStatus(of: root), let own = try? TaskStatus(of: Processes.ownPid),
-            status.namespaceProcessIDs.last == 1, status.namespaceProcessIDs.count == own.namespaceProcessIDs.count
-        {
-            throw CaptureError(
-                "cannot end or stop \(named): EPERM (it is the init of the pid namespace that crcheckpoint runs in: start crcheckpoint outside)")
-        }
-        var ancestor = Processes.ownPid
-        while ancestor > 0 {
-            if ancestor == root {
-                throw CaptureError(
-                    "cannot checkpoint \(named): EINVAL (it is \(ancestor == Processes.ownPid ? "crcheckpoint itself" : "an ancestor of crcheckpoint"); start crcheckpoint from outside of the tree, e.g. with setsid from another terminal)")
-            }
-            ancestor = (try? ProcessStat(of: ancestor))?.parent ?? 0
-        }
-        if Capabilities.currentEffective & 1 << 19 == 0, let status = try? TaskStatus(of: root),
-            let own = try? TaskStatus(of: Processes.ownPid), status.users.first != own.users.first
-        {
-            throw CaptureError("cannot checkpoint \(named): EPERM (it belongs to uid \(status.users.first ?? 0); be that user, or have CAP_SYS_PTRACE)")
-        }
+    private func record(_ recording: Recording) throws(CaptureError) {
+        guard let path = options.recording else { return }
+        try recording.write(to: path)
     }
 
     private func openOutput() throws(CaptureError) -> OutputFile {
@@ -230,15 +192,5 @@ package struct Checkpoint {
                 : error.name == "ENOENT" ? "the directory does not exist" : error.call
             throw CaptureError(cannot: "write image \(path)", error, help: help)
         }
-    }
-
-    private func fill(_ header: inout ImageHeader) {
-        let kernel = KernelIdentity.current()
-        header.kernelRelease = kernel.release
-        header.kernelVersion = kernel.version
-        header.hostName = kernel.node
-        header.architecture = kernel.machine
-        header.bootID = (try? bootID()) ?? ""
-        header.pageSize = UInt32(pageSize)
     }
 }

@@ -1,19 +1,28 @@
 internal import CheckpointImage
 internal import Kernel
 
-/// Writes what was collected as an image: metadata first, then the pages straight from the tasks.
-final class ImageOutput {
-    private let collector: Collector
+/// Writes an image: the records first, then the pages straight from the tasks.
+struct ImageOutput {
+    private let records: ImageRecords
+    private let pages: [PageOrigin]
     private let output: OutputFile
     private var encoder = ImageEncoder()
     private(set) var bytes: UInt64 = 0
 
-    init(_ collector: Collector, to output: OutputFile) {
-        self.collector = collector
+    /// Pages of a task that are read with one request, so that progress is seen.
+    private static let sliceLength: UInt64 = 16384
+    /// Bytes of records that are gathered for one write.
+    private static let bufferSize = 1 << 20
+
+    /// - Parameter pages: where the pages of each owner are read from; the records tell which they are.
+    init(_ records: ImageRecords, pages: [PageOrigin], to output: OutputFile) {
+        self.records = records
+        self.pages = pages
         self.output = output
     }
 
-    func write(progress: (UInt64, UInt64) -> Void) throws(CaptureError) {
+    /// - Preconditions: the tasks that pages are read from are stopped.
+    mutating func write(progress: (UInt64, UInt64) -> Void) throws(CaptureError) {
         do {
             try writeMetadata()
             try writePages(progress)
@@ -35,90 +44,105 @@ final class ImageOutput {
     }
 
     /// Tells a reader of a stream why it ends.
-    func fail(_ reason: String) {
+    mutating func fail(_ reason: String) {
         guard output.isStream, let record = try? encoder.failure(reason: reason, status: 1) else { return }
         try? output.write(record)
     }
 
     private func put(_ record: [UInt8]) throws { try output.write(record) }
 
-    private func writeMetadata() throws {
+    private mutating func writeMetadata() throws {
         var buffer = encoder.start()
         func add(_ record: [UInt8]) throws {
             buffer += record
-            if buffer.count > 1 << 20 {
+            if buffer.count > Self.bufferSize {
                 try put(buffer)
                 buffer = []
             }
         }
-        try add(encoder.record(.header, id: 0, collector.header))
-        for process in collector.imageProcesses { try add(encoder.record(.process, id: process.pid, process)) }
-        for thread in collector.imageThreads { try add(encoder.record(.thread, id: thread.tid, thread)) }
-        for space in collector.spaces { try add(encoder.record(.addressSpace, id: space.id, space)) }
-        for table in collector.tables { try add(encoder.record(.fileTable, id: table.id, table)) }
-        for file in collector.files { try add(encoder.record(.openFile, id: file.id, file)) }
-        for pipe in collector.pipes { try add(encoder.record(.pipe, id: pipe.id, pipe)) }
-        for object in collector.objects { try add(encoder.record(.memoryObject, id: object.id, object)) }
-        for set in collector.semaphoreSets { try add(encoder.record(.semaphoreSet, id: set.id, set)) }
+        try add(encoder.record(.header, id: 0, records.header))
+        for process in records.processes { try add(encoder.record(.process, id: process.pid, process)) }
+        for thread in records.threads { try add(encoder.record(.thread, id: thread.tid, thread)) }
+        for space in records.addressSpaces { try add(encoder.record(.addressSpace, id: space.id, space)) }
+        for table in records.fileTables { try add(encoder.record(.fileTable, id: table.id, table)) }
+        for file in records.openFiles { try add(encoder.record(.openFile, id: file.id, file)) }
+        for pipe in records.pipes { try add(encoder.record(.pipe, id: pipe.id, pipe)) }
+        for object in records.memoryObjects { try add(encoder.record(.memoryObject, id: object.id, object)) }
+        for set in records.semaphoreSets { try add(encoder.record(.semaphoreSet, id: set.id, set)) }
+        for directories in records.directories { try add(encoder.record(.directories, id: directories.id, directories)) }
+        for actions in records.signalActions { try add(encoder.record(.signalActions, id: actions.id, actions)) }
+        for namespace in records.namespaces { try add(encoder.record(.namespace, id: namespace.id, namespace)) }
         try put(buffer)
     }
 
-    private func writePages(_ progress: (UInt64, UInt64) -> Void) throws {
-        let total = collector.pageCount * pageSize
-        var pages = PageWriter(to: output.descriptorNumber)
-        for (object, source) in zip(collector.objects, collector.objectSources) {
-            guard case .file(let path) = source else { continue }
-            let count = object.runLength.reduce(0, +)
+    private mutating func writePages(_ progress: (UInt64, UInt64) -> Void) throws {
+        let total =
+            (records.addressSpaces.reduce(0) { $0 + $1.runLength.reduce(0, +) }
+                + records.memoryObjects.reduce(0) { $0 + $1.runLength.reduce(0, +) }) * pageSize
+        var writer = PageWriter(to: output.descriptorNumber)
+        for origin in pages {
+            let runs = runs(of: origin.owner)
+            let count = runs.reduce(0) { $0 + $1.count }
             if count == 0 { continue }
-            try begin(.memoryObject, object.id, count)
-            try pages.append(
-                zip(object.runPage, object.runLength).map { ($0 * pageSize, $1 * pageSize) },
-                ofFile: try Descriptor.open(path))
-            try put(encoder.pagesEnd(checksums: pages.finishSection()))
-            progress(pages.written, total)
+            try begin(origin.owner, count)
+            switch origin.source {
+            case .file(let path):
+                try writer.append(runs.map { ($0.page * pageSize, $0.count * pageSize) }, ofFile: try Descriptor.open(path))
+            case .task(let task):
+                try write(runs, of: task, &writer) { progress($0, total) }
+            }
+            try put(encoder.pagesEnd(checksums: writer.finishSection()))
+            progress(writer.written, total)
         }
-        for (space, source) in zip(collector.spaces, collector.spaceSources) {
-            guard case .task(let task) = source else { continue }
-            let count = space.runLength.reduce(0, +)
-            if count == 0 { continue }
-            try begin(.addressSpace, space.id, count)
-            // In slices, so that progress is seen.
-            var slice: [(start: UInt64, length: UInt64)] = []
-            var inSlice: UInt64 = 0
-            for (page, length) in zip(space.runPage, space.runLength) {
-                var page = page
-                var left = length
-                while left > 0 {
-                    let part = min(left, 16384 - inSlice)
-                    slice.append((page * pageSize, part * pageSize))
-                    inSlice += part
-                    page += part
-                    left -= part
-                    if inSlice == 16384 {
-                        try pages.append(slice, of: task)
-                        progress(pages.written, total)
-                        slice.removeAll(keepingCapacity: true)
-                        inSlice = 0
-                    }
+    }
+
+    private func runs(of owner: PageOrigin.Owner) -> [(page: UInt64, count: UInt64)] {
+        switch owner {
+        case .space(let id):
+            let space = records.addressSpaces[Int(id) - 1]
+            return Array(zip(space.runPage, space.runLength)).map { (page: $0, count: $1) }
+        case .object(let id):
+            let object = records.memoryObjects[Int(id) - 1]
+            return Array(zip(object.runPage, object.runLength)).map { (page: $0, count: $1) }
+        }
+    }
+
+    private func write(
+        _ runs: [(page: UInt64, count: UInt64)], of task: HostPid, _ writer: inout PageWriter, progress: (UInt64) -> Void
+    ) throws {
+        var slice: [(start: UInt64, length: UInt64)] = []
+        var inSlice: UInt64 = 0
+        for run in runs {
+            var page = run.page
+            var left = run.count
+            while left > 0 {
+                let part = min(left, Self.sliceLength - inSlice)
+                slice.append((page * pageSize, part * pageSize))
+                inSlice += part
+                page += part
+                left -= part
+                if inSlice == Self.sliceLength {
+                    try writer.append(slice, of: task.rawValue)
+                    progress(writer.written)
+                    slice.removeAll(keepingCapacity: true)
+                    inSlice = 0
                 }
             }
-            try pages.append(slice, of: task)
-            try put(encoder.pagesEnd(checksums: pages.finishSection()))
-            progress(pages.written, total)
         }
+        try writer.append(slice, of: task.rawValue)
     }
 
-    private func begin(_ owner: ImagePageDescription.Owner, _ id: UInt32, _ pages: UInt64) throws {
+    private mutating func begin(_ owner: PageOrigin.Owner, _ pages: UInt64) throws {
         var description = ImagePageDescription()
-        description.owner = owner
-        description.id = id
+        switch owner {
+        case .space(let id):
+            description.owner = .addressSpace
+            description.id = id
+        case .object(let id):
+            description.owner = .memoryObject
+            description.id = id
+        }
         description.pages = pages
         try put(encoder.pagesBegin(description))
-    }
-}
-
-extension Collector {
-    var pageCount: UInt64 {
-        spaces.reduce(0) { $0 + $1.runLength.reduce(0, +) } + objects.reduce(0) { $0 + $1.runLength.reduce(0, +) }
     }
 }

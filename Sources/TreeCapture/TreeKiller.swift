@@ -1,4 +1,5 @@
 internal import Kernel
+internal import LinuxABI
 
 /// Ends a tree after its image is committed: all of it.
 enum TreeKiller {
@@ -8,17 +9,17 @@ enum TreeKiller {
         if let guardian = try? Processes.fork(at: .forkGuardian) {
             if guardian == 0 {
                 Processes.leaveSession()
-                for pid in processes { try? Processes.kill(pid, 9) }
+                for pid in processes { try? Processes.kill(pid, Signal.SIGKILL) }
                 Processes.exitNow(0)
             }
             while (try? Waiting.wait(guardian, block: true)) == nil {}
         } else {
-            for pid in processes { try? Processes.kill(pid, 9) }
+            for pid in processes { try? Processes.kill(pid, Signal.SIGKILL) }
         }
     }
 
     /// Waits until all have ended, five seconds at most, and until their numbers are free again, a quarter of
-    /// a second at most: who adopted them (init, a subreaper) frees them when it likes. The root's is freed
+    /// a second at most: their new parent (init, a subreaper) frees them at a time of its own. The root's is freed
     /// by its parent.
     static func awaitEnd(of processes: [Int32], except root: Int32) {
         let begin = SystemClock.monotonic.now()

@@ -48,7 +48,7 @@ final class CgroupPlacer {
     private func way(_ way: Way) -> [(place: CgroupPlace, directory: CgroupDirectory)] {
         if let known = ways[way] { return known }
         let found = plan.valid.cgroups.moves(from: way.from, to: way.to).compactMap { place in
-            CgroupDirectory(CgroupMembership(hierarchy: place.hierarchy, path: place.path), among: mounts).map { (place, $0) }
+            CgroupDirectory(CgroupMembership(hierarchy: place.hierarchy, pathBytes: place.path), among: mounts).map { (place, $0) }
         }
         ways[way] = found
         return found
@@ -64,36 +64,5 @@ final class CgroupPlacer {
         case "ENODEV", "ENOENT": "it was removed meanwhile"
         default: "--cgroup ignore leaves the tree where crrestart is"
         }
-    }
-}
-
-extension HostFacts {
-    /// Asks about the places where the tree's tasks belong, as far as crrestart is not in them itself.
-    mutating func probeCgroups(of image: CheckpointImage, options: CgroupOptions) {
-        let wanted = Set(CgroupPlacement.wanted(image, options).flatMap { $0 })
-        guard !wanted.isEmpty, let text = try? cgroupText(of: Processes.ownPid),
-            let own = try? CgroupMembership.parse(text), let mounts = try? CgroupMount.all()
-        else { return }
-        cgroups.own = Dictionary(own.map { ($0.hierarchy, $0.path) }, uniquingKeysWith: { first, _ in first })
-        for place in wanted where cgroups.own[place.hierarchy] != place.path {
-            cgroups.states[place] = Self.state(of: place, mounts, own: cgroups.own[place.hierarchy])
-        }
-    }
-
-    private static func state(of place: CgroupPlace, _ mounts: [CgroupMount], own: String?) -> CgroupFacts.State {
-        guard let mount = mounts.first(where: { $0.holds(place.hierarchy) }) else { return .noHierarchy }
-        if place.path.split(separator: "/").contains("..") { return .hidden }
-        let membership = CgroupMembership(hierarchy: place.hierarchy, path: place.path)
-        guard let directory = CgroupDirectory(membership, among: mounts) else { return .hidden }
-        if !directory.exists { return .missing }
-        if directory.isFrozen(top: mount.mountPoint) { return .frozen }
-        if let reason = directory.takesNoProcesses() { return .unfit(reason) }
-        if let refusal = directory.refusal() { return .refused(refusal.name) }
-        // cgroup v2 asks for the right to write to the deepest cgroup above both, too.
-        if place.hierarchy.isEmpty, let own {
-            let above = CgroupMembership(hierarchy: "", path: CgroupPlacement.ancestor(own, place.path))
-            if let refusal = CgroupDirectory(above, among: mounts)?.refusal() { return .refused(refusal.name) }
-        }
-        return .usable
     }
 }

@@ -41,7 +41,7 @@ struct Finaliser {
         vdsoCode = code
         callOffset = UInt64(offset)
         loopCompatInstruction = Self.compatInstruction(in: tree.memory, at: tree.plan.launchpad.base)
-        usersOfSpace = Dictionary(grouping: tree.plan.valid.image.processes, by: \.addressSpace).mapValues { $0.map(\.pid) }
+        usersOfSpace = Dictionary(grouping: tree.plan.valid.image.processes, by: tree.plan.valid.image.spaceID).mapValues { $0.map(\.pid) }
     }
 
     /// Where a `syscall` stands in code: behind a number that is loaded into eax.
@@ -83,9 +83,9 @@ struct Finaliser {
     }
 
     /// Sends SIGSTOP to the processes that were not stopped.
-    func stopRunning() {
+    func stopRunning() throws(RestoreError) {
         for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie && !isStopped(task) {
-            try? Processes.kill(hostPids[index], Signal.SIGSTOP)
+            try naming(task) { () throws(SystemError) in try Processes.kill(hostPids[index], Signal.SIGSTOP) }
         }
     }
 

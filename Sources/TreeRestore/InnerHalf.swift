@@ -31,7 +31,7 @@ struct InnerHalf {
         Processes.setName("crrestart-init")
         do throws(SystemError) {
             if plan.valid.newPidNamespace { try Mounting.remountProc() }
-            let mounts = try Mounting.copies(plan.valid.image.header.mountNamespaces.count)
+            let mounts = try Mounting.copies(plan.valid.image.ownMountNamespaces.count)
             try arrangeDescriptors(mounts)
             let launchpad = plan.launchpad
             let pid = try createRoot()
@@ -47,7 +47,7 @@ struct InnerHalf {
     private func createRoot() throws(SystemError) -> Int32 {
         let wanted = Int32(plan.tasks[0].tid)
         let (program, slot) = (plan.layout.addresses[0], plan.launchpad.slotAddress(0))
-        let isInit = plan.valid.image.header.rootIsNamespaceInit
+        let isInit = plan.valid.image.rootIsNamespaceInit
         let namespaces = isInit ? CloneFlag.CLONE_NEWPID : 0
         guard plan.valid.usesLastPid else {
             return try Processes.cloneIntoLoop(
@@ -130,7 +130,7 @@ struct InnerHalf {
     /// The monitor died before the point of no return.
     private func endTree(_ root: Int32) -> Never {
         SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
-        if plan.valid.image.header.rootIsNamespaceInit {
+        if plan.valid.image.rootIsNamespaceInit {
             // With it ends everything in its namespace.
             try? Processes.kill(root, Signal.SIGKILL)
         } else if !plan.valid.newPidNamespace {

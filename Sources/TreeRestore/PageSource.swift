@@ -1,5 +1,5 @@
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 internal import Kernel
 internal import RestorePlan
 

@@ -27,7 +27,7 @@ struct ParkedTree: ~Copyable {
         try finaliser.unmapLaunchpads(size: tree.memory.size)
         // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
         try finaliser.loadAll()
-        if staysStopped { finaliser.stopRunning() }
+        if staysStopped { try finaliser.stopRunning() }
         // 4. No task dies with the monitor any more. The guardian first: it has to outlive it.
         try finaliser.releaseGuardian(tree.inner)
         try finaliser.takeBackExitKill()

@@ -12,8 +12,8 @@ struct PreparedObjects: ~Copyable {
             do throws(SystemError) {
                 let file =
                     object.unlinkedFile
-                    ? try NamelessFile.unlinked(like: object.name.asText, mode: object.mode)
-                    : try NamelessFile.memory(named: object.name.asText)
+                    ? try NamelessFile.unlinked(like: object.name.asBytes, mode: object.mode)
+                    : try NamelessFile.memory(named: object.name.asBytes)
                 try NamelessFile.prepare(file, size: object.size, mode: object.mode, owner: object.owner, group: object.group)
                 descriptors.append(file.release())
             } catch {

@@ -1,5 +1,6 @@
 internal import ArchState
 internal import CheckpointImage
+internal import HostProbe
 internal import Kernel
 internal import RestorePlan
 
@@ -41,10 +42,7 @@ extension Restart {
     }
 
     func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {
-        var notices = image.openFiles.filter { $0.kind == .outside }.map { file in
-            let place = file.preferred <= 2 ? "descriptor \(file.preferred)" : "terminal"
-            return "\(file.description_p.asText) belonged to somebody outside of the tree: the \(place) of crrestart stands in"
-        }
+        var notices = valid.objectNotices
         if valid.facts.numbers.isUnderFilter {
             notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
         }

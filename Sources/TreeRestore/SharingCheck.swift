@@ -5,37 +5,46 @@ internal import Kernel
 ///
 /// - Preconditions: the tasks are stopped, so what they have stays as it is.
 struct SharingCheck {
-    private static let kinds: [(kind: SharedKind, name: String, id: @Sendable (ImageProcess) -> UInt32)] = [
-        (.memory, "memory", { $0.addressSpace }), (.descriptorTable, "descriptors", { $0.fileTable }),
-        (.fileSystem, "directories", { $0.sharedDirectories }), (.signalActions, "signal actions", { $0.sharedActions }),
-        (.semaphoreUndo, "semaphore operations to undo", { $0.sharedUndo }), (.diskContext, "its disk context", { $0.sharedDiskContext }),
+    /// In the order of ``CheckpointImage/sharedNumbers(of:)``.
+    private static let kinds: [(kind: SharedKind, name: String)] = [
+        (.memory, "memory"), (.descriptorTable, "descriptors"), (.fileSystem, "directories"), (.signalActions, "signal actions"),
+        (.semaphoreUndo, "semaphore operations to undo"), (.diskContext, "its disk context"),
     ]
 
     private let living: [ImageProcess]
     private let hostOf: [UInt32: Int32]
-    /// With directories that are not those of their process.
-    private let strays: [ImageThread]
+    /// By pid: what each process shares.
+    private let numbers: [UInt32: [UInt32]]
+    /// Threads with directories or descriptors that are not those of their process.
+    private let strays: [(thread: ImageThread, kind: SharedKind, name: String)]
 
     /// - Parameter hostOf: by tid of the image, the number here.
     init(_ image: CheckpointImage, _ hostOf: [UInt32: Int32]) {
         living = image.processes.filter { $0.state != .zombie }
-        strays = image.threads.filter(\.hasOwnDirectories)
+        numbers = Dictionary(living.map { ($0.pid, image.sharedNumbers(of: $0)) }) { first, _ in first }
+        strays =
+            image.threads.filter { image.ownDirectories(of: $0) != nil }.map { ($0, .fileSystem, "directories") }
+            + image.threads.filter { image.ownFileTable(of: $0) != nil }.map { ($0, .descriptorTable, "descriptors") }
         self.hostOf = hostOf
     }
 
-    /// Threads that have their process's directories, and should not.
+    private func id(_ kind: Int, of process: ImageProcess) -> UInt32 { numbers[process.pid]?[kind] ?? 0 }
+
+    /// Threads that have what their process has, and should not.
     private func threadDifferences() -> [String] {
-        strays.filter { thread in
+        strays.filter { thread, kind, _ in
             guard let own = hostOf[thread.tid], let leader = hostOf[thread.process] else { return true }
-            return ((try? compare(.fileSystem, of: own, with: leader)) ?? .same) == .same
-        }.map { "thread \($0.tid) has no directories of its own" }
+            return ((try? compare(kind, of: own, with: leader)) ?? .same) == .same
+        }.map { "thread \($0.tid) has no \($2) of its own" }
     }
 
     /// What is not as it should be. Nothing is asked where nothing is shared.
     func differences() -> [String] { threadDifferences() + processDifferences() }
 
     private func processDifferences() -> [String] {
-        let users = Self.kinds.map { kind in Dictionary(grouping: living.filter { kind.id($0) != 0 }, by: kind.id) }
+        let users = Self.kinds.indices.map { kind in
+            Dictionary(grouping: living.filter { id(kind, of: $0) != 0 }) { id(kind, of: $0) }
+        }
         guard users.contains(where: { $0.contains { $0.value.count > 1 } }) else { return [] }
         var found: [String] = []
         for (number, kind) in Self.kinds.enumerated() {
@@ -51,7 +60,8 @@ struct SharingCheck {
         for process in living {
             for other in [known[process.parent], lastChild[process.parent]].compactMap({ $0 }) {
                 // Undo lists and disk contexts are made when they are first needed: before that there is nothing to share.
-                for kind in Self.kinds.prefix(4) where kind.id(process) == 0 || kind.id(process) != kind.id(other) {
+                for (number, kind) in Self.kinds.prefix(4).enumerated()
+                where id(number, of: process) == 0 || id(number, of: process) != id(number, of: other) {
                     if isSame(kind.kind, process, other) { found.append("\(process.pid) shares \(kind.name) with \(other.pid)") }
                 }
             }

@@ -1,5 +1,5 @@
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 internal import RestorePlan
 
 /// Pages of an image that can be read only once, from front to back. The monitor reads them and puts them in place.

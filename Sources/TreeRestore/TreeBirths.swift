@@ -61,20 +61,20 @@ struct TreeBirths {
         case .stopped(_, TraceEvent.stop):
             if let index = indexOfHostPid[pid] {
                 if unborn[index] == 0 { reports.dismiss(pid) }
-                resume(pid)
+                try resume(pid, plan)
             } else if pid == inner {
-                resume(pid)
+                try resume(pid, plan)
             } else {
                 newborn.insert(pid)
             }
         case .stopped(_, let event) where event != 0:
             try introduce(childOf: pid, plan, memory)
-            resume(pid)
+            try resume(pid, plan)
         case .stopped(let signal, _):
             if let index = indexOfHostPid[pid], !plan.expects(signal, of: index, memory) {
                 throw plan.failure(of: index, gotSignal: signal, memory)
             }
-            try? Trace.resume(pid, signal: signal)
+            try resume(pid, plan, signal: signal)
         case .exited, .killed:
             if pid == inner { throw plan.innerFailure(memory) }
             reports.dismiss(pid)
@@ -99,13 +99,28 @@ struct TreeBirths {
         }
     }
 
-    private func resume(_ pid: Int32) { try? Trace.resume(pid) }
+    /// Lets a task go on. One that has been killed meanwhile reports its end.
+    private func resume(_ pid: Int32, _ plan: RestorePlan, signal: Int32 = 0) throws(RestoreError) {
+        do throws(SystemError) { try Trace.resume(pid, signal: signal) } catch {
+            if error.isGone { return }
+            throw RestoreError(cannot: "let \(name(of: pid, plan)) go on", error)
+        }
+    }
+
+    private func name(of pid: Int32, _ plan: RestorePlan) -> String {
+        if pid == inner { return "the inner half of crrestart" }
+        return indexOfHostPid[pid].map { plan.title(of: $0) } ?? "new task \(pid)"
+    }
 
     /// A creator's step says which task its child is.
     private mutating func introduce(
         childOf creator: Int32, _ plan: RestorePlan, _ memory: borrowing SharedMemory
     ) throws(RestoreError) {
-        guard let message = try? Trace.eventMessage(creator) else { return }
+        let message: UInt64
+        do throws(SystemError) { message = try Trace.eventMessage(creator) } catch {
+            if error.isGone { return }
+            throw RestoreError(cannot: "learn which task \(name(of: creator, plan)) has made", error)
+        }
         let child = Int32(truncatingIfNeeded: message)
         let index: Int
         if creator == inner {
@@ -127,7 +142,7 @@ struct TreeBirths {
         }
         let isStopped = newborn.remove(child) != nil
         if !isStopped || unborn[index] > 0 { reports.await(child) }
-        if isStopped { resume(child) }
+        if isStopped { try resume(child, plan) }
         if let parent = indexOfHostPid[creator] {
             unborn[parent] -= 1
             if unborn[parent] == 0 { reports.dismiss(creator) }

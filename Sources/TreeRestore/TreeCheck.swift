@@ -33,7 +33,7 @@ struct TreeCheck {
         do throws(SystemError) {
             own = try ProcessStat(of: Processes.ownPid)
             let own = try TaskStatus(of: Processes.ownPid).namespaceProcessIDs.count
-            let isNested = plan.valid.newPidNamespace || plan.valid.image.header.rootIsNamespaceInit
+            let isNested = plan.valid.newPidNamespace || plan.valid.image.rootIsNamespaceInit
             outerDepth = own - 1 + (isNested ? 1 : 0)
         } catch { throw RestoreError(cannot: "look at crrestart itself", error) }
         for (index, task) in plan.tasks.enumerated() {

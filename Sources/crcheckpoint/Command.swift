@@ -45,6 +45,13 @@ struct Command: ParsableCommand {
             "How long the tree may take to stop; after that it is let go on, and the command fails.", valueName: "SECONDS"))
     var freezeTimeout: Double = 10
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write what was seen of the tree to this file, as JSON text: for tests and for reports of what went wrong.",
+            valueName: "FILE", visibility: .hidden), completion: .file())
+    var recordSight: String?
+
     @OptionGroup var common: CommonOptions
 
     static func main() {
@@ -67,6 +74,7 @@ struct Command: ParsableCommand {
         var options = Checkpoint.Options(root: tree, output: path)
         options.afterwards = kill ? .kill : stop ? .stop : .goOn
         options.force = force
+        options.recording = recordSight
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
         let checkpoint = Checkpoint(
             options, log: { log.write(.warning, $0) },

@@ -1,8 +1,9 @@
 internal import ArchState
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 internal import Kernel
+internal import LinuxABI
 
 /// `crimage info`: the version and host that made the image, when, and how much it holds.
 struct Info: ParsableCommand {
@@ -44,7 +45,7 @@ struct Info: ParsableCommand {
             ["format version", "\(header.formatVersion)"],
             ["tool version", text(header.toolVersion)],
             ["taken", utc(header.begin.realtime)],
-            ["clocks then", clocks(header)],
+            ["clocks then", clocks(image)],
             ["host", text(header.hostName)],
             ["kernel", "\(text(header.kernelRelease)) \(text(header.kernelVersion))"],
             ["architecture", text(header.architecture)],
@@ -77,7 +78,7 @@ struct Info: ParsableCommand {
         for thread in image.threads where thread.cgroupSet != 0 { threads[Int(thread.cgroupSet) - 1] += 1 }
         return image.header.cgroupSets.enumerated().map { index, set in
             let places = set.cgroups.filter { $0.path != Array("/".utf8).asData }.map { cgroup in
-                "\(cgroup.hierarchy.isEmpty ? "v2" : text(cgroup.hierarchy)):\(printable(cgroup.path))"
+                "\(cgroup.hierarchy.isEmpty ? "v2" : text(cgroup.hierarchy)):\(cgroup.path.asText)"
             }
             let members = [
                 processes[index] > 0 ? counted(processes[index], "process", "processes") : nil,
@@ -90,11 +91,12 @@ struct Info: ParsableCommand {
     }
 
     /// The tree's own clocks at the checkpoint.
-    private func clocks(_ header: ImageHeader) -> String {
+    private func clocks(_ image: CheckpointImage) -> String {
+        let (begin, offsets) = (image.header.begin, image.clockOffsets)
         func seconds(_ nanoseconds: Int64) -> String { "\(nanoseconds / 1_000_000_000) s" }
-        let monotonic = seconds(header.begin.monotonic + header.monotonicOffset)
-        let boottime = seconds(header.begin.boottime + header.boottimeOffset)
-        let own = header.monotonicOffset != 0 || header.boottimeOffset != 0
+        let monotonic = seconds(begin.monotonic + offsets.monotonic)
+        let boottime = seconds(begin.boottime + offsets.boottime)
+        let own = offsets != (0, 0)
         return "monotonic \(monotonic), boot time \(boottime)" + (own ? " (a time namespace of its own)" : "")
     }
 

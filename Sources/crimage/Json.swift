@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 internal import SwiftProtobuf
 
 /// `crimage json`: all metadata, for programs.
@@ -31,6 +31,9 @@ struct Json: ParsableCommand {
             try list("pipes", image.pipes)
             try list("memory_objects", image.memoryObjects)
             try list("semaphore_sets", image.semaphoreSets)
+            try list("directories", image.directories)
+            try list("signal_actions", image.signalActions)
+            try list("namespaces", image.namespaces)
             let sections = image.pageSections.map { section in
                 "{\"owner\":\"\(section.owner.kind == .addressSpace ? "ADDRESS_SPACE" : "MEMORY_OBJECT")\","
                     + "\"id\":\(section.owner.id),\"pages\":\"\(section.pages)\",\"offset\":\"\(section.offset)\"}"

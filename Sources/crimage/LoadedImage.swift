@@ -1,5 +1,5 @@
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 
 /// An image, where its pages lie, and the command lines found among them.
 struct LoadedImage {
@@ -75,19 +75,19 @@ struct LoadedImage {
 extension LoadedImage {
     /// The command line of a process where it is saved, else its command name in brackets.
     func commandLine(of process: ImageProcess) -> String {
-        let name = "[\(printable(process.command))]"
-        guard process.state != .zombie, var bytes = arguments[process.addressSpace], !bytes.isEmpty else {
+        let name = "[\(process.command.asText)]"
+        guard process.state != .zombie, var bytes = arguments[image.spaceID(of: process)], !bytes.isEmpty else {
             return name
         }
         while bytes.last == 0 { bytes.removeLast() }
         if bytes.isEmpty { return name }
-        return bytes.split(separator: 0, omittingEmptySubsequences: false).map { quoted($0) }
+        return bytes.split(separator: 0, omittingEmptySubsequences: false).map { quoted(Array($0)) }
             .joined(separator: " ")
     }
 
     /// The processes that use an address space or a file table, e.g. `4711 bash, 4712 cat`.
     func names(of processes: [ImageProcess]) -> String {
-        processes.map { "\($0.pid) \(printable($0.command))" }.joined(separator: ", ")
+        processes.map { "\($0.pid) \($0.command.asText)" }.joined(separator: ", ")
     }
 
     func savedBytes(_ kind: ImagePageDescription.Owner, _ id: UInt32) -> UInt64 {

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 
 /// `crimage memory`: the mappings of each address space and how much of each is saved.
 struct Memory: ParsableCommand {
@@ -11,18 +11,16 @@ struct Memory: ParsableCommand {
     func run() throws {
         try reporting(argument.path) {
             let loaded = try LoadedImage(try ImageInput(argument.path))
-            let users = Dictionary(
-                grouping: loaded.image.processes.filter { $0.state != .zombie }, by: \.addressSpace)
             for space in loaded.image.addressSpaces {
                 let mapped = space.mappings.reduce(UInt64(0)) { $0 + $1.end - $1.start }
                 print(
-                    "address space \(space.id) of \(loaded.names(of: users[space.id] ?? [])): "
+                    "address space \(space.id) of \(loaded.names(of: loaded.image.users(ofSpace: space.id))): "
                         + "\(size(mapped)) mapped, \(size(loaded.savedBytes(.addressSpace, space.id))) saved")
                 print(lines(space, loaded.image), terminator: "")
             }
             for object in loaded.image.memoryObjects {
                 print(
-                    "memory object \(object.id) \(printable(object.name)): \(size(object.size)), "
+                    "memory object \(object.id) \(object.name.asText): \(size(object.size)), "
                         + "\(size(loaded.savedBytes(.memoryObject, object.id))) saved")
             }
         }
@@ -50,7 +48,7 @@ struct Memory: ParsableCommand {
             if mapping.start <= space.startStack && space.startStack < mapping.end { return "[stack]" }
             if mapping.start < space.currentBreak && space.startBreak < mapping.end { return "[heap]" }
             return ""
-        case .file: return "\(printable(mapping.file.path)) @\(hex(mapping.offset))"
+        case .file: return "\(mapping.file.path.asText) @\(hex(mapping.offset))"
         case .object: return "memory object \(mapping.object) @\(hex(mapping.offset))"
         case .vdsoData: return "[vvar]"
         case .vdsoCode: return "[vdso]"

@@ -1,7 +1,8 @@
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 internal import Kernel
+internal import LinuxABI
 
 /// Runs a subcommand: its error becomes one sentence on stderr and the exit status.
 func reporting(_ path: String, _ body: () throws -> Void) throws {
@@ -21,22 +22,8 @@ func complain(_ line: String) {
     _ = standardError.release()
 }
 
-/// Text to print made from untrusted bytes: control and invisible characters are escaped, so that a terminal shows
-/// them instead of obeying them.
-func printable(_ bytes: some Collection<UInt8>) -> String {
-    var text = ""
-    for scalar in String(decoding: bytes, as: UTF8.self).unicodeScalars {
-        switch scalar.properties.generalCategory {
-        case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned:
-            text += "\\u{\(String(scalar.value, radix: 16))}"
-        default: text.unicodeScalars.append(scalar)
-        }
-    }
-    return text
-}
-
 /// A word of a command line, in quotes where a shell would need them.
-func quoted(_ bytes: some Collection<UInt8>) -> String {
+func quoted(_ bytes: [UInt8]) -> String {
     let text = printable(bytes)
     let plain = text.utf8.allSatisfy {
         switch $0 {

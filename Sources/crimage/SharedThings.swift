@@ -1,33 +1,34 @@
 internal import CheckpointImage
 
-/// Kernel objects that processes share by flags of clone(2), as text.
+/// What processes have in common by clone(2), in words.
 struct SharedThings {
-    private static let kinds: [(name: String, id: @Sendable (ImageProcess) -> UInt32)] = [
-        ("memory", \.addressSpace), ("descriptors", \.fileTable), ("directories", \.sharedDirectories),
-        ("signal actions", \.sharedActions), ("semaphore undo", \.sharedUndo), ("disk priority", \.sharedDiskContext),
-    ]
+    /// In the order of ``CheckpointImage/sharedNumbers(of:)``.
+    private static let kinds = ["memory", "descriptors", "directories", "signal actions", "semaphore undo", "disk priority"]
 
-    /// For each kind: its users by id, in the order of the image.
-    private var users: [[UInt32: [UInt32]]] = []
+    /// By kind and number: the users, in the order of the image.
+    private var users: [[UInt32: [UInt32]]] = kinds.map { _ in [:] }
+    private let image: CheckpointImage
 
     init(_ image: CheckpointImage) {
-        let living = image.processes.filter { $0.state != .zombie }
-        for kind in Self.kinds {
-            users.append(Dictionary(grouping: living.filter { kind.id($0) != 0 }, by: kind.id).mapValues { $0.map(\.pid) })
+        self.image = image
+        for process in image.processes {
+            for (kind, number) in image.sharedNumbers(of: process).enumerated() where number != 0 {
+                users[kind][number, default: []].append(process.pid)
+            }
         }
     }
 
-    /// E.g. `memory, descriptors with 12`; empty if the process shares nothing.
+    /// E.g. `memory, descriptors with 12`; nothing where it shares nothing.
     func words(of process: ImageProcess) -> [String] {
         guard process.state != .zombie else { return [] }
         var namesByOthers: [(others: [UInt32], names: [String])] = []
-        for (number, kind) in Self.kinds.enumerated() {
-            let others = (users[number][kind.id(process)] ?? []).filter { $0 != process.pid }
+        for (kind, number) in image.sharedNumbers(of: process).enumerated() {
+            let others = (users[kind][number] ?? []).filter { $0 != process.pid }
             guard !others.isEmpty else { continue }
             if let known = namesByOthers.firstIndex(where: { $0.others == others }) {
-                namesByOthers[known].names.append(kind.name)
+                namesByOthers[known].names.append(Self.kinds[kind])
             } else {
-                namesByOthers.append((others, [kind.name]))
+                namesByOthers.append((others, [Self.kinds[kind]]))
             }
         }
         return namesByOthers.map { others, names in

@@ -1,7 +1,8 @@
 internal import ArchState
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
+internal import LinuxABI
 
 /// `crimage threads`: what every thread was doing, and the processor state it has in use. Works for images of every
 /// architecture.
@@ -31,7 +32,7 @@ struct Threads: ParsableCommand {
     private static let columns: [(title: String, text: @Sendable (Row) -> String)] = [
         ("tid", { "\($0.thread.tid)" }),
         ("process", { "\($0.thread.process)" + ($0.command.isEmpty ? "" : " \(printable($0.command))") }),
-        ("name", { printable($0.thread.name) }),
+        ("name", { $0.thread.name.asText }),
         ("was", { $0.activity.description }),
         ("features in use", { $0.features }),
     ]

@@ -1,6 +1,6 @@
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
 
 /// `crimage tree`: the process tree, drawn.
 struct Tree: ParsableCommand {
@@ -41,8 +41,8 @@ struct Tree: ParsableCommand {
             return "(\((["zombie", end] + inside(process)).joined(separator: ", ")))"
         }
         var parts = [counted(loaded.image.threads(of: process.pid).count, "thread")]
-        parts.append(size(loaded.savedBytes(.addressSpace, process.addressSpace)))
-        if loaded.image.addressSpace(process.addressSpace)?.is32Bit == true { parts.append("32-bit") }
+        parts.append(size(loaded.savedBytes(.addressSpace, loaded.image.spaceID(of: process))))
+        if loaded.image.addressSpace(of: process)?.is32Bit == true { parts.append("32-bit") }
         if process.state == .stopped {
             parts.append("stopped by signal \(process.stopSignal)" + (process.changeUnreported ? ", its parent not yet told" : ""))
         } else if process.changeUnreported {

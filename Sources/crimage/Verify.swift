@@ -1,6 +1,7 @@
 internal import ArgumentParser
 internal import CheckpointImage
-internal import ImageHost
+internal import HostProbe
+internal import LinuxABI
 
 /// `crimage verify`: every checksum, those of the pages included.
 struct Verify: ParsableCommand {

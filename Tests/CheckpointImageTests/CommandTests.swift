@@ -92,7 +92,7 @@ import Testing
               fd  open file  mode  offset  what
                0          1  read       0  /dev/pts/3, outside of the tree: becomes fd 0 of crrestart
                1          2  read       0  /tmp/log
-               3          3  read       0  read end of pipe 1, 9 B in flight
+               3          3  read       0  read end of pipe 1, 9 bytes in flight
                4          4  read       0  memory object 1 /dev/zero
 
             """
@@ -118,7 +118,13 @@ import Testing
         let object = try JSONSerialization.jsonObject(with: Data(outcome.output.utf8)) as? [String: Any]
         let processes = try #require(object?["processes"] as? [[String: Any]])
         #expect(processes.count == 3)
-        #expect(processes[1]["address_space"] as? Int == 2)
+        let threads = try #require(object?["threads"] as? [[String: Any]])
+        #expect(threads[2]["address_space"] as? Int == 2 && threads[2]["directories"] as? Int == 2)
+        let files = try #require(object?["open_files"] as? [[String: Any]])
+        #expect((files[4]["event"] as? [String: Any])?["count"] as? String == "3")
+        for (list, count) in [("directories", 2), ("signal_actions", 2), ("namespaces", 1)] {
+            #expect((object?[list] as? [Any])?.count == count, "\(list)")
+        }
         #expect((object?["page_sections"] as? [Any])?.count == 3)
     }
 
@@ -167,6 +173,6 @@ import Testing
         var records = Sample.records()
         records.processes[2].command = Data("\u{1b}[2Jx\n".utf8)
         let outcome = try run("tree", Sample.image(records))
-        #expect(outcome.output.contains("13 [\\u{1b}[2Jx\\u{a}]  (zombie"))
+        #expect(outcome.output.contains("13 [\\e[2Jx\\n]  (zombie"))
     }
 }

@@ -5,7 +5,7 @@ import Testing
 @Suite struct DamageTests {
     static func small() throws -> [UInt8] {
         var records = Sample.records()
-        records.processes = [Sample.process(10, parent: 0, space: 1)]
+        records.processes = [Sample.process(10, parent: 0)]
         records.threads = [Sample.thread(10, of: 10)]
         records.addressSpaces = [Sample.space(1)]
         records.addressSpaces[0].runPage = [0x401]

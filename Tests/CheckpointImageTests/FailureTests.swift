@@ -27,7 +27,7 @@ import Testing
         var encoder = ImageEncoder()
         var bytes = encoder.start()
         bytes += try encoder.record(.header, id: 0, Sample.header())
-        bytes += try encoder.record(.process, id: 10, Sample.process(10, parent: 0, space: 1))
+        bytes += try encoder.record(.process, id: 10, Sample.process(10, parent: 0))
         expectReason(bytes + (try Self.fail(&encoder)))
     }
 

@@ -10,7 +10,7 @@ extension RuleTests {
         Breach(.timerRange, "open file 7") { $0.openFiles[6].timer.remaining = 1 << 62 },
         Breach(.timerRange, "open file 7") { $0.openFiles[6].timer.interval = .max },
         Breach(.descriptorRange, "open file 8") { $0.openFiles[7].epoll.registrations[0].number = 1 << 20 },
-        Breach(.noOpenFile, "fd 5 watched by open file 8") { $0.openFiles[7].epoll.registrations[0].file = 99 },
+        Breach(.noOpenFile, "open file 99 of open file 8") { $0.openFiles[7].epoll.registrations[0].file = 99 },
         Breach(.epollTwice, "open file 8") {
             $0.openFiles[7].epoll.registrations.append($0.openFiles[7].epoll.registrations[0])
         },
@@ -19,9 +19,9 @@ extension RuleTests {
         Breach(.epollLoop, "open file 8") { $0.openFiles[7].epoll.registrations[0].file = 8 },
         Breach(.epollLoop, "open file 8") { records in
             var other = records.openFiles[7]
-            other.id = 9
+            other.id = 10
             other.epoll.registrations[0].file = 8
-            records.openFiles[7].epoll.registrations[0].file = 9
+            records.openFiles[7].epoll.registrations[0].file = 10
             records.openFiles.append(other)
         },
         Breach(.timerRange, "timer 2147483648 of process 10") { $0.processes[0].posixTimers[1].id = 1 << 31 },

@@ -6,7 +6,7 @@ struct RawImage {
     private(set) var bytes: [UInt8] = []
     var tail = ImageTail()
 
-    init(version: UInt32 = 1) {
+    init(version: UInt32 = ImageFormat.version) {
         bytes = ImageFormat.magic
         put(version)
         put(crc32c(bytes))
@@ -61,6 +61,9 @@ struct RawImage {
         for one in records.pipes { record(.pipe, id: one.id, one) }
         for one in records.memoryObjects { record(.memoryObject, id: one.id, one) }
         for one in records.semaphoreSets { record(.semaphoreSet, id: one.id, one) }
+        for one in records.directories { record(.directories, id: one.id, one) }
+        for one in records.signalActions { record(.signalActions, id: one.id, one) }
+        for one in records.namespaces { record(.namespace, id: one.id, one) }
         tail.processes = UInt32(records.processes.count)
         tail.threads = UInt32(records.threads.count)
     }
@@ -96,13 +99,13 @@ struct RawImage {
         let start = bytes.count
         bytes += ImageFormat.tailMagic
         put(offset ?? position)
-        put(UInt32(1))
+        put(ImageFormat.version)
         put(crc32c(Array(bytes[start...])))
     }
 
     /// Header to tail of the sample, without the pages of its owners; the closures may put something in.
     static func whole(
-        version: UInt32 = 1, afterHeader: (inout RawImage) -> Void = { _ in },
+        version: UInt32 = ImageFormat.version, afterHeader: (inout RawImage) -> Void = { _ in },
         beforeTail: (inout RawImage) -> Void = { _ in }
     ) -> [UInt8] {
         var image = RawImage(version: version)

@@ -35,17 +35,18 @@ import Testing
         _ = try readPipe(RawImage.whole())
     }
 
-    @Test func newerVersion() {
-        refused(.newerVersion(2), as: .newerVersion, RawImage.whole(version: 2))
-        let sentence = ImageError(.newerVersion(2)).sentence(image: "a.img")
+    @Test func otherVersion() {
+        refused(.otherVersion(3), as: .otherVersion, RawImage.whole(version: 3))
+        refused(.otherVersion(1), as: .otherVersion, RawImage.whole(version: 1))
+        let sentence = ImageError(.otherVersion(3)).sentence(image: "a.img")
         #expect(
-            sentence == "cannot read image a.img: it has format version 2 "
-                + "(this tool reads up to version 1; use the tool that wrote it)")
+            sentence == "cannot read image a.img: it has format version 3 "
+                + "(this tool reads version 2; use the tool that wrote it)")
     }
 
     @Test func unknownRequiredRecord() {
         let bytes = RawImage.whole(afterHeader: { $0.record(299, id: 1, [1]) })
-        refused(.unknownType(299, at: afterHeader), as: .newerVersion, bytes)
+        refused(.unknownType(299, at: afterHeader), as: .otherVersion, bytes)
     }
 
     @Test func unknownOptionalRecordIsSkipped() throws {
@@ -64,7 +65,7 @@ import Testing
 
     @Test func unknownFlags() {
         let bytes = RawImage.whole(afterHeader: { $0.record(299, flags: 3, id: 1, []) })
-        refused(.unknownFlags(3, at: afterHeader), as: .newerVersion, bytes)
+        refused(.unknownFlags(3, at: afterHeader), as: .otherVersion, bytes)
     }
 
     @Test(arguments: [268_435_457, 1 << 40, UInt64.max]) func hostileLengths(length: UInt64) {
@@ -141,7 +142,7 @@ import Testing
 
     @Test func headerRecordFirst() {
         var image = RawImage()
-        image.record(.process, id: 10, Sample.process(10, parent: 0, space: 1))
+        image.record(.process, id: 10, Sample.process(10, parent: 0))
         image.end()
         refused(.notFirst(type: 101), image.bytes)
     }
@@ -235,9 +236,13 @@ import Testing
         refused(
             .indexMismatch(entry: 2),
             RawImage.whole(beforeTail: { $0.tail.entries.removeLast($0.tail.entries.count - 2) }))
-        refused(
-            .indexMismatch(entry: 21),
-            RawImage.whole(beforeTail: { $0.tail.entries.append($0.tail.entries[0]) }))
+        // One more than there are records.
+        var count = 0
+        let longer = RawImage.whole(beforeTail: {
+            count = $0.tail.entries.count
+            $0.tail.entries.append($0.tail.entries[0])
+        })
+        refused(.indexMismatch(entry: count), longer)
     }
 
     @Test func countsThatDoNotFit() {

@@ -15,6 +15,9 @@ import Testing
             #expect(image.pipes == records.pipes)
             #expect(image.memoryObjects == records.memoryObjects)
             #expect(image.semaphoreSets == records.semaphoreSets)
+            #expect(image.directories == records.directories)
+            #expect(image.signalActions == records.signalActions)
+            #expect(image.namespaces == records.namespaces)
         }
     }
 
@@ -41,7 +44,9 @@ import Testing
         #expect(image.children(of: 10).map(\.pid) == [12])
         #expect(image.process(13)?.state == .zombie)
         #expect(image.thread(99) == nil)
-        #expect(image.openFile(3)?.kind == .pipeEnd)
+        #expect(image.openFile(3)?.pipeEnd.pipe == 1)
+        #expect(image.directories(2)?.umask == 0o022 && image.signalActions(2)?.actions.count == 1)
+        #expect(image.namespace(1)?.kind == .pid && image.namespace(2) == nil)
     }
 
     /// A caller that reads pages from the pipe itself: what was read ahead comes first.

@@ -44,7 +44,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
     }
 
     static let tree: [Breach] = [
-        Breach(.formatVersion, "header") { $0.header.formatVersion = 2 },
+        Breach(.formatVersion, "header") { $0.header.formatVersion = 1 },
         Breach(.pageSize, "header") { $0.header.pageSize = 65536 },
         Breach(.architecture, "header") { $0.header.architecture = "" },
         Breach(.tooMany, "processes and threads") { records in
@@ -57,6 +57,10 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.duplicateID, "open file 2") { $0.openFiles[2].id = 2 },
         Breach(.duplicateID, "pipe 1") { $0.pipes.append($0.pipes[0]) },
         Breach(.duplicateID, "memory object 1") { $0.memoryObjects.append($0.memoryObjects[0]) },
+        Breach(.zeroID, "directories") { $0.directories[1].id = 0 },
+        Breach(.zeroID, "signal actions") { $0.signalActions[0].id = 0 },
+        Breach(.duplicateID, "directories 1") { $0.directories[1].id = 1 },
+        Breach(.duplicateID, "signal actions 1") { $0.signalActions[1].id = 1 },
         Breach(.duplicateID, "process 12") {
             $0.processes[2].pid = 12
             $0.processes[2].parent = 10
@@ -96,35 +100,35 @@ struct Breach: Sendable, CustomTestStringConvertible {
     ]
 
     static let tasks: [Breach] = [
-        Breach(.sharedDiffers, "thread 11 of process 10") { $0.threads[1].ownDirectories = Sample.directories(root: "/srv") },
-        Breach(.leaderFirst, "thread 12 of process 12") { $0.threads[2].ownDirectories = Sample.directories(root: "/") },
-        Breach(.pathRelative, "thread 11 of process 10") { records in
-            records.threads[1].ownDirectories = Sample.directories(root: "/")
-            records.threads[1].ownDirectories.workingDirectory = records.processes[0].command
+        Breach(.noAddressSpace, "thread 12 of process 12") { $0.threads[2].addressSpace = 9 },
+        Breach(.noFileTable, "thread 10 of process 10") { $0.threads[0].fileTable = 0 },
+        Breach(.noFileTable, "thread 11 of process 10") { $0.threads[1].fileTable = 9 },
+        Breach(.noDirectories, "thread 12 of process 12") { $0.threads[2].directories = 0 },
+        Breach(.noDirectories, "thread 11 of process 10") { $0.threads[1].directories = 9 },
+        Breach(.noActions, "thread 12 of process 12") { $0.threads[2].actions = 9 },
+        // A thread that has exited has what its process has, too.
+        Breach(.noActions, "thread 10 of process 10") { records in
+            records.threads[0] = Sample.exitedThread(10, of: 10)
+            records.threads[0].actions = 0
         },
-        Breach(.sharedActions, "process 12") { for index in 0..<2 { $0.processes[index].sharedActions = 1 } },
-        Breach(.sharedDiffers, "process 12") { records in
-            for index in 0..<2 { records.processes[index].sharedActions = 1 }
-            records.processes[1].addressSpace = 1
-            records.processes[1].actions[0].handler += 16
+        // CLONE_THREAD asks for CLONE_SIGHAND, and that for CLONE_VM.
+        Breach(.threadShares, "thread 11 of process 10") { $0.threads[1].addressSpace = 2 },
+        Breach(.threadShares, "thread 11 of process 10") { $0.threads[1].actions = 2 },
+        Breach(.zombieThreads, "process 13") { $0.threads.append(Sample.thread(13, of: 13)) },
+        Breach(.sharedActions, "thread 12 of process 12") { $0.threads[2].actions = 1 },
+        Breach(.sharedDiffers, "thread 11 of process 10") { records in
+            records.directories.append(Sample.directories(3, root: "/srv"))
+            records.threads[1].directories = 3
         },
-        Breach(.sharedDiffers, "process 12") { records in
-            for index in 0..<2 { records.processes[index].sharedDirectories = 7 }
-            records.processes[1].umask = 0
-        },
-        Breach(.noAddressSpace, "process 12") { $0.processes[1].addressSpace = 9 },
-        Breach(.noAddressSpace, "process 13") { $0.processes[2].addressSpace = 9 },
-        Breach(.noFileTable, "process 10") { $0.processes[0].fileTable = 0 },
-        Breach(.noFileTable, "process 13") { $0.processes[2].fileTable = 9 },
         Breach(.state, "process 10") { $0.processes[0].state = .UNRECOGNIZED(7) },
         Breach(.exitStatus, "process 13") { $0.processes[2].exitStatus = 0x10000 },
         Breach(.signalRange, "process 10") { $0.processes[0].state = .stopped },
         Breach(.signalRange, "process 10") { $0.processes[0].exitSignal = 65 },
-        Breach(.signalRange, "process 10") { $0.processes[0].actions[0].signal = 0 },
+        Breach(.signalRange, "signal actions 1") { $0.signalActions[0].actions[0].signal = 0 },
         Breach(.signalRange, "process 10") { $0.processes[0].pending = [Sample.signal(65)] },
         Breach(.signalRange, "thread 11 of process 10") { $0.threads[1].pending = [Sample.signal(0)] },
         Breach(.signalRange, "thread 11 of process 10") { $0.threads[1].parentDeathSignal = 65 },
-        Breach(.duplicateSignal, "process 10") { $0.processes[0].actions.append($0.processes[0].actions[0]) },
+        Breach(.duplicateSignal, "signal actions 2") { $0.signalActions[1].actions.append($0.signalActions[1].actions[0]) },
         Breach(.siginfo, "process 10") { records in
             var signal = Sample.signal(1)
             signal.info.removeLast()
@@ -156,7 +160,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
             records.processes[0].limits = [limit]
         },
         Breach(.limit, "process 10") { $0.processes[0].limits = [ImageLimit(), ImageLimit()] },
-        Breach(.umask, "process 10") { $0.processes[0].umask = 0o1000 },
+        Breach(.umask, "directories 1") { $0.directories[0].umask = 0o1000 },
         Breach(.name, "process 10") { $0.processes[0].command = Data(repeating: 65, count: 16) },
         Breach(.name, "thread 11 of process 10") { $0.threads[1].name = Data([65, 0]) },
         Breach(.dumpable, "process 10") { $0.processes[0].dumpable = 3 },
@@ -173,11 +177,14 @@ struct Breach: Sendable, CustomTestStringConvertible {
             $0.header.vdso.codeSize = 17
         },
         Breach(.clocks, "header") { $0.header.begin.monotonic = 1 << 62 },
-        Breach(.clocks, "header") { $0.header.boottimeOffset = -1 << 62 },
+        Breach(.clocks, "namespace 2") { records in
+            records.namespaces.append(Sample.namespace(2, .time))
+            records.namespaces[1].time.boottimeOffset = -1 << 62
+        },
         Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu[0].feature = 64 },
         Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu.append($0.threads[0].cpu[0]) },
-        Breach(.address, "process 10") { $0.processes[0].actions[0].handler = end },
-        Breach(.address, "process 10") { $0.processes[0].actions[0].restorer = .max },
+        Breach(.address, "signal actions 1") { $0.signalActions[0].actions[0].handler = end },
+        Breach(.address, "signal actions 1") { $0.signalActions[0].actions[0].restorer = .max },
         Breach(.address, "thread 10 of process 10") { $0.threads[0].clearChildTid_p = end },
         Breach(.address, "thread 10 of process 10") { $0.threads[0].robustList = end },
         Breach(.address, "thread 10 of process 10") { $0.threads[0].rseq.address = end },
@@ -208,9 +215,10 @@ struct Breach: Sendable, CustomTestStringConvertible {
             $0.threads[0].restartBlock.source = .UNRECOGNIZED(9)
         },
         Breach(.pathMissing, "process 10") { $0.processes[0].executable.path = Data() },
-        Breach(.pathMissing, "process 10") { $0.processes[0].workingDirectory = Data() },
-        Breach(.pathRelative, "process 10") { $0.processes[0].rootDirectory = Data("tmp".utf8) },
-        Breach(.pathWithZero, "process 10") { $0.processes[0].workingDirectory = Data("/a\0b".utf8) },
+        Breach(.pathMissing, "directories 1") { $0.directories[0].working.path = Data() },
+        Breach(.pathMissing, "directories 2") { $0.directories[1].root.path = Data() },
+        Breach(.pathRelative, "directories 1") { $0.directories[0].root.path = Data("tmp".utf8) },
+        Breach(.pathWithZero, "directories 2") { $0.directories[1].working.path = Data("/a\0b".utf8) },
     ]
 
     static let memory: [Breach] = [
@@ -303,11 +311,9 @@ struct Breach: Sendable, CustomTestStringConvertible {
             records.addressSpaces[0].is32Bit = true
             records.addressSpaces[0].mappings[2].end = 1 << 32 + 0x1000
         },
-        Breach(.address, "process 10") { records in
+        Breach(.address, "signal actions 1") { records in
             records.addressSpaces[0].is32Bit = true
-            records.processes[0].actions = [ImageSignalAction()]
-            records.processes[0].actions[0].signal = 10
-            records.processes[0].actions[0].handler = 1 << 32
+            records.signalActions[0].actions[0].handler = 1 << 32
         },
         Breach(.address, "thread 11 of process 10") { records in
             records.addressSpaces[0].is32Bit = true
@@ -320,13 +326,14 @@ struct Breach: Sendable, CustomTestStringConvertible {
     static let files: [Breach] = [
         Breach(.descriptorRange, "file table 1") { $0.fileTables[0].descriptors[3].number = 1 << 20 },
         Breach(.descriptorOrder, "file table 1") { $0.fileTables[0].descriptors[2].number = 1 },
-        Breach(.noOpenFile, "fd 3 of file table 1") { $0.fileTables[0].descriptors[2].file = 9 },
-        Breach(.fileKind, "open file 1") { $0.openFiles[0].kind = .UNRECOGNIZED(9) },
+        Breach(.noOpenFile, "fd 3 of file table 1") { $0.fileTables[0].descriptors[2].file = 99 },
+        Breach(.fileKind, "open file 1") { $0.openFiles[0].object = nil },
         Breach(.fileOffset, "open file 2") { $0.openFiles[1].offset = -1 },
-        Breach(.pathMissing, "open file 2") { $0.openFiles[1].clearIdentity() },
-        Breach(.noPipe, "open file 3") { $0.openFiles[2].pipe = 0 },
-        Breach(.noMemoryObject, "open file 4") { $0.openFiles[3].object = 9 },
-        Breach(.preferred, "open file 1") { $0.openFiles[0].preferred = 3 },
+        Breach(.pathMissing, "open file 2") { $0.openFiles[1].named.clearIdentity() },
+        Breach(.pathRelative, "open file 9") { $0.openFiles[8].device.identity.path = Data("null".utf8) },
+        Breach(.noPipe, "pipe 0 of open file 3") { $0.openFiles[2].pipeEnd.pipe = 0 },
+        Breach(.noMemoryObject, "memory object 9 of open file 4") { $0.openFiles[3].nameless.object = 9 },
+        Breach(.preferred, "open file 1") { $0.openFiles[0].outside.preferred = 4 },
         Breach(.pipeCapacity, "pipe 1") { $0.pipes[0].capacity = 0 },
         Breach(.pipeContents, "pipe 1") { $0.pipes[0].contents = [Data(count: 65536), Data(count: 1)] },
     ]
@@ -349,7 +356,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
     @Test func largeImage() throws {
         var records = Sample.records()
         for pid in UInt32(100)..<10_100 {
-            records.processes.append(Sample.process(pid, parent: pid == 100 ? 10 : pid - 1, space: 1))
+            records.processes.append(Sample.process(pid, parent: pid == 100 ? 10 : pid - 1))
             records.threads.append(Sample.thread(pid, of: pid))
         }
         records.addressSpaces[0].mappings = [Sample.mapping(0x1000_0000, pages: 2_000_000, .anonymous)]

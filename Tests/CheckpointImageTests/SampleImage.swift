@@ -9,8 +9,8 @@ enum Sample {
     static func records() -> ImageRecords {
         var records = ImageRecords()
         records.header = header()
-        records.processes = [process(10, parent: 0, space: 1), process(12, parent: 10, space: 2), zombie()]
-        records.threads = [thread(10, of: 10), thread(11, of: 10), thread(12, of: 12)]
+        records.processes = [process(10, parent: 0), process(12, parent: 10), zombie()]
+        records.threads = [thread(10, of: 10), thread(11, of: 10), thread(12, of: 12, own: 2)]
         records.addressSpaces = [space(1), space(2)]
         records.fileTables = [table()]
         records.openFiles = files()
@@ -18,12 +18,15 @@ enum Sample {
         records.memoryObjects = [object()]
         records.processes[0].posixTimers = [timer(3, .signal), timer(7, .thread)]
         records.semaphoreSets = [semaphores()]
+        records.directories = [directories(1), directories(2)]
+        records.signalActions = [actions(1), actions(2)]
+        records.namespaces = [surrounding()]
         return records
     }
 
     static func header() -> ImageHeader {
         var header = ImageHeader()
-        header.formatVersion = 1
+        header.formatVersion = ImageFormat.version
         header.toolVersion = "0.1"
         header.kernelRelease = "6.1.0"
         header.hostName = "host"
@@ -52,33 +55,51 @@ enum Sample {
         return set
     }
 
-    static func process(_ pid: UInt32, parent: UInt32, space: UInt32) -> ImageProcess {
+    static func process(_ pid: UInt32, parent: UInt32) -> ImageProcess {
         var process = ImageProcess()
         process.pid = pid
         process.parent = parent
         process.group = 10
         process.session = 10
         process.exitSignal = 17
-        process.addressSpace = space
-        process.fileTable = 1
         process.executable.path = Data("/bin/sh".utf8)
-        process.workingDirectory = Data("/tmp".utf8)
-        process.rootDirectory = Data("/".utf8)
-        process.umask = 0o022
         process.command = Data("sh".utf8)
-        var action = ImageSignalAction()
-        action.signal = 15
-        action.handler = 0x40_1000
-        process.actions = [action]
+        process.pidNamespace = 1
         return process
     }
 
-    static func directories(root: String) -> ImageDirectories {
+    static func directories(_ id: UInt32, root: String = "/") -> ImageDirectories {
         var directories = ImageDirectories()
-        directories.id = 1
-        directories.workingDirectory = Data("/tmp".utf8)
-        directories.rootDirectory = Data(root.utf8)
+        directories.id = id
+        directories.working.path = Data("/tmp".utf8)
+        directories.root.path = Data(root.utf8)
+        directories.umask = 0o022
         return directories
+    }
+
+    static func actions(_ id: UInt32) -> ImageSignalActions {
+        var action = ImageSignalAction()
+        action.signal = 15
+        action.handler = 0x40_1000
+        var actions = ImageSignalActions()
+        actions.id = id
+        actions.actions = [action]
+        return actions
+    }
+
+    static func namespace(_ id: UInt32, _ kind: ImageNamespace.Kind, parent: UInt32 = 0) -> ImageNamespace {
+        var namespace = ImageNamespace()
+        namespace.id = id
+        namespace.kind = kind
+        namespace.parent = parent
+        return namespace
+    }
+
+    /// The pid namespace that every tree is in.
+    static func surrounding() -> ImageNamespace {
+        var namespace = namespace(1, .pid)
+        namespace.isSurrounding = true
+        return namespace
     }
 
     static func zombie() -> ImageProcess {
@@ -88,13 +109,15 @@ enum Sample {
         process.group = 10
         process.session = 10
         process.state = .zombie
+        process.pidNamespace = 1
         process.exitStatus = 9
         process.command = Data("true".utf8)
         return process
     }
 
-    static func thread(_ tid: UInt32, of pid: UInt32) -> ImageThread {
-        var thread = ImageThread()
+    /// - Parameter own: id of its memory, directories and signal actions. All have the one file table.
+    static func thread(_ tid: UInt32, of pid: UInt32, own: UInt32 = 1) -> ImageThread {
+        var thread = share(ImageThread(), own: own)
         thread.tid = tid
         thread.process = pid
         thread.name = Data("sh".utf8)
@@ -105,12 +128,21 @@ enum Sample {
         return thread
     }
 
-    static func exitedThread(_ tid: UInt32, of pid: UInt32) -> ImageThread {
-        var thread = ImageThread()
+    static func exitedThread(_ tid: UInt32, of pid: UInt32, own: UInt32 = 1) -> ImageThread {
+        var thread = share(ImageThread(), own: own)
         thread.tid = tid
         thread.process = pid
         thread.name = Data("sh".utf8)
         thread.hasExited_p = true
+        return thread
+    }
+
+    private static func share(_ thread: ImageThread, own: UInt32) -> ImageThread {
+        var thread = thread
+        thread.addressSpace = own
+        thread.fileTable = 1
+        thread.directories = own
+        thread.actions = own
         return thread
     }
 
@@ -164,31 +196,39 @@ enum Sample {
         return table
     }
 
+    /// One of each kind; file N is number N of these.
     static func files() -> [ImageOpenFile] {
-        let kinds: [ImageOpenFile.Kind] = [
-            .outside, .path, .pipeEnd, .object, .event, .signal, .timer, .epoll,
+        var outside = ImageOutsideFile()
+        outside.description_p = Data("/dev/pts/3".utf8)
+        var named = ImageNamedFile()
+        named.identity.path = Data("/tmp/log".utf8)
+        var end = ImagePipeEnd()
+        end.pipe = 1
+        var nameless = ImageNamelessFile()
+        nameless.object = 1
+        var event = ImageEventFile()
+        event.count = 3
+        var signal = ImageSignalFile()
+        signal.mask = 1 << 9
+        var timer = ImageTimerFile()
+        timer.clock = 1
+        timer.remaining = 5_000_000_000
+        var registration = ImageRegistration()
+        registration.number = 5
+        registration.file = 5
+        registration.events = 1
+        var epoll = ImageEpoll()
+        epoll.registrations = [registration]
+        var device = ImageDeviceFile()
+        device.identity.path = Data("/dev/null".utf8)
+        let objects: [ImageOpenFile.OneOf_Object] = [
+            .outside(outside), .named(named), .pipeEnd(end), .nameless(nameless), .event(event), .signal(signal), .timer(timer),
+            .epoll(epoll), .device(device),
         ]
-        return kinds.enumerated().map { index, kind in
+        return objects.enumerated().map { index, object in
             var file = ImageOpenFile()
             file.id = UInt32(index + 1)
-            file.kind = kind
-            switch kind {
-            case .path: file.identity.path = Data("/tmp/log".utf8)
-            case .pipeEnd: file.pipe = 1
-            case .object: file.object = 1
-            case .event: file.event.count = 3
-            case .signal: file.signal.mask = 1 << 9
-            case .timer:
-                file.timer.clock = 1
-                file.timer.remaining = 5_000_000_000
-            case .epoll:
-                var registration = ImageRegistration()
-                registration.number = 5
-                registration.file = 5
-                registration.events = 1
-                file.epoll.registrations = [registration]
-            default: file.description_p = Data("/dev/pts/3".utf8)
-            }
+            file.object = object
             return file
         }
     }
@@ -231,89 +271,4 @@ enum Sample {
         object.runLength = [1]
         return object
     }
-
-    /// The sections of `records`, with pages that are easy to recognise.
-    static func pages(_ owner: PageOwner, count: UInt64) -> [UInt8] {
-        var bytes = [UInt8](repeating: UInt8(owner.id), count: Int(count) * 4096)
-        let arguments = Array("sh\0-c\0true\0".utf8)
-        if owner.kind == .addressSpace { bytes.replaceSubrange(8..<8 + arguments.count, with: arguments) }
-        return bytes
-    }
-
-    static func owners(_ records: ImageRecords) -> [(PageOwner, UInt64)] {
-        records.addressSpaces.map { (PageOwner(.addressSpace, $0.id), $0.runLength.reduce(0, +)) }
-            + records.memoryObjects.map { (PageOwner(.memoryObject, $0.id), $0.runLength.reduce(0, +)) }
-    }
-
-    /// Everything before the pages.
-    static func metadata(_ records: ImageRecords, with encoder: inout ImageEncoder) throws -> [UInt8] {
-        var bytes = encoder.start()
-        bytes += try encoder.record(.header, id: 0, records.header)
-        for one in records.processes { bytes += try encoder.record(.process, id: one.pid, one) }
-        for one in records.threads { bytes += try encoder.record(.thread, id: one.tid, one) }
-        for one in records.addressSpaces { bytes += try encoder.record(.addressSpace, id: one.id, one) }
-        for one in records.fileTables { bytes += try encoder.record(.fileTable, id: one.id, one) }
-        for one in records.openFiles { bytes += try encoder.record(.openFile, id: one.id, one) }
-        for one in records.pipes { bytes += try encoder.record(.pipe, id: one.id, one) }
-        for one in records.memoryObjects { bytes += try encoder.record(.memoryObject, id: one.id, one) }
-        for one in records.semaphoreSets { bytes += try encoder.record(.semaphoreSet, id: one.id, one) }
-        return bytes
-    }
-
-    static func section(_ owner: PageOwner, _ data: [UInt8], with encoder: inout ImageEncoder) throws
-        -> [UInt8]
-    {
-        var description = ImagePageDescription()
-        description.owner = owner.kind
-        description.id = owner.id
-        description.pages = UInt64(data.count / 4096)
-        var bytes = try encoder.pagesBegin(description)
-        bytes += data
-        var summer = PageChecksummer()
-        summer.add(data)
-        return bytes + (try encoder.pagesEnd(checksums: summer.finish()))
-    }
-
-    static func image(_ records: ImageRecords = records()) throws -> [UInt8] {
-        var encoder = ImageEncoder()
-        var bytes = try metadata(records, with: &encoder)
-        for (owner, count) in owners(records) where count > 0 {
-            bytes += try section(owner, pages(owner, count: count), with: &encoder)
-        }
-        return bytes + (try encoder.tail())
-    }
-}
-
-/// Both ways to read a whole image: metadata and every page checked.
-func readFile(_ bytes: [UInt8]) throws(ImageError) -> CheckpointImage {
-    let source = ByteSource(bytes)
-    let image = try CheckpointImage(reading: source)
-    for section in image.pageSections {
-        if let bad = try section.damagedBlocks(in: source).first { throw ImageError(.pagesDamaged(at: bad)) }
-    }
-    return image
-}
-
-func readPipe(_ bytes: [UInt8], inPieces piece: Int = 65536) throws(ImageError) -> CheckpointImage {
-    var reader = SequentialImageReader(DripSource(bytes, piece))
-    let image = try reader.readMetadata()
-    while try reader.nextSection() != nil {
-        while !(try reader.readPages(upTo: 8192)).isEmpty {}
-        _ = try reader.endSection()
-    }
-    try reader.requireEnd()
-    return image
-}
-
-/// A pipe that gives a few bytes at a time.
-struct DripSource: SequentialSource {
-    var source: ByteSource
-    let piece: Int
-
-    init(_ bytes: [UInt8], _ piece: Int) {
-        source = ByteSource(bytes)
-        self.piece = piece
-    }
-
-    mutating func read(upTo count: Int) -> [UInt8] { source.read(upTo: min(count, piece)) }
 }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Trees that cannot be had, images that are none, hosts that lack something.
+    /// Trees that do not exist or cannot be traced, files that are no images, hosts that lack something.
     @Suite struct BadInput {
         // MARK: Checkpoint
 
@@ -22,7 +22,7 @@ extension EndToEnd {
 
         @Test func ancestorOfTheCheckpointer() throws {
             let scratch = try Scratch()
-            // The shell may not replace itself by the command: it has something to do afterwards.
+            // A second command keeps the shell from replacing itself by the first one.
             let commands = "\(Host.path(of: "crcheckpoint")) --progress none --tree $$ -o \(scratch.file("image")); code=$?; exit $code"
             let done = try scratch.run(["bash", "-c", commands]).expect(1)
             #expect(done.errorLines.count == 1, "\(done.errors)")
@@ -39,7 +39,7 @@ extension EndToEnd {
         @Test func processOfSomebodyElse() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("threads", ["3"])
-            // The tools may lie where an ordinary user cannot reach them.
+            // The commands can be in a directory that an ordinary user cannot read.
             try scratch.run(["cp", Host.path(of: "crcheckpoint"), scratch.file("crcheckpoint")]).require()
             let done = try scratch.run([
                 "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--inh-caps=-all", "--bounding-set=-all",
@@ -198,7 +198,7 @@ extension EndToEnd {
             try scratch.checkpointAndKill(child.pid, of: child)
             let image = scratch.bytes("image")
             try #require(image.count > 4096)
-            // If a bad image should run after all, then its tree ends at once and shows itself.
+            // The tree ends soon, so that a bad image which is restarted by mistake leaves a trace.
             try scratch.write("finish")
             return image
         }

@@ -1,20 +1,20 @@
 import Foundation
 import Testing
 
-/// One line of the workload `calls`: what came of one call.
+/// One line of the workload `calls`: the result of one call.
 struct Outcome {
     /// Result, errno, signals handled, what the call wrote.
     var values: [String]
     var flags: Int
-    /// Milliseconds, without the time as a file.
+    /// Milliseconds, without the time between checkpoint and restart.
     var asleep: Int
-    /// What the call wrote back as its remaining time, -1: nothing.
+    /// The remaining time that the call wrote back, -1: none.
     var left: Int
-    /// Milliseconds that the clock jumped while the tree was a file.
+    /// Milliseconds by which the clock jumped between checkpoint and restart.
     var gap: Int
 
     var endsByWallClock: Bool { flags & 2 != 0 }
-    /// Waits for processor time, or has a limit that begins anew.
+    /// Whether it waits for processor time, or has a limit that begins again at a restart.
     var hasNoTime: Bool { flags & 4 != 0 }
     var endsByEvent: Bool { flags & 8 != 0 }
 
@@ -34,9 +34,9 @@ struct Outcome {
 
 extension EndToEnd {
     /// Interrupted system calls go on where they were: every call of `Tests/Workloads/calls_*.c`, compared with
-    /// a run that nobody disturbed.
+    /// an undisturbed run.
     @Suite struct Calls {
-        /// A build of the workloads, with what comes of its calls when nobody disturbs them.
+        /// A build of the workloads, with the results of its calls in an undisturbed run.
         struct Build: Sendable {
             var program: String?
             var byEvent: [String: Outcome]
@@ -49,7 +49,7 @@ extension EndToEnd {
             }
         }
         private static let native = Result { try Build() }
-        /// What every call asks for, and when the signal comes, in milliseconds.
+        /// The time that every call asks for, and the time of the signal, in milliseconds.
         static let asked = 4000
         static let signaled = 3000
 
@@ -61,7 +61,7 @@ extension EndToEnd {
             return Outcome.parse(scratch.read("calls"))
         }
 
-        /// Nothing is seen of a checkpoint, whether it comes about or is refused for a descriptor; nor of ignored
+        /// A checkpoint has no effect on a call, whether it succeeds or is refused because of a descriptor. Nor have ignored
         /// signals that arrive meanwhile.
         @Test(arguments: ["all", "restartable"])
         func notDisturbedByCheckpoints(which: String) throws {
@@ -108,7 +108,7 @@ extension EndToEnd {
             }
         }
 
-        /// The time as a file counts: whatever had a limit ends that much earlier.
+        /// With `--time absolute` the time since the checkpoint counts, so calls with a limit end that much earlier.
         @Test func restartedWithTimeCounting() throws {
             let build = try Self.native.get()
             let wanted = build.byEvent
@@ -122,8 +122,9 @@ extension EndToEnd {
             }
         }
 
-        /// Without the right to read the kernel's memory: what is left is learned from the tasks' own memory and their
-        /// last sleep, and what is not begins anew. Nothing ends early or with another result.
+        /// Without the privilege to read the kernel's memory, the remaining time comes from the tasks' own memory and from
+        /// the beginning of their sleep. Where neither tells it, the wait begins again. No call ends early or with another
+        /// result.
         @Test(.enabled(if: access("/usr/bin/setpriv", X_OK) == 0, "wants setpriv")) func restartedWithoutBPF() throws {
             try Self.restartWithoutBPF(Self.native.get())
         }
@@ -144,8 +145,8 @@ extension EndToEnd {
             compare(Outcome.parse(scratch.read("calls")), with: build.byEvent, ends: asked, rounds: 1)
         }
 
-        /// More threads wait for a time given by address than there is room for: some begin anew and are named; nobody
-        /// ends early, or gets another one's time.
+        /// More threads wait for a time given by address than the restart has room for. The waits of some begin again, and
+        /// these are named; no wait ends early, or with the time of another thread.
         @Test func moreThreadsThanRoom() throws {
             let scratch = try Scratch()
             let code = """
@@ -178,8 +179,8 @@ extension EndToEnd {
             #expect(times.count == 120 && times.allSatisfy { $0 >= 5 && $0 < 12 }, "\(times.sorted())")
         }
 
-        /// Without the right to make a time namespace: each deadline is moved on its own, and those that lie in the
-        /// programs' memory are named.
+        /// Without the privilege to make a time namespace each deadline of the kernel is moved by itself, and threads with
+        /// deadlines in the program's memory are named.
         @Test(.enabled(if: access("/usr/bin/setpriv", X_OK) == 0, "wants setpriv")) func restartedWithoutNamespace() throws {
             let scratch = try Scratch()
             let withoutPrivilege = ["setpriv", "--bounding-set", "-sys_admin"]
@@ -217,8 +218,8 @@ extension EndToEnd {
             return Outcome.parse(scratch.read("calls"))
         }
 
-        /// Same values; times are those asked for: never too short (where the clock jumped, the gap holds some of the
-        /// time around it, too), and at most 3 s too long on a busy machine.
+        /// Compares results. Times must not be shorter than asked for (a measured gap contains some of the time around it,
+        /// too), and at most 3 s longer, for busy machines.
         static func compare(
             _ outcomes: [String: Outcome], with wanted: [String: Outcome], ends: Int, rounds: Int = 0,
             sourceLocation: SourceLocation = #_sourceLocation
@@ -230,7 +231,7 @@ extension EndToEnd {
                     Issue.record("\(name) is missing", sourceLocation: sourceLocation)
                     continue
                 }
-                // Points in time of clocks that went on while the tree was a file are over by now.
+                // A deadline on a clock that ran between checkpoint and restart has passed.
                 if rounds > 0 && (outcome.endsByWallClock || outcome.gap > 0 && absolute.contains(name)) { continue }
                 #expect(outcome.values == model.values, "\(name)", sourceLocation: sourceLocation)
                 let early = outcome.gap > 0 ? max(1, 150 * rounds) : 1

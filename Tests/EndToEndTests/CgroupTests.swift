@@ -2,12 +2,12 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Tasks come back into the control groups that they were in.
+    /// Tasks are restarted in the control groups that they were in.
     @Suite struct Cgroups {
         static let hierarchies = ["freezer", "v2"]
 
-        /// A process, a thread of it (where the hierarchy lets a thread go alone), and another process; both processes
-        /// are those of an ordinary user by then.
+        /// A process, a thread of it (where the hierarchy has cgroups for single threads), and another process. Both
+        /// processes have become those of an ordinary user.
         private static func start(_ scratch: Scratch, _ group: TestCgroup) throws -> Child {
             for name in ["/one", "/one/inner", "/two"] where !group.make(name) { throw HarnessError("cannot make \(name)") }
             var arguments = ["p:\(group.directory)/one", "p:\(group.directory)/two"]
@@ -91,7 +91,7 @@ extension EndToEnd {
             scratch.killAll()
         }
 
-        /// A frozen task can be asked nothing, and a restarted one could load nothing.
+        /// A task in a frozen cgroup cannot run any step: neither one of a checkpoint nor one of a restart.
         @Test(arguments: hierarchies)
         func frozenOnesAreRefused(hierarchy: String) throws {
             guard let group = TestCgroup(hierarchy) else { try Test.cancel("no cgroup hierarchy \(hierarchy) here") }

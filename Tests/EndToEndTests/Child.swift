@@ -34,7 +34,7 @@ final class Child {
     private var status: ExitStatus?
 
     /// Starts a program. No descriptor of the test process but the standard three is passed on, and
-    /// signal masks and actions are the default ones: the tree must not hold what it does not use.
+    /// signal masks and actions are the default ones, so that the tree holds only what it uses.
     init(_ arguments: [String], environment: [String: String], outputPath: String, errorPath: String) throws {
         self.arguments = arguments
         self.outputPath = outputPath
@@ -106,7 +106,7 @@ final class Child {
     }
 }
 
-/// Waiting by looking again and again.
+/// Waits for a condition by testing it again and again.
 enum Clock {
     static func wait(seconds: Double, until condition: () throws -> Bool) rethrows -> Bool {
         let end = Date().addingTimeInterval(seconds)
@@ -125,7 +125,7 @@ enum Clock {
         return Date().timeIntervalSince(begin)
     }
 
-    /// Seconds that all ended children and theirs have had of the processors.
+    /// Seconds of processor time of all children that have ended, and of their children.
     static func processorTimeOfChildren() -> Double {
         var usage = rusage()
         getrusage(RUSAGE_CHILDREN, &usage)

@@ -44,7 +44,7 @@ extension EndToEnd {
             try Self.restartOften(running, "mixed", place, in: scratch)
         }
 
-        /// 64-bit code that makes calls of the other kind.
+        /// 64-bit code that makes calls of the i386 table.
         @Test(arguments: Place.allCases)
         func callsOfTheOtherKind(place: Place) throws {
             let scratch = try Scratch()
@@ -79,7 +79,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// A shell, a pipeline and its tools that nobody here wrote.
+        /// A shell and a pipeline of programs of the distribution.
         @Test(
             .enabled(if: Programs32.busybox != nil, "needs Debian's busybox-static of i386 (scripts/setup --tests fetches it)"),
             arguments: Place.allCases)

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Daemons and jobs of programs that nobody here wrote, below somebody who adopts orphans.
+    /// Daemons and jobs of programs of the distribution, below a process that adopts orphans.
     @Suite struct Daemons {
         @Test(arguments: Place.allCases)
         func adoptedDaemons(place: Place) throws {
@@ -29,7 +29,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// What is there for the restart only can be told from the tree in `--dry-run`.
+        /// `--dry-run` shows processes that exist during the restart only as such.
         @Test func ghostsInTheDryRun() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("orphans")
@@ -39,10 +39,10 @@ extension EndToEnd {
             let ghosts = lines.filter { $0.hasPrefix("task ") && $0.contains(" ghost (led ") }
             #expect(ghosts.count == 3, "\(ghosts)")
             #expect(ghosts.allSatisfy { $0.contains("ends before the release") })
-            #expect(lines.contains { $0.contains("until it is gone") })
+            #expect(lines.contains { $0.contains("wait for the end of") })
         }
 
-        /// A number that somebody has as session or group only is taken as well, and named.
+        /// A number that a process has as its session or group only is taken, too, and is named.
         @Test func numbersOfGroupsThatLiveOn() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("orphans")

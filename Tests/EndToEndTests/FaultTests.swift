@@ -91,7 +91,7 @@ extension EndToEnd {
 
         static let restartFaults = [
             // Read, validate.
-            Fault("open", status: 2, "read image"),
+            Fault("open", status: 2, "open image"),
             Fault("pread-image:2", "read image"),
             // Prepare.
             Fault("make-namespace=ENOSPC", "make a time namespace"),

@@ -4,9 +4,9 @@ import Testing
 import TreeModel
 
 extension EndToEnd {
-    /// Random trees, made by real processes from a script, and made again from the image.
+    /// Random trees: real processes make them from a script, and a restart makes them from the image.
     @Suite struct Forests {
-        /// Fifty trees of five to thirty processes; now and then one with rare habits.
+        /// Fifty trees of five to thirty processes, some with calls that are rare in real programs.
         @Test(arguments: 0..<10) func randomTrees(batch: Int) throws {
             var done = 0
             var seed = UInt64(batch) * 1000
@@ -20,7 +20,7 @@ extension EndToEnd {
             }
         }
 
-        /// The same with processes that share descriptors, directories, what they would undo, and disk contexts.
+        /// Trees of processes that share descriptors, directories, undo lists and io contexts.
         @Test(arguments: 0..<4) func treesThatShare(batch: Int) throws {
             var done = 0
             var seed = UInt64(batch) * 1000 + 500
@@ -39,7 +39,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let (root, pids) = try start(script, in: scratch)
             let before = Relative.tree(of: root, outside: outside(script, pids))
-            // The model is right about this kernel.
+            // Checks that the model behaves like this kernel.
             #expect(before == modelled(script, pids), "\(name)")
 
             let plan = CreationPlan(
@@ -50,7 +50,7 @@ extension EndToEnd {
                 return
             }
             try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", image, "--kill"]).require()
-            // Whoever left the tree has numbers that it needs.
+            // Processes that have left the tree have numbers that its restart needs.
             scratch.killAll()
 
             for place in Place.allCases {
@@ -83,7 +83,7 @@ extension EndToEnd {
             return (pids[script.root], pids)
         }
 
-        /// The session and group of the root where they are somebody else's.
+        /// The session and group of the root, where their leaders are outside of the tree.
         private func outside(_ script: TreeScript, _ pids: [pid_t]) -> Relative.Outside {
             Relative.Outside(
                 session: real(script.outsideSession, script, pids) ?? 0, group: real(script.outsideGroup, script, pids) ?? 0)

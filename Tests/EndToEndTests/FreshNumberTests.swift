@@ -24,7 +24,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// Old and new number of every task, as `--json` tells.
+        /// The old and the new number of every task, from `--json`.
         private func numbers(_ json: String) throws -> [pid_t: pid_t] {
             let line = try #require(json.split(separator: "\n").last { $0.hasPrefix("{") })
             let object = try #require(JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any])
@@ -36,14 +36,14 @@ extension EndToEnd {
                 })
         }
 
-        /// Parents, groups, sessions, zombies: like the original tree beside it, which runs on.
+        /// Parents, groups, sessions and zombies are like those of the original tree, which still runs.
         @Test(arguments: ["tree", "orphans"])
         func treeBesideItsOriginal(name: String) throws {
             let scratch = try Scratch()
             let original = try scratch.startWorkload(name)
             let before = Relative.tree(of: original.pid)
             try scratch.run("crcheckpoint", ["--tree", "\(original.pid)", "-o", scratch.file("image")]).require()
-            // Old numbers are all taken: without an option it would be a namespace.
+            // All old numbers are taken, so without an option the tree would get a pid namespace.
             let copy = try scratch.run(
                 "crrestart", ["--no-pids", "--json", "--detach", "--pid-file", scratch.file("root.pid"), scratch.file("image")]
             ).require()
@@ -63,7 +63,7 @@ extension EndToEnd {
             scratch.killAll()
         }
 
-        /// What the C library notes is told, by thread; the plan shows both numbers.
+        /// Numbers that the C library has noted are reported by thread; the plan shows old and new numbers.
         @Test func whatIsKeptIsTold() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("sleepers")
@@ -78,7 +78,7 @@ extension EndToEnd {
             try scratch.finishWorkload("sleepers", command)
         }
 
-        /// Programs that nobody here wrote, which end as undisturbed.
+        /// Programs of the distribution give the same results as undisturbed.
         @Test(arguments: [
             ("gzip", "seq 3000000 | gzip -9 | gunzip | tail -n 1 > out; wc -c < out >> out"),
             ("gzip", "seq 2000000 > data; exec gzip -9 < data > data.gz"),
@@ -105,7 +105,7 @@ extension EndToEnd {
             return out
         }
 
-        /// A shell that has noted the number of a job does not find it any more: as docs/limits.md says.
+        /// A shell does not find a job any more whose number it has noted: see docs/limits.md.
         @Test func jobsOfAShellAreLost() throws {
             let scratch = try Scratch()
             try scratch.checkpointAndKillMidway(after: 0.4) {
@@ -128,7 +128,7 @@ extension EndToEnd {
             #expect(try command.wait(seconds: 30) == .exited(21), "\(command.errors)")
         }
 
-        /// Twenty restarts while others take numbers as fast as they can.
+        /// Twenty restarts while other processes take numbers as fast as they can.
         @Test func numbersGoToOthersMeanwhile() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("processes", ["20"])
@@ -151,7 +151,7 @@ extension EndToEnd {
             #expect(refused.errors.contains("--no-pids gives fresh numbers of this pid namespace"))
         }
 
-        /// Through a pipe: numbers are told and translated before any page comes.
+        /// With an image from a pipe, numbers are reported and translated before the first page comes.
         @Test func fromAPipe() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("anon", ["64"])

@@ -1,6 +1,6 @@
 import Foundation
 
-/// What the tests need of the machine.
+/// What the tests need of the host, and how much they do.
 enum Host {
     /// Why the tests cannot run here, or nil.
     static let missing: String? = {

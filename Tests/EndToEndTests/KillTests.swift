@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// The commands die at any moment: the tree is whole, or there is none.
+    /// A command that is killed at any moment leaves the whole tree or no process.
     @Suite struct Kills {
         @Test func checkpointerDies() throws {
             let scratch = try Scratch()
@@ -21,7 +21,7 @@ extension EndToEnd {
                 try #require(!scratch.exists("failures"), "\(after): \(scratch.read("failures"))")
                 let clean = Clock.wait(seconds: 5) { ProcessTable.mappings(of: child.pid).count == mappings }
                 #expect(clean, "\(after) a mapping is left: \(ProcessTable.mappings(of: child.pid))")
-                // An image that has its name is whole.
+                // An image that has its final name is complete.
                 if attempt % 20 == 0, scratch.exists("image") {
                     try scratch.run("crimage", ["verify", scratch.file("image")]).expect(0)
                 }
@@ -48,8 +48,7 @@ extension EndToEnd {
                 Clock.sleep(Double.random(in: 0...duration * 1.5))
                 try #require(command.poll() == nil, "restart \(attempt): \(command.errors)")
                 command.end()
-                // Whoever watched over the restart may still be about to end what is there: the same must
-                // be seen twice.
+                // The guardian of the restart can be about to end the processes, so the state must be the same twice.
                 var seen = -1
                 let settled = Clock.wait(seconds: 20) {
                     let before = seen
@@ -67,7 +66,7 @@ extension EndToEnd {
                     try endTree(in: scratch)
                 }
             }
-            // Otherwise the moments were not well chosen.
+            // Otherwise the test killed the command at too few different stages.
             #expect(none > 0 && whole > 0)
             print("crrestart \(place.testDescription) killed \(none + whole) times: \(none) nothing, \(whole) whole")
         }
@@ -78,12 +77,12 @@ extension EndToEnd {
             let living = scratch.living()
             if living.isEmpty { return orphans == 0 ? 0 : -1 }
             let members = living.filter { $0.command == "Workloads" }
-            // Apart from the tree there may be its init.
+            // A pid namespace made by crrestart has an init besides the tree.
             let whole = members.count == processes && living.count <= processes + 1
             return whole && members.allSatisfy { ProcessTable.runs($0.pid) } ? processes : -1
         }
 
-        /// Asks the tree to verify itself, and makes room for the next one.
+        /// Asks the tree to verify itself and end, so that its numbers are free for the next one.
         private func endTree(in scratch: Scratch) throws {
             try scratch.write("finish")
             try #require(scratch.becomesEmpty(seconds: 60), "\(scratch.living().map(\.command))")

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Containers: inits, pid namespaces in pid namespaces, `/proc` of their own.
+    /// Containers: inits, nested pid namespaces, mount namespaces with a `/proc` of their own.
     @Suite struct Namespaces {
         private static let unshare = ["unshare", "--pid", "--fork", "--mount-proc"]
 
@@ -18,7 +18,7 @@ extension EndToEnd {
                 return found
             }
             let outer = (lists(root)["NSpid:"]?.count ?? 1) - 1
-            // What lies outside of the tree has another number after a restart.
+            // A group or session outside of the tree has another number after a restart.
             let outside = [lists(root)["NSpgid:"]?.first, lists(root)["NSsid:"]?.first]
             return ProcessTable.tree(of: root).map { entry in
                 let all = lists(entry.pid)
@@ -37,7 +37,8 @@ extension EndToEnd {
             if access(path, X_OK) != 0 { try Test.cancel("\(path) is missing: scripts/setup --tests installs it") }
         }
 
-        /// Several levels deep, with processes put in from outside, and one whose children begin a namespace.
+        /// Several nested levels, with processes created in them from outside, and a process whose next child begins a
+        /// namespace.
         @Test(arguments: Place.allCases, [1, 4])
         func levels(place: Place, depth: Int) throws {
             let scratch = try Scratch()
@@ -62,7 +63,7 @@ extension EndToEnd {
             return try #require(ProcessTable.children(of: child.pid).first)
         }
 
-        /// `unshare` as the root, and what it started: its children are born in the namespace, `/proc` shows that.
+        /// The root is the command `unshare`, whose children are born in a new pid namespace with its own `/proc`.
         @Test(arguments: Place.allCases)
         func unshareAndWhatItStarted(place: Place) throws {
             let scratch = try Scratch()
@@ -79,7 +80,7 @@ extension EndToEnd {
             try finish(running, scratch)
         }
 
-        /// Job control in a nested namespace: numbers there are small, and others' outside of it.
+        /// Job control in a nested namespace, whose small numbers belong to other processes outside of it.
         @Test(arguments: Place.allCases)
         func stopsInside(place: Place) throws {
             let scratch = try Scratch()
@@ -114,7 +115,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// An init as the root stays one, whether a shell, or one made for the purpose.
+        /// A root that is an init is one after the restart, too: a shell, and a program made as an init.
         @Test(arguments: [[], ["/usr/bin/tini", "-s", "--"], ["/usr/bin/dumb-init"], ["/usr/bin/dumb-init", "-c"]])
         func initAsRoot(_ initProgram: [String]) throws {
             if let program = initProgram.first { try Self.requireInit(program) }
@@ -138,7 +139,7 @@ extension EndToEnd {
                 (running, root) = try restartInit(scratch)
                 #expect(Self.numbers(of: root) == before)
             }
-            // Its own end is that of everything in it, and its status is told.
+            // The end of the init ends all processes of its namespace, and crrestart reports its status.
             kill(root, SIGKILL)
             #expect(try running.wait(seconds: 20) == .signaled(SIGKILL))
             #expect(scratch.becomesEmpty())
@@ -155,7 +156,7 @@ extension EndToEnd {
             return (child, try #require(root, "\(child.errors)"))
         }
 
-        /// Three containers in each other, each with a `/proc` of its own.
+        /// Three nested containers, each with a `/proc` of its own.
         @Test(arguments: Place.allCases)
         func containersInContainers(place: Place) throws {
             let scratch = try Scratch()
@@ -174,7 +175,7 @@ extension EndToEnd {
             try finish(running, scratch)
         }
 
-        /// Both commands inside of a container.
+        /// Both commands run inside of a container.
         @Test func commandsInsideOfContainers() throws {
             let scratch = try Scratch()
             let script = """
@@ -194,17 +195,17 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// What cannot be: each by name, and the tree runs on.
+        /// Trees that cannot be saved or restarted: each reason is named, and the tree runs on.
         @Test func refusals() throws {
             let scratch = try Scratch()
             let child = try scratch.start(Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
             let first = try firstChild(of: child, scratch)
-            // From inside, the init can neither be killed nor stopped.
+            // A process inside of the namespace can neither kill nor stop its init.
             let inside = try scratch.run(
                 ["nsenter", "-t", "\(first)", "-p", "-m", Host.path(of: "crcheckpoint"), "--tree", "1", "-o", scratch.file("image"), "--kill"])
             inside.expect(1)
             #expect(inside.errors.contains("start crcheckpoint outside"), "\(inside.errors)")
-            // But saved.
+            // It can be saved, though.
             try scratch.run(
                 ["nsenter", "-t", "\(first)", "-p", "-m", Host.path(of: "crcheckpoint"), "--tree", "1", "-o", scratch.file("image")]
             ).require()
@@ -218,7 +219,7 @@ extension EndToEnd {
             try finish(child, scratch)
         }
 
-        /// The command dies at any moment: the whole container runs, or nothing of it.
+        /// A command that is killed at any moment leaves the whole container or no process of it.
         @Test func restarterOfAnInitDies() throws {
             let scratch = try Scratch()
             let starter = try scratch.start(Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
@@ -244,7 +245,7 @@ extension EndToEnd {
                     let living = scratch.living().filter { $0.command != "crrestart-init" }
                     seen = living.isEmpty && orphans == 0 ? 0 : living.count
                     Clock.sleep(0.1)
-                    // The zombie is not among the living.
+                    // The zombie is not counted.
                     return seen == before && (seen == 0 || seen == count - 1)
                 }
                 try #require(settled, "after kill \(attempt): \(seen) of \(count): \(scratch.living().map(\.command))")

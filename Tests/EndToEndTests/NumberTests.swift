@@ -2,9 +2,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Where numbers come from: filters without clone3, limits, privileges.
+    /// The ways in which tasks get their numbers: with filters that refuse clone3, limits of numbers, missing privileges.
     @Suite struct Numbers {
-        /// How a filter answers to clone3.
+        /// The errno with which a filter refuses clone3.
         private static let answers = [ENOSYS, EPERM]
 
         private func confined(_ scratch: Scratch, _ answer: Int32) -> [String] {
@@ -33,7 +33,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// Who was ended with --kill keeps its number until it is reaped: that is waited for, for a while.
+        /// A process that was ended with --kill has its number until it is reaped. crrestart waits for that for a while.
         @Test(arguments: [0.4, 1000]) func numbersOfTheDead(reapedAfter seconds: Double) throws {
             let scratch = try Scratch()
             let script = """
@@ -66,8 +66,8 @@ extension EndToEnd {
             try scratch.finishWorkload("renumbered", command)
         }
 
-        /// Others fork between the write to ns_last_pid and the clone: it begins again, and nobody sees it. In a
-        /// namespace of the test's own, where those others are known.
+        /// Other processes fork between the write to ns_last_pid and the clone: the restart begins again, and succeeds in
+        /// the end. In a pid namespace of the test's own, in which no unknown processes fork.
         @Test func othersComeBetween() throws {
             let scratch = try Scratch()
             let commands = """
@@ -84,7 +84,7 @@ extension EndToEnd {
             #expect(done.status == .exited(0) && scratch.read("result") == "OK threads\n", "\(done.errors)\(scratch.read("failures"))")
         }
 
-        /// Nothing may be left to choose a number by.
+        /// A host with no means to choose a number.
         @Test func neitherWayIsThere() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("threads", ["5"])
@@ -96,17 +96,17 @@ extension EndToEnd {
                 (["--no-pids"], "privilege: pids cannot be chosen: clone3 with set_tid answers EPERM, ns_last_pid "),
                 (["--pidns"], "privilege: a pid namespace cannot be made: EPERM (CAP_SYS_ADMIN is needed"),
             ] {
-                // The command itself may lie where that user may not go.
+                // The command can be in a directory that this user cannot read.
                 let command = try scratch.run(["cp", Host.path(of: "crrestart"), scratch.file("command")]).require()
                 #expect(command.status == .exited(0))
                 let refused = try scratch.run(nobody + [scratch.file("command")] + options + [scratch.file("image")]).expect(3)
                 #expect(refused.errors.contains(reason), "\(refused.errors)")
-                // The outputs of the workload belong to root: told at once with the rest.
+                // The outputs of the workload belong to root: this finding comes together with the others.
                 #expect(refused.errors.contains("has capabilities that crrestart lacks"), "\(refused.errors)")
             }
         }
 
-        /// A file that the user may not open is found before anything is created.
+        /// A file that the user cannot open is found before anything is created.
         @Test func filesOfOthers() throws {
             let scratch = try Scratch()
             try scratch.write("log")
@@ -157,7 +157,7 @@ extension EndToEnd {
                 #expect(refused.errors.contains("is above the highest number here, \(limit - 1) (sysctl -w kernel.pid_max=41900"), "\(refused.errors)")
                 #expect(refused.errors.contains("--pidns gives the tree numbers of its own"))
             }
-            // Nothing asked for: a namespace, if that is what helps.
+            // Without an option the tree gets a namespace if that solves the problem.
             let (command, _) = try scratch.restart(options: limit < 4_190_000 ? [] : ["--pidns"])
             try scratch.finishWorkload("threads", command)
         }
@@ -177,7 +177,7 @@ extension EndToEnd {
             #expect(refused.errors.contains("is above the highest number here, 399 (sysctl -w kernel.pid_max=\((pids.max() ?? 0) + 1) makes room"), "\(refused.errors)")
             let few = try inside("--no-pids").expect(3)
             #expect(few.errors.contains("pids: 201 are needed, "), "\(few.errors)")
-            // A namespace in it has a limit of its own.
+            // A nested pid namespace has a limit of its own.
             let plan = try inside("--dry-run")
             #expect(plan.status == .exited(0), "\(plan.errors)")
         }

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What the options of the commands promise.
+    /// The options of the commands.
     @Suite struct Options {
         @Test func checkpointLeavesTheTreeRunning() throws {
             let scratch = try Scratch()
@@ -62,7 +62,7 @@ extension EndToEnd {
                 "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--dry-run"]
             ).expect(0)
             #expect(!scratch.exists("image"))
-            // Its two output files are all that is new.
+            // The only new files are the two outputs of the command.
             #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path).count <= before + 2)
             try scratch.finishWorkload("files", child)
         }
@@ -85,7 +85,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("processes", ["3"])
             try scratch.checkpointAndKill(child.pid, of: child)
-            // As in a script: nothing of crrestart may hold the pipe that the shell reads.
+            // As in a script: no process of crrestart must keep the pipe open that the shell reads to its end.
             let options = place.options + ["--detach", "--pid-file", scratch.file("root.pid"), scratch.file("image")]
             let done = try scratch.run(
                 ["bash", "-c", "root=$(\"$@\"); echo $root", "bash", Host.path(of: "crrestart")] + options
@@ -107,7 +107,7 @@ extension EndToEnd {
             #expect(status == ending.status, "\(restarted.errors)")
         }
 
-        /// Without --copy-status the tool's own status tells that the tool did its work.
+        /// Without --copy-status the exit status of crrestart only says that the restart succeeded.
         @Test(arguments: Place.allCases)
         func restartHasAStatusOfItsOwn(place: Place) throws {
             let scratch = try Scratch()
@@ -175,7 +175,7 @@ extension EndToEnd {
             try scratch.run(tool, ["--help"]).expect(0)
         }
 
-        /// Restarts a shell that was checkpointed in a loop and runs the commands when it is let go.
+        /// Restarts a shell that was checkpointed in a loop, and then lets it leave the loop and run the commands.
         private static func restartShell(
             _ commands: String, in scratch: Scratch, _ place: Place, options: [String]
         ) throws -> Child {

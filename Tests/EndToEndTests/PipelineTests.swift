@@ -5,8 +5,8 @@ import TreeModel
 extension EndToEnd {
     /// `cat data | sort | xz -9 -T1 | sha256sum > out`: four programs, three pipes with data in flight.
     @Suite struct Pipeline {
-        /// The digest and the duration of an uninterrupted run, measured once: its processor time, where other work
-        /// made it wait.
+        /// The digest and the duration of an uninterrupted run, measured once. The duration is the processor time, because
+        /// other work can make the run wait.
         static let undisturbed = Result {
             let scratch = try Scratch()
             var digest = ""

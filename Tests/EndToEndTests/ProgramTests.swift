@@ -4,11 +4,11 @@ import Testing
 /// A program of the distribution and a task that keeps it busy for some seconds.
 struct Program: CustomTestStringConvertible {
     let name: String
-    /// Run by `bash -c` in an empty directory; what matters goes to the file `out`.
+    /// Run by `bash -c` in an empty directory; the result goes to the file `out`.
     let commands: String
     /// Run before, undisturbed.
     var preparation = ""
-    /// What is not there has to be installed by whoever wants it tested.
+    /// A program that has to be installed for this test; without it the test is skipped.
     var needs: String?
     var testDescription: String { name }
 
@@ -81,7 +81,7 @@ struct Program: CustomTestStringConvertible {
                 sed -i 's/^ *\\t/\t/' Makefile
                 make -s -j2 && cat $(ls part* | sort -V) > out
                 """#),
-        // timer_create: coreutils' timeout ends what takes too long.
+        // timer_create: coreutils' timeout ends a command that takes too long.
         Program(
             name: "timeout",
             commands: "timeout 100 sleep 1.5; echo $? > out; timeout 2 sleep 50; echo $? >> out"),
@@ -230,7 +230,7 @@ struct Program: CustomTestStringConvertible {
 }
 
 extension EndToEnd {
-    /// Programs that nobody here wrote.
+    /// Programs of the distribution.
     @Suite struct Programs {
         @Test(arguments: Program.all)
         func endsAsUndisturbed(program: Program) throws {
@@ -252,7 +252,7 @@ extension EndToEnd {
                     return try scratch.start(shell(program, in: scratch))
                 }
                 var (running, root) = try scratch.restart(place)
-                // On a busy machine the undisturbed run may have taken far longer than this one does.
+                // On a busy machine the undisturbed run can have taken far longer than this one does.
                 for _ in 1..<place.rounds {
                     Clock.sleep(seconds * Double.random(in: 0.05...0.25))
                     guard try scratch.checkpointAndKillUnlessEnded(root, of: running) else { break }

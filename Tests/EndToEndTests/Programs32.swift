@@ -1,14 +1,14 @@
 import Foundation
 
-/// What the tests of 32-bit programs need besides.
+/// Programs and checks for the tests of 32-bit programs.
 enum Programs32 {
-    /// Why there are none here, or nil. Sources that do not compile are no reason: the tests then fail.
+    /// Why there are no 32-bit programs here, or nil. If a compiler exists but the sources do not compile, the tests fail.
     static let missing: String? = {
         guard case .failure(let error) = workloads, error.description.contains("needs") else { return nil }
         return error.description
     }()
 
-    /// The workloads, built for 32 bits from the same sources: they make the calls of old, with 32-bit times.
+    /// The workloads, built for 32 bits from the same sources. They make the older calls with 32-bit times.
     static let workloads = Result { () throws(HarnessError) -> String in try built("Workloads32", []) }
 
     /// The same with 64-bit times, which other calls take.
@@ -16,7 +16,7 @@ enum Programs32 {
         try built("Workloads32-time64", ["-D_TIME_BITS=64", "-D_FILE_OFFSET_BITS=64"])
     }
 
-    /// Made once, beside the others, and again when a source is newer.
+    /// Built once, in the directory of the 64-bit ones, and again when a source is newer.
     private static func built(_ name: String, _ options: [String]) throws(HarnessError) -> String {
         let place = Host.path(of: name)
         let folder = URL(fileURLWithPath: Host.programs).deletingLastPathComponent().deletingLastPathComponent()
@@ -31,7 +31,7 @@ enum Programs32 {
             throw HarnessError("needs gcc")
         }
         if done.status != .exited(0) {
-            // Another error than a missing compiler is one of the sources, and no reason to skip anything.
+            // Any other error than a missing compiler is an error of the sources, and no reason to skip a test.
             let lacksCompiler = !done.errors.contains(".c:") || done.errors.contains("sys/cdefs.h")
             throw HarnessError(lacksCompiler ? "needs gcc -m32 (Debian: gcc-multilib)" : done.errors)
         }

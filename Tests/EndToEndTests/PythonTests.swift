@@ -12,7 +12,7 @@ extension EndToEnd {
             return (result: scratch.read("result"), log: sortedLog(in: scratch))
         }
 
-        /// Again and again at random moments: what was restarted is checkpointed next.
+        /// Several checkpoints at random moments, each of the tree that the previous one was restarted as.
         @Test(arguments: Place.allCases)
         func manyTimesInARow(place: Place) throws {
             let scratch = try Scratch()
@@ -31,7 +31,7 @@ extension EndToEnd {
             try Self.expectEnd(of: running, in: scratch, wanted: wanted)
         }
 
-        /// Once each, at a moment anywhere in the run.
+        /// One checkpoint in each run, at a random moment.
         @Test(arguments: Place.allCases, 0..<3)
         func onceAnywhere(place: Place, attempt: Int) throws {
             let scratch = try Scratch()

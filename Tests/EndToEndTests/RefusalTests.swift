@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What cannot be saved is named, all of it, and the tree goes on untouched.
+    /// Everything that cannot be saved is named, and the tree goes on unchanged.
     @Suite struct Refusals {
         @Test(arguments: [[], ["--kill"], ["--dry-run"]])
         func everyFindingIsListed(options: [String]) throws {
@@ -43,7 +43,7 @@ extension EndToEnd {
             scratch.killAll()
         }
 
-        /// What the kernel does not tell of kernel objects, or what nobody could be given back.
+        /// Kernel objects with state that the kernel does not tell, or that no restart could restore.
         @Test(arguments: [
             ("watched", "is an epoll that watches a file, once its fd"),
             ("undo", "(SEM_UNDO), which cannot be saved"),
@@ -61,8 +61,8 @@ extension EndToEnd {
             try scratch.finishWorkload("unsaved", child)
         }
 
-        /// A call made in the name of such a thread would be a signal to it, or its end; with and without the kernel's
-        /// help (BPF), which spares asking most threads.
+        /// An injected call in such a thread would give it a signal or end it. With and without BPF, which makes most
+        /// injected calls unnecessary.
         @Test(arguments: [("dispatched", "PR_SET_SYSCALL_USER_DISPATCH"), ("dispatching", "PR_SET_SYSCALL_USER_DISPATCH"), ("filtered", "has a seccomp filter")])
         func threadsThatCannotBeAsked(what: String, reason: String) throws {
             let scratch = try Scratch()
@@ -77,7 +77,7 @@ extension EndToEnd {
             try scratch.finishWorkload("unsaved", child)
         }
 
-        /// Mounts that are not ours cannot be made again yet.
+        /// A mount namespace with mounts of its own cannot be made again yet.
         @Test func treeInAMountNamespace() throws {
             let scratch = try Scratch()
             let commands = "mount -t tmpfs none /mnt && echo > \(scratch.file("ready")); exec sleep 100"

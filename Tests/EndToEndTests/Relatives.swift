@@ -1,6 +1,6 @@
 import Foundation
 
-/// What a process is to others, by the numbers of its own pid namespace.
+/// The relations of a process: parent, group, session, by the numbers of its own pid namespace.
 struct Relative: Equatable, CustomStringConvertible {
     var pid: pid_t
     var parent: pid_t
@@ -10,14 +10,14 @@ struct Relative: Equatable, CustomStringConvertible {
 
     var description: String { "\(pid)\(isZombie ? " (zombie)" : "") of \(parent), group \(group), session \(session)" }
 
-    /// Session and group of somebody outside; 0: there is none.
+    /// The session and group of the root, where their leaders are outside of the tree; 0: there is none.
     struct Outside {
         var session: pid_t = 0
         var group: pid_t = 0
     }
 
-    /// The process and all its descendants, by pid. What is not of the tree counts as 0: the root's parent, and
-    /// the session and group outside.
+    /// The process and all its descendants, by pid. The root's parent, and a session and group outside of the tree, are
+    /// noted as 0.
     static func tree(of root: pid_t, outside: Outside = Outside()) -> [Relative] {
         let entries = ProcessTable.tree(of: root)
         var inner: [pid_t: pid_t] = [:]
@@ -34,7 +34,7 @@ struct Relative: Equatable, CustomStringConvertible {
         return found.sorted { $0.pid < $1.pid }
     }
 
-    /// The last column of each: as the process itself sees it.
+    /// The last number of each line, which is the one in the process's own pid namespace.
     private static func numbers(of pid: pid_t) -> (pid: pid_t, group: pid_t, session: pid_t)? {
         guard let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8) else { return nil }
         var values: [Substring: pid_t] = [:]

@@ -1,7 +1,7 @@
 import Foundation
 import Testing
 
-/// Where a tree is restarted.
+/// The pid namespace that a tree is restarted in.
 enum Place: String, CaseIterable, CustomTestStringConvertible {
     case namespace
     case here
@@ -32,7 +32,7 @@ extension Scratch {
         return child
     }
 
-    /// Asks the workload to verify and end; `child` is it, or the crrestart that waits for it.
+    /// Asks the workload to verify and end. `child` is the workload itself, or the crrestart that waits for it.
     func finishWorkload(
         _ name: String, _ child: Child, sourceLocation: SourceLocation = #_sourceLocation
     ) throws {
@@ -60,7 +60,7 @@ extension Scratch {
         guard becomesEmpty() else { throw HarnessError("after --kill there are \(living().map(\.pid))") }
     }
 
-    /// The same with a tree that may come to its end just before: false.
+    /// Checkpoints a tree and ends it. False: the tree came to its own end just before.
     func checkpointAndKillUnlessEnded(
         _ root: pid_t, of child: Child, sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Bool {
@@ -77,8 +77,8 @@ extension Scratch {
         return isGone && Clock.wait(seconds: 20) { child.poll() != nil }
     }
 
-    /// Starts a program and ends it with a checkpoint in the middle of its work: earlier with each attempt, if the
-    /// machine was so quick that it was done before.
+    /// Starts a program and ends it with a checkpoint in the middle of its work. If the program was done before, it is
+    /// started again and the checkpoint comes earlier.
     func checkpointAndKillMidway(
         after seconds: Double, sourceLocation: SourceLocation = #_sourceLocation, _ start: () throws -> Child
     ) throws {
@@ -93,7 +93,9 @@ extension Scratch {
         throw HarnessError("too quick for \(seconds) s")
     }
 
-    /// Restarts an image; the command waits for the tree. Gives it and the root's pid as seen from here.
+    /// Restarts an image with a command that waits for the tree.
+    ///
+    /// - Returns: the command, and the pid of the tree's root in the pid namespace of the tests.
     func restart(
         _ place: Place, image: String = "image", options: [String] = [],
         sourceLocation: SourceLocation = #_sourceLocation

@@ -5,7 +5,7 @@ import Testing
 /// A directory and the processes of one test.
 ///
 /// Every process of a test carries a mark in its environment, which a restart brings back. The test
-/// process adopts orphans, so nothing that a test starts can get out of sight.
+/// process adopts orphans, so no process of a test can leave its tree.
 final class Scratch {
     let path: String
     private let mark: String
@@ -20,7 +20,7 @@ final class Scratch {
         guard mkdtemp(&template) != nil else { throw HarnessError("cannot make a temporary directory") }
         path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
         mark = "TREERESTORE_TEST=" + path
-        // Workloads change their user.
+        // Workloads change their user, and still write to the directory.
         chmod(path, 0o777)
         try FileManager.default.createDirectory(atPath: path + "/tmp", withIntermediateDirectories: false)
     }
@@ -64,7 +64,7 @@ final class Scratch {
     @discardableResult
     func run(_ arguments: [String], seconds: Double = 60, environment: [String: String] = [:]) throws -> Finished {
         let child = try start(arguments, environment: environment)
-        // Whoever adopted orphans reaps them at once: commands wait for pids to become free.
+        // Reaps orphans meanwhile, because commands wait for pids to become free.
         let status = try child.wait(seconds: seconds) { reapOrphans() }
         children.removeAll { $0 === child }
         return Finished(arguments: arguments, status: status, output: child.output, errors: child.errors)
@@ -76,8 +76,8 @@ final class Scratch {
         try run([Host.path(of: tool)] + arguments, seconds: seconds)
     }
 
-    /// What is alive of this test: all that carries its mark, and orphans in sessions that are not
-    /// the test process's own (a half-made task has no environment).
+    /// Living processes of this test: those with its mark, and orphans in other sessions than the test process's own,
+    /// because a task that is not complete has no environment.
     func living() -> [ProcessEntry] {
         let mine = getsid(0)
         let entries = ProcessTable.all().filter { $0.state != "Z" && $0.state != "X" }
@@ -90,8 +90,8 @@ final class Scratch {
         }
     }
 
-    /// Reaps orphans that the test process adopted, so that their pids are free again. Gives how many
-    /// there are still.
+    /// Reaps orphans that the test process adopted, so that their pids are free again. Gives the number of those that
+    /// remain.
     @discardableResult
     func reapOrphans() -> Int {
         // A restarted root has the pid of a child that has ended.
@@ -113,7 +113,7 @@ final class Scratch {
         }
     }
 
-    /// Kills and reaps whatever is left.
+    /// Kills and reaps all remaining processes.
     func killAll() {
         children.forEach { $0.end() }
         _ = Clock.wait(seconds: 20) {
@@ -149,7 +149,7 @@ struct Finished {
         return self
     }
 
-    /// Throws unless it succeeded: nothing after it would make sense.
+    /// Throws unless it succeeded, because the rest of a test would make no sense.
     @discardableResult
     func require(sourceLocation: SourceLocation = #_sourceLocation) throws -> Finished {
         try #require(

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// System V semaphore sets outlive the tree: what becomes of them in between decides.
+    /// System V semaphore sets still exist after the tree has ended, and can have been changed or removed at the restart.
     @Suite struct Semaphores {
         @Test(arguments: Place.allCases)
         func setsThatAreGoneAreMadeAgain(place: Place) throws {
@@ -34,7 +34,7 @@ extension EndToEnd {
             for set in sets { try scratch.run(["ipcrm", "-s", set]).require() }
         }
 
-        /// Numbers of all sets, but for those that were there before.
+        /// The numbers of all sets that did not exist before the test.
         private static func sets(but others: [String] = []) throws -> [String] {
             let lines = try String(contentsOfFile: "/proc/sysvipc/sem", encoding: .utf8).split(separator: "\n").dropFirst()
             return lines.map { String($0.split(separator: " ")[1]) }.filter { !others.contains($0) }.sorted()

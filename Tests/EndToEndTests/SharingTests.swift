@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Processes that share memory and more, for good or until they call execve.
+    /// Processes that share memory and other objects, for their whole life or until they call execve.
     @Suite struct Sharing {
         /// Programs that make children by vfork or posix_spawn all the time: a parent that waits for one cannot stop.
         static let spawners = [
@@ -64,7 +64,7 @@ extension EndToEnd {
 
             var (running, root) = try scratch.spawn(program, in: "restarted")
             var restarts = 0
-            // Not here again after a namespace: numbers that were given out there are small, and taken here.
+            // Not outside again after a restart in a pid namespace: numbers from there are small, and taken here.
             for place in [Place.here, .namespace, .namespace] {
                 Clock.sleep(Double.random(in: 0.05...0.2))
                 guard try scratch.checkpointAndKillUnlessEnded(root, of: running) else { break }
@@ -77,7 +77,8 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// crcheckpoint dies at any moment over processes that share everything: no mapping of its is left in any memory.
+        /// crcheckpoint is killed at any moment while it saves processes that share everything. None of its mappings
+        /// remains in their memory.
         @Test func checkpointerDies() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("sharing")
@@ -97,7 +98,7 @@ extension EndToEnd {
             try scratch.finishWorkload("sharing", child)
         }
 
-        /// Anybody creates anybody with any flags, and parts with things; some have threads.
+        /// Random trees in which processes are created with any clone flags and call unshare; some have threads.
         @Test(arguments: 1...12) func randomMixes(seed: Int) throws {
             let scratch = try Scratch()
             var running = try scratch.startWorkload("sharing", ["\(seed)"])

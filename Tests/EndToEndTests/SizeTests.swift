@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Many processes, and those that will not stand still.
+    /// Trees of many processes, and trees that change all the time.
     @Suite struct Sizes {
         @Test(arguments: ["wide", "deep"])
         func manyProcesses(shape: String) throws {
@@ -25,7 +25,7 @@ extension EndToEnd {
             #expect(Clock.wait(seconds: 30) { scratch.exists("ready") }, "\(child.errors)")
             var root = child.pid
             for _ in 0..<2 {
-                // It goes on after one that lets it, and is there again after one that ends it.
+                // The tree goes on after a checkpoint that leaves it running, and can be restarted after one with --kill.
                 try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("image"), "--force"]).require()
                 try scratch.checkpointAndKill(root, of: child)
                 (child, root) = try scratch.restart(.namespace)

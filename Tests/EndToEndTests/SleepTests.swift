@@ -2,10 +2,10 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Programs that nobody here wrote, caught asleep (`Programs/asleep.py`): in sleeps, in waits with a limit,
-    /// behind timers.
+    /// Programs of the distribution that sleep at the checkpoint (`Programs/asleep.py`): in sleeps, in waits with a limit,
+    /// and waiting for timers.
     @Suite struct Asleep {
-        /// What every program asks for.
+        /// The time that every program sleeps.
         private static let seconds = 8
 
         private struct Outcome: Equatable {
@@ -40,7 +40,7 @@ extension EndToEnd {
             return outcomes
         }
 
-        /// Three times a file, two seconds each: all sleep as long as they asked for.
+        /// Three checkpoints, each restarted two seconds later: all programs sleep as long as they asked for.
         @Test(arguments: Place.allCases) func sleepAsLongAsUndisturbed(place: Place) throws {
             let wanted = try Self.undisturbed.get()
             #expect(wanted.count >= 15 && wanted.values.allSatisfy { $0.status == 0 }, "\(wanted)")
@@ -61,7 +61,7 @@ extension EndToEnd {
             for (name, model) in wanted {
                 guard let outcome = outcomes[name] else { continue }
                 #expect(outcome.status == 0, "\(name)")
-                // Starting up counts as well, and takes its time on a busy machine.
+                // The measured time includes the start of the program, which is slow on a busy machine.
                 #expect(
                     outcome.milliseconds >= Self.seconds * 1000 && outcome.milliseconds < model.milliseconds + 10_000,
                     "\(name) took \(outcome.milliseconds) ms, undisturbed \(model.milliseconds) ms")
@@ -69,7 +69,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
-        /// `crimage` says of each what it waited for, and how long it had left.
+        /// `crimage` tells what each program waited for, and how much time was left.
         private func expectActivities(in scratch: Scratch) throws {
             let lines = try scratch.run("crimage", ["threads", scratch.file("image")]).require().output.split(separator: "\n")
             for (name, activity) in [

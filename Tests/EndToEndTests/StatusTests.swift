@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// The tool's status and that of the tree; what signals to the tool do; files for scripts.
+    /// The exit statuses of the commands and of the tree, the effect of signals to the commands, and files for scripts.
     @Suite struct Status {
         /// A shell that notes the signals it gets and ends by SIGTERM with 21.
         private static func startListener(_ scratch: Scratch) throws -> Child {
@@ -31,7 +31,7 @@ extension EndToEnd {
                 #expect(Clock.wait(seconds: 20) { scratch.read("signals").contains(name) }, "\(name): \(restarted.command.errors)")
                 #expect(restarted.command.poll() == nil)
             }
-            // As from Ctrl-Z: both stand, and both go on.
+            // As from Ctrl-Z: crrestart and the tree stop, and both continue.
             restarted.command.signal(SIGTSTP)
             #expect(Clock.wait(seconds: 20) { ProcessEntry(restarted.command.pid)?.state == "T" })
             restarted.command.signal(SIGCONT)
@@ -41,7 +41,7 @@ extension EndToEnd {
             #expect(try restarted.command.wait(seconds: 30) == .exited(21))
         }
 
-        /// A root that ends by `commands` as soon as it may.
+        /// A root that runs `commands`, which end it, as soon as it is told to.
         private static func restartShell(_ commands: String, _ scratch: Scratch, _ options: [String]) throws -> Child {
             let loop = "echo > \(scratch.file("ready")); while [ ! -e \(scratch.file("go")) ]; do sleep 0.02; done; \(commands)"
             let shell = try scratch.start(["bash", "-c", loop])
@@ -98,7 +98,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty(seconds: 30))
         }
 
-        /// Whoever waits for the end of the command's output is not kept waiting by what stays behind.
+        /// Processes that remain after a command has ended do not hold its output open.
         @Test func detachedLetsGoOfItsOutput() throws {
             let scratch = try Scratch()
             let quiet = ["sh", "-c", "exec \"$@\" > /dev/null 2>&1", "sh"]
@@ -114,7 +114,7 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty(seconds: 30))
         }
 
-        /// Files that cannot be written are told of before anything runs.
+        /// Files that cannot be written are reported before the tree runs.
         @Test(arguments: ["--status-file", "--pid-file", "--log-file"])
         func filesAreCheckedFirst(option: String) throws {
             let scratch = try Scratch()
@@ -145,7 +145,7 @@ extension EndToEnd {
                     let outcome = try Self.outcome(scratch)
                     #expect(outcome.tool == 1 && outcome.root == nil)
                 } else {
-                    // It came before the command could know of signals, or the root got it.
+                    // The signal came before the command could handle it, or the root got it.
                     #expect(status == .exited(0) || status == .signaled(number), "\(status) \(command.errors)")
                     scratch.killAll()
                 }
@@ -155,7 +155,7 @@ extension EndToEnd {
             try scratch.finishWorkload("processes", restarted.command)
         }
 
-        /// `crcheckpoint --kill` dies: the tree runs, or it is gone and its image is whole.
+        /// `crcheckpoint --kill` is killed: the tree runs, or it has ended and its image is complete.
         @Test func checkpointerDiesWhileItKills() throws {
             let scratch = try Scratch()
             var ran = 0
@@ -167,8 +167,8 @@ extension EndToEnd {
                 let arguments = ["--tree", "\(child.pid)", "-o", image, "--kill", "--force"]
                 scratch.remove("image")
                 let command = try scratch.start("crcheckpoint", arguments)
-                // The later half of its life is where the killing is.
-                // The first one is only timed.
+                // crcheckpoint ends the tree in the second half of its run.
+                // The first command is not killed, only its duration is measured.
                 if attempt == 0 {
                     duration = try Clock.seconds { try command.wait(seconds: 60) }
                 } else {

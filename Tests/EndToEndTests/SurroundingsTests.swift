@@ -2,13 +2,13 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// Terminals, logs, limits of time, ordinary users.
+    /// Terminals, logs, time limits, ordinary users.
     @Suite struct Surroundings {
         private static func onTerminal(_ command: [String]) -> [String] {
             ["python3", Host.programs + "/onterminal.py"] + command
         }
 
-        /// The tree's terminal belongs to somebody outside: it gets that of crrestart, and both commands say so.
+        /// A tree whose terminal belongs to a process outside gets that of crrestart, and both commands say so.
         @Test(arguments: Place.allCases)
         func anotherTerminal(place: Place) throws {
             let scratch = try Scratch()
@@ -48,7 +48,7 @@ extension EndToEnd {
             try scratch.finishWorkload("files", child)
         }
 
-        /// Everything goes into the log file, whatever the level on standard error.
+        /// The log file gets all messages, whatever the level on standard error.
         @Test func logFiles() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("files")
@@ -61,7 +61,7 @@ extension EndToEnd {
             let ofCheckpoint = scratch.read("messages")
             for stage in ["freeze", "write", "done"] { #expect(ofCheckpoint.contains("ms: \(stage)")) }
             try scratch.run("crrestart", ["--pidns", "--detach"] + log + [scratch.file("image")]).require()
-            // It is added to, not replaced.
+            // Messages are appended to an old log file.
             #expect(scratch.read("messages").hasPrefix(ofCheckpoint) && scratch.read("messages").contains("ms: the tree runs"))
             try scratch.write("finish")
             #expect(scratch.becomesEmpty(seconds: 30) && scratch.read("result") == "OK files\n")
@@ -81,7 +81,7 @@ extension EndToEnd {
         private static let user = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"]
 
         private static func startAsUser(_ workload: String, _ scratch: Scratch) throws -> Child {
-            // Not with the files of the test process: they could not open those themselves.
+            // Not with the files of the test process, which an ordinary user could not open.
             let quiet = ["sh", "-c", "exec \"$@\" > /dev/null 2>&1", "sh"]
             let child = try scratch.start(user + quiet + [Host.path(of: "Workloads"), workload, scratch.path, "3"])
             guard Clock.wait(seconds: 20, until: { scratch.exists("ready") || child.poll() != nil }), child.poll() == nil else {
@@ -90,11 +90,11 @@ extension EndToEnd {
             return child
         }
 
-        /// What an ordinary user may do with one capability, and that none is not enough for a restart.
+        /// What an ordinary user can do with one capability, and that a restart needs one.
         @Test func ordinaryUsers() throws {
             let scratch = try Scratch()
             let child = try Self.startAsUser("anon", scratch)
-            // Theirs, without any capability.
+            // A checkpoint of their own tree needs no capability.
             let image = scratch.file("image")
             try scratch.run(Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", image, "--kill"]).require()
             try child.wait(seconds: 20)
@@ -108,7 +108,7 @@ extension EndToEnd {
             try scratch.finishWorkload("anon", restarted)
         }
 
-        /// What they may not do is named.
+        /// Everything that an ordinary user lacks a privilege for is named.
         @Test func ordinaryUsersWithSharedMemory() throws {
             let scratch = try Scratch()
             let child = try Self.startAsUser("processes", scratch)
@@ -118,7 +118,7 @@ extension EndToEnd {
             try scratch.finishWorkload("processes", child)
         }
 
-        /// Others' processes are nobody's business.
+        /// An ordinary user cannot checkpoint another user's processes.
         @Test func somebodyElsesProcesses() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("files")

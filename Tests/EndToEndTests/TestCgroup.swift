@@ -1,10 +1,10 @@
 import Foundation
 
-/// A control group of one test, below the top of a hierarchy; it goes when its owner goes.
+/// A control group of one test, directly below the top of a hierarchy. It is removed when this object is.
 final class TestCgroup {
     /// As `--cgroup-root` and the commands spell it: `freezer`, or `v2`.
     let hierarchy: String
-    /// From the top of the hierarchy.
+    /// The path from the top of the hierarchy.
     let path: String
     private let mountPoint: String
     private var made: [String] = []
@@ -40,7 +40,7 @@ final class TestCgroup {
         try file.close()
     }
 
-    /// Tasks that have just ended may be in it still.
+    /// Removes it. Tasks that have just ended can still be in it for a moment, so this is tried again.
     func removeAll() {
         for path in made.reversed() { _ = Clock.wait(seconds: 5) { rmdir(path) == 0 || errno == ENOENT } }
         made = []

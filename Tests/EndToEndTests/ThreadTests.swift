@@ -2,10 +2,10 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What belongs to threads, and many of them.
+    /// Attributes of threads, and processes with many threads.
     @Suite struct Threads {
-        /// Each thread differs from its leader and its neighbours, and finds itself as it was; with and without the
-        /// kernel's help (BPF), which tells what the threads are asked otherwise.
+        /// Each thread differs from its leader and its neighbours, and has its own attributes after the restart. With and
+        /// without BPF, which tells what threads are otherwise asked by injected calls.
         @Test(arguments: Place.allCases)
         func individuals(place: Place) throws {
             let scratch = try Scratch()

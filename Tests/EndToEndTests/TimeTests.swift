@@ -2,9 +2,9 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// What the time spent as a file means to a tree.
+    /// The effect of the time between checkpoint and restart on a tree.
     @Suite struct Time {
-        /// Clocks go on where they were, however often, and also for a tree that already has clocks of its own.
+        /// Clocks continue from the checkpoint, also at the second restart of a tree that already has clocks of its own.
         @Test(arguments: Place.allCases) func relativeTimeDoesNotCount(place: Place) throws {
             let scratch = try Scratch()
             var running = try scratch.startWorkload("clocks", ["relative", "1500"])
@@ -23,7 +23,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             var running = try scratch.startWorkload("clocks", ["absolute", "2000"])
             var root = running.pid
-            // The second round is of a tree whose clocks are behind the host's.
+            // In the second round the tree's clocks are behind those of the host.
             try scratch.checkpointAndKill(root, of: running)
             (running, root) = try scratch.restart(place)
             try scratch.checkpointAndKill(root, of: running)
@@ -33,7 +33,7 @@ extension EndToEnd {
             try scratch.finishWorkload("clocks", running)
         }
 
-        /// The instants between which the tree was a file, on each clock.
+        /// The instants of the checkpoint and of the restart, on each clock.
         @Test func bothStampsAreTold() throws {
             let scratch = try Scratch()
             let child = try scratch.start(["sleep", "1000"])

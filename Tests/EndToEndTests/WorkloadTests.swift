@@ -16,7 +16,7 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "rseq", arguments: ["256"]),
         Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
         Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
-        Workload(name: "sharing"), Workload(name: "wanderers"),
+        Workload(name: "sharing"), Workload(name: "wanderers"), Workload(name: "tables"),
     ]
 }
 
@@ -68,8 +68,8 @@ extension EndToEnd {
             try scratch.finishWorkload("vectors", running)
         }
 
-        /// The kernel's numbers begin anew while the threads of a namespace are made: seen from here they then come
-        /// in another order than inside.
+        /// The kernel's pids begin again from the lowest while the threads of a namespace are created, so that their tids
+        /// outside have another order than those inside.
         @Test func numbersThatBeginAnew() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("vectors")
@@ -83,7 +83,7 @@ extension EndToEnd {
             try scratch.finishWorkload("vectors", again)
         }
 
-        /// As on a kernel that maps another vdso: the old one is kept, and its functions hand over to this one's.
+        /// As on a kernel with another vdso: the old one is kept, and its functions call those of this kernel's.
         @Test(arguments: ["clocks", "vectors", "moments", "tree"], Place.allCases)
         func withTheirOldVdso(name: String, place: Place) throws {
             let scratch = try Scratch()
@@ -101,7 +101,7 @@ extension EndToEnd {
             try scratch.finishWorkload(name, running)
         }
 
-        /// Threads that are hardly ever outside of the vdso are stopped outside of it all the same.
+        /// Threads that are nearly always inside the vdso are stopped outside of it.
         @Test func nobodyIsLeftInsideTheVdso() throws {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("moments")

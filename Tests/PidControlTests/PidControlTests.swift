@@ -2,12 +2,14 @@ import PidControl
 import Testing
 import TreeModel
 
-/// The ways in which sessions, groups and parents come about, one by one.
+/// One test for each way in which a process can have come by its session, group and parent.
 @Suite struct CreationPlanTests {
     typealias Member = CreationPlan.Member
     typealias Action = CreationPlan.Action
 
-    /// Plans, executes, compares; gives the plan.
+    /// Plans the members, carries out the plan in the model, and compares.
+    ///
+    /// - Returns: the plan.
     private func rebuilt(
         _ members: [Member], outsideSession: UInt32 = 0, outsideGroup: UInt32 = 0,
         sourceLocation: SourceLocation = #_sourceLocation
@@ -31,7 +33,7 @@ import TreeModel
 
     private func actions(_ plan: CreationPlan, _ pid: UInt32) -> [Action] { plan.task(pid)?.actions ?? [] }
 
-    @Test func plainTreeNeedsNobodyElse() throws {
+    @Test func plainTreeNeedsNoGhostOrPlaceholder() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
             Member(pid: 11, parent: 10, session: 10, group: 10),
@@ -71,7 +73,7 @@ import TreeModel
         #expect(actions(plan, 11) == [.create(12), .setsid, .leadGroup])
     }
 
-    @Test func rootInSomebodyElsesSessionInheritsIt() throws {
+    @Test func rootInAnOutsideSessionInheritsIt() throws {
         let plan = try rebuilt(
             [Member(pid: 10, parent: 0, session: 5, group: 7), Member(pid: 11, parent: 10, session: 5, group: 7)],
             outsideSession: 5, outsideGroup: 7)
@@ -79,7 +81,7 @@ import TreeModel
         #expect(actions(plan, 11) == [])
     }
 
-    @Test func rootLeadsAJobInSomebodyElsesSession() throws {
+    @Test func rootLeadsAJobInAnOutsideSession() throws {
         let plan = try rebuilt(
             [Member(pid: 10, parent: 0, session: 5, group: 10), Member(pid: 11, parent: 10, session: 5, group: 10)],
             outsideSession: 5)
@@ -87,7 +89,7 @@ import TreeModel
         #expect(actions(plan, 11) == [.joinGroup(10)])
     }
 
-    /// A daemon by double fork: the one between led the session and is dead; the root adopted it.
+    /// A daemon by double fork: its first parent led the session and is dead; the root adopted the daemon.
     @Test func ghostLeadsTheSessionOfADaemon() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
@@ -101,7 +103,7 @@ import TreeModel
         #expect(actions(plan, 12) == [.create(13)])
     }
 
-    /// The one between has not been waited for yet: it is a zombie and its own ghost.
+    /// A daemon whose first parent has not been waited for yet: the zombie founds the session, no ghost is needed.
     @Test func zombieLeadsTheSessionOfADaemon() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
@@ -113,8 +115,8 @@ import TreeModel
         #expect(actions(plan, 11) == [.setsid, .createSibling(12), .leadGroup])
     }
 
-    /// The leader lives two levels down; its orphan went past the one between. A placeholder has to die
-    /// while the root adopts.
+    /// The session's leader lives two levels below the root, and the root adopted an orphan of it. A placeholder has to
+    /// die while the root is a subreaper and the process between is none.
     @Test func orphanOfALivingSessionGoesUpTwoLevels() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
@@ -133,8 +135,8 @@ import TreeModel
         #expect(actions(plan, 10).last == .adopt(CreationPlan.Adoption(inner: 0, placeholders: 1, outer: nil)))
     }
 
-    /// Two subreapers above one another have orphans of one session: the lower one adopts first, and has stopped
-    /// when the upper one begins.
+    /// Two subreapers, one above the other, have orphans of one session: the lower one adopts first, and has stopped
+    /// before the upper one begins.
     @Test func nestedAdoptersTakeTurns() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
@@ -151,7 +153,7 @@ import TreeModel
         #expect(reports == [11, 10])
     }
 
-    /// Whether 11 became a subreaper before or after its parent's orphans came is seen from where they are.
+    /// The parents of orphans tell whether 11 became a subreaper before or after its parent got orphans.
     @Test func orphansWentPastALaterSubreaper() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
@@ -186,7 +188,7 @@ import TreeModel
         #expect(actions(plan, 12) == [.create(11), .joinGroup(11), .reap(11)])
     }
 
-    @Test func leadersThatSwappedTheirGroupsLeaveSomebodyBehind() throws {
+    @Test func leadersThatSwappedTheirGroupsLeavePlaceholders() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
             Member(pid: 11, parent: 10, session: 10, group: 12),
@@ -196,8 +198,8 @@ import TreeModel
         #expect(plan.heldGroups == [11, 12])
     }
 
-    /// Two leaders forked in session 9 before they called setsid. Its leader cannot have been below both, so they
-    /// were born in it, and one of them may as well have been above.
+    /// Two session leaders forked in session 9 before they called setsid. The leader of 9 cannot have been a descendant of
+    /// both, so at least one of them was born in session 9.
     @Test func leadersBornInADeadSession() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10),
@@ -213,7 +215,7 @@ import TreeModel
         #expect(actions(plan, other).first == .create(other == 11 ? 13 : 14))
     }
 
-    /// The root called setsid when 11 was there: 11 is as well a child of a ghost that the root adopted.
+    /// The root called setsid after it forked 11. A plan in which the root adopts 11 from a ghost gives the same tree.
     @Test func rootThatLeftADeadSession() throws {
         let plan = try rebuilt([
             Member(pid: 10, parent: 0, session: 10, group: 10), Member(pid: 11, parent: 10, session: 9, group: 9),
@@ -221,15 +223,15 @@ import TreeModel
         #expect(plan.ghosts == [9])
     }
 
-    /// An orphan in the session of somebody who has left the tree needs a ghost all the same.
-    @Test func sessionOfSomebodyWhoLeft() throws {
+    /// An orphan in the session of a process that has left the tree needs a ghost, too.
+    @Test func sessionOfAProcessThatLeft() throws {
         let plan = try rebuilt(
             [Member(pid: 10, parent: 0, session: 5, group: 7), Member(pid: 12, parent: 10, session: 11, group: 11)],
             outsideSession: 5, outsideGroup: 7)
         #expect(plan.ghosts == [11])
     }
 
-    /// A group of the outside session whose leader is not in the tree: a ghost makes one in ours.
+    /// A group of the outside session whose leader is not in the tree: a ghost makes it in the session of the tool.
     @Test func jobOfTheOutsideSession() throws {
         let plan = try rebuilt(
             [Member(pid: 10, parent: 0, session: 5, group: 7), Member(pid: 12, parent: 10, session: 5, group: 11)],
@@ -241,7 +243,7 @@ import TreeModel
     // MARK: Refused
 
     @Test func processThatWasInTwoSessionsIsRefused() {
-        // 12 would have to descend from a member of 11's session, above which its parent never was.
+        // The creator of 12 was in session 11, but the parent of 12 was never above a process of that session.
         let findings = refused([
             Member(pid: 10, parent: 0, session: 10, group: 10),
             Member(pid: 11, parent: 10, session: 11, group: 11),
@@ -252,7 +254,7 @@ import TreeModel
         #expect(findings[0].reason.contains("has to be born in session 11"))
     }
 
-    @Test func whoCannotGoBackToAGroupOutsideIsRefused() {
+    @Test func leaderThatWentToAGroupOutsideIsRefused() {
         let findings = refused(
             [Member(pid: 10, parent: 0, session: 5, group: 5), Member(pid: 11, parent: 10, session: 5, group: 10)],
             outsideSession: 5, outsideGroup: 5)
@@ -300,7 +302,7 @@ import TreeModel
         #expect(CreationPlan(members, outsideSession: 0, outsideGroup: 0, spare: [11, 77]).task(77)?.role == .placeholder)
     }
 
-    /// Nothing is quadratic: these are planned in a few hundredths of a second each.
+    /// No part of the planning takes quadratic time: each of these trees takes a few hundredths of a second.
     @Test func tenThousandProcesses() {
         let count: UInt32 = 10_000
         func plan(_ member: (UInt32) -> Member) -> CreationPlan {
@@ -311,7 +313,7 @@ import TreeModel
         #expect(daemons.findings.isEmpty && daemons.ghosts.count == 9999)
         let line = plan { $0 == 0 ? root : Member(pid: 100 + $0, parent: 99 + $0, session: 100 + $0, group: 100 + $0) }
         #expect(line.findings.isEmpty && line.tasks.count == 10_000)
-        // Every second one forked in a dead session before it led its own.
+        // Every second process forked in a session with a dead leader, and called setsid afterwards.
         let leaders = plan { number in
             if number == 0 { return root }
             return number % 2 == 1
@@ -320,7 +322,7 @@ import TreeModel
         }
         #expect(leaders.findings.isEmpty && leaders.ghosts == [50])
     }
-    /// The same with children that share in pairs, with their neighbours on both sides, or cannot.
+    /// The same with children that share objects: in pairs, with their neighbours on both sides, or so that it is refused.
     @Test func tenThousandSharers() {
         let count: UInt32 = 10_000
         func plan(signal: (UInt32) -> UInt32 = { _ in CreationPlan.childSignal }, _ objects: (UInt32) -> [UInt32]) -> CreationPlan {

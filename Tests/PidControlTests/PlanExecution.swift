@@ -1,12 +1,12 @@
 import PidControl
 import TreeModel
 
-/// Carries out a plan in the model of the kernel, in a random order of events.
+/// Carries out a plan in the model of the kernel, with the actions of different tasks in random order.
 struct PlanExecution {
     private let plan: CreationPlan
     private let members: [UInt32: CreationPlan.Member]
     private(set) var kernel = KernelModel()
-    /// The tool: pid 1 itself (a namespace of its own), or a child of it in a session of its own.
+    /// The process that creates the root. It is pid 1 (as in a new pid namespace), or a child of that and leads a session.
     let tool: UInt32
     private var next: [UInt32: Int] = [:]
     private var running: [UInt32] = []
@@ -39,7 +39,7 @@ struct PlanExecution {
         running = [root]
         while !running.isEmpty {
             var moved = false
-            // Those that cannot go on are asked again when everybody else has been.
+            // Each round tries every task once, so a task that has to wait is tried again after all others.
             running.shuffle(using: &random)
             for pid in running {
                 let few = Int.random(in: 1...4, using: &random)
@@ -56,7 +56,10 @@ struct PlanExecution {
             }
             if !ended.isEmpty { moved = true }
             ended = []
-            if !moved { throw Failure(description: "nobody can go on: \(running.map { "\($0) at \(String(describing: action($0)))" })") }
+            if !moved {
+                let waits = running.map { "\($0) at \(String(describing: action($0)))" }
+                throw Failure(description: "all tasks wait: \(waits)")
+            }
         }
     }
 
@@ -71,7 +74,9 @@ struct PlanExecution {
 
     private func isDone(_ pid: UInt32) -> Bool { action(pid) == nil }
 
-    /// One action; false if it has to wait.
+    /// Carries out one action of a task.
+    ///
+    /// - Returns: false where the task has to wait.
     private mutating func step(_ pid: UInt32) throws -> Bool {
         guard let action = action(pid) else {
             ended.insert(pid)

@@ -2,11 +2,13 @@ import PidControl
 import Testing
 import TreeModel
 
-/// Trees that came about by the kernel's rules, planned, and built again by the same rules.
+/// Makes random trees in the model of the kernel, plans them, and carries out the plans in the same model.
 @Suite struct RandomTreeTests {
     typealias Member = CreationPlan.Member
 
-    /// What is not as it was; empty if all is.
+    /// Plans and rebuilds the members.
+    ///
+    /// - Returns: each difference between the members and what was built in words; none if all is as it was.
     static func differences(
         _ members: [Member], in namespaces: PidNamespaces = PidNamespaces(), outsideSession: UInt32, outsideGroup: UInt32,
         toolIsInit: Bool, _ random: inout SplitMix
@@ -55,7 +57,10 @@ import TreeModel
         return found
     }
 
-    /// - Returns: how many were refused, and how many needed ghosts or placeholders.
+    /// Checks many random trees.
+    ///
+    /// - Returns: how many were refused, how many needed ghosts or placeholders, the members of the biggest one, and how
+    ///   many had shared objects.
     private func check(
         _ count: Int, seed: UInt64, atMost: Int, isUnusual: Bool, sharing: CloneObjects = [], hasNamespaces: Bool = false
     ) throws -> (refused: Int, helped: Int, biggest: Int, sharing: Int) {
@@ -102,33 +107,34 @@ import TreeModel
     @Test(arguments: 1...4) func nestedNamespaces(seed: Int) throws {
         let small = try check(1000, seed: UInt64(seed) + 300, atMost: 15, isUnusual: false, hasNamespaces: true)
         let big = try check(60, seed: UInt64(seed) + 400, atMost: 100, isUnusual: false, hasNamespaces: true)
-        // Groups that processes left while they had children whose pid namespace does not see them.
+        // Refused: a process left a group while it had children in it to whose pid namespace the group has no number.
         #expect(small.refused < 120 && big.refused < 35, "\(small) \(big)")
         #expect(small.helped > 200)
     }
 
-    /// The same, of processes that share objects.
+    /// Nested pid namespaces with processes that share objects.
     @Test(arguments: 1...2) func sharersInNamespaces(seed: Int) throws {
         let found = try check(1000, seed: UInt64(seed) + 600, atMost: 15, isUnusual: false, sharing: .all, hasNamespaces: true)
         #expect(found.refused < 160 && found.sharing > 400, "\(found)")
     }
 
-    /// Subreapers that gave it up, siblings by CLONE_PARENT, other exit signals: rebuilt or refused.
+    /// Former subreapers, siblings by CLONE_PARENT, other exit signals: rebuilt or refused.
     @Test(arguments: 1...4) func unusualTrees(seed: Int) throws {
         let found = try check(1000, seed: UInt64(seed) + 200, atMost: 30, isUnusual: true)
         #expect(found.refused < 100, "\(found)")
     }
 
-    /// Processes that share what unshare(2) can part: hardly any of these may be refused.
-    @Test(arguments: 1...4) func sharersThatPart(seed: Int) throws {
+    /// Processes that share only objects that unshare(2) can give up: at most a few of these trees may be refused.
+    @Test(arguments: 1...4) func sharersOfUnshareableObjects(seed: Int) throws {
         let small = try check(1000, seed: UInt64(seed) + 300, atMost: 14, isUnusual: false, sharing: .unshareable)
         let big = try check(60, seed: UInt64(seed) + 400, atMost: 200, isUnusual: false, sharing: .unshareable)
-        print("sharers that part: \(small) \(big)")
+        print("sharers of unshareable objects: \(small) \(big)")
         #expect(small.sharing > 300 && small.refused < 20, "\(small)")
         #expect(big.sharing > 30, "\(big)")
     }
 
-    /// Everything that can be shared, and execve between: rebuilt, or refused because who is between does not share.
+    /// Processes that share objects of all kinds, some of which called execve: rebuilt, or refused because a process between
+    /// two that share an object does not share it.
     @Test(arguments: 1...4) func sharersOfEverything(seed: Int) throws {
         let small = try check(1000, seed: UInt64(seed) + 500, atMost: 10, isUnusual: false, sharing: .all)
         let big = try check(60, seed: UInt64(seed) + 600, atMost: 100, isUnusual: true, sharing: .all)

@@ -11,7 +11,7 @@ import Testing
     ] as [(String, String?, String)])
     func roots(text: String, hierarchy: String?, path: String) throws {
         let root = try #require(CgroupRoot(text))
-        #expect(root.hierarchy == hierarchy && root.path == path)
+        #expect(root.hierarchy == hierarchy && root.path == Array(path.utf8))
     }
 
     @Test(arguments: ["", "a", "memory", "memory:", "memory:a", "/a/../b", "/..", "/a//b", "/./a", "v2:/.."])
@@ -57,7 +57,7 @@ import Testing
         sample.records.header.cgroupSets = [set(("memory", "/m"), ("", "/")), set(("memory", "/m/x"), ("", "/u"))]
         sample.records.processes[0].cgroupSet = 1
         sample.records.processes[1].cgroupSet = 2
-        sample.facts.cgroups.own = ["memory": "/m", "": "/", "pids": "/p"]
+        sample.facts.cgroups.own = ["memory": Array("/m".utf8), "": Array("/".utf8), "pids": Array("/p".utf8)]
         for place in [CgroupPlace(hierarchy: "memory", path: "/m/x"), CgroupPlace(hierarchy: "", path: "/u")] {
             sample.facts.cgroups.states[place] = .usable
         }

@@ -16,13 +16,11 @@ private func compatSample() -> Sample {
     sample.records.addressSpaces[1].mappings[2].end = 0xf7f6_d000
     sample.records.addressSpaces[1].mappings[3].start = 0xf7f6_d000
     sample.records.addressSpaces[1].mappings[3].end = 0xf7f6_f000
-    var action = ImageSignalAction()
-    action.signal = 10
-    action.handler = 0x40_0800
-    action.flags = 0x0400_0004
-    action.restorer = 0x40_0900
-    action.mask = 0x1_0000_0002
-    sample.records.processes[1].actions = [action]
+    sample.act(1, on: 10, handler: 0x40_0800) { action in
+        action.flags = 0x0400_0004
+        action.restorer = 0x40_0900
+        action.mask = 0x1_0000_0002
+    }
     sample.records.threads[1].robustList = 0x50_0010
     sample.records.threads[1].robustListSize = 12
     return sample

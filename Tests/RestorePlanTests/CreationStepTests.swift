@@ -60,8 +60,9 @@ import Testing
         sample.records.processes[2].session = 99
         sample.records.processes[2].group = 99
         sample.shareFile()
-        sample.records.fileTables.swapAt(0, 2)
-        for (number, table) in sample.records.fileTables.enumerated() { sample.records.processes[number].fileTable = table.id }
+        // 102 has what 100 had open, and 100 has nothing open.
+        sample.share([\.fileTable], of: 100, by: 102)
+        sample.records.threads[0].fileTable = 102
         let plan = RestorePlan(for: try sample.valid())
         let ghost = plan.launchpad.programs[try index(of: 99, plan)]
         let opened = try #require(ghost.steps.firstIndex { $0.name == "openat" })
@@ -96,10 +97,7 @@ import Testing
     /// A handler or SIG_IGN for SIGCHLD comes when no child dies any more.
     @Test func childSignalIsIgnoredLast() throws {
         var sample = daemon()
-        var action = ImageSignalAction()
-        action.signal = 17
-        action.handler = 1
-        sample.records.processes[0].actions = [action]
+        sample.act(0, on: 17, handler: 1)
         let root = RestorePlan(for: try sample.valid()).launchpad.programs[0].steps
         let flush = try #require(root.firstIndex { $0.name == "rt_sigtimedwait" })
         let ignore = try #require(root.lastIndex { $0.name == "rt_sigaction" })

@@ -10,21 +10,19 @@ import Testing
     private func container() -> Sample {
         var sample = Sample()
         sample.addProcess(102, parent: 100)
-        var namespace = ImagePidNamespace()
-        namespace.init_p = 101
-        sample.records.header.pidNamespaces = [namespace]
-        var mounts = ImageMountNamespace()
-        mounts.procNamespace = 1
-        mounts.procFlags = 14
-        sample.records.header.mountNamespaces = [mounts]
+        sample.addNamespace(.pid, parent: 1)
+        sample.records.namespaces[1].pid.init_p = 101
+        sample.addNamespace(.mount)
+        sample.records.namespaces[2].mount.procNamespace = 2
+        sample.records.namespaces[2].mount.procFlags = 14
         for (index, number) in [(1, UInt32(1)), (2, 7)] {
-            sample.records.processes[index].pidNamespace = 1
+            sample.records.processes[index].pidNamespace = 2
             sample.records.processes[index].innerPids = [number]
             for place in [\ImageProcess.innerGroups, \.innerSessions] { sample.records.processes[index][keyPath: place] = [0] }
             sample.records.threads[index].innerTids = [number]
         }
-        sample.records.processes[1].mountNamespace = 1
-        sample.records.threads[0].childrenNamespace = 1
+        sample.records.threads[1].namespaces.mount = 3
+        sample.records.threads[0].namespaces.pidForChildren = 2
         return sample
     }
 
@@ -66,8 +64,8 @@ import Testing
     /// Only its maker is there: the init comes, mounts and goes where it belongs.
     @Test func procIsMountedWhereItsInitIsNot() throws {
         var sample = container()
-        sample.records.processes[0].mountNamespace = 1
-        sample.records.processes[1].mountNamespace = 0
+        sample.records.threads[0].namespaces.mount = 3
+        sample.records.threads[1].namespaces.mount = 0
         let plan = RestorePlan(for: try sample.valid())
         let names = plan.launchpad.programs[1].steps.map(\.name)
         let mounted = try #require(names.firstIndex(of: "mount"))
@@ -77,7 +75,6 @@ import Testing
 
     @Test func anInitAsRoot() throws {
         var sample = Sample()
-        sample.records.header.rootIsNamespaceInit = true
         sample.records.header.root = 1
         sample.records.processes[0].pid = 1
         for index in sample.records.threads.indices where sample.records.threads[index].process == 100 {
@@ -103,7 +100,7 @@ import Testing
     @Test func whatCannotBeMade() throws {
         var sample = container()
         // The root is no init.
-        sample.records.header.mountNamespaces[0].procNamespace = 0
+        sample.records.namespaces[2].mount.procNamespace = 1
         #expect(try sample.findings().contains { $0.contains("mount namespace 1") })
         sample = container()
         sample.options.usesLastPid = true

@@ -76,22 +76,12 @@ import Testing
     @Test func filesThatMayNotBeOpened() throws {
         var sample = Sample()
         sample.shareFile()
-        sample.facts.files["/log"] = .failure(MissingFile(errno: "EACCES"))
+        sample.missing("/log", "EACCES")
         #expect(
             try sample.findings() == [
                 "/log: EACCES, needed by fd 5 (the user of crrestart may not open it as the program had it: be root, or change its mode)"
             ])
-        sample.facts.files["/log"] = .failure(MissingFile(errno: "EROFS"))
+        sample.missing("/log", "EROFS")
         #expect(try sample.findings().count == 1)
-    }
-}
-
-extension Sample {
-    mutating func addThread(_ tid: UInt32, of pid: UInt32) {
-        guard let leader = records.threads.firstIndex(where: { $0.tid == pid }) else { return }
-        var thread = records.threads[leader]
-        thread.tid = tid
-        let after = records.threads[leader...].prefix { $0.process == pid }.endIndex
-        records.threads.insert(thread, at: after)
     }
 }

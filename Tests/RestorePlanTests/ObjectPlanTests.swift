@@ -27,7 +27,7 @@ import Testing
 
     @Test func eventFileIsMadeWithItsCount() throws {
         var sample = Sample()
-        let file = sample.addFile(.event, at: [(0, 7)])
+        let file = sample.addFile(.event(.init()), at: [(0, 7)])
         sample.records.openFiles[file].flags = 0o4002
         sample.records.openFiles[file].event.count = 5
         sample.records.openFiles[file].event.semaphore = true
@@ -40,7 +40,7 @@ import Testing
 
     @Test func largeCountIsWritten() throws {
         var sample = Sample()
-        let file = sample.addFile(.event, at: [(0, 7)])
+        let file = sample.addFile(.event(.init()), at: [(0, 7)])
         sample.records.openFiles[file].event.count = 1 << 32
         let plan = RestorePlan(for: try sample.valid())
         let all = plan.launchpad.programs[0].steps
@@ -52,7 +52,7 @@ import Testing
 
     @Test func sharedEventFileIsMadeOnceBeforeTheFork() throws {
         var sample = Sample()
-        _ = sample.addFile(.event, at: [(0, 7), (1, 9)])
+        _ = sample.addFile(.event(.init()), at: [(0, 7), (1, 9)])
         let root = try steps(sample)
         #expect(try index("eventfd2", in: root) < (try index("clone3", in: root)))
         #expect(try !steps(sample, of: 1).contains { $0.name == "eventfd2" })
@@ -62,7 +62,7 @@ import Testing
 
     @Test func signalFileGetsItsSignals() throws {
         var sample = Sample()
-        let file = sample.addFile(.signal, at: [(0, 7)])
+        let file = sample.addFile(.signal(.init()), at: [(0, 7)])
         sample.records.openFiles[file].signal.mask = 0x201
         let plan = RestorePlan(for: try sample.valid())
         let made = try #require(plan.launchpad.programs[0].steps.first { $0.name == "signalfd4" })
@@ -74,7 +74,7 @@ import Testing
     /// On a clock that cannot be set there is no difference between relative and absolute.
     @Test func timerFileIsSetGoingAfterTheGo() throws {
         var sample = Sample()
-        let file = sample.addFile(.timer, at: [(0, 7), (1, 7)])
+        let file = sample.addFile(.timer(.init()), at: [(0, 7), (1, 7)])
         sample.records.openFiles[file].timer.clock = 7
         sample.records.openFiles[file].timer.remaining = 2_500_000_000
         sample.records.openFiles[file].timer.interval = 1
@@ -94,7 +94,7 @@ import Testing
 
     @Test func relativeTimerOnTheRealTimeClockStaysRelative() throws {
         var sample = Sample()
-        let file = sample.addFile(.timer, at: [(0, 7)])
+        let file = sample.addFile(.timer(.init()), at: [(0, 7)])
         sample.records.openFiles[file].timer.remaining = 9
         let plan = RestorePlan(for: try sample.valid())
         let root = plan.launchpad.programs[0].steps
@@ -107,7 +107,7 @@ import Testing
 
     @Test func timerWithAnIntervalAloneStaysDisarmed() throws {
         var sample = Sample()
-        let file = sample.addFile(.timer, at: [(0, 7)])
+        let file = sample.addFile(.timer(.init()), at: [(0, 7)])
         sample.records.openFiles[file].timer.clock = 1
         sample.records.openFiles[file].timer.interval = 1_000_000_001
         let plan = RestorePlan(for: try sample.valid())
@@ -136,11 +136,11 @@ import Testing
         header.begin.realtime = 1_000_000_000_000
         header.begin.monotonic = 50_000_000_000
         header.begin.boottime = 60_000_000_000
-        header.monotonicOffset = 3_000_000_000
         let release = TimePlan.Instant(
             realtime: 1_010_000_000_000, monotonic: 60_000_000_000, boottime: 70_000_000_000)
         func words(_ clock: UInt32, _ left: Int64, _ model: TimeModel, namespace: Bool = true, lead: Int64 = 0) -> [UInt64] {
-            let plan = TimePlan(header, model: model, bootID: "boot", mayMakeNamespace: namespace)
+            let plan = TimePlan(
+                header, offsets: (3_000_000_000, 0), model: model, bootID: "boot", mayMakeNamespace: namespace)
             return Deadline(address: 0, clock: clock, left: left).words(plan, at: release, lead: lead)
         }
         // Its number on the tree's clock is the same in both models.
@@ -163,7 +163,7 @@ import Testing
 
     @Test func absoluteTimerFileGetsADeadline() throws {
         var sample = Sample()
-        let file = sample.addFile(.timer, at: [(0, 7)])
+        let file = sample.addFile(.timer(.init()), at: [(0, 7)])
         sample.records.openFiles[file].timer.flags = 3
         sample.records.openFiles[file].timer.remaining = 9
         sample.records.openFiles[file].timer.expirations = 4
@@ -180,13 +180,13 @@ import Testing
 
     @Test func timerFileThatWasNeverSetIsNotSet() throws {
         var sample = Sample()
-        _ = sample.addFile(.timer, at: [(0, 7)])
+        _ = sample.addFile(.timer(.init()), at: [(0, 7)])
         #expect(try !steps(sample).contains { $0.name == "timerfd_settime" })
     }
 
     @Test func expirationsThatCannotBeSet() throws {
         var sample = Sample()
-        let file = sample.addFile(.timer, at: [(0, 7)])
+        let file = sample.addFile(.timer(.init()), at: [(0, 7)])
         sample.records.openFiles[file].timer.expirations = 1
         sample.facts.maySetExpirations = false
         #expect(try sample.findings().contains { $0.contains("CONFIG_CHECKPOINT_RESTORE") })
@@ -194,7 +194,7 @@ import Testing
 
     @Test func timersThatWakeTheSystem() throws {
         var sample = Sample()
-        let file = sample.addFile(.timer, at: [(0, 7)])
+        let file = sample.addFile(.timer(.init()), at: [(0, 7)])
         sample.records.openFiles[file].timer.clock = 9
         sample.records.processes[0].posixTimers = [Sample.timer(1)]
         sample.records.processes[0].posixTimers[0].clock = 8
@@ -206,8 +206,8 @@ import Testing
 
     @Test func registrationsAreMadeUnderTheirNumbers() throws {
         var sample = Sample()
-        let event = sample.addFile(.event, at: [(0, 7)])
-        let epoll = sample.addFile(.epoll, at: [(0, 8)])
+        let event = sample.addFile(.event(.init()), at: [(0, 7)])
+        let epoll = sample.addFile(.epoll(.init()), at: [(0, 8)])
         sample.watch(epoll, sample.records.openFiles[event].id, number: 70, events: 0x8000_0001, data: 0x1122)
         let plan = RestorePlan(for: try sample.valid())
         let root = plan.launchpad.programs[0].steps
@@ -225,8 +225,8 @@ import Testing
     @Test func watchedFileOfAnotherProcessIsInherited() throws {
         var sample = Sample()
         sample.addProcess(102, parent: 100)
-        let event = sample.addFile(.event, at: [(2, 7)])
-        let epoll = sample.addFile(.epoll, at: [(1, 8)])
+        let event = sample.addFile(.event(.init()), at: [(2, 7)])
+        let epoll = sample.addFile(.epoll(.init()), at: [(1, 8)])
         sample.watch(epoll, sample.records.openFiles[event].id, number: 7, events: 1, data: 0)
         // The common ancestor makes it, although it uses neither.
         let root = try steps(sample)
@@ -237,8 +237,8 @@ import Testing
 
     @Test func sharedEpollIsFilledByOneHolder() throws {
         var sample = Sample()
-        let event = sample.addFile(.event, at: [(0, 7), (1, 7)])
-        let epoll = sample.addFile(.epoll, at: [(0, 8), (1, 8)])
+        let event = sample.addFile(.event(.init()), at: [(0, 7), (1, 7)])
+        let epoll = sample.addFile(.epoll(.init()), at: [(0, 8), (1, 8)])
         sample.watch(epoll, sample.records.openFiles[event].id, number: 7, events: 1, data: 0)
         #expect(try steps(sample).filter { $0.name == "epoll_ctl" }.count == 1)
         #expect(try !steps(sample, of: 1).contains { $0.name == "epoll_ctl" })
@@ -246,8 +246,8 @@ import Testing
 
     @Test func standInThatCannotBeWatched() throws {
         var sample = Sample()
-        let outside = sample.addFile(.outside, at: [(0, 0)])
-        let epoll = sample.addFile(.epoll, at: [(0, 8)])
+        let outside = sample.addFile(.outside(.init()), at: [(0, 0)])
+        let epoll = sample.addFile(.epoll(.init()), at: [(0, 8)])
         sample.watch(epoll, sample.records.openFiles[outside].id, number: 0, events: 1, data: 0)
         #expect(try sample.findings() == [])
         sample.facts.watchable = [false, true, true]
@@ -379,51 +379,6 @@ import Testing
         var sample = try semaphores(nil)
         sample.facts.semaphoreSets[6] = HostFacts.SemaphoreSet(key: 0x77, values: [], changers: [])
         #expect(try sample.findings().contains { $0.contains("its key belongs to set 6 here") })
-    }
-}
-
-extension Sample {
-    /// An open file at (process, descriptor) places, ascending. Gives its index.
-    mutating func addFile(_ kind: ImageOpenFile.Kind, at places: [(process: Int, number: UInt32)]) -> Int {
-        var file = ImageOpenFile()
-        file.id = UInt32(records.openFiles.count + 1)
-        file.kind = kind
-        records.openFiles.append(file)
-        for place in places {
-            var descriptor = ImageDescriptor()
-            descriptor.number = place.number
-            descriptor.file = file.id
-            records.fileTables[place.process].descriptors.append(descriptor)
-        }
-        return records.openFiles.count - 1
-    }
-
-    mutating func watch(_ epoll: Int, _ file: UInt32, number: UInt32, events: UInt32, data: UInt64) {
-        var one = ImageRegistration()
-        one.number = number
-        one.file = file
-        one.events = events
-        one.data = data
-        records.openFiles[epoll].epoll.registrations.append(one)
-    }
-
-    static func timer(_ id: UInt32) -> ImagePosixTimer {
-        var timer = ImagePosixTimer()
-        timer.id = id
-        timer.clock = 1
-        timer.signal = 14
-        timer.value = 0xabc
-        timer.remaining = 3_000_000_005
-        return timer
-    }
-
-    /// siginfo_t: number, errno, code SI_TIMER; at 16 the timer.
-    static func timerSignal(_ id: UInt32) -> ImagePendingSignal {
-        var info: [UInt8] = []
-        for word in [14, 0, UInt32(bitPattern: -2), 0, id] { info.append(littleEndian32: word) }
-        var signal = ImagePendingSignal()
-        signal.info = (info + [UInt8](repeating: 0, count: 128 - info.count)).asData
-        return signal
     }
 }
 

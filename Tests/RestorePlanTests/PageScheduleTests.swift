@@ -110,7 +110,7 @@ import Testing
     @Test func sharedAddressSpacesAreLoadedOnce() throws {
         var sample = family()
         sample.records.addressSpaces.removeAll { $0.id == 103 }
-        sample.records.processes[3].addressSpace = 101
+        sample.share([\.addressSpace], of: 101, by: 103)
         let schedule = try schedule(sample)
         #expect(schedule.loads.map(\.loader) == [100, 101, 102])
     }
@@ -235,7 +235,7 @@ import Testing
         var sample = Sample()
         sample.options.delivery = .staged
         sample.records.addressSpaces.removeLast()
-        sample.records.processes[1].addressSpace = 100
+        sample.share([\.addressSpace], of: 100, by: 101)
         let plan = RestorePlan(for: try sample.valid())
         #expect(plan.pageGates.count == 1)
         #expect(plan.pages.loads.map(\.loader) == [100])

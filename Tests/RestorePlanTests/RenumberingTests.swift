@@ -105,7 +105,7 @@ import Testing
         var sample = sample()
         sample.facts.numbers.choice = .lastPid
         sample.options.keepsPids = true
-        sample.records.header.pidNamespaces = [ImagePidNamespace()]
+        sample.addNamespace(.pid, parent: 1)
         #expect(try sample.findings().contains { $0.hasPrefix("pids: tasks of nested pid namespaces") })
     }
 
@@ -192,7 +192,9 @@ import Testing
         "Header.outside_session", "Header.outside_group", "SemaphoreSet.users",
         // Of nested pid namespaces, which have their old numbers; and which one of a list.
         "Process.inner_pids", "Process.inner_groups", "Process.inner_sessions", "Thread.inner_tids", "Process.pid_namespace",
-        "Process.mount_namespace", "Thread.children_namespace", "PidNamespace.parent", "MountNamespace.proc_namespace",
+        "Namespaces.mount", "Namespaces.pid_for_children", "MountNamespace.proc_namespace",
+        // Ids of records.
+        "Namespace.id", "Namespace.owner", "Namespace.parent", "FileIdentity.mount_namespace",
         // Users and groups of users.
         "MemoryObject.owner", "MemoryObject.group", "SemaphoreSet.owner", "SemaphoreSet.group",
         "Credentials.real_user", "Credentials.effective_user", "Credentials.saved_user", "Credentials.file_system_user",

@@ -25,16 +25,8 @@ import Testing
     /// 101 has the memory, descriptors, directories and actions of 100.
     private func twins() -> Sample {
         var sample = Sample()
-        sample.records.processes[1].addressSpace = 100
-        sample.records.processes[1].fileTable = 100
-        for index in 0..<2 {
-            sample.records.processes[index].sharedDirectories = 1
-            sample.records.processes[index].sharedActions = 1
-            var action = ImageSignalAction()
-            action.signal = 15
-            action.handler = 0x40_0000
-            sample.records.processes[index].actions = [action]
-        }
+        sample.share([\.addressSpace, \.fileTable, \.directories, \.actions], of: 100, by: 101)
+        sample.act(0, on: 15, handler: 0x40_0000)
         return sample
     }
 
@@ -79,8 +71,8 @@ import Testing
         #expect(root.count { $0 == "setns" } == 1)
         #expect(!names(plan.launchpad.programs[1]).contains("setns"))
         // Without shared memory everybody joins late.
-        sample.records.processes[1].addressSpace = 101
-        for index in 0..<2 { sample.records.processes[index].sharedActions = 0 }
+        sample.records.threads[1].addressSpace = 101
+        sample.records.threads[1].actions = 101
         let late = RestorePlan(for: try sample.valid())
         for program in late.launchpad.programs.prefix(2) {
             let steps = names(program)
@@ -94,14 +86,14 @@ import Testing
     @Test func whoIsBetweenParts() throws {
         var sample = Sample()
         sample.addProcess(102, parent: 101)
-        sample.records.processes[2].fileTable = 100
+        sample.share([\.fileTable], of: 100, by: 102)
         let plan = RestorePlan(for: try sample.valid())
         #expect(flags(0, plan) == [0x400] && flags(1, plan) == [0x400])
         let between = plan.launchpad.programs[1].steps
         let part = try #require(between.firstIndex { $0.name == "unshare" })
         #expect(between[part].arguments == [.value(0x400)])
         #expect(part > (try #require(between.firstIndex { $0.name == "clone3" })))
-        // The owner installs its descriptors when it has parted, and 102 is ready.
+        // The owner installs its descriptors when it has a table of its own (unshare), and 102 is ready.
         let owner = plan.launchpad.programs[0].steps
         let wait = try #require(owner.first { $0.name == "wait" && word($0) == word(between[part + 1]) })
         #expect(wait.arguments[1] == .value(2))
@@ -111,7 +103,7 @@ import Testing
     @Test func siblingsThatShareMemory() throws {
         var sample = Sample()
         sample.addProcess(102, parent: 100)
-        sample.records.processes[2].addressSpace = 101
+        sample.share([\.addressSpace], of: 101, by: 102)
         let plan = RestorePlan(for: try sample.valid())
         #expect(flags(0, plan) == [0])
         #expect(flags(1, plan) == [0x8100])
@@ -120,14 +112,14 @@ import Testing
     @Test func memoryCannotBePartedWith() throws {
         var sample = Sample()
         sample.addProcess(102, parent: 101)
-        sample.records.processes[2].addressSpace = 100
+        sample.share([\.addressSpace], of: 100, by: 102)
         #expect(try sample.findings() == ["process 102: shares memory (CLONE_VM) with 100, but 101 in between does not"])
     }
 
     /// Files that stand somewhere for a moment do so at different numbers in one table.
     @Test func momentsDoNotMeet() throws {
         var sample = Sample()
-        sample.records.processes[1].fileTable = 100
+        sample.share([\.fileTable], of: 100, by: 101)
         let plan = RestorePlan(for: try sample.valid())
         func moments(_ number: Int) -> Set<String> {
             let steps = plan.launchpad.programs[number].steps
@@ -135,29 +127,5 @@ import Testing
         }
         #expect(!moments(0).isEmpty && !moments(1).isEmpty)
         #expect(moments(0).isDisjoint(with: moments(1)))
-    }
-
-    /// A thread with directories of its own is made without those of its process, and makes the others that have them.
-    @Test func threadsInDirectoriesOfTheirOwn() throws {
-        var sample = Sample()
-        for tid in UInt32(110)...112 {
-            var thread = sample.records.threads[0]
-            thread.tid = tid
-            if tid != 111 {
-                thread.ownDirectories.id = 1
-                thread.ownDirectories.workingDirectory = [UInt8]("/away".utf8).asData
-                thread.ownDirectories.rootDirectory = [UInt8]("/".utf8).asData
-            }
-            sample.records.threads.insert(thread, at: Int(tid) - 109)
-        }
-        #expect(try sample.valid().image.threads(of: 100).count == 4)
-        let plan = RestorePlan(for: try sample.valid())
-        let shared: UInt64 = 0x100 | 0x400 | 0x800 | 0x10000 | 0x40000
-        // 101; 110 without CLONE_FS, 111 with it; 112 is made by 110.
-        #expect(flags(0, plan) == [0, shared, shared | 0x200])
-        #expect(flags(1, plan) == [shared | 0x200])
-        let steps = names(plan.launchpad.programs[1])
-        #expect(steps.firstIndex(of: "chdir")! < steps.firstIndex(of: "clone3")!)
-        #expect(!names(plan.launchpad.programs[3]).contains("chdir"))
     }
 }

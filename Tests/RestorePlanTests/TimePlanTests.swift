@@ -9,19 +9,19 @@ import Testing
     private static let second: Int64 = 1_000_000_000
 
     /// Stopped at real time 1000 s, monotonic 100 s, boot time 200 s of its host.
-    private func header(bootID: String = "here", monotonicOffset: Int64 = 0, boottimeOffset: Int64 = 0) -> ImageHeader {
+    private func header(bootID: String = "here") -> ImageHeader {
         var header = ImageHeader()
         header.bootID = bootID
         header.begin.realtime = 1000 * Self.second
         header.begin.monotonic = 100 * Self.second
         header.begin.boottime = 200 * Self.second
-        header.monotonicOffset = monotonicOffset
-        header.boottimeOffset = boottimeOffset
         return header
     }
 
-    private func plan(_ model: TimeModel, _ header: ImageHeader, mayMakeNamespace: Bool = true) -> TimePlan {
-        TimePlan(header, model: model, bootID: "here", mayMakeNamespace: mayMakeNamespace)
+    private func plan(
+        _ model: TimeModel, _ header: ImageHeader, offsets: (monotonic: Int64, boottime: Int64) = (0, 0), mayMakeNamespace: Bool = true
+    ) -> TimePlan {
+        TimePlan(header, offsets: offsets, model: model, bootID: "here", mayMakeNamespace: mayMakeNamespace)
     }
 
     /// 30 s later, of which the machine slept 5.
@@ -62,13 +62,13 @@ import Testing
     }
 
     @Test func absoluteTimeKeepsANamespaceThatTheTreeHad() {
-        let plan = plan(.absolute, header(monotonicOffset: 3, boottimeOffset: 4))
+        let plan = plan(.absolute, header(), offsets: (3, 4))
         #expect(plan.usesNamespace)
         #expect(plan.offsets(at: later) == (3, 4))
     }
 
     @Test func relativeTimeOfATreeThatHadANamespace() {
-        let plan = plan(.relative, header(monotonicOffset: -50 * Self.second))
+        let plan = plan(.relative, header(), offsets: (-50 * Self.second, 0))
         #expect(plan.offsets(at: later).monotonic == -75 * Self.second)
         #expect(plan.deadline(left: 1, clock: 1) == 50 * Self.second + 1)
     }

@@ -1,9 +1,9 @@
 package import PidControl
 
-/// What Linux does with sessions, groups, parents, numbers, pid namespaces and what processes share, and nothing else.
+/// A model of what Linux does with sessions, groups, parents, numbers, pid namespaces and objects that processes share.
 ///
-/// A process is known by its number in the outermost pid namespace. A namespace is known by its init's, or 0.
-/// Processes are single-threaded. Whatever the kernel would refuse is thrown by the name of its errno.
+/// A process is known by its number in the outermost pid namespace. A pid namespace is known by the number of its init,
+/// the outermost one by 0. Processes have one thread. A call that the kernel would refuse throws the name of its errno.
 ///
 /// - Source: kernel/fork.c (`copy_process`), kernel/pid_namespace.c (`pidns_install`), kernel/sys.c (`ksys_setsid`,
 ///   `setpgid`), kernel/exit.c (`find_new_reaper`, `forget_original_parent`, `wait_task_zombie`), kernel/pid.c
@@ -16,13 +16,13 @@ package struct KernelModel: Sendable {
         package var group: UInt32
         package var isZombie = false
         package var isSubreaper = false
-        /// In the order of arrival.
+        /// In the order in which they became its children, by birth or adoption.
         package var children: [UInt32] = []
         package var exitSignal: UInt32 = 17
         /// Every object has a number of its own; never 0.
         package var objects = CloneObjectIDs()
         package var namespace: UInt32 = 0
-        /// Where its children are born.
+        /// The pid namespace in which its children are born.
         package var childrenNamespace: UInt32 = 0
     }
 
@@ -31,16 +31,16 @@ package struct KernelModel: Sendable {
     package private(set) var processes: [UInt32: Process] = [:]
     private var groupUsers: [UInt32: Int] = [:]
     private var sessionUsers: [UInt32: Int] = [:]
-    /// Of a number: the pid namespace of whoever has or had it, and that one's numbers in nested namespaces.
+    /// By number: the pid namespace of the last process with this number, and its numbers in nested namespaces.
     private var places: [UInt32: (namespace: UInt32, inner: [UInt32])] = [:]
     private var parentNamespace: [UInt32: UInt32] = [:]
     private var lastNumber: [UInt32: UInt32] = [:]
     private var innerUsed: [UInt32: Set<UInt32>] = [:]
-    /// A group lies in one session as long as it exists.
+    /// By group: its session, which stays the same as long as the group exists.
     private var sessionOfGroup: [UInt32: UInt32] = [0: 0]
     private var lastObject: UInt32 = 0
 
-    /// Pid 1, whose parent, group and session lie elsewhere.
+    /// Makes pid 1, with parent, group and session 0.
     package init() {
         processes[1] = Process(pid: 1, parent: 0, session: 0, group: 0)
         groupUsers[0] = 1
@@ -57,7 +57,7 @@ package struct KernelModel: Sendable {
 
     package subscript(_ pid: UInt32) -> Process? { processes[pid] }
 
-    /// A number is free only if nobody has it as pid, group or session.
+    /// Whether a process has the number as its pid, group or session.
     package func isInUse(_ number: UInt32) -> Bool {
         processes[number] != nil || groupUsers[number, default: 0] > 0 || sessionUsers[number, default: 0] > 0
     }
@@ -108,13 +108,13 @@ package struct KernelModel: Sendable {
         renew(kinds, of: pid)
     }
 
-    /// `execve`: memory, actions and descriptors are its own from here on.
+    /// `execve`: the process gets memory, signal actions and descriptors of its own.
     package mutating func exec(_ pid: UInt32) throws(Failure) {
         _ = try living(pid)
         renew([CloneObjects(.memory), CloneObjects(.actions), CloneObjects(.files)], of: pid)
     }
 
-    /// From the outermost nested one to itself.
+    /// The nested pid namespaces from the outermost one to this one.
     package func lineage(of namespace: UInt32) -> [UInt32] {
         var lineage: [UInt32] = []
         var next = namespace
@@ -127,7 +127,7 @@ package struct KernelModel: Sendable {
 
     private func isNamespace(_ lower: UInt32, in upper: UInt32) -> Bool { upper == 0 || lineage(of: lower).contains(upper) }
 
-    /// Numbers in the nested namespaces that `observer` lives in: 0 where a number is not seen.
+    /// What `number` is in each nested pid namespace of `observer`, from outside inwards: 0 where it has no number.
     package func inner(_ number: UInt32, seenBy observer: UInt32) -> [UInt32] {
         guard let namespace = processes[observer]?.namespace else { return [] }
         let place = places[number] ?? (0, [])
@@ -180,7 +180,7 @@ package struct KernelModel: Sendable {
 
     package mutating func exit(_ pid: UInt32) throws(Failure) {
         let process = try living(pid)
-        // Nobody needs to end an init that has others in its namespace.
+        // The kernel would end all processes of the namespace with it. No script needs that, so it is not modelled.
         if pid == process.namespace && processes.values.contains(where: { $0.pid != pid && isNamespace($0.namespace, in: pid) }) {
             throw .EINVAL
         }
@@ -204,7 +204,9 @@ package struct KernelModel: Sendable {
         processes[pid]?.children = []
     }
 
-    /// `wait4(child)` of a dead child. False: it is not dead yet.
+    /// `wait4(child)`.
+    ///
+    /// - Returns: false where the child is not dead yet.
     package mutating func reap(_ parent: UInt32, _ child: UInt32) throws(Failure) -> Bool {
         let process = try living(parent)
         guard let dead = processes[child], dead.parent == parent else { throw .ECHILD }
@@ -217,7 +219,7 @@ package struct KernelModel: Sendable {
         return true
     }
 
-    /// The process and its descendants, parents first, siblings in the order of arrival.
+    /// The process and its descendants, parents first, siblings in the order in which they became children.
     package func tree(of root: UInt32) -> [Process] {
         var found = [root].compactMap { processes[$0] }
         var next = 0

@@ -1,18 +1,19 @@
 package import PidControl
 
-/// A story of processes: who forked, called setsid, setpgid, exited, and so on, in one order. Processes are
-/// numbered as they come: 0 is somebody outside, who leads a session; one of its children is the root of the tree.
+/// A random history of processes: the calls of fork, setsid, setpgid, exit and so on that each made, in one order.
+/// Processes are numbered from 0 in the order of their creation. Process 0 lies outside of the tree and leads a session;
+/// one of its children is the root of the tree.
 package struct TreeScript: Sendable {
     package enum Operation: Equatable, Sendable {
         /// The actor's child gets the next number.
         case fork(exitSignal: UInt32, sharing: CloneObjects = [])
-        /// By `CLONE_PARENT`.
+        /// A child of the actor's parent (`CLONE_PARENT`).
         case forkSibling(sharing: CloneObjects = [])
         case unshare(CloneObjects)
         case exec
-        /// By `CLONE_NEWPID`: the child is the init of a pid namespace.
+        /// `CLONE_NEWPID`: the child is the init of a new pid namespace.
         case forkInit
-        /// Into the pid namespace of this init: `setns`, a child, and back.
+        /// A child in the pid namespace of this init: `setns`, fork, `setns` back.
         case forkInto(Int)
         case setsid
         /// Moves `target` (itself or a child) to the group of `group`'s number.
@@ -27,7 +28,7 @@ package struct TreeScript: Sendable {
         package var operation: Operation
     }
 
-    /// What may happen, and how often.
+    /// The weights with which each kind of event is chosen, and limits.
     struct Habits {
         var steps = 200
         var atMost = 30
@@ -38,11 +39,11 @@ package struct TreeScript: Sendable {
         var exit = 4
         var reap = 4
         var subreaper = 1
-        /// Turns subreapers off again, makes siblings, and children with other signals: what few programs do.
+        /// Events that are rare in real programs: a subreaper that stops being one, `CLONE_PARENT`, other exit signals.
         var unusual = 0
         var unshare = 0
         var exec = 0
-        /// What children may share with those who make them.
+        /// The kinds of objects that children can share with their creators.
         var sharing: CloneObjects
         var namespace = 0
         var injection = 0
@@ -67,7 +68,7 @@ package struct TreeScript: Sendable {
             exec = sharing.contains(CloneObjects(.memory)) ? Int.random(in: 0...3, using: &random) : 0
         }
 
-        /// Any mix, as the kernel allows it.
+        /// A random set of kinds that clone(2) accepts.
         func share(_ random: inout SplitMix) -> CloneObjects {
             guard !sharing.isEmpty, Bool.random(using: &random) else { return [] }
             var kinds = CloneObjects(rawValue: UInt8.random(in: 0...63, using: &random)).intersection(sharing)
@@ -79,22 +80,23 @@ package struct TreeScript: Sendable {
     package private(set) var steps: [Step] = []
     package private(set) var kernel = KernelModel()
     package private(set) var root = 0
-    /// By number in the story.
+    /// By number in the history.
     package private(set) var pids: [UInt32] = []
     private var numbers: [UInt32: Int] = [:]
     private var freeNumbers: [UInt32] = []
 
-    /// A story that comes to at most `atMost` processes in the tree.
+    /// Makes a history with at most `atMost` processes in the tree at any time.
     ///
     /// - Parameters:
-    ///   - sharing: what processes may share.
+    ///   - isUnusual: whether there are events that are rare in real programs.
+    ///   - sharing: what processes can share.
     ///   - hasNamespaces: whether pid namespaces are made and entered.
     package init(
         _ random: inout SplitMix, atMost: Int, isUnusual: Bool = false, sharing: CloneObjects = [], hasNamespaces: Bool = false
     ) {
         let habits = Habits(&random, atMost: atMost, isUnusual: isUnusual, sharing: sharing, hasNamespaces: hasNamespaces)
         var numbers = Array(UInt32(100)..<UInt32(200 + 3 * habits.steps))
-        // Small trees get numbers in any order, as after a restart.
+        // In half of all histories the pids do not rise with time, as it is after they have begun anew from the lowest.
         if Bool.random(using: &random) { numbers.shuffle(using: &random) } else { numbers.reverse() }
         freeNumbers = numbers
         let outside = born()
@@ -112,7 +114,7 @@ package struct TreeScript: Sendable {
         return pid
     }
 
-    /// The root: in a pipeline, as a job, or in a session of its own.
+    /// Creates the root: a member of a pipeline, a job of its own, or the leader of a session.
     private mutating func begin(_ random: inout SplitMix) {
         if Bool.random(using: &random) {
             perform(0, .fork(exitSignal: 17))
@@ -126,7 +128,7 @@ package struct TreeScript: Sendable {
         case 2: break
         default: perform(root, .setsid)
         }
-        // The init of a container, in effect.
+        // Sometimes a subreaper: like a container's init it gets all orphans.
         if Int.random(in: 0..<5, using: &random) == 0 { perform(root, .subreaper(true)) }
     }
 
@@ -169,7 +171,7 @@ package struct TreeScript: Sendable {
         }
     }
 
-    /// fork, setsid, perhaps more sessions and groups, fork, exit: how daemons begin.
+    /// The calls with which a daemon begins: fork, setsid or setpgid, fork, exit.
     private mutating func daemonise(_ actor: Int, _ habits: Habits, _ random: inout SplitMix) {
         perform(actor, .fork(exitSignal: 17, sharing: habits.share(&random)))
         let between = pids.count - 1
@@ -199,7 +201,7 @@ package struct TreeScript: Sendable {
         (kernel[pid]?.children ?? []).filter { kernel[$0]?.isZombie == true }
     }
 
-    /// Does it, and writes it down if the kernel let it.
+    /// Carries out an operation in the model, and adds it to the history if the model did not refuse it.
     private mutating func perform(_ actor: Int, _ operation: Operation) {
         let pid = pids[actor]
         do {
@@ -218,7 +220,7 @@ package struct TreeScript: Sendable {
                 try fork { kernel, child in try kernel.fork(pid, as: child) }
             case .setsid: try kernel.setsid(pid)
             case .setpgid(let target, let group):
-                // An empty group's number may have been given out again.
+                // Refused if the group has become empty and its number belongs to another process now.
                 try kernel.setpgid(pid, pids[target], to: pids[group])
             case .subreaper(let value): try kernel.setSubreaper(pid, value)
             case .exit:
@@ -236,7 +238,7 @@ package struct TreeScript: Sendable {
         _ = born()
     }
 
-    // MARK: What has become of it
+    // MARK: The tree at the end
 
     /// The tree as a checkpoint finds it: parents before children, siblings in the order of their start.
     package var members: [CreationPlan.Member] {
@@ -263,14 +265,14 @@ package struct TreeScript: Sendable {
         return found
     }
 
-    /// By init, from 1.
+    /// Numbers from 1 of the nested pid namespaces, by their inits.
     private var namespaceNumbers: [UInt32: Int] {
         let inits = all.filter { $0.pid == $0.namespace }.map(\.pid)
         let ordered = inits.sorted { (kernel.lineage(of: $0).count, $0) < (kernel.lineage(of: $1).count, $1) }
         return Dictionary(uniqueKeysWithValues: ordered.enumerated().map { ($1, $0 + 1) })
     }
 
-    /// Whether the inits of all namespaces that somebody of the tree lives in are of the tree.
+    /// Whether the tree contains the init of every nested pid namespace in which one of its processes lives.
     package var holdsInits: Bool {
         let numbers = namespaceNumbers
         return all.allSatisfy { kernel.lineage(of: $0.namespace).allSatisfy { numbers[$0] != nil } }
@@ -287,7 +289,7 @@ package struct TreeScript: Sendable {
         return found
     }
 
-    /// Whether somebody outside of the tree has something in common with one of its processes.
+    /// Whether a process outside of the tree shares an object with one of its processes.
     package var sharesWithOutside: Bool {
         let members = members
         let inside = Set(members.map(\.pid))
@@ -297,7 +299,7 @@ package struct TreeScript: Sendable {
         }
     }
 
-    /// Which members have which object in common: kind and pids, only where there are several.
+    /// For each object that several members share: the number of its kind, then their pids.
     package var sharing: [[UInt32]] { Self.sharing(members.filter { !$0.isZombie }.map { ($0.pid, $0.objects) }) }
 
     package static func sharing(_ objects: [(pid: UInt32, objects: CloneObjectIDs)]) -> [[UInt32]] {
@@ -317,7 +319,7 @@ package struct TreeScript: Sendable {
         return all.contains { $0.pid == all[0].group } ? 0 : all[0].group
     }
 
-    /// For the workload `forest`: one step a line, `ACTOR OPERATION [NUMBER [NUMBER]]`.
+    /// The history as the workload `forest` reads it: one step a line, `ACTOR OPERATION [NUMBER [NUMBER]]`.
     package var lines: [String] {
         steps.map { step in
             switch step.operation {

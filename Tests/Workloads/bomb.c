@@ -1,12 +1,12 @@
-// Property: a tree that forks and exits as fast as it can is there again. At most N processes at a time; each forks
-// one or two others and ends, for ever. To be run only where pids are limited.
+// Property: a tree whose processes fork and exit as fast as they can is restarted completely. At most N processes live at
+// a time; each forks one or two others and ends, for ever. To be run only where the number of pids is limited.
 #include "workload.h"
 #include <sys/prctl.h>
 
 static struct {
     _Atomic int living, finish;
     _Atomic uint64_t forks;
-    int64_t end;  // whatever becomes of the root
+    int64_t end;  // processes end at this time even if the root has died
 } *board;
 
 static int most;
@@ -23,7 +23,7 @@ static void explode(unsigned seed) {
             }
             if (pid < 0) board->living--;
         }
-        // One in two goes, as long as there are others.
+        // Every second process ends, as long as others live.
         seed = seed * 1103515245 + 12345;
         if (seed >> 20 & 1 && board->living > most / 2) break;
         while (waitpid(-1, NULL, WNOHANG) > 0) {}
@@ -36,7 +36,7 @@ static void explode(unsigned seed) {
 int run_bomb(int count, char **arguments) {
     most = count > 0 ? atoi(arguments[0]) : 200;
     board = shared_memory(sizeof *board);
-    // Orphans are ours, so that the tree stays one.
+    // The root is a subreaper, so that orphans stay in the tree.
     if (prctl(PR_SET_CHILD_SUBREAPER, 1)) cannot_prepare("subreaper");
     board->living = 1;
     board->end = now_ns() + 120000000000LL;

@@ -1,11 +1,11 @@
-// Property: a sleep by int $0x80 goes on as one, also in 64-bit code.
+// Property: a sleep that was begun by int $0x80 goes on as a 32-bit call, also in 64-bit code.
 #include "workload.h"
 #include <poll.h>
 
 #if defined(__x86_64__)
 enum { NANOSLEEP, POLL, CALLS };
 static _Atomic uint64_t counters[CALLS];
-/// What int $0x80 can name: two 32-bit words, seconds and nanoseconds.
+/// The time as calls by int $0x80 take it: seconds and nanoseconds in two 32-bit words, below 4 GiB.
 static uint32_t *low;
 
 static long call32(long number, long first, long second, long third) {

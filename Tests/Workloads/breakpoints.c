@@ -1,4 +1,4 @@
-// Property: hardware breakpoints that a debugger left behind go on to hit. A parent sets two of them in its
+// Property: hardware breakpoints that a debugger has left in a process still hit. A parent sets two of them in its
 // child (a write to a word, and the execution of a function) and detaches; the child counts the hits.
 #include <stddef.h>
 #include <sys/ptrace.h>
@@ -23,7 +23,7 @@ static void child(void) {
     struct sigaction action = {.sa_sigaction = count_hit, .sa_flags = SA_SIGINFO};
     sigaction(SIGTRAP, &action, NULL);
     raise(SIGSTOP);
-    // The parent says when: it counts our rounds once more before the end.
+    // The parent decides when to end: it counts the child's rounds once more before.
     while (rounds[1] == 0) {
         for (int i = 0; i < 1000; i++) {
             sig_atomic_t before = hits;

@@ -5,11 +5,11 @@
 //
 // Each call is made by a child of its own. After ASKED_NS the parent wakes those that wait for an event; with
 // `signal` it sends all of them a handled SIGUSR1 at three quarters of the time instead. Each child appends
-// a line to `calls`; whoever watches compares them with those of an undisturbed run:
+// a line to `calls`; the test compares them with those of an undisturbed run:
 //
 //     NAME FLAGS result errno handled WROTE asleep-us left-us gap-us
 //
-// Time asleep leaves out gaps, in which the whole tree was a file: the parent sees its clock jump.
+// The time asleep is without gaps, which are the times between checkpoint and restart: the parent sees its clock jump.
 #include "calls.h"
 #include <sys/prctl.h>
 

@@ -2,7 +2,7 @@
 #pragma once
 #include "workload.h"
 
-/// How long every call waits, until its limit or until what it waits for happens.
+/// How long every call waits, until its limit or its event.
 #define ASKED_NS 4000000000LL
 
 /// One call in one child, in memory that all of them share.
@@ -11,16 +11,16 @@ struct trial {
     pid_t pid;
     int descriptors[2];  // an object made before the fork: the waker has it, too
     _Atomic uint32_t word;
-    // What came out.
+    // Results.
     long result;
     int error;
     int64_t left_ns;  // time that the call wrote back, -1: none
     char wrote[160];  // what else it wrote
 };
 
-/// How a case is tried.
+/// Flags of a case.
 enum {
-    RESTARTABLE = 1,  // nothing in it stands in the way of a restart
+    RESTARTABLE = 1,  // a tree with this call can be restarted
     WALL = 2,         // ends at a point in time of the real-time clock
     PROCESSOR = 4,    // waits for processor time: no wall-clock time is promised
     WOKEN = 8,        // ends by an event (set where there is one)
@@ -55,7 +55,7 @@ struct long_time {
 #if defined(__i386__)
 #define SYS_SELECT SYS__newselect
 #define SYS_FCNTL64 SYS_fcntl64
-// Built with 64-bit times, the program makes the calls that take them; else those of old.
+// A program built with 64-bit times makes the calls that take them, otherwise the older calls.
 #if _TIME_BITS == 64
 #undef SYS_clock_nanosleep
 #undef SYS_futex

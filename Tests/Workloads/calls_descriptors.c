@@ -61,7 +61,7 @@ static void select_limited(struct trial *t) {
     t->left_ns = limit.seconds * 1000000000LL + limit.nanoseconds * 1000;
 }
 static void select_endless(struct trial *t) { select_for(t, NULL); }
-// The kernel cannot write what is left here, and gives up restarting the call.
+// The kernel cannot write the remaining time here, so it does not restart the call.
 static struct long_time *constant_limit;
 static void make_constant(struct trial *t) {
     make_pipe(t);

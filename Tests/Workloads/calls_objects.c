@@ -11,7 +11,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
-// MARK: System V. The objects go when the child ends.
+// MARK: System V. The objects are removed when the child ends.
 
 static void make_semaphore(struct trial *t) { t->descriptors[0] = semget(IPC_PRIVATE, 1, 0600); }
 static void semaphore_limited(struct trial *t) {

@@ -1,4 +1,4 @@
-// Calls that wait for time, a futex or a signal: nothing but the thread itself.
+// Calls that wait for a time, a futex or a signal, and need no other object.
 #include "calls.h"
 #include <linux/futex.h>
 #include <sys/select.h>
@@ -31,7 +31,7 @@ static void sleep_tai(struct trial *t) { sleep_on(t, CLOCK_TAI); }
 static void until_monotonic(struct trial *t) { sleep_until(t, CLOCK_MONOTONIC); }
 static void until_realtime(struct trial *t) { sleep_until(t, CLOCK_REALTIME); }
 
-// MARK: processor time, used up by somebody at a sixth of a processor
+// MARK: processor time, which a process uses at the rate of a sixth of a processor
 
 static _Atomic pid_t spinner_tid;
 
@@ -173,9 +173,11 @@ static void await_signal_endless(struct trial *t) {
 
 // MARK: timers that signal
 
-static void await_alarm(struct trial *t) {
+/// The time that counts begins when the timer is set, not when the wait begins: the thread can lose its processor in between.
+static void await_alarm(struct trial *t, int64_t begin) {
     uint64_t mask = 1ULL << (SIGALRM - 1);
     TRY(t, SYS_rt_sigtimedwait, &mask, NULL, NULL, 8);
+    t->begin = begin;
 }
 static void block_alarm(void) {
     sigset_t set;
@@ -185,19 +187,18 @@ static void block_alarm(void) {
 }
 static void wait_for_alarm(struct trial *t) {
     block_alarm();
+    int64_t begin = now_ns();
     alarm(ASKED_NS / 1000000000);
-    await_alarm(t);
+    await_alarm(t, begin);
 }
 // The second expiration: the first comes after three quarters of the time.
 static void wait_for_interval_timer(struct trial *t) {
     block_alarm();
     struct itimerval periodic = {{ASKED_NS / 4 / 1000000000, 0}, {ASKED_NS / 4 * 3 / 1000000000, 0}};
-    t->begin = now_ns();
+    int64_t begin = now_ns();
     setitimer(ITIMER_REAL, &periodic, NULL);
-    int64_t begin = t->begin;
-    await_alarm(t);
-    if (t->result == SIGALRM) await_alarm(t);
-    t->begin = begin;
+    await_alarm(t, begin);
+    if (t->result == SIGALRM) await_alarm(t, begin);
 }
 static void wait_for_timer(struct trial *t) {
     block_alarm();
@@ -205,8 +206,9 @@ static void wait_for_timer(struct trial *t) {
     struct itimerspec once = {.it_value = time_of(ASKED_NS)};
     timer_t timer;
     if (timer_create(CLOCK_MONOTONIC, &event, &timer)) cannot_prepare("timer");
+    int64_t begin = now_ns();
     timer_settime(timer, 0, &once, NULL);
-    await_alarm(t);
+    await_alarm(t, begin);
 }
 
 // MARK: children

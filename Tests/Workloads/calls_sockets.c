@@ -92,7 +92,7 @@ const struct call socket_calls[] = {
     {"recvmmsg", 0, make_packets, receive_many, send_byte},
     {"send", 0, make_full_stream, send_more, drain},
     {"accept", 0, make_listener, accept_one, connect_to},
-    // Their whole time begins anew: see docs/limits.md.
+    // They wait for the whole timeout again after a restart: see docs/limits.md.
     {"recv-limit", PROCESSOR, make_limited_stream, receive, NULL},
     {"read-limit", PROCESSOR, make_limited_stream, receive_by_read, NULL},
     {"send-limit", PROCESSOR, make_limited_full_stream, send_more, NULL},

@@ -1,8 +1,8 @@
 // Property: each task comes back into the control groups that it was in.
 //
 // Arguments: p:DIRECTORY starts a child that enters a cgroup and becomes another user; t:DIRECTORY starts a thread of
-// the child before it, which enters alone. The places of all are written to the files `before` and `after`:
-// whoever watches compares them.
+// the child before it, and only the thread enters. The cgroups of all are written to the files `before` and `after`,
+// which the test compares.
 #include "workload.h"
 #include <grp.h>
 
@@ -25,30 +25,30 @@ static void enter(const char *directory, bool alone) {
     close(fd);
 }
 
-static void note(int who, int when) {
+static void note(int place, int when) {
     int fd = open("/proc/thread-self/cgroup", O_RDONLY | O_CLOEXEC);
-    ssize_t length = read(fd, board[who].text[when], sizeof board[who].text[when] - 1);
+    ssize_t length = read(fd, board[place].text[when], sizeof board[place].text[when] - 1);
     if (fd < 0 || length < 0) cannot_prepare("/proc/thread-self/cgroup");
     close(fd);
 }
 
-static void stay(int who) {
-    note(who, 0);
-    board[who].ready = 1;
+static void stay(int place) {
+    note(place, 0);
+    board[place].ready = 1;
     while (!*finish) nap_ms(20);
-    note(who, 1);
-    board[who].ready = 2;
+    note(place, 1);
+    board[place].ready = 2;
 }
 
 struct member {
-    int who;
+    int place;
     const char *directory;
 };
 
 static void *thread(void *argument) {
     struct member *self = argument;
     enter(self->directory, true);
-    stay(self->who);
+    stay(self->place);
     return NULL;
 }
 

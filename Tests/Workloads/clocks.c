@@ -54,7 +54,8 @@ int run_clocks(int count, char **arguments) {
     bool absolute = count > 0 && strcmp(arguments[0], "absolute") == 0;
     long bound = count > 1 ? atol(arguments[1]) : 1500;
     signal(SIGALRM, count_alarm);
-    // Any thread may be given a signal of the process, and its sleep would end by it: only this one takes them.
+    // The kernel can give a signal of the process to any thread, whose sleep would then end early: all other threads
+    // block it.
     sigset_t alarm_only;
     sigemptyset(&alarm_only);
     sigaddset(&alarm_only, SIGALRM);

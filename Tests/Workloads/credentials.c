@@ -26,29 +26,29 @@ static void set_capabilities(struct sets sets) {
     if (syscall(SYS_capset, &header, data)) cannot_prepare("capabilities");
 }
 
-static void expect_capabilities(const char *who, struct sets wanted) {
+static void expect_capabilities(const char *label, struct sets wanted) {
     struct __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
     struct __user_cap_data_struct data[2];
     syscall(SYS_capget, &header, data);
     expect(data[0].effective == wanted.effective && data[0].permitted == wanted.permitted &&
                data[0].inheritable == wanted.inheritable && data[1].permitted == 0,
-           "%s: capabilities are e %x p %x i %x", who, data[0].effective, data[0].permitted, data[0].inheritable);
+           "%s: capabilities are e %x p %x i %x", label, data[0].effective, data[0].permitted, data[0].inheritable);
 }
 
-static void expect_identity(const char *who) {
+static void expect_identity(const char *label) {
     uid_t ruid, euid, suid;
     gid_t rgid, egid, sgid, groups[16];
     getresuid(&ruid, &euid, &suid);
     getresgid(&rgid, &egid, &sgid);
-    expect(ruid == 65534 && euid == 65534 && suid == 1234, "%s: users are %d %d %d", who, ruid, euid, suid);
-    expect(rgid == 65534 && egid == 2345 && sgid == 65534, "%s: groups are %d %d %d", who, rgid, egid, sgid);
+    expect(ruid == 65534 && euid == 65534 && suid == 1234, "%s: users are %d %d %d", label, ruid, euid, suid);
+    expect(rgid == 65534 && egid == 2345 && sgid == 65534, "%s: groups are %d %d %d", label, rgid, egid, sgid);
     int count = getgroups(16, groups);
-    expect(count == 3 && groups[0] == 1001 && groups[1] == 1002 && groups[2] == 70000, "%s: %d other groups", who, count);
-    expect(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "%s: no_new_privs is lost", who);
-    expect(prctl(PR_CAPBSET_READ, CAP_SYS_MODULE, 0, 0, 0) == 0, "%s: the bounding set grew", who);
-    expect(prctl(PR_CAPBSET_READ, CAP_NET_BIND_SERVICE, 0, 0, 0) == 1, "%s: the bounding set shrank", who);
-    expect(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == SECBIT_NO_SETUID_FIXUP, "%s: the secure bits changed", who);
-    expect(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_BIND_SERVICE, 0, 0) == 1, "%s: not ambient", who);
+    expect(count == 3 && groups[0] == 1001 && groups[1] == 1002 && groups[2] == 70000, "%s: %d other groups", label, count);
+    expect(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1, "%s: no_new_privs is lost", label);
+    expect(prctl(PR_CAPBSET_READ, CAP_SYS_MODULE, 0, 0, 0) == 0, "%s: the bounding set grew", label);
+    expect(prctl(PR_CAPBSET_READ, CAP_NET_BIND_SERVICE, 0, 0, 0) == 1, "%s: the bounding set shrank", label);
+    expect(prctl(PR_GET_SECUREBITS, 0, 0, 0, 0) == SECBIT_NO_SETUID_FIXUP, "%s: the secure bits changed", label);
+    expect(prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_IS_SET, CAP_NET_BIND_SERVICE, 0, 0) == 1, "%s: not ambient", label);
 }
 
 static void on_death(int number) { (void)number, death_signals++; }
@@ -86,7 +86,7 @@ static pid_t start_middle(void) {
     _exit(0);
 }
 
-/// Capabilities belong to threads: this one has given up what it does not use.
+/// Capabilities belong to threads: this thread has given up those that it does not use.
 static void *weak_thread(void *unused) {
     (void)unused;
     struct sets sets = {0, KEPT, KEPT};

@@ -28,7 +28,7 @@ static void take(int fd) {
 
 static _Atomic uint64_t events_seen;
 
-/// A server loop: waits without and with a time limit, and answers what it is asked.
+/// A server loop: waits without and with a time limit, and answers requests.
 static void *serve(void *argument) {
     int *fds = argument;
     while (!finish_wanted()) {
@@ -70,10 +70,10 @@ int run_epolls(int count, char **arguments) {
     watch(epoll, ends[0], EPOLLIN | EPOLLRDHUP | EPOLLET, 2);
     watch(outer, epoll, EPOLLIN, 3);
     watch(outer, served[0], EPOLLIN | EPOLLONESHOT, 33);
-    // One that has fired and is silent since.
+    // A one-shot registration that has fired, so it reports nothing any more.
     watch(other, shot, EPOLLIN | EPOLLONESHOT, 4);
     if (only_ready(other) != 4 || only_ready(other) != 0) cannot_prepare("one-shot registration");
-    // Registered under a number that leads to another file by now, and under one that is closed.
+    // Files registered by a descriptor that is another file's by now, and by one that is closed.
     int busy = dup(moved), closed = dup(lonely);
     watch(other, busy, EPOLLIN, 5);
     watch(other, closed, EPOLLIN | EPOLLEXCLUSIVE, 6);

@@ -1,4 +1,4 @@
-// Property: eventfds keep their counts, their modes and who shares them; signalfds their signals.
+// Property: eventfds keep their counts and modes, and are shared by the same processes; signalfds keep their signals.
 #include "workload.h"
 #include <poll.h>
 #include <sys/eventfd.h>
@@ -13,7 +13,7 @@ static void give(int fd, uint64_t value) {
     expect(write(fd, &value, sizeof value) == sizeof value, "an eventfd takes nothing: %s", strerror(errno));
 }
 
-/// Answers every count with the same one, until it is told to end by a large one.
+/// Answers every count with the same count, until a large one tells it to end.
 static void echo(int questions, int answers) {
     for (;;) {
         uint64_t value = take(questions);

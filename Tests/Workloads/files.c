@@ -1,4 +1,5 @@
-// Property: open files keep offsets, flags and who shares them with whom; so do umask and directory.
+// Property: open files keep their offsets and flags, and are shared by the same descriptors and processes. Umask and
+// working directory stay the same.
 #include "workload.h"
 
 enum { CHILD_STEPS = 5 };

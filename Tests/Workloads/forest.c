@@ -1,4 +1,4 @@
-// Property: a tree that came about by a script of fork, setsid, setpgid, subreapers, exits and waits stays as it is.
+// Property: a tree that was made by a script of fork, setsid, setpgid, subreapers, exits and waits stays as it is.
 //
 //     Workloads forest DIRECTORY ROOT MEMBERS ZOMBIES
 //
@@ -21,7 +21,7 @@ struct step {
 struct relative {
     pid_t pid, parent, group, session;
     _Atomic int lives;
-    /// By number: what it shares with that one.
+    /// By number of another process: the objects that the two share.
     unsigned char likeness[MOST];
 };
 
@@ -36,7 +36,8 @@ static struct step steps[MOST * 10];
 static int step_count, me, root, members, zombies;
 static bool is_awaited[MOST];
 
-/// What kcmp(2) tells: FILES, FS, IO. Of undo lists there may be none, and none is like none.
+/// The objects that two processes share, by kcmp(2): FILES, FS, IO. Undo lists are left out: kcmp takes two missing lists
+/// for the same.
 static const int compared[] = {2, 3, 5};
 
 static int likeness(uint32_t first, uint32_t second) {
@@ -64,7 +65,7 @@ static void next_turn(void) {
     syscall(SYS_futex, &board->turn, FUTEX_WAKE, INT_MAX, NULL, NULL, 0);
 }
 
-/// Every number ends in its own way.
+/// The status with which the process of this number ends.
 static int status_of(int number) { return number % 4 == 3 ? SIGTERM : (number % 100 + 1) << 8; }
 
 static void end_me(void) {
@@ -92,10 +93,11 @@ static void create(unsigned long flags) {
     next_turn();
 }
 
-/// What orphans of the tree leave behind outside may be in the way for a moment.
+/// Whether a call succeeded. The caller tries again for a while: what an orphan of the tree has left outside can be in its
+/// way for a moment.
 static bool done(long result) { return result >= 0; }
 
-/// Who is dying is dead, and its children have their new parents, before anything else happens.
+/// Waits until the dying process is dead and its children have their new parents, so that the next step finds them so.
 static void await_death(void) {
     pid_t pid = board->dying;
     while (pid && state_of(pid) != 0 && state_of(pid) != 'Z') sched_yield();
@@ -136,7 +138,8 @@ static void write_pids(void) {
     if (fclose(file)) cannot_prepare("pids");
 }
 
-/// Is everything as it was? The root's parent is another one, and so may be what lay outside: /proc tells.
+/// Compares with what was written down. The root's parent is another process now, and a session or group that lies
+/// outside of the tree can have another number: /proc tells it.
 static void check(void) {
     struct relative *was = &board->all[me], *first = &board->all[root];
     expect(getpid() == was->pid, "process %d: the pid is %d", me, getpid());
@@ -154,7 +157,7 @@ static void check(void) {
     board->checked++;
 }
 
-/// Whether the process descends from the root. After all have written down what they are.
+/// Whether the process descends from the root. To be called after all processes have written down what they are.
 static bool is_member(int number) {
     for (uint32_t i = 0; number != root && i < board->born; i++)
         if (board->all[i].lives && board->all[i].pid == board->all[number].parent) number = (int)i, i = 0;
@@ -185,10 +188,10 @@ static void stay(void) {
         board->finish = 1;
     }
     while (!board->finish) nap_ms(10);
-    // Those outside are ended by whoever started this.
+    // The test ends the processes outside of the tree.
     while (!is_member(me)) pause();
     check();
-    // Nobody leaves before all have looked.
+    // No process ends before all have checked themselves.
     while (board->checked < (uint32_t)members) nap_ms(1);
     if (me != root) _exit(0);
     expect(board->zombies == (uint32_t)zombies, "there were %u zombies, not %d", board->zombies, zombies);
@@ -204,7 +207,7 @@ int run_forest(int count, char **arguments) {
     read_script();
     // Children with another exit signal send this one: it would end their parents.
     signal(SIGUSR1, SIG_IGN);
-    // So that everybody has a disk context.
+    // Gives all processes an io context, which they inherit.
     syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 3);
     board->born = 1;
     board->all[0].pid = getpid();

@@ -18,7 +18,7 @@ static void *work(void *argument) {
     expect(getpid() == pid && getppid() == parent && syscall(SYS_gettid) == tid, "thread %d of %d is %ld of %d", tid, pid,
            syscall(SYS_gettid), getpid());
     expect(lseek(fd, 0, SEEK_CUR) == 0, "its file is gone");
-    // Not the process: it ends with its last thread.
+    // Ends only this thread: the process ends with its last thread.
     syscall(SYS_exit, STATUS);
     return NULL;
 }

@@ -1,4 +1,4 @@
-// Property: N tasks that only wait are all there again: threads, children side by side, or each the child of the one before.
+// Property: N tasks that only wait all exist again: threads, children of one process, or a chain of children.
 #include "workload.h"
 #include <linux/futex.h>
 
@@ -9,7 +9,7 @@ struct board {
 
 static struct board *board;
 
-/// Sleeps without any time running.
+/// Sleeps without a timeout.
 static void idle(void) {
     board->ready++;
     while (!board->finish) syscall(SYS_futex, &board->finish, FUTEX_WAIT, 0, NULL, NULL, 0);

@@ -1,4 +1,5 @@
-// Property: what belongs to a thread alone stays its own: credentials, scheduling, mask, stack, lists, limits of power.
+// Property: attributes of single threads stay: credentials, scheduling, signal mask, alternate stack, robust lists,
+// no_new_privs and secure bits.
 //
 // Arguments: N threads, "deadline" for one more with SCHED_DEADLINE. Each thread differs from its leader and from
 // its neighbours, by raw system calls: the C library would change all threads at once.
@@ -43,7 +44,7 @@ struct self {
 static _Atomic int ready, finish, ended;
 static _Atomic uint64_t rounds;
 
-/// The lines of /proc/thread-self/status that say who the thread is.
+/// The lines of /proc/thread-self/status that differ from thread to thread.
 static void read_status(char *into, size_t size) {
     static const char *keys[] = {"Name:", "Tgid:", "Pid:", "Uid:", "Gid:", "Groups:", "SigPnd:", "SigBlk:", "Cap", "NoNew", "Cpus_allowed:"};
     char text[8192], *line, *rest = text;

@@ -1,6 +1,6 @@
-// Pid namespaces in pid namespaces. In each: its init with a thread, a child in a session of its own, an orphan that
-// the init adopted, a zombie, and somebody whom the root put there from outside. All of them look at their own
-// numbers, at every level, again and again.
+// Property: processes in nested pid namespaces keep their numbers at every level. Each namespace has an init with a thread,
+// a child in a session of its own, an orphan that the init adopted, a zombie, and a process that the root created there
+// from outside. Each compares its own numbers again and again.
 #include <linux/sched.h>
 #include <sched.h>
 
@@ -9,14 +9,14 @@
 #define MOST_LEVELS 16
 #define MOST (8 * MOST_LEVELS)
 
-struct who {
+struct member {
     pid_t pid, parent, group, session, thread;
     int levels;
     pid_t numbers[MOST_LEVELS + 1];
 };
 
 struct board {
-    struct who all[MOST];
+    struct member all[MOST];
     _Atomic uint32_t born, checked, made;
     _Atomic int finish, leave;
 };
@@ -44,9 +44,9 @@ static int numbers(int count, pid_t *into) {
 
 static pid_t own_thread(void) { return (pid_t)syscall(SYS_gettid); }
 
-static void look(const struct who *was, bool isThread) {
+static void look(const struct member *was, bool isThread) {
     expect(getpid() == was->pid, "the pid was %d and is %d", was->pid, getpid());
-    // What lies outside of the tree may have another number.
+    // A parent, group or session outside of the tree can have another number after a restart.
     if (was->levels > 1) {
         expect(getppid() == was->parent, "%d: the parent was %d and is %d", was->pid, was->parent, getppid());
         expect(getpgid(0) == was->group, "%d: the group was %d and is %d", was->pid, was->group, getpgid(0));
@@ -55,8 +55,8 @@ static void look(const struct who *was, bool isThread) {
     if (isThread) expect(own_thread() == was->thread, "%d: the thread was %d and is %d", was->pid, was->thread, own_thread());
 }
 
-/// Only at the end: a file of /proc that is open in the middle of this could not be saved.
-static void look_at_numbers(const struct who *was) {
+/// Compares the numbers at all levels. Only at the end, because an open file of /proc/PID could not be saved.
+static void look_at_numbers(const struct member *was) {
     pid_t now[MOST_LEVELS + 1];
     int count = numbers(was->levels, now);
     for (int i = 0; i < count; i++)
@@ -64,8 +64,8 @@ static void look_at_numbers(const struct who *was) {
     expect(count == was->levels, "%d: has %d numbers, not %d", was->pid, count, was->levels);
 }
 
-static struct who *enter(int level, bool isThread) {
-    struct who *own = &board->all[board->born++];
+static struct member *enter(int level, bool isThread) {
+    struct member *own = &board->all[board->born++];
     own->pid = getpid();
     own->parent = getppid();
     own->group = getpgid(0);
@@ -76,12 +76,13 @@ static struct who *enter(int level, bool isThread) {
     return own;
 }
 
-/// Of this process. Threads are there before it unshares, and do nothing of note before it has forked.
+/// Whether threads of this process can begin to compare. They have to exist before the process calls unshare, and wait
+/// until it has forked.
 static _Atomic int thread_may_look;
 
 static void *watch_thread(void *level) {
     while (!thread_may_look) nap_ms(1);
-    struct who *own = enter((int)(long)level, true);
+    struct member *own = enter((int)(long)level, true);
     while (!board->finish) {
         look(own, true);
         nap_ms(5);
@@ -90,9 +91,9 @@ static void *watch_thread(void *level) {
     return NULL;
 }
 
-/// Looks until everybody is to end.
+/// Compares until the root says that all have to end.
 static void watch(int level) {
-    struct who *own = enter(level, false);
+    struct member *own = enter(level, false);
     board->made++;
     while (!board->finish) {
         look(own, false);
@@ -115,7 +116,7 @@ static pid_t cloned(unsigned long flags) {
     return pid;
 }
 
-/// In whichever namespace it is called: what every level has. Gives the zombie.
+/// Creates the processes of one level in the pid namespace of the caller. Gives the pid of the zombie.
 static pid_t populate(int level) {
     if (cloned(0) == 0) {
         setsid();
@@ -144,7 +145,7 @@ static void check_zombie(pid_t zombie, int level) {
     expect(status == (10 + level) << 8, "level %d: the zombie ended with %x", level, status);
 }
 
-/// Makes the next level, one way or the other. 0: this is its init.
+/// Makes the next level, by clone or by unshare. 0: the caller is its init.
 static pid_t make_next(int level) {
     if (level % 2 == 0) return cloned(CLONE_NEWPID);
     if (unshare(CLONE_NEWPID)) cannot_prepare("unshare");
@@ -159,7 +160,7 @@ static void init(int level) {
     thread_may_look = 1;
     watch(level);
     check_zombie(zombie, level);
-    // One of the next level's from here, if its place is still where it was.
+    // After unshare the next child is born in the next level's namespace, also after a restart.
     if (level % 2 && level < depth) {
         pid_t late = cloned(0);
         if (late == 0) _exit(getpid() > 1 && getppid() == 0 ? 0 : 1);
@@ -178,7 +179,7 @@ static int enter_namespace(pid_t member) {
     return close(fd);
 }
 
-/// The init of each level as the root sees it: the first child of the one above that is number 1 inside.
+/// The pid of a level's init for the root: the child of the init above that has number 1 in its own namespace.
 static pid_t find_init(pid_t above, int level) {
     char path[100], line[1000];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", above, above);
@@ -206,7 +207,7 @@ int run_levels(int count, char **arguments) {
     board = shared_memory(sizeof *board);
     pid_t first = cloned(CLONE_NEWPID);
     if (first == 0) init(1);
-    // Three and the init of each level, one put there by the root, who looks, too.
+    // Each level has three processes that compare: its init, and two others.
     while (board->made < (uint32_t)(3 * depth)) nap_ms(1);
     pid_t injected[MOST_LEVELS];
     pid_t above = first;
@@ -217,7 +218,7 @@ int run_levels(int count, char **arguments) {
         if (injected[level - 1] == 0) live(level);
     }
     enter_namespace(getpid());
-    // One whose children begin a namespace, and who has none yet.
+    // A process that has called unshare(CLONE_NEWPID) and has no child in the new namespace yet.
     pid_t unborn = cloned(0);
     if (unborn == 0) {
         if (unshare(CLONE_NEWPID)) cannot_prepare("unshare");
@@ -230,7 +231,7 @@ int run_levels(int count, char **arguments) {
         while (!board->leave) nap_ms(2);
         _exit(0);
     }
-    struct who *own = enter(0, false);
+    struct member *own = enter(0, false);
     while (board->made < (uint32_t)(4 * depth + 1)) nap_ms(1);
     say_ready();
     while (!finish_wanted()) {
@@ -239,7 +240,7 @@ int run_levels(int count, char **arguments) {
     }
     look_at_numbers(own);
     board->finish = 1;
-    // With the thread of each init.
+    // Five for each level: the processes made there, the one from outside, and the thread of the init.
     while (board->checked < (uint32_t)(5 * depth + 1)) nap_ms(1);
     nap_ms(50);
     board->leave = 1;

@@ -4,7 +4,7 @@
 
 #define PAGE 4096UL
 #define MIB (1UL << 20)
-// Between what is used of the sparse mapping: less where addresses have 32 bits.
+// The distance between used pages of the sparse mapping: less where addresses have 32 bits.
 #define GAP ((sizeof(size_t) > 4 ? 512 : 64) * MIB)
 
 struct shared_state {
@@ -69,52 +69,52 @@ static bool faults(volatile uint8_t *byte, bool write) {
     return fault;
 }
 
-static void verify_private(const char *who) {
+static void verify_private(const char *label) {
     long at = wrong_byte(writable, 8 * MIB, 1);
-    expect(at < 0, "%s: private memory is wrong at +%ld", who, at);
-    expect(faults(hidden, false), "%s: the PROT_NONE area can be read", who);
-    expect(faults(guarded, false) && faults(guarded + 3 * PAGE, false), "%s: a guard page is gone", who);
-    expect(!faults(guarded + PAGE, true), "%s: memory between the guard pages is gone", who);
-    expect(guarded[PAGE] == 0x5a && guarded[3 * PAGE - 1] == 0xa5, "%s: memory between the guard pages is wrong", who);
-    expect(!faults(read_only, false) && faults(read_only, true), "%s: read-only memory changed its protection", who);
+    expect(at < 0, "%s: private memory is wrong at +%ld", label, at);
+    expect(faults(hidden, false), "%s: the PROT_NONE area can be read", label);
+    expect(faults(guarded, false) && faults(guarded + 3 * PAGE, false), "%s: a guard page is gone", label);
+    expect(!faults(guarded + PAGE, true), "%s: memory between the guard pages is gone", label);
+    expect(guarded[PAGE] == 0x5a && guarded[3 * PAGE - 1] == 0xa5, "%s: memory between the guard pages is wrong", label);
+    expect(!faults(read_only, false) && faults(read_only, true), "%s: read-only memory changed its protection", label);
     at = wrong_byte(read_only, PAGE, 2);
-    expect(at < 0, "%s: read-only memory is wrong at +%ld", who, at);
+    expect(at < 0, "%s: read-only memory is wrong at +%ld", label, at);
 
     mprotect(hidden, 16 * PAGE, PROT_READ);
     at = wrong_byte(hidden, 16 * PAGE, 3);
-    expect(at < 0, "%s: the PROT_NONE area is wrong at +%ld", who, at);
+    expect(at < 0, "%s: the PROT_NONE area is wrong at +%ld", label, at);
     mprotect(hidden, 16 * PAGE, PROT_NONE);
 
     for (size_t i = 0; i < FILE_PAGES; i++) {
         uint64_t seed = i % 5 == 2 ? 9000 + i : file_seed(i);
         at = wrong_byte(file_private + i * PAGE, PAGE, seed);
-        expect(at < 0, "%s: page %zu of the private file mapping is wrong at +%ld", who, i, at);
+        expect(at < 0, "%s: page %zu of the private file mapping is wrong at +%ld", label, i, at);
     }
     for (size_t gap = 0; gap < 8; gap++) {
-        expect(sparse[gap * GAP] == 0x10 + gap, "%s: sparse memory is wrong at gap %zu", who, gap);
-        expect(sparse[gap * GAP + GAP / 5] == 0, "%s: a hole is not zero", who);
+        expect(sparse[gap * GAP] == 0x10 + gap, "%s: sparse memory is wrong at gap %zu", label, gap);
+        expect(sparse[gap * GAP + GAP / 5] == 0, "%s: a hole is not zero", label);
     }
 #if defined(__x86_64__)
-    expect(((int (*)(void))(uintptr_t)executable)() == 4711, "%s: made code returns something else", who);
+    expect(((int (*)(void))(uintptr_t)executable)() == 4711, "%s: made code returns something else", label);
 #endif
 }
 
-static void verify_shared(const char *who) {
+static void verify_shared(const char *label) {
     for (size_t i = 0; i < FILE_PAGES; i++) {
         uint64_t seed = i % 7 == 3 ? 11000 + i : file_seed(i);
         long at = wrong_byte(file_shared + i * PAGE, PAGE, seed);
-        expect(at < 0, "%s: page %zu of the shared file mapping is wrong at +%ld", who, i, at);
+        expect(at < 0, "%s: page %zu of the shared file mapping is wrong at +%ld", label, i, at);
     }
     long at = wrong_byte(shared + PAGE, 2 * MIB, 5);
-    expect(at < 0, "%s: shared memory is wrong at +%ld", who, at);
+    expect(at < 0, "%s: shared memory is wrong at +%ld", label, at);
     mprotect(shared_hidden, 4 * PAGE, PROT_READ);
     at = wrong_byte(shared_hidden, 4 * PAGE, 6);
-    expect(at < 0, "%s: shared memory without permissions is wrong at +%ld", who, at);
+    expect(at < 0, "%s: shared memory without permissions is wrong at +%ld", label, at);
     mprotect(shared_hidden, 4 * PAGE, PROT_NONE);
 }
 
 /// Processes take turns in shared memory, so it must stay one memory; each then verifies its own.
-static void take_turns(uint64_t number, const char *who) {
+static void take_turns(uint64_t number, const char *label) {
     while (!finish_wanted()) {
         if (state->turn % (CHILDREN + 1) == number) {
             state->steps[number]++;
@@ -123,11 +123,11 @@ static void take_turns(uint64_t number, const char *who) {
             nap_ms(1);
         }
     }
-    verify_private(who);
-    verify_shared(who);
+    verify_private(label);
+    verify_shared(label);
 }
 
-/// What frame `depth` of `deep` writes to its place `i`.
+/// The value that frame `depth` of `deep` writes to its element `i`.
 static uint64_t frame_value(int depth, int i) { return (uint64_t)depth * 31 + (uint64_t)i; }
 
 /// Takes turns below 400 frames of 2 KiB, which grew the stack, and verifies each on the way back.

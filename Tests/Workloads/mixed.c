@@ -1,4 +1,4 @@
-// Property: a tree may hold 32-bit and 64-bit programs, each the parent of the other.
+// Property: a tree with 32-bit and 64-bit programs works, with either as the parent of the other.
 #include "workload.h"
 
 /// Starts PROGRAM WORKLOAD in a directory of its own and asks it to verify itself at the end.

@@ -19,7 +19,7 @@ static void *ask(void *number) {
         }
         int64_t coarse = clock_ns(CLOCK_MONOTONIC_COARSE), fine = now_ns();
         expect(coarse > 0 && coarse <= fine, "CLOCK_MONOTONIC_COARSE is %lld, before %lld", (long long)coarse, (long long)fine);
-        // The coarse second may be the one before, and a restart may come between the two.
+        // The coarse clock can be one second behind, and a restart can come between the two calls.
         time_t second = time(NULL);
         struct timeval moment;
         gettimeofday(&moment, NULL);

@@ -1,5 +1,5 @@
-// Property: what a 64-bit kernel keeps for 32-bit programs alone stays: descriptors for segments, the list of
-// robust locks, frames of signal handlers, the rest of an interrupted sleep, addresses below 4 GiB.
+// Property: state that a 64-bit kernel keeps only for 32-bit programs stays: segment descriptors, the list of robust
+// locks, frames of signal handlers, the remaining time of an interrupted sleep, addresses below 4 GiB.
 #include "workload.h"
 
 #if defined(__i386__)
@@ -38,12 +38,12 @@ static void *segment_reader(void *unused) {
     return NULL;
 }
 
-/// Ends while it holds a robust lock: the kernel says so to the next owner, if it knows of the list.
+/// Ends while it holds a robust lock. The kernel tells the next owner, if the list was registered again.
 static void *lock_owner(void *unused) {
     (void)unused;
     pthread_mutex_lock(&robust);
     while (!let_owner_die) nap_ms(5);
-    // Not pthread_exit: glibc's own tidying must not do the kernel's work.
+    // Not pthread_exit: glibc would release the lock itself, and the kernel's list would not be tested.
     syscall(SYS_exit, 0);
     return NULL;
 }

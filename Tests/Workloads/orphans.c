@@ -5,22 +5,22 @@
 
 enum { ROOT, IN_DEAD_SESSION, IN_DEAD_GROUP, ADOPTED, DEEP };
 
-static void join_and_live(const char *who, int number, pid_t old_parent) {
+static void join_and_live(const char *label, int number, pid_t old_parent) {
     // Adoption is over when the parent is another one.
     while (getppid() == old_parent) nap_ms(1);
-    live(who, number);
+    live(label, number);
 }
 
-/// Starts a process that starts another one and dies; the root adopts the other one.
-static void start_orphan(const char *who, int number, int (*become)(void)) {
+/// Starts a process that starts another one and dies, so that the root adopts the other one.
+static void start_orphan(const char *label, int number, int (*become)(void)) {
     pid_t between = fork();
     if (between == 0) {
         become();
         pid_t parent = getpid();
-        if (fork() == 0) join_and_live(who, number, parent);
+        if (fork() == 0) join_and_live(label, number, parent);
         _exit(0);
     }
-    if (between < 0 || waitpid(between, NULL, 0) != between) cannot_prepare(who);
+    if (between < 0 || waitpid(between, NULL, 0) != between) cannot_prepare(label);
 }
 
 static int new_session(void) { return setsid() < 0; }

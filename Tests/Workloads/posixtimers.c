@@ -53,7 +53,7 @@ static void *worker(void *argument) {
     worker_tid = syscall(SYS_gettid);
     pthread_sigmask(SIG_UNBLOCK, mine, NULL);
     while (!finish_wanted()) nap_ms(3);
-    // A tick that came from here on would find nobody to be compared with.
+    // A tick after this instant could not be compared any more.
     pthread_sigmask(SIG_BLOCK, mine, NULL);
     worker_tid = 0;
     return NULL;

@@ -41,7 +41,7 @@ int run_processes(int count, char **arguments) {
         while (!board->cells[i].count) nap_ms(1);
     say_ready();
     wait_for_finish();
-    // All at once: one after the other would take a nap for each.
+    // Asks all at once, because asking them in turn would take the time of one nap for each.
     uint64_t *before = calloc((size_t)wanted, sizeof *before);
     for (int i = 0; i < wanted; i++) before[i] = board->cells[i].count;
     for (int i = 0; i < wanted; i++)

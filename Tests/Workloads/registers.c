@@ -234,7 +234,7 @@ int run_registers(int count, char **arguments) {
     wait_for_finish();
     for (int i = 0; i < ACTIVITIES; i++) expect_progress(activity_names[i], &counters[i], 3);
 
-    // No thread may have kept the mask of whoever froze it.
+    // No thread must have the signal mask that the checkpoint set for its own steps.
     sigset_t seen;
     pthread_sigmask(SIG_SETMASK, NULL, &seen);
     for (int s = 1; s < 65; s++)

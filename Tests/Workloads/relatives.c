@@ -15,21 +15,21 @@ void join_family(int number) {
     member->ready = 1;
 }
 
-void expect_same_relatives(const char *who, int number, bool parent_too) {
+void expect_same_relatives(const char *label, int number, bool parent_too) {
     struct member *was = &family->members[number], is = self();
-    expect(is.pid == was->pid, "%s: the pid was %d and is %d", who, was->pid, is.pid);
-    expect(is.group == was->group, "%s: the group was %d and is %d", who, was->group, is.group);
-    expect(is.session == was->session, "%s: the session was %d and is %d", who, was->session, is.session);
-    if (parent_too) expect(is.parent == was->parent, "%s: the parent was %d and is %d", who, was->parent, is.parent);
+    expect(is.pid == was->pid, "%s: the pid was %d and is %d", label, was->pid, is.pid);
+    expect(is.group == was->group, "%s: the group was %d and is %d", label, was->group, is.group);
+    expect(is.session == was->session, "%s: the session was %d and is %d", label, was->session, is.session);
+    if (parent_too) expect(is.parent == was->parent, "%s: the parent was %d and is %d", label, was->parent, is.parent);
 }
 
-void live(const char *who, int number) {
+void live(const char *label, int number) {
     if (!family->members[number].ready) join_family(number);
     while (!family->finish) {
         family->members[number].count++;
         nap_ms(5);
     }
-    expect_same_relatives(who, number, true);
+    expect_same_relatives(label, number, true);
     _exit(0);
 }
 

@@ -1,4 +1,4 @@
-// Who is who in a tree of processes: each member writes down what it is, and compares at the end.
+// Relations in a tree of processes: each member writes down its pid, parent, group and session, and compares at the end.
 #pragma once
 #include "workload.h"
 
@@ -15,14 +15,14 @@ struct family {
 
 extern struct family *family;
 
-/// Writes down what the calling process is, as member `number`.
+/// Writes down pid, parent, group and session of the calling process, as member `number`.
 void join_family(int number);
 
 /// Compares with what was written down; the parent only if asked for.
-void expect_same_relatives(const char *who, int number, bool parent_too);
+void expect_same_relatives(const char *label, int number, bool parent_too);
 
 /// Counts until the end, then compares and exits.
-void live(const char *who, int number) __attribute__((noreturn));
+void live(const char *label, int number) __attribute__((noreturn));
 
 /// The state letter of /proc/PID/stat, or 0.
 char state_of(pid_t pid);

@@ -1,11 +1,12 @@
-// What the kernel holds by number: for whom somebody waits, who sent a signal, which thread a timer means, whose
-// processor time a sleep counts. Nothing here compares with a number from before: it may be another one by now.
+// Property: state that the kernel keeps by task number works with new numbers: the process that a wait is for, the sender
+// of a signal, the thread of a timer, the process whose processor time a sleep counts. No check here compares with an old
+// number, because numbers can be others after a restart.
 #include "workload.h"
 
 enum { waiters = 4 };
 
 struct notes {
-    _Atomic pid_t child[waiters];   // what each child is called at its end
+    _Atomic pid_t child[waiters];   // the pid of each child at its end
     _Atomic int waiting[waiters];
     _Atomic pid_t sender;
     _Atomic int sent;
@@ -68,7 +69,7 @@ static void *take_expirations(void *unused) {
     return unused;
 }
 
-/// Sleeps until somebody else has worked for a while.
+/// Sleeps until another process has used some processor time.
 static void sleep_on_work_of(pid_t worker) {
     clockid_t clock;
     if (clock_getcpuclockid(worker, &clock) != 0) cannot_prepare("clock of another process");
@@ -110,7 +111,7 @@ int run_renumbered(int count, char **arguments) {
     for (int number = 0; number < waiters; number++)
         while (!notes->waiting[number]) nap_ms(1);
     while (!notes->sent || !notes->sleeping) nap_ms(1);
-    // What the children so far have sent: the next one is about a zombie.
+    // Takes the signals of the children so far: the next one is about a zombie.
     if (fork() == 0) _exit(9);
     siginfo_t zombie = {0};
     while (waitid(P_ALL, 0, &zombie, WEXITED | WNOHANG | WNOWAIT) != 0 || zombie.si_pid == 0) nap_ms(1);
@@ -128,7 +129,7 @@ int run_renumbered(int count, char **arguments) {
     sigaddset(&child, SIGCHLD);
     siginfo_t info = {0};
     sigtimedwait(&child, &info, &(struct timespec){0, 0});
-    // The waiters end of themselves; the worker never.
+    // The waiters end by themselves; the worker never does.
     int left = waiters, status;
     for (int tries = 0; left > 0 && tries < 3000; tries++) {
         pid_t ended = waitpid(-1, &status, WNOHANG);
@@ -141,7 +142,7 @@ int run_renumbered(int count, char **arguments) {
     expect_progress("timer of a thread", &notes->expirations, 5);
     for (int i = 0; notes->sleeping != 2 && i < 2000; i++) nap_ms(10);
     expect(notes->sleeping == 2, "the sleep on another's processor time does not end");
-    // By number, as they are called now.
+    // Signals them by the numbers that they have now.
     char path[64], line[512] = "";
     snprintf(path, sizeof path, "/proc/self/task/%d/children", getpid());
     FILE *file = fopen(path, "r");

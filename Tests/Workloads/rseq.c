@@ -91,7 +91,7 @@ static void *work(void *argument) {
 int run_rseq(int count, char **arguments) {
     size_t mebibytes = count > 0 ? (size_t)atol(arguments[0]) : 0;
     if (__rseq_size == 0) cannot_prepare("restartable sequences (glibc 2.35, rseq(2))");
-    // Ticks of the longest time that a section may take: a checkpoint of so much memory takes longer.
+    // The longest time that a section can take, in ticks. A checkpoint of this much memory takes longer.
     int64_t from = now_ns();
     uint64_t first = ticks();
     nap_ms(100);

@@ -1,4 +1,4 @@
-// Property: System V semaphore sets keep numbers, keys and values, and who waits goes on waiting.
+// Property: System V semaphore sets keep numbers, keys and values, and processes that wait for one go on waiting.
 #include "workload.h"
 #include <sys/ipc.h>
 #include <sys/sem.h>
@@ -68,9 +68,9 @@ int run_semaphores(int count, char **arguments) {
     expect(semget(key, SEMAPHORES, 0) == set_id, "the key leads to another set");
     expect(semctl(set_id, VALUE, GETVAL) == 17, "a value is %d, not 17", semctl(set_id, VALUE, GETVAL));
     expect(semctl(set_id, HELD, GETVAL) == 3, "what was held is %d, not 3", semctl(set_id, HELD, GETVAL));
-    expect(semctl(set_id, GATE, GETNCNT) == 1, "nobody waits at the gate");
+    expect(semctl(set_id, GATE, GETNCNT) == 1, "no process waits at the gate");
     change(GATE, 1, 0);
-    expect(waitpid(gated, &status, 0) == gated && status == 0, "who waited ended with %x", (unsigned)status);
+    expect(waitpid(gated, &status, 0) == gated && status == 0, "the waiting process ended with %x", (unsigned)status);
     expect(semctl(single, 0, GETVAL) == 5, "the private set has another value");
     semctl(single, 0, IPC_STAT, &owner);
     expect(owner.sem_perm.uid == 65534 && (owner.sem_perm.mode & 0777) == 0604, "owner or mode changed");

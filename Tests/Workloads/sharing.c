@@ -2,10 +2,10 @@
 //
 //     Workloads sharing DIRECTORY [SEED]
 //
-// Without a seed one process for each mix, all children of the root but for some that descend from one another (A, B,
-// C, where B has parted with what A and C share). With one a random tree: anybody creates anybody with any flags, parts
-// with things, and some have threads. Each writes to, opens, enters and sets things of its own for ever, and looks at
-// those of all others: it sees a change exactly where it shares.
+// Without a seed there is one process for each mix of flags. All are children of the root, except some chains A, B, C in
+// which A and C share an object that B has given up. With a seed there is a random tree: each process can be created by
+// any other one, with any flags; some call unshare, some have threads. For each kind of object, one process after the other
+// makes a change, and the processes that share the object must see it, and no others.
 #include "workload.h"
 #include <sched.h>
 #include <sys/ipc.h>
@@ -17,11 +17,11 @@ static const char *const names[KINDS] = {"memory", "descriptors", "directory", "
 
 struct actor {
     pid_t pid;
-    /// Whose object of each kind it has, by the number of the first who had it.
+    /// By kind: the object that it has, as the number of the first process with it.
     int object[KINDS];
     _Atomic uint32_t command, answer;
     _Atomic uint64_t steps;
-    /// Of the next child: its number and flags; or what to part with.
+    /// The number and the flags of the next child; or the flags for unshare.
     int child, flags;
     int seen[KINDS];
 };
@@ -32,7 +32,7 @@ struct stage {
 };
 
 static struct stage *stage;
-/// Memory: private, so those see it who share memory.
+/// A word in private memory: only processes that share memory see its changes.
 static volatile int cell;
 static char root_path[3000];
 
@@ -41,7 +41,7 @@ static void other_handler(int signal) { (void)signal; }
 
 static long compare_tasks(pid_t first, pid_t second, int kind) { return syscall(SYS_kcmp, first, second, kind, 0, 0); }
 
-/// Does something to its own object of a kind that those can see who share it: 0...1.
+/// Changes the caller's object of a kind to one of two states (0 or 1), which processes that share the object can see.
 static void change(int kind, int value) {
     char path[3100];
     switch (kind) {
@@ -137,7 +137,7 @@ static int live(void *argument) {
     return 0;
 }
 
-/// On a stack of its own: who shares memory would spoil that of its creator.
+/// Makes a stack for a new process: with shared memory it must not use that of its creator.
 static char *new_stack(void) {
     char *stack = mmap(NULL, STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (stack == MAP_FAILED) cannot_prepare("stack");
@@ -173,8 +173,9 @@ static int add(int parent, int flags) {
     return number;
 }
 
-/// An object that only this process has is numbered beyond the processes: it may have had two.
-static void part(int number, int flags) {
+/// Lets a process give up objects (unshare). Its new objects get numbers above those of processes, because it can have had
+/// a first object of its own before.
+static void unshare_in(int number, int flags) {
     static int next = MOST;
     for (int kind = 0; kind < KINDS; kind++)
         if (flags & kinds[kind]) stage->all[number].object[kind] = next++;
@@ -192,13 +193,13 @@ static void add_every_mix(void) {
     add(0, CLONE_IO);
     add(0, CLONE_VM | CLONE_FILES | CLONE_FS | CLONE_SIGHAND | CLONE_SYSVSEM | CLONE_IO);
     add(add(0, CLONE_FILES | CLONE_FS), CLONE_VM | CLONE_FILES);
-    // A, B, C: the one in the middle has parted.
+    // A, B, C, where B has given up the object that A and C share.
     int between = add(0, CLONE_FILES);
     add(between, CLONE_FILES);
-    part(between, CLONE_FILES);
+    unshare_in(between, CLONE_FILES);
     between = add(0, CLONE_VM | CLONE_FS | CLONE_SYSVSEM);
     add(between, CLONE_VM | CLONE_FS | CLONE_SYSVSEM);
-    part(between, CLONE_FS | CLONE_SYSVSEM);
+    unshare_in(between, CLONE_FS | CLONE_SYSVSEM);
     add(add(0, 0), CLONE_VM | CLONE_SIGHAND | CLONE_FILES);
     add(0, 0);
 }
@@ -212,7 +213,7 @@ static void add_at_random(uint64_t seed) {
             if (next_number(&seed) % 2) flags |= all[i];
         if (!(flags & CLONE_VM)) flags &= ~CLONE_SIGHAND;
         if (next_number(&seed) % 3) add(number, flags);
-        else if (flags & (CLONE_FILES | CLONE_FS | CLONE_SYSVSEM)) part(number, flags & (CLONE_FILES | CLONE_FS | CLONE_SYSVSEM));
+        else if (flags & (CLONE_FILES | CLONE_FS | CLONE_SYSVSEM)) unshare_in(number, flags & (CLONE_FILES | CLONE_FS | CLONE_SYSVSEM));
     }
     for (int number = 0; number < processes; number++)
         for (uint64_t i = next_number(&seed) % 3; i > 1; i--) {
@@ -221,12 +222,12 @@ static void add_at_random(uint64_t seed) {
         }
 }
 
-/// Has one process change what it has of a kind, and asks all whether they see it.
+/// Lets each process in turn change its object of a kind, and asks all processes whether they see the change.
 static void check(int kind) {
     int count = (int)stage->count;
     for (int value = 0; value < 2; value++)
         for (int number = 0; number < count; number++) {
-            // All to the other value, then one to this.
+            // First all processes set the other value, then one of them sets this one.
             for (int other = 0; other < count; other++)
                 if (other) ask(other, (uint32_t)(1 + kind * 2 + !value));
                 else change(kind, !value);
@@ -243,8 +244,8 @@ static void check(int kind) {
         }
 }
 
-/// The last kinds cannot be seen by what they do: disk contexts (5) and undo lists (6) are compared by the kernel. Of
-/// undo lists there may be none, and none is like none: those are compared only where everybody keeps theirs.
+/// Io contexts (5) and undo lists (6) have no effect that another process could see, so kcmp(2) compares them. It takes two
+/// missing undo lists for the same, so they are compared only if no process gives up its list.
 static int last_compared = 6;
 
 static int likeness(int first, int second) {
@@ -263,7 +264,7 @@ int run_sharing(int count, char **arguments) {
     stage->all[0].pid = getpid();
     for (int kind = 0; kind < KINDS; kind++) stage->all[0].object[kind] = 0;
     stage->count = 1;
-    // A disk context to share.
+    // Makes an io context that can be shared.
     syscall(SYS_ioprio_set, 1, 0, 2 << 13 | 3);
 
     if (count > 0) last_compared = 5;

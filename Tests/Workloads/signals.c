@@ -112,7 +112,7 @@ int run_signals(int count, char **arguments) {
     set_timer(ITIMER_VIRTUAL, 30000);
     prctl(PR_SET_TIMERSLACK, 123456);
     say_ready();
-    // Timers interrupt sleeps here, as they would in an undisturbed run.
+    // Timers interrupt these sleeps in an undisturbed run, too.
     while (!finish_wanted()) pause();
     while (worked) nap_ms(5);
 

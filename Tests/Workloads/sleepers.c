@@ -31,7 +31,7 @@ static void *sleep_for_ever(void *argument) {
     clockid_t clock = s->clock == PLAIN_NANOSLEEP ? CLOCK_MONOTONIC : s->clock;
     int64_t first = clock_ns(clock), total = 0;
     for (;; s->count++) {
-        // The kernel writes it at every interruption, also at one after which the sleep goes on.
+        // The kernel writes the remaining time at every interruption, also at one after which the sleep goes on.
         struct timespec left;
         int64_t begin = clock_ns(clock);
         int error;

@@ -1,5 +1,5 @@
-// Property: children that are stopped, or have gone on, stay so, and their parent has been told of it, or has still to
-// be told, exactly as before.
+// Property: children that are stopped or were continued stay so. Their parent gets the report of it by wait(2) exactly if it
+// had not got it before.
 #include "relatives.h"
 
 enum { STOP_TOLD, STOP_UNTOLD, TERMINAL_STOP_UNTOLD, CONTINUED_UNTOLD, THREADS_TOLD, CONTINUED_TOLD, CHILDREN };
@@ -40,7 +40,7 @@ static void child(int number) {
     _exit(0);
 }
 
-/// The report that waits for the parent, without taking it: 0 for none, else the code (CLD_...).
+/// Looks at the report for the parent without taking it: 0 if there is none, else its code (CLD_...).
 static int report(int number, int *status) {
     siginfo_t info = {0};
     if (waitid(P_PID, pids[number], &info, WEXITED | WSTOPPED | WCONTINUED | WNOHANG | WNOWAIT) < 0) return -1;
@@ -101,7 +101,7 @@ int run_stops(int count, char **arguments) {
 
     while (!finish_wanted()) {
         for (int i = 0; i < CHILDREN; i++) check(i);
-        expect(!child_signal_is_pending(), "a SIGCHLD that nobody sent is pending");
+        expect(!child_signal_is_pending(), "a SIGCHLD is pending that no child caused");
         nap_ms(5);
     }
 

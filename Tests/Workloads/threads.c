@@ -21,7 +21,7 @@ static void *body(void *argument) {
     pthread_sigmask(SIG_SETMASK, NULL, &mask);
     long tid = syscall(SYS_gettid);
 
-    // Turns go round: each change wakes everybody who waits, so condition variables are always in use.
+    // The threads take turns: each change wakes all that wait, so condition variables are always in use.
     pthread_mutex_lock(&mutex);
     while (!finish) {
         if (turn % (uint64_t)wanted == number) {

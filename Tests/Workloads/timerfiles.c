@@ -79,7 +79,7 @@ int run_timerfiles(int count, char **arguments) {
     say_ready();
     wait_for_finish();
 
-    // What is left has become less, by no more than the time that has passed.
+    // The remaining time has become less, by no more than the time that has passed.
     int64_t passed = now_ns() - begin;
     for (int i = 0; i < 3; i++) {
         int64_t rest = left(relative[i]), deadline = left(absolute[i]);
@@ -96,7 +96,7 @@ int run_timerfiles(int count, char **arguments) {
     uint64_t counted = expirations(many);
     expect(counted >= 40 && counted <= (uint64_t)passed / 1000000 + 100, "%llu expirations in %lld ns",
            (unsigned long long)counted, (long long)passed);
-    // A processor that the machine's host has taken away for a while does not look at its timers.
+    // A virtual processor that its host does not run for a while is late with its timers.
     counted = 0;
     for (int naps = 0; counted < 5 && naps < 500; naps++) {
         nap_ms(10);

@@ -52,10 +52,10 @@ static void dies_by_signal(void) {
     raise(SIGUSR2);
 }
 
-static void expect_status(const char *who, pid_t pid, int wanted) {
+static void expect_status(const char *label, pid_t pid, int wanted) {
     int status = -1;
     pid_t got = waitpid(pid, &status, 0);
-    expect(got == pid && status == wanted, "%s: wait gave %d, status %x, not %x", who, got, status, wanted);
+    expect(got == pid && status == wanted, "%s: wait gave %d, status %x, not %x", label, got, status, wanted);
 }
 
 int run_tree(int count, char **arguments) {
@@ -78,7 +78,7 @@ int run_tree(int count, char **arguments) {
 
     expect(state_of(still) == 'T', "the stopped child is in state %c", state_of(still));
     expect(family->members[STOPPED].count == stopped_at, "the stopped child went on");
-    // A restart makes the stop anew and reports it once (docs/limits.md), never twice.
+    // A restart stops the child again and reports that at most once (docs/limits.md).
     waitpid(still, &status, WUNTRACED | WNOHANG);
     expect(waitpid(still, &status, WUNTRACED | WNOHANG) == 0, "the stop was reported again and again");
     expect(state_of(exited) == 'Z' && state_of(killed) == 'Z', "a zombie is gone");

@@ -1,10 +1,10 @@
-// Property: what cannot be saved is refused, and goes on untouched.
+// Property: a tree with state that cannot be saved is refused, and goes on unchanged.
 //
 //     unsaved watched       an epoll whose file is open outside of the tree alone
 //     unsaved undo          a semaphore operation to be undone at the end
-//     unsaved threadclock   a timer on the CPU time of a thread that nobody can tell
+//     unsaved threadclock   a timer on the CPU time of a thread that cannot be found out
 //     unsaved otherclock    a timer on the CPU time of another process
-//     unsaved dispatched    a first thread that gets its own calls as signals, but those of the C library
+//     unsaved dispatched    a first thread whose calls from outside of the C library become signals
 //     unsaved dispatching   another thread that does
 //     unsaved filtered      another thread with a filter that kills it for a call it does not make
 #include "workload.h"
@@ -24,7 +24,7 @@ static void *idle(void *argument) {
     return NULL;
 }
 
-/// A child is re-parented when its parent ends: it leaves the tree. It stays until the verdict is there.
+/// A child that leaves the tree, because its parent ends. It lives until `result` has been written.
 static void hold_outside(void) {
     pid_t child = fork();
     if (child == 0) {
@@ -45,7 +45,7 @@ static void on_dispatch(int number) {
     dispatched++;
 }
 
-/// Calls from outside of the C library are signals from here on.
+/// Makes calls from outside of the C library become signals.
 static void dispatch_calls(void) {
     FILE *maps = fopen("/proc/self/maps", "r");
     unsigned long start = 0, end = 0;
@@ -58,7 +58,7 @@ static void dispatch_calls(void) {
     selector = 1;
 }
 
-/// One call of our own is one signal.
+/// Makes a call from outside of the C library, which must give one signal.
 static void expect_dispatch(void) {
 #if defined __x86_64__
     long result;
@@ -75,7 +75,7 @@ static void *dispatch_until_finish(void *argument) {
     return NULL;
 }
 
-/// Whoever makes it map or unmap memory kills the process.
+/// Installs a filter that kills the process for any call that maps or unmaps memory.
 static void *filter_until_finish(void *argument) {
     struct sock_filter filter[] = {
         BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),

@@ -68,7 +68,7 @@ __attribute__((target("avx512f,avx512bw"))) static void spin_masks(const uint64_
     for (int i = 0; i < 8; i++) expect(seen[i] == wanted[i], "k%d changed", i);
 }
 
-/// Rights of the 15 keys that nothing has; those of key 0, which everything has, stay.
+/// Sets the rights of the 15 protection keys that no page has; all pages have key 0, whose rights stay.
 static void spin_keys(uint32_t rights) {
     uint32_t seen, high;
     asm volatile("wrpkru" : : "a"(rights), "c"(0), "d"(0) : "memory");

@@ -1,4 +1,4 @@
-// Property: none; a parent that cannot be stopped: it waits in vfork for a child that neither ends nor calls exec.
+// No property, but a parent that cannot be stopped: it waits in vfork for a child that neither ends nor calls exec.
 #include "workload.h"
 
 int run_vforker(int count, char **arguments) {

@@ -1,4 +1,4 @@
-// Property: a wait with a time limit ends by its limit or by its event, and by nothing else.
+// Property: a wait with a time limit ends by its limit or by its event, and for no other reason.
 #include "workload.h"
 #include <linux/futex.h>
 #include <poll.h>
@@ -12,7 +12,7 @@ struct wait {
     _Atomic uint64_t count;
 };
 
-static int silent[2];  // a pipe that nobody writes to
+static int silent[2];  // a pipe that is never written to
 static uint32_t word;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition = PTHREAD_COND_INITIALIZER;

@@ -1,5 +1,5 @@
-// Property: a thread that has parted with the directories of its process (unshare(CLONE_FS)) stays where it goes, with
-// the threads that it makes, and nobody else does.
+// Property: a thread with directories of its own (unshare(CLONE_FS)) shares them with the threads that it created, and with
+// no others.
 #include "workload.h"
 #include <sched.h>
 
@@ -19,7 +19,7 @@ static void expect_place(int group) {
     expect(strcmp(path, wanted) == 0, "group %d is in %s", group, path);
 }
 
-/// The first of each group changes its umask for ever; all look at where they are.
+/// The first thread of each group changes its umask for ever; all threads compare their directory and umask.
 static void *wander(void *argument) {
     struct wanderer *own = argument;
     char path[3100];

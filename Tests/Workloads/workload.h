@@ -7,7 +7,7 @@
 // The directory belongs to one run:
 //
 //     ready       made when everything is prepared
-//     finish      made by whoever watches: verify everything once more and end
+//     finish      made by the test: verify everything once more and end
 //     failures    one line for each deviation, by any process of the workload
 //     result      the last line: "OK NAME" or "FAILED NAME"
 #pragma once
@@ -47,7 +47,7 @@ const char *run_path(const char *file);
 /// Everything is prepared: from now on the tree may be checkpointed.
 void say_ready(void);
 
-/// Whether somebody asked to verify and end.
+/// Whether the test has asked to verify and end.
 bool finish_wanted(void);
 
 /// Sleeps in short naps until `finish_wanted`.
@@ -68,13 +68,13 @@ void cannot_prepare(const char *what) __attribute__((noreturn));
 /// Waits until the counter has grown by `steps`; a counter that stands still for 20 s is a failure.
 void expect_progress(const char *name, _Atomic uint64_t *counter, uint64_t steps);
 
-/// Writes `result`, prints it, and gives the exit status: 0 if nobody recorded a failure.
+/// Writes `result`, prints it, and gives the exit status: 0 if no process recorded a failure.
 int verdict(const char *name);
 
 int64_t clock_ns(clockid_t clock);
 static inline int64_t now_ns(void) { return clock_ns(CLOCK_MONOTONIC); }
 
-/// Sleeps without a signal or a freeze cutting it short.
+/// Sleeps for the whole time, also after interruptions by signals or a freeze.
 void nap_ms(long milliseconds);
 
 void start_thread(void *(*body)(void *), void *argument);
@@ -101,7 +101,7 @@ workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memor
 
 workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores, run_unsaved;
 
-workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_idlers, run_bomb, run_forest, run_sharing, run_wanderers,
+workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_idlers, run_bomb, run_forest, run_sharing, run_wanderers, run_tables,
     run_stops, run_headless;
 
 workload_function run_levels;

@@ -8,13 +8,8 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// Record 104 "file table", record 105 "open file", record 106 "pipe".
+/// Record 104 "file table", record 105 "open file".
 
-#if canImport(FoundationEssentials)
-package import FoundationEssentials
-#else
-package import Foundation
-#endif
 package import SwiftProtobuf
 
 // If the compiler emits an error on this type, it is because this file
@@ -25,38 +20,6 @@ package import SwiftProtobuf
 fileprivate nonisolated struct _GeneratedWithProtocGenSwiftVersion: SwiftProtobuf.ProtobufAPIVersionCheck {
   struct _2: SwiftProtobuf.ProtobufAPIVersion_2 {}
   typealias Version = _2
-}
-
-/// A file that is opened again by name.
-package nonisolated struct ImageFileIdentity: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  /// absolute
-  package var path: Data = Data()
-
-  /// st_dev
-  package var device: UInt64 = 0
-
-  /// st_ino
-  package var inode: UInt64 = 0
-
-  /// bytes
-  package var size: UInt64 = 0
-
-  /// nanoseconds since the epoch
-  package var modified: Int64 = 0
-
-  /// st_mode
-  package var mode: UInt32 = 0
-
-  /// ELF note, empty where there is none
-  package var buildID: Data = Data()
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package init() {}
 }
 
 package nonisolated struct ImageFileTable: Sendable {
@@ -95,197 +58,7 @@ package nonisolated struct ImageDescriptor: Sendable {
 }
 
 /// One open file description: what open(2) made, shared by dup and fork.
-package nonisolated struct ImageOpenFile: @unchecked Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  /// not 0
-  package var id: UInt32 {
-    get {_storage._id}
-    set {_uniqueStorage()._id = newValue}
-  }
-
-  /// as F_GETFL reports them
-  package var flags: UInt32 {
-    get {_storage._flags}
-    set {_uniqueStorage()._flags = newValue}
-  }
-
-  /// bytes
-  package var offset: Int64 {
-    get {_storage._offset}
-    set {_uniqueStorage()._offset = newValue}
-  }
-
-  /// what it leads to
-  package var kind: ImageOpenFile.Kind {
-    get {_storage._kind}
-    set {_uniqueStorage()._kind = newValue}
-  }
-
-  /// PATH
-  package var identity: ImageFileIdentity {
-    get {_storage._identity ?? ImageFileIdentity()}
-    set {_uniqueStorage()._identity = newValue}
-  }
-  /// Returns true if `identity` has been explicitly set.
-  package var hasIdentity: Bool {_storage._identity != nil}
-  /// Clears the value of `identity`. Subsequent reads from it will return its default value.
-  package mutating func clearIdentity() {_uniqueStorage()._identity = nil}
-
-  /// PIPE_END
-  package var pipe: UInt32 {
-    get {_storage._pipe}
-    set {_uniqueStorage()._pipe = newValue}
-  }
-
-  /// PIPE_END
-  package var writeEnd: Bool {
-    get {_storage._writeEnd}
-    set {_uniqueStorage()._writeEnd = newValue}
-  }
-
-  /// OBJECT
-  package var object: UInt32 {
-    get {_storage._object}
-    set {_uniqueStorage()._object = newValue}
-  }
-
-  /// OUTSIDE: which of 0, 1, 2 of crrestart stands in
-  package var preferred: UInt32 {
-    get {_storage._preferred}
-    set {_uniqueStorage()._preferred = newValue}
-  }
-
-  /// OUTSIDE: what it was, e.g. "/dev/pts/3"
-  package var description_p: Data {
-    get {_storage._description_p}
-    set {_uniqueStorage()._description_p = newValue}
-  }
-
-  /// EVENT
-  package var event: ImageEventFile {
-    get {_storage._event ?? ImageEventFile()}
-    set {_uniqueStorage()._event = newValue}
-  }
-  /// Returns true if `event` has been explicitly set.
-  package var hasEvent: Bool {_storage._event != nil}
-  /// Clears the value of `event`. Subsequent reads from it will return its default value.
-  package mutating func clearEvent() {_uniqueStorage()._event = nil}
-
-  /// SIGNAL
-  package var signal: ImageSignalFile {
-    get {_storage._signal ?? ImageSignalFile()}
-    set {_uniqueStorage()._signal = newValue}
-  }
-  /// Returns true if `signal` has been explicitly set.
-  package var hasSignal: Bool {_storage._signal != nil}
-  /// Clears the value of `signal`. Subsequent reads from it will return its default value.
-  package mutating func clearSignal() {_uniqueStorage()._signal = nil}
-
-  /// TIMER
-  package var timer: ImageTimerFile {
-    get {_storage._timer ?? ImageTimerFile()}
-    set {_uniqueStorage()._timer = newValue}
-  }
-  /// Returns true if `timer` has been explicitly set.
-  package var hasTimer: Bool {_storage._timer != nil}
-  /// Clears the value of `timer`. Subsequent reads from it will return its default value.
-  package mutating func clearTimer() {_uniqueStorage()._timer = nil}
-
-  /// EPOLL
-  package var epoll: ImageEpoll {
-    get {_storage._epoll ?? ImageEpoll()}
-    set {_uniqueStorage()._epoll = newValue}
-  }
-  /// Returns true if `epoll` has been explicitly set.
-  package var hasEpoll: Bool {_storage._epoll != nil}
-  /// Clears the value of `epoll`. Subsequent reads from it will return its default value.
-  package mutating func clearEpoll() {_uniqueStorage()._epoll = nil}
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package nonisolated enum Kind: SwiftProtobuf.Enum, Swift.CaseIterable {
-    package typealias RawValue = Int
-
-    /// regular file, directory or character device, by name
-    case path // = 0
-
-    /// one end of a pipe or FIFO
-    case pipeEnd // = 1
-
-    /// a file without a name: memory object
-    case object // = 2
-
-    /// belongs to somebody outside of the tree: reattached
-    case outside // = 3
-
-    /// eventfd
-    case event // = 10
-
-    /// signalfd
-    case signal // = 11
-
-    /// timerfd
-    case timer // = 12
-
-    /// epoll
-    case epoll // = 13
-    case UNRECOGNIZED(Int)
-
-    package init() {
-      self = .path
-    }
-
-    package init?(rawValue: Int) {
-      switch rawValue {
-      case 0: self = .path
-      case 1: self = .pipeEnd
-      case 2: self = .object
-      case 3: self = .outside
-      case 10: self = .event
-      case 11: self = .signal
-      case 12: self = .timer
-      case 13: self = .epoll
-      default: self = .UNRECOGNIZED(rawValue)
-      }
-    }
-
-    package var rawValue: Int {
-      switch self {
-      case .path: return 0
-      case .pipeEnd: return 1
-      case .object: return 2
-      case .outside: return 3
-      case .event: return 10
-      case .signal: return 11
-      case .timer: return 12
-      case .epoll: return 13
-      case .UNRECOGNIZED(let i): return i
-      }
-    }
-
-    // The compiler won't synthesize support with the UNRECOGNIZED case.
-    package static let allCases: [ImageOpenFile.Kind] = [
-      .path,
-      .pipeEnd,
-      .object,
-      .outside,
-      .event,
-      .signal,
-      .timer,
-      .epoll,
-    ]
-
-  }
-
-  package init() {}
-
-  fileprivate var _storage = _StorageClass.defaultInstance
-}
-
-package nonisolated struct ImagePipe: Sendable {
+package nonisolated struct ImageOpenFile: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
@@ -293,16 +66,120 @@ package nonisolated struct ImagePipe: Sendable {
   /// not 0
   package var id: UInt32 = 0
 
-  /// bytes, F_GETPIPE_SZ
-  package var capacity: UInt32 = 0
+  /// as F_GETFL reports them
+  package var flags: UInt32 = 0
 
-  /// O_DIRECT: `contents` are packets
-  package var packets: Bool = false
+  /// bytes
+  package var offset: Int64 = 0
 
-  /// what waits in it, in order
-  package var contents: [Data] = []
+  /// Each kind of kernel object has a .proto file of its own.
+  package var object: ImageOpenFile.OneOf_Object? = nil
+
+  /// regular file or directory, opened again by name
+  package var named: ImageNamedFile {
+    get {
+      if case .named(let v)? = object {return v}
+      return ImageNamedFile()
+    }
+    set {object = .named(newValue)}
+  }
+
+  /// a file without a name: a memory object
+  package var nameless: ImageNamelessFile {
+    get {
+      if case .nameless(let v)? = object {return v}
+      return ImageNamelessFile()
+    }
+    set {object = .nameless(newValue)}
+  }
+
+  /// one end of a pipe
+  package var pipeEnd: ImagePipeEnd {
+    get {
+      if case .pipeEnd(let v)? = object {return v}
+      return ImagePipeEnd()
+    }
+    set {object = .pipeEnd(newValue)}
+  }
+
+  /// a device without a state of its own, opened again by name
+  package var device: ImageDeviceFile {
+    get {
+      if case .device(let v)? = object {return v}
+      return ImageDeviceFile()
+    }
+    set {object = .device(newValue)}
+  }
+
+  /// leads out of the tree: crrestart's own descriptor stands in
+  package var outside: ImageOutsideFile {
+    get {
+      if case .outside(let v)? = object {return v}
+      return ImageOutsideFile()
+    }
+    set {object = .outside(newValue)}
+  }
+
+  /// eventfd(2)
+  package var event: ImageEventFile {
+    get {
+      if case .event(let v)? = object {return v}
+      return ImageEventFile()
+    }
+    set {object = .event(newValue)}
+  }
+
+  /// signalfd(2)
+  package var signal: ImageSignalFile {
+    get {
+      if case .signal(let v)? = object {return v}
+      return ImageSignalFile()
+    }
+    set {object = .signal(newValue)}
+  }
+
+  /// timerfd_create(2)
+  package var timer: ImageTimerFile {
+    get {
+      if case .timer(let v)? = object {return v}
+      return ImageTimerFile()
+    }
+    set {object = .timer(newValue)}
+  }
+
+  /// epoll_create(2)
+  package var epoll: ImageEpoll {
+    get {
+      if case .epoll(let v)? = object {return v}
+      return ImageEpoll()
+    }
+    set {object = .epoll(newValue)}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  /// Each kind of kernel object has a .proto file of its own.
+  package nonisolated enum OneOf_Object: Equatable, Sendable {
+    /// regular file or directory, opened again by name
+    case named(ImageNamedFile)
+    /// a file without a name: a memory object
+    case nameless(ImageNamelessFile)
+    /// one end of a pipe
+    case pipeEnd(ImagePipeEnd)
+    /// a device without a state of its own, opened again by name
+    case device(ImageDeviceFile)
+    /// leads out of the tree: crrestart's own descriptor stands in
+    case outside(ImageOutsideFile)
+    /// eventfd(2)
+    case event(ImageEventFile)
+    /// signalfd(2)
+    case signal(ImageSignalFile)
+    /// timerfd_create(2)
+    case timer(ImageTimerFile)
+    /// epoll_create(2)
+    case epoll(ImageEpoll)
+
+  }
 
   package init() {}
 }
@@ -310,66 +187,6 @@ package nonisolated struct ImagePipe: Sendable {
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "treerestore"
-
-nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".FileIdentity"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}device\0\u{1}inode\0\u{1}size\0\u{1}modified\0\u{1}mode\0\u{3}build_id\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularBytesField(value: &self.path) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.device) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.inode) }()
-      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.size) }()
-      case 5: try { try decoder.decodeSingularSInt64Field(value: &self.modified) }()
-      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
-      case 7: try { try decoder.decodeSingularBytesField(value: &self.buildID) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if !self.path.isEmpty {
-      try visitor.visitSingularBytesField(value: self.path, fieldNumber: 1)
-    }
-    if self.device != 0 {
-      try visitor.visitSingularUInt64Field(value: self.device, fieldNumber: 2)
-    }
-    if self.inode != 0 {
-      try visitor.visitSingularUInt64Field(value: self.inode, fieldNumber: 3)
-    }
-    if self.size != 0 {
-      try visitor.visitSingularUInt64Field(value: self.size, fieldNumber: 4)
-    }
-    if self.modified != 0 {
-      try visitor.visitSingularSInt64Field(value: self.modified, fieldNumber: 5)
-    }
-    if self.mode != 0 {
-      try visitor.visitSingularUInt32Field(value: self.mode, fieldNumber: 6)
-    }
-    if !self.buildID.isEmpty {
-      try visitor.visitSingularBytesField(value: self.buildID, fieldNumber: 7)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: ImageFileIdentity, rhs: ImageFileIdentity) -> Bool {
-    if lhs.path != rhs.path {return false}
-    if lhs.device != rhs.device {return false}
-    if lhs.inode != rhs.inode {return false}
-    if lhs.size != rhs.size {return false}
-    if lhs.modified != rhs.modified {return false}
-    if lhs.mode != rhs.mode {return false}
-    if lhs.buildID != rhs.buildID {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
 
 nonisolated extension ImageFileTable: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FileTable"
@@ -448,172 +265,7 @@ nonisolated extension ImageDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OpenFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}kind\0\u{1}identity\0\u{1}pipe\0\u{3}write_end\0\u{1}object\0\u{1}preferred\0\u{1}description\0\u{2}\u{14}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0")
-
-  fileprivate class _StorageClass {
-    var _id: UInt32 = 0
-    var _flags: UInt32 = 0
-    var _offset: Int64 = 0
-    var _kind: ImageOpenFile.Kind = .path
-    var _identity: ImageFileIdentity? = nil
-    var _pipe: UInt32 = 0
-    var _writeEnd: Bool = false
-    var _object: UInt32 = 0
-    var _preferred: UInt32 = 0
-    var _description_p: Data = Data()
-    var _event: ImageEventFile? = nil
-    var _signal: ImageSignalFile? = nil
-    var _timer: ImageTimerFile? = nil
-    var _epoll: ImageEpoll? = nil
-
-      // This property is used as the initial default value for new instances of the type.
-      // The type itself is protecting the reference to its storage via CoW semantics.
-      // This will force a copy to be made of this reference when the first mutation occurs;
-      // hence, it is safe to mark this as `nonisolated(unsafe)`.
-      static nonisolated(unsafe) let defaultInstance = _StorageClass()
-
-    private init() {}
-
-    init(copying source: _StorageClass) {
-      _id = source._id
-      _flags = source._flags
-      _offset = source._offset
-      _kind = source._kind
-      _identity = source._identity
-      _pipe = source._pipe
-      _writeEnd = source._writeEnd
-      _object = source._object
-      _preferred = source._preferred
-      _description_p = source._description_p
-      _event = source._event
-      _signal = source._signal
-      _timer = source._timer
-      _epoll = source._epoll
-    }
-  }
-
-  fileprivate mutating func _uniqueStorage() -> _StorageClass {
-    if !isKnownUniquelyReferenced(&_storage) {
-      _storage = _StorageClass(copying: _storage)
-    }
-    return _storage
-  }
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    _ = _uniqueStorage()
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      while let fieldNumber = try decoder.nextFieldNumber() {
-        // The use of inline closures is to circumvent an issue where the compiler
-        // allocates stack space for every case branch when no optimizations are
-        // enabled. https://github.com/apple/swift-protobuf/issues/1034
-        switch fieldNumber {
-        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._id) }()
-        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._flags) }()
-        case 3: try { try decoder.decodeSingularSInt64Field(value: &_storage._offset) }()
-        case 4: try { try decoder.decodeSingularEnumField(value: &_storage._kind) }()
-        case 5: try { try decoder.decodeSingularMessageField(value: &_storage._identity) }()
-        case 6: try { try decoder.decodeSingularUInt32Field(value: &_storage._pipe) }()
-        case 7: try { try decoder.decodeSingularBoolField(value: &_storage._writeEnd) }()
-        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._object) }()
-        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._preferred) }()
-        case 10: try { try decoder.decodeSingularBytesField(value: &_storage._description_p) }()
-        case 30: try { try decoder.decodeSingularMessageField(value: &_storage._event) }()
-        case 31: try { try decoder.decodeSingularMessageField(value: &_storage._signal) }()
-        case 32: try { try decoder.decodeSingularMessageField(value: &_storage._timer) }()
-        case 33: try { try decoder.decodeSingularMessageField(value: &_storage._epoll) }()
-        default: break
-        }
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every if/case branch local when no optimizations
-      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-      // https://github.com/apple/swift-protobuf/issues/1182
-      if _storage._id != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._id, fieldNumber: 1)
-      }
-      if _storage._flags != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._flags, fieldNumber: 2)
-      }
-      if _storage._offset != 0 {
-        try visitor.visitSingularSInt64Field(value: _storage._offset, fieldNumber: 3)
-      }
-      if _storage._kind != .path {
-        try visitor.visitSingularEnumField(value: _storage._kind, fieldNumber: 4)
-      }
-      try { if let v = _storage._identity {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 5)
-      } }()
-      if _storage._pipe != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._pipe, fieldNumber: 6)
-      }
-      if _storage._writeEnd != false {
-        try visitor.visitSingularBoolField(value: _storage._writeEnd, fieldNumber: 7)
-      }
-      if _storage._object != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._object, fieldNumber: 8)
-      }
-      if _storage._preferred != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._preferred, fieldNumber: 9)
-      }
-      if !_storage._description_p.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._description_p, fieldNumber: 10)
-      }
-      try { if let v = _storage._event {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
-      } }()
-      try { if let v = _storage._signal {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
-      } }()
-      try { if let v = _storage._timer {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
-      } }()
-      try { if let v = _storage._epoll {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
-      } }()
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: ImageOpenFile, rhs: ImageOpenFile) -> Bool {
-    if lhs._storage !== rhs._storage {
-      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
-        let _storage = _args.0
-        let rhs_storage = _args.1
-        if _storage._id != rhs_storage._id {return false}
-        if _storage._flags != rhs_storage._flags {return false}
-        if _storage._offset != rhs_storage._offset {return false}
-        if _storage._kind != rhs_storage._kind {return false}
-        if _storage._identity != rhs_storage._identity {return false}
-        if _storage._pipe != rhs_storage._pipe {return false}
-        if _storage._writeEnd != rhs_storage._writeEnd {return false}
-        if _storage._object != rhs_storage._object {return false}
-        if _storage._preferred != rhs_storage._preferred {return false}
-        if _storage._description_p != rhs_storage._description_p {return false}
-        if _storage._event != rhs_storage._event {return false}
-        if _storage._signal != rhs_storage._signal {return false}
-        if _storage._timer != rhs_storage._timer {return false}
-        if _storage._epoll != rhs_storage._epoll {return false}
-        return true
-      }
-      if !storagesAreEqual {return false}
-    }
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension ImageOpenFile.Kind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0PATH\0\u{1}PIPE_END\0\u{1}OBJECT\0\u{1}OUTSIDE\0\u{2}\u{7}EVENT\0\u{1}SIGNAL\0\u{1}TIMER\0\u{1}EPOLL\0")
-}
-
-nonisolated extension ImagePipe: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".Pipe"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}capacity\0\u{1}packets\0\u{1}contents\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{2}\u{7}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -622,35 +274,191 @@ nonisolated extension ImagePipe: SwiftProtobuf.Message, SwiftProtobuf._MessageIm
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.capacity) }()
-      case 3: try { try decoder.decodeSingularBoolField(value: &self.packets) }()
-      case 4: try { try decoder.decodeRepeatedBytesField(value: &self.contents) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
+      case 3: try { try decoder.decodeSingularSInt64Field(value: &self.offset) }()
+      case 10: try {
+        var v: ImageNamedFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .named(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .named(v)
+        }
+      }()
+      case 11: try {
+        var v: ImageNamelessFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .nameless(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .nameless(v)
+        }
+      }()
+      case 12: try {
+        var v: ImagePipeEnd?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .pipeEnd(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .pipeEnd(v)
+        }
+      }()
+      case 13: try {
+        var v: ImageDeviceFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .device(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .device(v)
+        }
+      }()
+      case 14: try {
+        var v: ImageOutsideFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .outside(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .outside(v)
+        }
+      }()
+      case 15: try {
+        var v: ImageEventFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .event(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .event(v)
+        }
+      }()
+      case 16: try {
+        var v: ImageSignalFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .signal(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .signal(v)
+        }
+      }()
+      case 17: try {
+        var v: ImageTimerFile?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .timer(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .timer(v)
+        }
+      }()
+      case 18: try {
+        var v: ImageEpoll?
+        var hadOneofValue = false
+        if let current = self.object {
+          hadOneofValue = true
+          if case .epoll(let m) = current {v = m}
+        }
+        try decoder.decodeSingularMessageField(value: &v)
+        if let v = v {
+          if hadOneofValue {try decoder.handleConflictingOneOf()}
+          self.object = .epoll(v)
+        }
+      }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if self.id != 0 {
       try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
     }
-    if self.capacity != 0 {
-      try visitor.visitSingularUInt32Field(value: self.capacity, fieldNumber: 2)
+    if self.flags != 0 {
+      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 2)
     }
-    if self.packets != false {
-      try visitor.visitSingularBoolField(value: self.packets, fieldNumber: 3)
+    if self.offset != 0 {
+      try visitor.visitSingularSInt64Field(value: self.offset, fieldNumber: 3)
     }
-    if !self.contents.isEmpty {
-      try visitor.visitRepeatedBytesField(value: self.contents, fieldNumber: 4)
+    switch self.object {
+    case .named?: try {
+      guard case .named(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    }()
+    case .nameless?: try {
+      guard case .nameless(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+    }()
+    case .pipeEnd?: try {
+      guard case .pipeEnd(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+    }()
+    case .device?: try {
+      guard case .device(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+    }()
+    case .outside?: try {
+      guard case .outside(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+    }()
+    case .event?: try {
+      guard case .event(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+    }()
+    case .signal?: try {
+      guard case .signal(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+    }()
+    case .timer?: try {
+      guard case .timer(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+    }()
+    case .epoll?: try {
+      guard case .epoll(let v)? = self.object else { preconditionFailure() }
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+    }()
+    case nil: break
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ImagePipe, rhs: ImagePipe) -> Bool {
+  package static func ==(lhs: ImageOpenFile, rhs: ImageOpenFile) -> Bool {
     if lhs.id != rhs.id {return false}
-    if lhs.capacity != rhs.capacity {return false}
-    if lhs.packets != rhs.packets {return false}
-    if lhs.contents != rhs.contents {return false}
+    if lhs.flags != rhs.flags {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.object != rhs.object {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// Record 1 "header": who wrote the image, where, when, and what the tree needs of a host.
+/// Record 1 "header": which tool wrote the image, on which host and when, and what the tree needs of a host.
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials
@@ -96,12 +96,6 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
     set {_uniqueStorage()._root = newValue}
   }
 
-  /// the root was pid 1 of its own pid namespace
-  package var rootIsNamespaceInit: Bool {
-    get {_storage._rootIsNamespaceInit}
-    set {_uniqueStorage()._rootIsNamespaceInit = newValue}
-  }
-
   /// union over all threads, bits of ArchState's feature mask
   package var cpuFeaturesInUse: UInt64 {
     get {_storage._cpuFeaturesInUse}
@@ -124,8 +118,8 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   /// Clears the value of `vdso`. Subsequent reads from it will return its default value.
   package mutating func clearVdso() {_uniqueStorage()._vdso = nil}
 
-  /// Set where the root did not lead its session or group: the numbers that belong to somebody
-  /// outside of the tree. Such tasks get the session and group of crrestart.
+  /// Set where the root did not lead its session or group: their numbers, which belong to a
+  /// process outside of the tree. Such tasks get the session and group of crrestart.
   package var outsideSession: UInt32 {
     get {_storage._outsideSession}
     set {_uniqueStorage()._outsideSession = newValue}
@@ -135,18 +129,6 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   package var outsideGroup: UInt32 {
     get {_storage._outsideGroup}
     set {_uniqueStorage()._outsideGroup = newValue}
-  }
-
-  /// The tree's time namespace: its clock is the host's clock plus this (nanoseconds; 0 where it had none).
-  package var monotonicOffset: Int64 {
-    get {_storage._monotonicOffset}
-    set {_uniqueStorage()._monotonicOffset = newValue}
-  }
-
-  /// CLOCK_BOOTTIME
-  package var boottimeOffset: Int64 {
-    get {_storage._boottimeOffset}
-    set {_uniqueStorage()._boottimeOffset = newValue}
   }
 
   /// instruction sets of the source host, bits of ArchState's table
@@ -171,57 +153,11 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   /// Clears the value of `vdso32`. Subsequent reads from it will return its default value.
   package mutating func clearVdso32() {_uniqueStorage()._vdso32 = nil}
 
-  /// those of the tree below that of its root; outer ones first
-  package var pidNamespaces: [ImagePidNamespace] {
-    get {_storage._pidNamespaces}
-    set {_uniqueStorage()._pidNamespaces = newValue}
-  }
-
-  /// those of the tree that show another /proc
-  package var mountNamespaces: [ImageMountNamespace] {
-    get {_storage._mountNamespaces}
-    set {_uniqueStorage()._mountNamespaces = newValue}
-  }
-
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
-}
-
-/// A pid namespace that is nested in that of the root.
-package nonisolated struct ImagePidNamespace: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  /// which one of the list, from 1; 0: that of the root
-  package var parent: UInt32 = 0
-
-  /// pid of its first process; 0: none was born yet
-  package var init_p: UInt32 = 0
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package init() {}
-}
-
-/// A mount namespace that differs from that of crrestart by a /proc of its own.
-package nonisolated struct ImageMountNamespace: Sendable {
-  // SwiftProtobuf.Message conformance is added in an extension below. See the
-  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
-  // methods supported on all messages.
-
-  /// whose processes /proc shows: which one of the pid namespaces, 0: that of the root
-  package var procNamespace: UInt32 = 0
-
-  /// MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC of that mount, mount(2)
-  package var procFlags: UInt32 = 0
-
-  package var unknownFields = SwiftProtobuf.UnknownStorage()
-
-  package init() {}
 }
 
 /// One instant on three clocks, nanoseconds.
@@ -274,7 +210,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}root_is_namespace_init\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}monotonic_offset\0\u{3}boottime_offset\0\u{3}cpu_instructions_offered\0\u{4}\u{7}cgroup_sets\0\u{4}\u{4}vdso_32\0\u{4}(pid_namespaces\0\u{3}mount_namespaces\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}cpu_instructions_offered\0\u{3}cgroup_sets\0\u{3}vdso_32\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -287,19 +223,14 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _pageSize: UInt32 = 0
     var _begin: ImageClocks? = nil
     var _root: UInt32 = 0
-    var _rootIsNamespaceInit: Bool = false
     var _cpuFeaturesInUse: UInt64 = 0
     var _cpuFeaturesOffered: UInt64 = 0
     var _vdso: ImageVdso? = nil
     var _outsideSession: UInt32 = 0
     var _outsideGroup: UInt32 = 0
-    var _monotonicOffset: Int64 = 0
-    var _boottimeOffset: Int64 = 0
     var _cpuInstructionsOffered: UInt64 = 0
     var _cgroupSets: [ImageCgroupSet] = []
     var _vdso32: ImageVdso? = nil
-    var _pidNamespaces: [ImagePidNamespace] = []
-    var _mountNamespaces: [ImageMountNamespace] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -320,19 +251,14 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _pageSize = source._pageSize
       _begin = source._begin
       _root = source._root
-      _rootIsNamespaceInit = source._rootIsNamespaceInit
       _cpuFeaturesInUse = source._cpuFeaturesInUse
       _cpuFeaturesOffered = source._cpuFeaturesOffered
       _vdso = source._vdso
       _outsideSession = source._outsideSession
       _outsideGroup = source._outsideGroup
-      _monotonicOffset = source._monotonicOffset
-      _boottimeOffset = source._boottimeOffset
       _cpuInstructionsOffered = source._cpuInstructionsOffered
       _cgroupSets = source._cgroupSets
       _vdso32 = source._vdso32
-      _pidNamespaces = source._pidNamespaces
-      _mountNamespaces = source._mountNamespaces
     }
   }
 
@@ -361,19 +287,14 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._pageSize) }()
         case 9: try { try decoder.decodeSingularMessageField(value: &_storage._begin) }()
         case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._root) }()
-        case 11: try { try decoder.decodeSingularBoolField(value: &_storage._rootIsNamespaceInit) }()
-        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuFeaturesInUse) }()
-        case 13: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuFeaturesOffered) }()
-        case 14: try { try decoder.decodeSingularMessageField(value: &_storage._vdso) }()
-        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._outsideSession) }()
-        case 16: try { try decoder.decodeSingularUInt32Field(value: &_storage._outsideGroup) }()
-        case 17: try { try decoder.decodeSingularSInt64Field(value: &_storage._monotonicOffset) }()
-        case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._boottimeOffset) }()
-        case 19: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
-        case 26: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
-        case 30: try { try decoder.decodeSingularMessageField(value: &_storage._vdso32) }()
-        case 70: try { try decoder.decodeRepeatedMessageField(value: &_storage._pidNamespaces) }()
-        case 71: try { try decoder.decodeRepeatedMessageField(value: &_storage._mountNamespaces) }()
+        case 11: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuFeaturesInUse) }()
+        case 12: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuFeaturesOffered) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._vdso) }()
+        case 14: try { try decoder.decodeSingularUInt32Field(value: &_storage._outsideSession) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._outsideGroup) }()
+        case 16: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
+        case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
+        case 18: try { try decoder.decodeSingularMessageField(value: &_storage._vdso32) }()
         default: break
         }
       }
@@ -416,45 +337,30 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._root != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._root, fieldNumber: 10)
       }
-      if _storage._rootIsNamespaceInit != false {
-        try visitor.visitSingularBoolField(value: _storage._rootIsNamespaceInit, fieldNumber: 11)
-      }
       if _storage._cpuFeaturesInUse != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._cpuFeaturesInUse, fieldNumber: 12)
+        try visitor.visitSingularUInt64Field(value: _storage._cpuFeaturesInUse, fieldNumber: 11)
       }
       if _storage._cpuFeaturesOffered != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._cpuFeaturesOffered, fieldNumber: 13)
+        try visitor.visitSingularUInt64Field(value: _storage._cpuFeaturesOffered, fieldNumber: 12)
       }
       try { if let v = _storage._vdso {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
       } }()
       if _storage._outsideSession != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._outsideSession, fieldNumber: 15)
+        try visitor.visitSingularUInt32Field(value: _storage._outsideSession, fieldNumber: 14)
       }
       if _storage._outsideGroup != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._outsideGroup, fieldNumber: 16)
-      }
-      if _storage._monotonicOffset != 0 {
-        try visitor.visitSingularSInt64Field(value: _storage._monotonicOffset, fieldNumber: 17)
-      }
-      if _storage._boottimeOffset != 0 {
-        try visitor.visitSingularSInt64Field(value: _storage._boottimeOffset, fieldNumber: 18)
+        try visitor.visitSingularUInt32Field(value: _storage._outsideGroup, fieldNumber: 15)
       }
       if _storage._cpuInstructionsOffered != 0 {
-        try visitor.visitSingularUInt64Field(value: _storage._cpuInstructionsOffered, fieldNumber: 19)
+        try visitor.visitSingularUInt64Field(value: _storage._cpuInstructionsOffered, fieldNumber: 16)
       }
       if !_storage._cgroupSets.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._cgroupSets, fieldNumber: 26)
+        try visitor.visitRepeatedMessageField(value: _storage._cgroupSets, fieldNumber: 17)
       }
       try { if let v = _storage._vdso32 {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
       } }()
-      if !_storage._pidNamespaces.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._pidNamespaces, fieldNumber: 70)
-      }
-      if !_storage._mountNamespaces.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._mountNamespaces, fieldNumber: 71)
-      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -474,93 +380,18 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._pageSize != rhs_storage._pageSize {return false}
         if _storage._begin != rhs_storage._begin {return false}
         if _storage._root != rhs_storage._root {return false}
-        if _storage._rootIsNamespaceInit != rhs_storage._rootIsNamespaceInit {return false}
         if _storage._cpuFeaturesInUse != rhs_storage._cpuFeaturesInUse {return false}
         if _storage._cpuFeaturesOffered != rhs_storage._cpuFeaturesOffered {return false}
         if _storage._vdso != rhs_storage._vdso {return false}
         if _storage._outsideSession != rhs_storage._outsideSession {return false}
         if _storage._outsideGroup != rhs_storage._outsideGroup {return false}
-        if _storage._monotonicOffset != rhs_storage._monotonicOffset {return false}
-        if _storage._boottimeOffset != rhs_storage._boottimeOffset {return false}
         if _storage._cpuInstructionsOffered != rhs_storage._cpuInstructionsOffered {return false}
         if _storage._cgroupSets != rhs_storage._cgroupSets {return false}
         if _storage._vdso32 != rhs_storage._vdso32 {return false}
-        if _storage._pidNamespaces != rhs_storage._pidNamespaces {return false}
-        if _storage._mountNamespaces != rhs_storage._mountNamespaces {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension ImagePidNamespace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".PidNamespace"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}parent\0\u{1}init\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.parent) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.init_p) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.parent != 0 {
-      try visitor.visitSingularUInt32Field(value: self.parent, fieldNumber: 1)
-    }
-    if self.init_p != 0 {
-      try visitor.visitSingularUInt32Field(value: self.init_p, fieldNumber: 2)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: ImagePidNamespace, rhs: ImagePidNamespace) -> Bool {
-    if lhs.parent != rhs.parent {return false}
-    if lhs.init_p != rhs.init_p {return false}
-    if lhs.unknownFields != rhs.unknownFields {return false}
-    return true
-  }
-}
-
-nonisolated extension ImageMountNamespace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".MountNamespace"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}proc_namespace\0\u{3}proc_flags\0")
-
-  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
-    while let fieldNumber = try decoder.nextFieldNumber() {
-      // The use of inline closures is to circumvent an issue where the compiler
-      // allocates stack space for every case branch when no optimizations are
-      // enabled. https://github.com/apple/swift-protobuf/issues/1034
-      switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.procNamespace) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.procFlags) }()
-      default: break
-      }
-    }
-  }
-
-  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.procNamespace != 0 {
-      try visitor.visitSingularUInt32Field(value: self.procNamespace, fieldNumber: 1)
-    }
-    if self.procFlags != 0 {
-      try visitor.visitSingularUInt32Field(value: self.procFlags, fieldNumber: 2)
-    }
-    try unknownFields.traverse(visitor: &visitor)
-  }
-
-  package static func ==(lhs: ImageMountNamespace, rhs: ImageMountNamespace) -> Bool {
-    if lhs.procNamespace != rhs.procNamespace {return false}
-    if lhs.procFlags != rhs.procFlags {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

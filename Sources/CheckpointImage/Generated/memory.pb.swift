@@ -351,7 +351,7 @@ package nonisolated struct ImageMapping: Sendable {
 }
 
 /// Memory that belongs to no file which could be opened again: shared anonymous memory, and files
-/// without a name that somebody still maps or holds open.
+/// without a name that a task still maps or holds open.
 package nonisolated struct ImageMemoryObject: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -399,7 +399,7 @@ nonisolated extension ImageMappingFlag: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AddressSpace"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{4}\"is_32_bit\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{3}is_32_bit\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -480,7 +480,7 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
         case 14: try { try decoder.decodeSingularBytesField(value: &_storage._auxiliaryVector) }()
         case 15: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runPage) }()
         case 16: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runLength) }()
-        case 50: try { try decoder.decodeSingularBoolField(value: &_storage._is32Bit) }()
+        case 17: try { try decoder.decodeSingularBoolField(value: &_storage._is32Bit) }()
         default: break
         }
       }
@@ -538,7 +538,7 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
         try visitor.visitPackedUInt64Field(value: _storage._runLength, fieldNumber: 16)
       }
       if _storage._is32Bit != false {
-        try visitor.visitSingularBoolField(value: _storage._is32Bit, fieldNumber: 50)
+        try visitor.visitSingularBoolField(value: _storage._is32Bit, fieldNumber: 17)
       }
     }
     try unknownFields.traverse(visitor: &visitor)

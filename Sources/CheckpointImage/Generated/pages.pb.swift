@@ -8,8 +8,8 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// Record 150 "page description": says whose pages the next page-data record (151) holds. Record 152
-/// "page checksums" follows the data.
+/// Record 150 "page description": names the owner of the pages in the next page-data record (151).
+/// Record 152 "page checksums" follows the data.
 
 package import SwiftProtobuf
 

@@ -86,16 +86,16 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._exitSignal = newValue}
   }
 
-  /// id of record 103
-  package var addressSpace: UInt32 {
-    get {_storage._addressSpace}
-    set {_uniqueStorage()._addressSpace = newValue}
+  /// its parent has not been told by wait(2) yet that it has stopped; RUNNING: that it has gone on
+  package var changeUnreported: Bool {
+    get {_storage._changeUnreported}
+    set {_uniqueStorage()._changeUnreported = newValue}
   }
 
-  /// id of record 104
-  package var fileTable: UInt32 {
-    get {_storage._fileTable}
-    set {_uniqueStorage()._fileTable = newValue}
+  /// the leader's comm, also of a zombie
+  package var command: Data {
+    get {_storage._command}
+    set {_uniqueStorage()._command = newValue}
   }
 
   /// /proc/PID/exe
@@ -108,30 +108,6 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
   /// Clears the value of `executable`. Subsequent reads from it will return its default value.
   package mutating func clearExecutable() {_uniqueStorage()._executable = nil}
 
-  /// absolute path
-  package var workingDirectory: Data {
-    get {_storage._workingDirectory}
-    set {_uniqueStorage()._workingDirectory = newValue}
-  }
-
-  /// absolute path, "/" where there was no chroot
-  package var rootDirectory: Data {
-    get {_storage._rootDirectory}
-    set {_uniqueStorage()._rootDirectory = newValue}
-  }
-
-  /// file mode creation mask
-  package var umask: UInt32 {
-    get {_storage._umask}
-    set {_uniqueStorage()._umask = newValue}
-  }
-
-  /// only those that differ from SIG_DFL
-  package var actions: [ImageSignalAction] {
-    get {_storage._actions}
-    set {_uniqueStorage()._actions = newValue}
-  }
-
   /// sent to the process as a whole
   package var pending: [ImagePendingSignal] {
     get {_storage._pending}
@@ -142,6 +118,12 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
   package var timers: [ImageIntervalTimer] {
     get {_storage._timers}
     set {_uniqueStorage()._timers = newValue}
+  }
+
+  /// in the order of their ids
+  package var posixTimers: [ImagePosixTimer] {
+    get {_storage._posixTimers}
+    set {_uniqueStorage()._posixTimers = newValue}
   }
 
   /// resource limits, prlimit(2)
@@ -174,63 +156,20 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._personality = newValue}
   }
 
-  /// the leader's comm, also of a zombie
-  package var command: Data {
-    get {_storage._command}
-    set {_uniqueStorage()._command = newValue}
-  }
-
-  /// in the order of their ids
-  package var posixTimers: [ImagePosixTimer] {
-    get {_storage._posixTimers}
-    set {_uniqueStorage()._posixTimers = newValue}
-  }
-
-  /// its parent has not been told by wait(2) yet that it has stopped; RUNNING: that it has gone on
-  package var changeUnreported: Bool {
-    get {_storage._changeUnreported}
-    set {_uniqueStorage()._changeUnreported = newValue}
-  }
-
   /// of its first task: which one of the header's, from 1; 0: not known (zombies)
   package var cgroupSet: UInt32 {
     get {_storage._cgroupSet}
     set {_uniqueStorage()._cgroupSet = newValue}
   }
 
-  /// What processes share by clone(2). Who has the same number, not 0, shares it, and the fields that belong to
-  /// it are the same. Memory and descriptors are shared by having the same address space or file table.
-  package var sharedDirectories: UInt32 {
-    get {_storage._sharedDirectories}
-    set {_uniqueStorage()._sharedDirectories = newValue}
-  }
-
-  /// CLONE_SIGHAND: actions; only with the same address space
-  package var sharedActions: UInt32 {
-    get {_storage._sharedActions}
-    set {_uniqueStorage()._sharedActions = newValue}
-  }
-
-  /// CLONE_SYSVSEM: semaphore operations to undo
-  package var sharedUndo: UInt32 {
-    get {_storage._sharedUndo}
-    set {_uniqueStorage()._sharedUndo = newValue}
-  }
-
-  /// CLONE_IO: disk priority
-  package var sharedDiskContext: UInt32 {
-    get {_storage._sharedDiskContext}
-    set {_uniqueStorage()._sharedDiskContext = newValue}
-  }
-
-  /// Where it lives in a nested pid namespace it has a number in each one between the root's and its own: the
-  /// lists begin with the outermost of these and end with its own.
+  /// id of record 111: the pid namespace that it lives in
   package var pidNamespace: UInt32 {
     get {_storage._pidNamespace}
     set {_uniqueStorage()._pidNamespace = newValue}
   }
 
-  /// its pid there
+  /// Where that is nested in the pid namespace of the root, it has a number in each one between the two: the lists
+  /// begin with the outermost of these and end with its own.
   package var innerPids: [UInt32] {
     get {_storage._innerPids}
     set {_uniqueStorage()._innerPids = newValue}
@@ -248,12 +187,6 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._innerSessions = newValue}
   }
 
-  /// which one of the header's, from 1; 0: that of crrestart
-  package var mountNamespace: UInt32 {
-    get {_storage._mountNamespace}
-    set {_uniqueStorage()._mountNamespace = newValue}
-  }
-
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum State: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -265,7 +198,7 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     /// job-control stop
     case stopped // = 1
 
-    /// dead, not yet waited for by its parent
+    /// dead, not yet waited for by its parent: it has no threads
     case zombie // = 2
     case UNRECOGNIZED(Int)
 
@@ -349,7 +282,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Process"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}address_space\0\u{3}file_table\0\u{1}executable\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0\u{1}actions\0\u{1}pending\0\u{1}timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{1}command\0\u{4}\u{6}posix_timers\0\u{4}\u{3}cgroup_set\0\u{4}\u{9}change_unreported\0\u{4}\u{8}shared_directories\0\u{3}shared_actions\0\u{3}shared_undo\0\u{3}shared_disk_context\0\u{4}\u{11}pid_namespace\0\u{3}inner_pids\0\u{3}inner_groups\0\u{3}inner_sessions\0\u{3}mount_namespace\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}change_unreported\0\u{1}command\0\u{1}executable\0\u{1}pending\0\u{1}timers\0\u{3}posix_timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{3}cgroup_set\0\u{3}pid_namespace\0\u{3}inner_pids\0\u{3}inner_groups\0\u{3}inner_sessions\0")
 
   fileprivate class _StorageClass {
     var _pid: UInt32 = 0
@@ -361,33 +294,22 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _stopSignal: UInt32 = 0
     var _exitStatus: UInt32 = 0
     var _exitSignal: UInt32 = 0
-    var _addressSpace: UInt32 = 0
-    var _fileTable: UInt32 = 0
+    var _changeUnreported: Bool = false
+    var _command: Data = Data()
     var _executable: ImageFileIdentity? = nil
-    var _workingDirectory: Data = Data()
-    var _rootDirectory: Data = Data()
-    var _umask: UInt32 = 0
-    var _actions: [ImageSignalAction] = []
     var _pending: [ImagePendingSignal] = []
     var _timers: [ImageIntervalTimer] = []
+    var _posixTimers: [ImagePosixTimer] = []
     var _limits: [ImageLimit] = []
     var _dumpable: UInt32 = 0
     var _childSubreaper: Bool = false
     var _oomScoreAdjustment: Int32 = 0
     var _personality: UInt32 = 0
-    var _command: Data = Data()
-    var _posixTimers: [ImagePosixTimer] = []
-    var _changeUnreported: Bool = false
     var _cgroupSet: UInt32 = 0
-    var _sharedDirectories: UInt32 = 0
-    var _sharedActions: UInt32 = 0
-    var _sharedUndo: UInt32 = 0
-    var _sharedDiskContext: UInt32 = 0
     var _pidNamespace: UInt32 = 0
     var _innerPids: [UInt32] = []
     var _innerGroups: [UInt32] = []
     var _innerSessions: [UInt32] = []
-    var _mountNamespace: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -407,33 +329,22 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _stopSignal = source._stopSignal
       _exitStatus = source._exitStatus
       _exitSignal = source._exitSignal
-      _addressSpace = source._addressSpace
-      _fileTable = source._fileTable
+      _changeUnreported = source._changeUnreported
+      _command = source._command
       _executable = source._executable
-      _workingDirectory = source._workingDirectory
-      _rootDirectory = source._rootDirectory
-      _umask = source._umask
-      _actions = source._actions
       _pending = source._pending
       _timers = source._timers
+      _posixTimers = source._posixTimers
       _limits = source._limits
       _dumpable = source._dumpable
       _childSubreaper = source._childSubreaper
       _oomScoreAdjustment = source._oomScoreAdjustment
       _personality = source._personality
-      _command = source._command
-      _posixTimers = source._posixTimers
-      _changeUnreported = source._changeUnreported
       _cgroupSet = source._cgroupSet
-      _sharedDirectories = source._sharedDirectories
-      _sharedActions = source._sharedActions
-      _sharedUndo = source._sharedUndo
-      _sharedDiskContext = source._sharedDiskContext
       _pidNamespace = source._pidNamespace
       _innerPids = source._innerPids
       _innerGroups = source._innerGroups
       _innerSessions = source._innerSessions
-      _mountNamespace = source._mountNamespace
     }
   }
 
@@ -461,33 +372,22 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 7: try { try decoder.decodeSingularUInt32Field(value: &_storage._stopSignal) }()
         case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._exitStatus) }()
         case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._exitSignal) }()
-        case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._addressSpace) }()
-        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._fileTable) }()
+        case 10: try { try decoder.decodeSingularBoolField(value: &_storage._changeUnreported) }()
+        case 11: try { try decoder.decodeSingularBytesField(value: &_storage._command) }()
         case 12: try { try decoder.decodeSingularMessageField(value: &_storage._executable) }()
-        case 13: try { try decoder.decodeSingularBytesField(value: &_storage._workingDirectory) }()
-        case 14: try { try decoder.decodeSingularBytesField(value: &_storage._rootDirectory) }()
-        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._umask) }()
-        case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._actions) }()
-        case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._pending) }()
-        case 18: try { try decoder.decodeRepeatedMessageField(value: &_storage._timers) }()
-        case 19: try { try decoder.decodeRepeatedMessageField(value: &_storage._limits) }()
-        case 20: try { try decoder.decodeSingularUInt32Field(value: &_storage._dumpable) }()
-        case 21: try { try decoder.decodeSingularBoolField(value: &_storage._childSubreaper) }()
-        case 22: try { try decoder.decodeSingularSInt32Field(value: &_storage._oomScoreAdjustment) }()
-        case 23: try { try decoder.decodeSingularUInt32Field(value: &_storage._personality) }()
-        case 24: try { try decoder.decodeSingularBytesField(value: &_storage._command) }()
-        case 30: try { try decoder.decodeRepeatedMessageField(value: &_storage._posixTimers) }()
-        case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
-        case 42: try { try decoder.decodeSingularBoolField(value: &_storage._changeUnreported) }()
-        case 50: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedDirectories) }()
-        case 51: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedActions) }()
-        case 52: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedUndo) }()
-        case 53: try { try decoder.decodeSingularUInt32Field(value: &_storage._sharedDiskContext) }()
-        case 70: try { try decoder.decodeSingularUInt32Field(value: &_storage._pidNamespace) }()
-        case 71: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerPids) }()
-        case 72: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerGroups) }()
-        case 73: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerSessions) }()
-        case 74: try { try decoder.decodeSingularUInt32Field(value: &_storage._mountNamespace) }()
+        case 13: try { try decoder.decodeRepeatedMessageField(value: &_storage._pending) }()
+        case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._timers) }()
+        case 15: try { try decoder.decodeRepeatedMessageField(value: &_storage._posixTimers) }()
+        case 16: try { try decoder.decodeRepeatedMessageField(value: &_storage._limits) }()
+        case 17: try { try decoder.decodeSingularUInt32Field(value: &_storage._dumpable) }()
+        case 18: try { try decoder.decodeSingularBoolField(value: &_storage._childSubreaper) }()
+        case 19: try { try decoder.decodeSingularSInt32Field(value: &_storage._oomScoreAdjustment) }()
+        case 20: try { try decoder.decodeSingularUInt32Field(value: &_storage._personality) }()
+        case 21: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
+        case 22: try { try decoder.decodeSingularUInt32Field(value: &_storage._pidNamespace) }()
+        case 23: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerPids) }()
+        case 24: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerGroups) }()
+        case 25: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerSessions) }()
         default: break
         }
       }
@@ -527,86 +427,53 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if _storage._exitSignal != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._exitSignal, fieldNumber: 9)
       }
-      if _storage._addressSpace != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._addressSpace, fieldNumber: 10)
+      if _storage._changeUnreported != false {
+        try visitor.visitSingularBoolField(value: _storage._changeUnreported, fieldNumber: 10)
       }
-      if _storage._fileTable != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._fileTable, fieldNumber: 11)
+      if !_storage._command.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._command, fieldNumber: 11)
       }
       try { if let v = _storage._executable {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
       } }()
-      if !_storage._workingDirectory.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._workingDirectory, fieldNumber: 13)
-      }
-      if !_storage._rootDirectory.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._rootDirectory, fieldNumber: 14)
-      }
-      if _storage._umask != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._umask, fieldNumber: 15)
-      }
-      if !_storage._actions.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._actions, fieldNumber: 16)
-      }
       if !_storage._pending.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._pending, fieldNumber: 17)
+        try visitor.visitRepeatedMessageField(value: _storage._pending, fieldNumber: 13)
       }
       if !_storage._timers.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._timers, fieldNumber: 18)
-      }
-      if !_storage._limits.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._limits, fieldNumber: 19)
-      }
-      if _storage._dumpable != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._dumpable, fieldNumber: 20)
-      }
-      if _storage._childSubreaper != false {
-        try visitor.visitSingularBoolField(value: _storage._childSubreaper, fieldNumber: 21)
-      }
-      if _storage._oomScoreAdjustment != 0 {
-        try visitor.visitSingularSInt32Field(value: _storage._oomScoreAdjustment, fieldNumber: 22)
-      }
-      if _storage._personality != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._personality, fieldNumber: 23)
-      }
-      if !_storage._command.isEmpty {
-        try visitor.visitSingularBytesField(value: _storage._command, fieldNumber: 24)
+        try visitor.visitRepeatedMessageField(value: _storage._timers, fieldNumber: 14)
       }
       if !_storage._posixTimers.isEmpty {
-        try visitor.visitRepeatedMessageField(value: _storage._posixTimers, fieldNumber: 30)
+        try visitor.visitRepeatedMessageField(value: _storage._posixTimers, fieldNumber: 15)
+      }
+      if !_storage._limits.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._limits, fieldNumber: 16)
+      }
+      if _storage._dumpable != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._dumpable, fieldNumber: 17)
+      }
+      if _storage._childSubreaper != false {
+        try visitor.visitSingularBoolField(value: _storage._childSubreaper, fieldNumber: 18)
+      }
+      if _storage._oomScoreAdjustment != 0 {
+        try visitor.visitSingularSInt32Field(value: _storage._oomScoreAdjustment, fieldNumber: 19)
+      }
+      if _storage._personality != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._personality, fieldNumber: 20)
       }
       if _storage._cgroupSet != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
-      }
-      if _storage._changeUnreported != false {
-        try visitor.visitSingularBoolField(value: _storage._changeUnreported, fieldNumber: 42)
-      }
-      if _storage._sharedDirectories != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._sharedDirectories, fieldNumber: 50)
-      }
-      if _storage._sharedActions != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._sharedActions, fieldNumber: 51)
-      }
-      if _storage._sharedUndo != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._sharedUndo, fieldNumber: 52)
-      }
-      if _storage._sharedDiskContext != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._sharedDiskContext, fieldNumber: 53)
+        try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 21)
       }
       if _storage._pidNamespace != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._pidNamespace, fieldNumber: 70)
+        try visitor.visitSingularUInt32Field(value: _storage._pidNamespace, fieldNumber: 22)
       }
       if !_storage._innerPids.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._innerPids, fieldNumber: 71)
+        try visitor.visitPackedUInt32Field(value: _storage._innerPids, fieldNumber: 23)
       }
       if !_storage._innerGroups.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._innerGroups, fieldNumber: 72)
+        try visitor.visitPackedUInt32Field(value: _storage._innerGroups, fieldNumber: 24)
       }
       if !_storage._innerSessions.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._innerSessions, fieldNumber: 73)
-      }
-      if _storage._mountNamespace != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._mountNamespace, fieldNumber: 74)
+        try visitor.visitPackedUInt32Field(value: _storage._innerSessions, fieldNumber: 25)
       }
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -626,33 +493,22 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._stopSignal != rhs_storage._stopSignal {return false}
         if _storage._exitStatus != rhs_storage._exitStatus {return false}
         if _storage._exitSignal != rhs_storage._exitSignal {return false}
-        if _storage._addressSpace != rhs_storage._addressSpace {return false}
-        if _storage._fileTable != rhs_storage._fileTable {return false}
+        if _storage._changeUnreported != rhs_storage._changeUnreported {return false}
+        if _storage._command != rhs_storage._command {return false}
         if _storage._executable != rhs_storage._executable {return false}
-        if _storage._workingDirectory != rhs_storage._workingDirectory {return false}
-        if _storage._rootDirectory != rhs_storage._rootDirectory {return false}
-        if _storage._umask != rhs_storage._umask {return false}
-        if _storage._actions != rhs_storage._actions {return false}
         if _storage._pending != rhs_storage._pending {return false}
         if _storage._timers != rhs_storage._timers {return false}
+        if _storage._posixTimers != rhs_storage._posixTimers {return false}
         if _storage._limits != rhs_storage._limits {return false}
         if _storage._dumpable != rhs_storage._dumpable {return false}
         if _storage._childSubreaper != rhs_storage._childSubreaper {return false}
         if _storage._oomScoreAdjustment != rhs_storage._oomScoreAdjustment {return false}
         if _storage._personality != rhs_storage._personality {return false}
-        if _storage._command != rhs_storage._command {return false}
-        if _storage._posixTimers != rhs_storage._posixTimers {return false}
-        if _storage._changeUnreported != rhs_storage._changeUnreported {return false}
         if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
-        if _storage._sharedDirectories != rhs_storage._sharedDirectories {return false}
-        if _storage._sharedActions != rhs_storage._sharedActions {return false}
-        if _storage._sharedUndo != rhs_storage._sharedUndo {return false}
-        if _storage._sharedDiskContext != rhs_storage._sharedDiskContext {return false}
         if _storage._pidNamespace != rhs_storage._pidNamespace {return false}
         if _storage._innerPids != rhs_storage._innerPids {return false}
         if _storage._innerGroups != rhs_storage._innerGroups {return false}
         if _storage._innerSessions != rhs_storage._innerSessions {return false}
-        if _storage._mountNamespace != rhs_storage._mountNamespace {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -160,24 +160,6 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._call = newValue}
   }
 
-  /// where it was in others than its process's first task: as there, else 0
-  package var cgroupSet: UInt32 {
-    get {_storage._cgroupSet}
-    set {_uniqueStorage()._cgroupSet = newValue}
-  }
-
-  /// the first thread only: it has gone, and others of its process live
-  package var hasExited_p: Bool {
-    get {_storage._hasExited_p}
-    set {_uniqueStorage()._hasExited_p = newValue}
-  }
-
-  /// has_exited: what exit(2) was called with, for /proc
-  package var exitCode: UInt32 {
-    get {_storage._exitCode}
-    set {_uniqueStorage()._exitCode = newValue}
-  }
-
   /// `call` is of the i386 table, and so is the restart block
   package var callIs32Bit: Bool {
     get {_storage._callIs32Bit}
@@ -190,16 +172,6 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._timeLeftIs32Bit = newValue}
   }
 
-  /// not those of its process: it has called unshare(CLONE_FS)
-  package var ownDirectories: ImageDirectories {
-    get {_storage._ownDirectories ?? ImageDirectories()}
-    set {_uniqueStorage()._ownDirectories = newValue}
-  }
-  /// Returns true if `ownDirectories` has been explicitly set.
-  package var hasOwnDirectories: Bool {_storage._ownDirectories != nil}
-  /// Clears the value of `ownDirectories`. Subsequent reads from it will return its default value.
-  package mutating func clearOwnDirectories() {_uniqueStorage()._ownDirectories = nil}
-
   /// what is left to a call that is made again from its arguments
   package var timeout: ImageCallTimeout {
     get {_storage._timeout ?? ImageCallTimeout()}
@@ -210,10 +182,28 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   /// Clears the value of `timeout`. Subsequent reads from it will return its default value.
   package mutating func clearTimeout() {_uniqueStorage()._timeout = nil}
 
-  /// runs or returns into the vdso: no other kernel's will do
+  /// it is in the vdso or returns into it: needs a kernel with the same vdso
   package var insideVdso: Bool {
     get {_storage._insideVdso}
     set {_uniqueStorage()._insideVdso = newValue}
+  }
+
+  /// where it was in other ones than its process's first task: likewise; else 0
+  package var cgroupSet: UInt32 {
+    get {_storage._cgroupSet}
+    set {_uniqueStorage()._cgroupSet = newValue}
+  }
+
+  /// the first thread only: it has exited, other threads of its process live
+  package var hasExited_p: Bool {
+    get {_storage._hasExited_p}
+    set {_uniqueStorage()._hasExited_p = newValue}
+  }
+
+  /// has_exited: what exit(2) was called with, for /proc
+  package var exitCode: UInt32 {
+    get {_storage._exitCode}
+    set {_uniqueStorage()._exitCode = newValue}
   }
 
   /// in nested pid namespaces, as inner_pids of the process
@@ -222,11 +212,52 @@ package nonisolated struct ImageThread: @unchecked Sendable {
     set {_uniqueStorage()._innerTids = newValue}
   }
 
-  /// it has its children in this one of the header's pid namespaces; 0: in its own
-  package var childrenNamespace: UInt32 {
-    get {_storage._childrenNamespace}
-    set {_uniqueStorage()._childrenNamespace = newValue}
+  /// What threads share by clone(2), or have left by unshare(2): threads of the tree with the same id share the thing.
+  /// A first thread that has exited shares what another thread of its process has.
+  package var addressSpace: UInt32 {
+    get {_storage._addressSpace}
+    set {_uniqueStorage()._addressSpace = newValue}
   }
+
+  /// CLONE_FILES: id of record 104
+  package var fileTable: UInt32 {
+    get {_storage._fileTable}
+    set {_uniqueStorage()._fileTable = newValue}
+  }
+
+  /// CLONE_FS: id of record 109
+  package var directories: UInt32 {
+    get {_storage._directories}
+    set {_uniqueStorage()._directories = newValue}
+  }
+
+  /// CLONE_SIGHAND: id of record 110; that of all threads of the process
+  package var actions: UInt32 {
+    get {_storage._actions}
+    set {_uniqueStorage()._actions = newValue}
+  }
+
+  /// CLONE_SYSVSEM: operations on semaphores to be undone; 0: it has none
+  package var undo: UInt32 {
+    get {_storage._undo}
+    set {_uniqueStorage()._undo = newValue}
+  }
+
+  /// CLONE_IO: disk priority; 0: it has none
+  package var diskContext: UInt32 {
+    get {_storage._diskContext}
+    set {_uniqueStorage()._diskContext = newValue}
+  }
+
+  /// CLONE_NEW*
+  package var namespaces: ImageNamespaces {
+    get {_storage._namespaces ?? ImageNamespaces()}
+    set {_uniqueStorage()._namespaces = newValue}
+  }
+  /// Returns true if `namespaces` has been explicitly set.
+  package var hasNamespaces: Bool {_storage._namespaces != nil}
+  /// Clears the value of `namespaces`. Subsequent reads from it will return its default value.
+  package mutating func clearNamespaces() {_uniqueStorage()._namespaces = nil}
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -235,23 +266,38 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
-/// Directories and umask that a thread does not share with the first one of its process.
-package nonisolated struct ImageDirectories: Sendable {
+/// Ids of record 111. The pid namespace of a thread is that of its process.
+package nonisolated struct ImageNamespaces: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// threads of the process that have the same share them; not 0
-  package var id: UInt32 = 0
+  /// /proc/PID/ns/mnt
+  package var mount: UInt32 = 0
 
-  /// absolute path
-  package var workingDirectory: Data = Data()
+  /// net
+  package var network: UInt32 = 0
 
-  /// that of its process
-  package var rootDirectory: Data = Data()
+  /// ipc
+  package var ipc: UInt32 = 0
 
-  /// file mode creation mask
-  package var umask: UInt32 = 0
+  /// uts
+  package var hostName: UInt32 = 0
+
+  /// user
+  package var user: UInt32 = 0
+
+  /// cgroup
+  package var cgroup: UInt32 = 0
+
+  /// time
+  package var time: UInt32 = 0
+
+  /// time_for_children
+  package var timeForChildren: UInt32 = 0
+
+  /// pid_for_children
+  package var pidForChildren: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -398,7 +444,7 @@ package nonisolated struct ImageRestartBlock: Sendable {
   /// NANOSLEEP: CLOCK_*; CPU_NANOSLEEP: bits of the number as the task sees it
   package var clock: UInt32 = 0
 
-  /// `remaining` holds
+  /// `remaining` is valid
   package var hasTimeout_p: Bool = false
 
   /// nanoseconds at the checkpoint's begin; of CPU time for CPU_NANOSLEEP
@@ -566,7 +612,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{4}\u{f}cgroup_set\0\u{4}\u{7}has_exited\0\u{3}exit_code\0\u{4}\u{9}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{3}own_directories\0\u{2}\u{8}timeout\0\u{3}inside_vdso\0\u{4}\u{9}inner_tids\0\u{3}children_namespace\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{3}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{1}timeout\0\u{3}inside_vdso\0\u{3}cgroup_set\0\u{3}has_exited\0\u{3}exit_code\0\u{3}inner_tids\0\u{4}\u{4}address_space\0\u{3}file_table\0\u{1}directories\0\u{1}actions\0\u{1}undo\0\u{3}disk_context\0\u{1}namespaces\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -587,16 +633,21 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _noNewPrivileges: Bool = false
     var _restartBlock: ImageRestartBlock? = nil
     var _call: Int64 = 0
+    var _callIs32Bit: Bool = false
+    var _timeLeftIs32Bit: Bool = false
+    var _timeout: ImageCallTimeout? = nil
+    var _insideVdso: Bool = false
     var _cgroupSet: UInt32 = 0
     var _hasExited_p: Bool = false
     var _exitCode: UInt32 = 0
-    var _callIs32Bit: Bool = false
-    var _timeLeftIs32Bit: Bool = false
-    var _ownDirectories: ImageDirectories? = nil
-    var _timeout: ImageCallTimeout? = nil
-    var _insideVdso: Bool = false
     var _innerTids: [UInt32] = []
-    var _childrenNamespace: UInt32 = 0
+    var _addressSpace: UInt32 = 0
+    var _fileTable: UInt32 = 0
+    var _directories: UInt32 = 0
+    var _actions: UInt32 = 0
+    var _undo: UInt32 = 0
+    var _diskContext: UInt32 = 0
+    var _namespaces: ImageNamespaces? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -625,16 +676,21 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _noNewPrivileges = source._noNewPrivileges
       _restartBlock = source._restartBlock
       _call = source._call
+      _callIs32Bit = source._callIs32Bit
+      _timeLeftIs32Bit = source._timeLeftIs32Bit
+      _timeout = source._timeout
+      _insideVdso = source._insideVdso
       _cgroupSet = source._cgroupSet
       _hasExited_p = source._hasExited_p
       _exitCode = source._exitCode
-      _callIs32Bit = source._callIs32Bit
-      _timeLeftIs32Bit = source._timeLeftIs32Bit
-      _ownDirectories = source._ownDirectories
-      _timeout = source._timeout
-      _insideVdso = source._insideVdso
       _innerTids = source._innerTids
-      _childrenNamespace = source._childrenNamespace
+      _addressSpace = source._addressSpace
+      _fileTable = source._fileTable
+      _directories = source._directories
+      _actions = source._actions
+      _undo = source._undo
+      _diskContext = source._diskContext
+      _namespaces = source._namespaces
     }
   }
 
@@ -671,16 +727,21 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 16: try { try decoder.decodeSingularBoolField(value: &_storage._noNewPrivileges) }()
         case 17: try { try decoder.decodeSingularMessageField(value: &_storage._restartBlock) }()
         case 18: try { try decoder.decodeSingularSInt64Field(value: &_storage._call) }()
-        case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
-        case 40: try { try decoder.decodeSingularBoolField(value: &_storage._hasExited_p) }()
-        case 41: try { try decoder.decodeSingularUInt32Field(value: &_storage._exitCode) }()
-        case 50: try { try decoder.decodeSingularBoolField(value: &_storage._callIs32Bit) }()
-        case 51: try { try decoder.decodeSingularBoolField(value: &_storage._timeLeftIs32Bit) }()
-        case 52: try { try decoder.decodeSingularMessageField(value: &_storage._ownDirectories) }()
-        case 60: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
-        case 61: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
-        case 70: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerTids) }()
-        case 71: try { try decoder.decodeSingularUInt32Field(value: &_storage._childrenNamespace) }()
+        case 19: try { try decoder.decodeSingularBoolField(value: &_storage._callIs32Bit) }()
+        case 20: try { try decoder.decodeSingularBoolField(value: &_storage._timeLeftIs32Bit) }()
+        case 21: try { try decoder.decodeSingularMessageField(value: &_storage._timeout) }()
+        case 22: try { try decoder.decodeSingularBoolField(value: &_storage._insideVdso) }()
+        case 23: try { try decoder.decodeSingularUInt32Field(value: &_storage._cgroupSet) }()
+        case 24: try { try decoder.decodeSingularBoolField(value: &_storage._hasExited_p) }()
+        case 25: try { try decoder.decodeSingularUInt32Field(value: &_storage._exitCode) }()
+        case 26: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerTids) }()
+        case 30: try { try decoder.decodeSingularUInt32Field(value: &_storage._addressSpace) }()
+        case 31: try { try decoder.decodeSingularUInt32Field(value: &_storage._fileTable) }()
+        case 32: try { try decoder.decodeSingularUInt32Field(value: &_storage._directories) }()
+        case 33: try { try decoder.decodeSingularUInt32Field(value: &_storage._actions) }()
+        case 34: try { try decoder.decodeSingularUInt32Field(value: &_storage._undo) }()
+        case 35: try { try decoder.decodeSingularUInt32Field(value: &_storage._diskContext) }()
+        case 36: try { try decoder.decodeSingularMessageField(value: &_storage._namespaces) }()
         default: break
         }
       }
@@ -747,36 +808,51 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       if _storage._call != 0 {
         try visitor.visitSingularSInt64Field(value: _storage._call, fieldNumber: 18)
       }
-      if _storage._cgroupSet != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 33)
-      }
-      if _storage._hasExited_p != false {
-        try visitor.visitSingularBoolField(value: _storage._hasExited_p, fieldNumber: 40)
-      }
-      if _storage._exitCode != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._exitCode, fieldNumber: 41)
-      }
       if _storage._callIs32Bit != false {
-        try visitor.visitSingularBoolField(value: _storage._callIs32Bit, fieldNumber: 50)
+        try visitor.visitSingularBoolField(value: _storage._callIs32Bit, fieldNumber: 19)
       }
       if _storage._timeLeftIs32Bit != false {
-        try visitor.visitSingularBoolField(value: _storage._timeLeftIs32Bit, fieldNumber: 51)
+        try visitor.visitSingularBoolField(value: _storage._timeLeftIs32Bit, fieldNumber: 20)
       }
-      try { if let v = _storage._ownDirectories {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 52)
-      } }()
       try { if let v = _storage._timeout {
-        try visitor.visitSingularMessageField(value: v, fieldNumber: 60)
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
       } }()
       if _storage._insideVdso != false {
-        try visitor.visitSingularBoolField(value: _storage._insideVdso, fieldNumber: 61)
+        try visitor.visitSingularBoolField(value: _storage._insideVdso, fieldNumber: 22)
+      }
+      if _storage._cgroupSet != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._cgroupSet, fieldNumber: 23)
+      }
+      if _storage._hasExited_p != false {
+        try visitor.visitSingularBoolField(value: _storage._hasExited_p, fieldNumber: 24)
+      }
+      if _storage._exitCode != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._exitCode, fieldNumber: 25)
       }
       if !_storage._innerTids.isEmpty {
-        try visitor.visitPackedUInt32Field(value: _storage._innerTids, fieldNumber: 70)
+        try visitor.visitPackedUInt32Field(value: _storage._innerTids, fieldNumber: 26)
       }
-      if _storage._childrenNamespace != 0 {
-        try visitor.visitSingularUInt32Field(value: _storage._childrenNamespace, fieldNumber: 71)
+      if _storage._addressSpace != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._addressSpace, fieldNumber: 30)
       }
+      if _storage._fileTable != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._fileTable, fieldNumber: 31)
+      }
+      if _storage._directories != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._directories, fieldNumber: 32)
+      }
+      if _storage._actions != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._actions, fieldNumber: 33)
+      }
+      if _storage._undo != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._undo, fieldNumber: 34)
+      }
+      if _storage._diskContext != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._diskContext, fieldNumber: 35)
+      }
+      try { if let v = _storage._namespaces {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -804,16 +880,21 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._noNewPrivileges != rhs_storage._noNewPrivileges {return false}
         if _storage._restartBlock != rhs_storage._restartBlock {return false}
         if _storage._call != rhs_storage._call {return false}
+        if _storage._callIs32Bit != rhs_storage._callIs32Bit {return false}
+        if _storage._timeLeftIs32Bit != rhs_storage._timeLeftIs32Bit {return false}
+        if _storage._timeout != rhs_storage._timeout {return false}
+        if _storage._insideVdso != rhs_storage._insideVdso {return false}
         if _storage._cgroupSet != rhs_storage._cgroupSet {return false}
         if _storage._hasExited_p != rhs_storage._hasExited_p {return false}
         if _storage._exitCode != rhs_storage._exitCode {return false}
-        if _storage._callIs32Bit != rhs_storage._callIs32Bit {return false}
-        if _storage._timeLeftIs32Bit != rhs_storage._timeLeftIs32Bit {return false}
-        if _storage._ownDirectories != rhs_storage._ownDirectories {return false}
-        if _storage._timeout != rhs_storage._timeout {return false}
-        if _storage._insideVdso != rhs_storage._insideVdso {return false}
         if _storage._innerTids != rhs_storage._innerTids {return false}
-        if _storage._childrenNamespace != rhs_storage._childrenNamespace {return false}
+        if _storage._addressSpace != rhs_storage._addressSpace {return false}
+        if _storage._fileTable != rhs_storage._fileTable {return false}
+        if _storage._directories != rhs_storage._directories {return false}
+        if _storage._actions != rhs_storage._actions {return false}
+        if _storage._undo != rhs_storage._undo {return false}
+        if _storage._diskContext != rhs_storage._diskContext {return false}
+        if _storage._namespaces != rhs_storage._namespaces {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -823,9 +904,9 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
   }
 }
 
-nonisolated extension ImageDirectories: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".Directories"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{3}working_directory\0\u{3}root_directory\0\u{1}umask\0")
+nonisolated extension ImageNamespaces: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Namespaces"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mount\0\u{1}network\0\u{1}ipc\0\u{3}host_name\0\u{1}user\0\u{1}cgroup\0\u{1}time\0\u{3}time_for_children\0\u{3}pid_for_children\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -833,36 +914,61 @@ nonisolated extension ImageDirectories: SwiftProtobuf.Message, SwiftProtobuf._Me
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.workingDirectory) }()
-      case 3: try { try decoder.decodeSingularBytesField(value: &self.rootDirectory) }()
-      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.umask) }()
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.mount) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.network) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.ipc) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.hostName) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.user) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.cgroup) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.time) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.timeForChildren) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.pidForChildren) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.id != 0 {
-      try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
+    if self.mount != 0 {
+      try visitor.visitSingularUInt32Field(value: self.mount, fieldNumber: 1)
     }
-    if !self.workingDirectory.isEmpty {
-      try visitor.visitSingularBytesField(value: self.workingDirectory, fieldNumber: 2)
+    if self.network != 0 {
+      try visitor.visitSingularUInt32Field(value: self.network, fieldNumber: 2)
     }
-    if !self.rootDirectory.isEmpty {
-      try visitor.visitSingularBytesField(value: self.rootDirectory, fieldNumber: 3)
+    if self.ipc != 0 {
+      try visitor.visitSingularUInt32Field(value: self.ipc, fieldNumber: 3)
     }
-    if self.umask != 0 {
-      try visitor.visitSingularUInt32Field(value: self.umask, fieldNumber: 4)
+    if self.hostName != 0 {
+      try visitor.visitSingularUInt32Field(value: self.hostName, fieldNumber: 4)
+    }
+    if self.user != 0 {
+      try visitor.visitSingularUInt32Field(value: self.user, fieldNumber: 5)
+    }
+    if self.cgroup != 0 {
+      try visitor.visitSingularUInt32Field(value: self.cgroup, fieldNumber: 6)
+    }
+    if self.time != 0 {
+      try visitor.visitSingularUInt32Field(value: self.time, fieldNumber: 7)
+    }
+    if self.timeForChildren != 0 {
+      try visitor.visitSingularUInt32Field(value: self.timeForChildren, fieldNumber: 8)
+    }
+    if self.pidForChildren != 0 {
+      try visitor.visitSingularUInt32Field(value: self.pidForChildren, fieldNumber: 9)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ImageDirectories, rhs: ImageDirectories) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.workingDirectory != rhs.workingDirectory {return false}
-    if lhs.rootDirectory != rhs.rootDirectory {return false}
-    if lhs.umask != rhs.umask {return false}
+  package static func ==(lhs: ImageNamespaces, rhs: ImageNamespaces) -> Bool {
+    if lhs.mount != rhs.mount {return false}
+    if lhs.network != rhs.network {return false}
+    if lhs.ipc != rhs.ipc {return false}
+    if lhs.hostName != rhs.hostName {return false}
+    if lhs.user != rhs.user {return false}
+    if lhs.cgroup != rhs.cgroup {return false}
+    if lhs.time != rhs.time {return false}
+    if lhs.timeForChildren != rhs.timeForChildren {return false}
+    if lhs.pidForChildren != rhs.pidForChildren {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -39,7 +39,7 @@ package nonisolated struct ImageTimerFile: Sendable {
   /// nanoseconds
   package var interval: UInt64 = 0
 
-  /// those that nobody has read yet
+  /// those that have not been read yet
   package var expirations: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()

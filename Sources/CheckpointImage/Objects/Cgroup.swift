@@ -1,10 +1,10 @@
 extension ImageLookup {
     private static let hierarchies = 64
     private static let hierarchyLength = 256
-    /// As long as a path of the kernel can be.
+    /// The longest path that the kernel gives, in bytes.
     private static let pathLength = 4096
 
-    /// Names that lead nowhere but into a cgroup file system, and references that are there.
+    /// The names cannot lead out of a cgroup file system, and each task's cgroups are in the header.
     func validateCgroups(_ records: ImageRecords) throws(ImageError) {
         let sets = records.header.cgroupSets
         try require(sets.count <= ImageLimits.tasks, .tooMany, "sets of cgroups")
@@ -28,8 +28,8 @@ extension ImageLookup {
         }
     }
 
-    /// Absolute and plain. The kernel writes `/..` at the beginning, and only there, of what lies outside of a
-    /// cgroup namespace.
+    /// Whether a path is absolute without `.` and `..`. For a cgroup outside of the cgroup namespace the kernel writes
+    /// `/..` at the beginning, and only there.
     private static func isPath(_ path: [UInt8]) -> Bool {
         guard path.first == UInt8(ascii: "/"), path.count <= pathLength, !path.contains(0), !path.contains(10) else {
             return false

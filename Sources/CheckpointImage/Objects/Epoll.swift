@@ -1,29 +1,39 @@
-/// Rules of an epoll.
-extension ImageLookup {
+/// epoll_create(2): its registrations, each of an open file and the descriptor by which it was registered.
+extension ImageEpoll: SavedObject {
     /// EPOLLEXCLUSIVE goes with these alone: IN, OUT, ERR, HUP, WAKEUP, ET. Source: epoll_ctl(2).
     private static let exclusive: UInt32 = 1 << 28
     private static let withExclusive: UInt32 = 1 | 4 | 8 | 0x10 | 1 << 29 | 1 << 31 | exclusive
 
-    func validate(_ epoll: ImageEpoll, of id: UInt32, _ subject: @autoclosure () -> String) throws(ImageError) {
+    package var references: [ObjectReference] { registrations.map { .openFile($0.file) } }
+
+    /// A registration lasts longer than the descriptor under which it was made: its number can be in no file table.
+    package var highestNumber: UInt32? { registrations.map(\.number).max() }
+
+    package func check(_ rules: RuleContext) throws(ImageError) {
         var seen: Set<UInt64> = []
-        for one in epoll.registrations {
-            try require(one.number < ImageLimits.descriptors, .descriptorRange, subject())
-            try require(openFile[one.file] != nil, .noOpenFile, "fd \(one.number) watched by \(subject())")
-            try require(seen.insert(UInt64(one.file) << 32 | UInt64(one.number)).inserted, .epollTwice, subject())
-            try require(
-                one.events & Self.exclusive == 0 || one.events & ~Self.withExclusive == 0, .epollEvents, subject())
+        for one in registrations {
+            try rules.require(one.number < ImageLimits.descriptors, .descriptorRange)
+            try rules.require(seen.insert(UInt64(one.file) << 32 | UInt64(one.number)).inserted, .epollTwice)
+            try rules.require(one.events & Self.exclusive == 0 || one.events & ~Self.withExclusive == 0, .epollEvents)
         }
     }
 
-    /// An epoll may watch another one, but in no circle.
+    package func summary(in image: CheckpointImage) -> String {
+        "epoll of " + (registrations.isEmpty ? "nothing" : registrations.map { String($0.number) }.joined(separator: ", "))
+    }
+}
+
+extension ImageLookup {
+    /// Epolls can watch each other, but not in a circle.
     ///
-    /// - Preconditions: every registration's file exists.
+    /// - Precondition: every registration's file exists.
     func validateNesting(of files: [ImageOpenFile]) throws(ImageError) {
-        // Takes away, again and again, those that watch no epoll that is left: a circle stays.
+        // Removes epolls that watch no remaining epoll, until there is none to remove. What remains is a circle.
         var watchers: [UInt32: [UInt32]] = [:]
         var watched: [UInt32: Int] = [:]
-        for file in files where file.kind == .epoll {
-            let inner = file.epoll.registrations.filter { openFile[$0.file].map { files[$0].kind } == .epoll }
+        func isEpoll(_ file: ImageOpenFile) -> Bool { if case .epoll? = file.object { true } else { false } }
+        for file in files where isEpoll(file) {
+            let inner = file.epoll.registrations.filter { openFile[$0.file].map { isEpoll(files[$0]) } == true }
             watched[file.id] = inner.count
             for one in inner { watchers[one.file, default: []].append(file.id) }
         }

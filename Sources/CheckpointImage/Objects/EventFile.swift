@@ -1,7 +1,9 @@
-/// Rules of an eventfd.
-extension ImageLookup {
-    func validate(_ event: ImageEventFile, _ subject: @autoclosure () -> String) throws(ImageError) {
-        // All ones is what the kernel keeps for itself. Source: eventfd(2).
-        try require(event.count != .max, .eventCount, subject())
+/// eventfd(2): a count.
+extension ImageEventFile: SavedObject {
+    package func check(_ rules: RuleContext) throws(ImageError) {
+        // The kernel reserves the largest number. Source: eventfd(2).
+        try rules.require(count != .max, .eventCount)
     }
+
+    package func summary(in image: CheckpointImage) -> String { "eventfd, \(semaphore ? "semaphore " : "")count \(count)" }
 }

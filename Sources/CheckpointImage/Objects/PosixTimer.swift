@@ -12,9 +12,9 @@ extension ImageLookup {
             try require(timer.id <= Int32.max, .timerRange, subject())
             try require(UInt64(timer.id) >= next, .duplicateID, subject())
             next = UInt64(timer.id) + 1
-            let isOwn = { (tid: UInt32) in self.thread[tid].map { threads[$0].process } == process.pid }
+            let isOwn = { (tid: UInt32) in thread[tid].map { threads[$0].process } == process.pid }
             let seesOwn = { (number: UInt32) in
-                self.thread(number, in: process.pidNamespace).map { threads[$0].process } == process.pid
+                self.thread(number, in: pidNumber(of: process)).map { threads[$0].process } == process.pid
             }
             try require(isKnown(clock: timer.clock, seesOwn), .clock, subject())
             switch timer.notify {

@@ -23,11 +23,10 @@ package struct PosixTimerState: Equatable, Sendable {
 extension PosixTimerState {
     /// All timers of a process, by ascending id.
     package static func all(of pid: Int32) throws(SystemError) -> [PosixTimerState] {
-        try FaultPoint.procTimers.pass("read /proc/\(pid)/timers")
-        return try parse(try readKernelText("/proc/\(pid)/timers"))
+        return try parse(try ProcText.timers(of: pid))
     }
 
-    static func parse(_ text: [UInt8]) throws(SystemError) -> [PosixTimerState] {
+    package static func parse(_ text: [UInt8]) throws(SystemError) -> [PosixTimerState] {
         var timers: [PosixTimerState] = []
         var cursor = ByteCursor(text)
         func wrong() -> SystemError { malformed("/proc/pid/timers") }

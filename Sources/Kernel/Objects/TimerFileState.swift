@@ -69,7 +69,7 @@ extension TimerFileState {
     ///
     /// - Source: fs/timerfd.c, `do_timerfd_gettime`, `timerfd_show`.
     package static func read(of pid: Int32, descriptor: Int32) throws(SystemError) -> TimerFileState? {
-        let copy = try Descriptor.open(process: pid).duplicate(remote: descriptor)
+        let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
         var disarmedLooks = 0
         var counted: UInt64?
         for _ in 0..<32 {

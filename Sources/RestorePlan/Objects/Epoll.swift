@@ -1,59 +1,56 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
-/// epoll_create(2): made like every open file; one of its holders makes the registrations.
-extension PlanBuilder {
-    func makeEpoll(_ program: inout Program, _ file: ImageOpenFile, as number: UInt32) {
-        let made = program.call(.epoll_create1, [.value(Self.cloexec)], note(file))
-        settle(&program, made, as: number)
-        let flags = UInt64(file.flags) & Self.nonblock
-        if flags != 0 { program.call(.fcntl, [.number(number), 4, .value(flags)], "status flags") }
+/// epoll_create(2). It is made like every open file; in `connect` one of its holders makes the registrations.
+enum EpollPlan: ObjectPlan {
+    /// If it watches an object outside of the tree, the descriptor of crrestart that replaces it must be one that an epoll
+    /// can watch.
+    static func check(_ epoll: PlannedFile<ImageEpoll>, _ host: ObjectHost, _ findings: inout HostFindings) {
+        for one in epoll.state.registrations {
+            guard let file = host.image.openFile(one.file), let standIn = ObjectPlans.standIn(file, for: one.number, host.facts),
+                !host.facts.watchable[Int(standIn)]
+            else { continue }
+            findings.find(
+                "epoll \(epoll.file.id)",
+                "watches \(file.summary(in: host.image)), and descriptor \(standIn) of crrestart, which stands in, cannot be watched",
+                help: "make it a pipe or a terminal, not a file")
+        }
     }
 
-    /// Registers every file under the number it had then, whatever that number leads to in the end.
+    static func make(_ bundle: [PlannedFile<ImageEpoll>], _ program: inout Program, _ builder: inout PlanBuilder) {
+        for epoll in bundle {
+            let made = program.call(.epoll_create1, [.value(PlanBuilder.cloexec)], builder.note(epoll.file))
+            builder.settle(&program, made, as: epoll.number)
+            let flags = UInt64(epoll.file.flags) & PlanBuilder.nonblock
+            if flags != 0 { program.call(.fcntl, [.number(epoll.number), .value(Fcntl.F_SETFL), .value(flags)], "status flags") }
+        }
+    }
+
+    /// Registers every file by the descriptor by which it was registered before. The program can have closed or reused this
+    /// descriptor since.
     ///
-    /// - Preconditions: all that is watched stands at its high number, and the low numbers are free.
-    /// - Source: epoll(7): a registration is told apart by the number and the open file, and lasts as long as
-    ///   the open file.
-    mutating func watch(_ program: inout Program, _ epoll: ImageOpenFile) {
-        guard let number = files.number[epoll.id] else { return }
-        for one in epoll.epoll.registrations {
-            guard let file = image.openFile(one.file) else { continue }
+    /// - Source: epoll(7): the key of a registration is the descriptor and the open file; it lasts as long as the open file.
+    static func connect(_ epoll: PlannedFile<ImageEpoll>, _ program: inout Program, _ builder: inout PlanBuilder) {
+        for one in epoll.state.registrations {
+            guard let file = builder.image.openFile(one.file) else { continue }
             program.call(
-                .dup3, [.number(place(of: file, for: one.number)), .number(one.number), .value(Self.cloexec)],
-                check: .equals(Int64(one.number)), note(file))
+                .dup3, [.number(builder.place(of: file, for: one.number)), .number(one.number), .value(PlanBuilder.cloexec)],
+                check: .equals(Int64(one.number)), builder.note(file))
+            let event = builder.data(bytes(of: one, architecture: builder.facts.architecture))
             program.call(
-                .epoll_ctl, [.number(number), 1, .number(one.number), data(event(one))],
-                "\(note(epoll)) watches \(one.number)")
+                .epoll_ctl, [.number(epoll.number), .value(Epoll.EPOLL_CTL_ADD), .number(one.number), event],
+                "\(builder.note(epoll.file)) watches \(one.number)")
             program.call(.close, [.number(one.number)])
         }
     }
 
     /// `struct epoll_event`: packed on x86 alone. Source: epoll_ctl(2), uapi/linux/eventpoll.h.
-    private func event(_ one: ImageRegistration) -> [UInt8] {
+    private static func bytes(of one: ImageRegistration, architecture: String) -> [UInt8] {
         var bytes: [UInt8] = []
         bytes.append(littleEndian32: one.events)
-        if facts.architecture != "x86_64" { bytes.append(littleEndian32: 0) }
+        if architecture != "x86_64" { bytes.append(littleEndian32: 0) }
         bytes.append(littleEndian: one.data)
         return bytes
-    }
-}
-
-extension ValidImage {
-    /// What stands in for something outside has to be of a kind that an epoll can watch.
-    static func checkEpolls(
-        _ image: CheckpointImage, _ facts: HostFacts, _ find: (String, String, String) -> Void
-    ) {
-        for epoll in image.openFiles where epoll.kind == .epoll {
-            for one in epoll.epoll.registrations {
-                guard let file = image.openFile(one.file), file.kind == .outside else { continue }
-                let standIn = file.standIn(for: one.number, facts)
-                if facts.watchable[Int(standIn)] { continue }
-                find(
-                    "epoll \(epoll.id)",
-                    "watches \(file.description_p.asText), and descriptor \(standIn) of crrestart, which stands in, cannot be watched",
-                    "make it a pipe or a terminal, not a file")
-            }
-        }
     }
 }

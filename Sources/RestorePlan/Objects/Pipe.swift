@@ -1,43 +1,42 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
-/// Pipes: made whole, with what was in them, by one process.
-extension PlanBuilder {
-    /// A pipe with what was in it. Each open file of an end stands at its own high number.
-    mutating func makePipe(_ program: inout Program, _ id: UInt32) {
-        guard let pipe = image.pipe(id) else { return }
-        let pair = room(16)
-        program.call(.pipe2, [.value(pair), .value(Self.cloexec | (pipe.packets ? 0o40000 : 0))], "pipe \(id)")
+/// Pipes. One process makes both ends and writes the contents.
+enum PipePlan: ObjectPlan {
+    private static let settable = OpenFlag.O_NONBLOCK | OpenFlag.O_APPEND | OpenFlag.O_DIRECT
+
+    static func make(_ bundle: [PlannedFile<ImagePipeEnd>], _ program: inout Program, _ builder: inout PlanBuilder) {
+        guard let id = bundle.first?.state.pipe, let pipe = builder.image.pipe(id) else { return }
+        let pair = builder.room(16)
+        program.call(.pipe2, [.value(pair), .value(PlanBuilder.cloexec | UInt64(pipe.packets ? OpenFlag.O_DIRECT : 0))], "pipe \(id)")
         let reader = Step.Argument.stored(at: pair)
         let writer = Step.Argument.stored(at: pair + 4)
         if pipe.capacity != 65536 {
             program.call(
-                .fcntl, [writer, 1031, .number(pipe.capacity)], check: .equals(Int64(pipe.capacity)), "capacity")
+                .fcntl, [writer, .value(Fcntl.F_SETPIPE_SZ), .number(pipe.capacity)], check: .equals(Int64(pipe.capacity)), "capacity")
         }
         for piece in pipe.contents where !piece.isEmpty {
-            let address = launchpad.add(piece.asBytes)
+            let address = builder.launchpad.add(piece.asBytes)
             program.call(
                 .write, [writer, .value(address), .number(piece.count)], check: .equals(Int64(piece.count)),
                 "\(byteCount(UInt64(piece.count))) in flight")
         }
-        var madeReader = false
-        var madeWriter = false
-        for end in files.ends[id] ?? [] {
-            guard let number = files.number[end.id] else { continue }
-            let source = end.writeEnd ? writer : reader
-            let isFirst = end.writeEnd ? !madeWriter : !madeReader
-            if isFirst {
-                program.call(.dup3, [source, .number(number), .value(Self.cloexec)], note(end))
-                if end.writeEnd { madeWriter = true } else { madeReader = true }
+        var first: [Bool: UInt32] = [:]
+        for end in bundle {
+            let isWriter = end.state.writeEnd
+            if let known = first[isWriter] {
+                // Another open file of the same end is opened through /proc.
+                builder.open(
+                    &program, Array("/proc/self/fd/\(known)".utf8),
+                    flags: UInt64((isWriter ? OpenFlag.O_WRONLY : 0) | OpenFlag.O_NONBLOCK), as: end.number)
             } else {
-                // Opened once more through /proc: a description of its own for the same end.
-                let first = files.ends[id]?.first { $0.writeEnd == end.writeEnd }.flatMap { files.number[$0.id] } ?? 0
-                open(
-                    &program, Array("/proc/self/fd/\(first)".utf8), flags: (end.writeEnd ? 1 : 0) | 0o4000, as: number)
+                program.call(
+                    .dup3, [isWriter ? writer : reader, .number(end.number), .value(PlanBuilder.cloexec)], builder.note(end.file))
+                first[isWriter] = end.number
             }
-            // O_NONBLOCK, O_APPEND, O_DIRECT are what can be set.
-            let flags = UInt64(end.flags) & (0o4000 | 0o2000 | 0o40000)
-            program.call(.fcntl, [.number(number), 4, .value(flags)], "status flags")
+            program.call(
+                .fcntl, [.number(end.number), .value(Fcntl.F_SETFL), .number(end.file.flags & settable)], "status flags")
         }
         program.call(.close, [reader])
         program.call(.close, [writer])

@@ -1,9 +1,10 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
-/// timer_create(2): made by the leader when all threads are there; set going when time counts again.
+/// timer_create(2). The leader makes the timers when all threads exist, and starts them when the tree's time runs again.
 extension PlanBuilder {
-    /// How many timers are made and thrown away at most, to reach an id where ids cannot be chosen.
+    /// The most timers that are made and deleted only to reach an id, on kernels where ids cannot be chosen.
     static let mostDiscarded: UInt32 = 1024
 
     /// Makes the timers with their ids.
@@ -11,11 +12,11 @@ extension PlanBuilder {
     /// - Source: timer_create(2); include/uapi/linux/prctl.h, `PR_TIMER_CREATE_RESTORE_IDS`.
     mutating func makePosixTimers(_ program: inout Program, of process: ImageProcess) {
         if process.posixTimers.isEmpty { return }
-        if facts.mayChooseTimerIDs { program.call(.prctl, [77, 1, 0, 0, 0], "PR_TIMER_CREATE_RESTORE_IDS") }
+        if facts.mayChooseTimerIDs { program.call(.prctl, [.value(Prctl.PR_TIMER_CREATE_RESTORE_IDS), .value(Prctl.PR_TIMER_CREATE_RESTORE_IDS_ON), 0, 0, 0], "PR_TIMER_CREATE_RESTORE_IDS") }
         var next: UInt32 = 0
         for timer in process.posixTimers {
             if !facts.mayChooseTimerIDs {
-                // The kernel counts up from 0 in every process.
+                // The kernel numbers the timers of each process from 0.
                 while next < timer.id {
                     discardTimer(&program, next)
                     next += 1
@@ -27,7 +28,7 @@ extension PlanBuilder {
                 .timer_create, [.signed(Int64(timer.clock)), data(notification(timer)), .value(id)],
                 "timer \(timer.id)")
         }
-        if facts.mayChooseTimerIDs { program.call(.prctl, [77, 0, 0, 0, 0], "ids as usual") }
+        if facts.mayChooseTimerIDs { program.call(.prctl, [.value(Prctl.PR_TIMER_CREATE_RESTORE_IDS), .value(Prctl.PR_TIMER_CREATE_RESTORE_IDS_OFF), 0, 0, 0], "ids as usual") }
     }
 
     private mutating func discardTimer(_ program: inout Program, _ id: UInt32) {
@@ -51,8 +52,8 @@ extension PlanBuilder {
         return bytes + [UInt8](repeating: 0, count: 64 - bytes.count)
     }
 
-    /// Sets the timers going that have no signal pending. First those whose last signal had an overrun: they
-    /// are let expire and their signal is taken while no other one waits.
+    /// Starts the timers without a pending signal, and makes pending signals of timers for threads again. Timers whose last
+    /// signal had an overrun come first: they expire, and their signal is taken while no other signal is pending.
     mutating func setPosixTimersGoing(_ program: inout Program, of process: ImageProcess) {
         let pending = timersWithSignal(process)
         let quiet = process.posixTimers.filter { !pending.contains($0.id) && $0.remaining != 0 }
@@ -60,7 +61,7 @@ extension PlanBuilder {
         for timer in quiet where !replaysOverrun(timer, process) {
             set(&program, timer, left: Int64(timer.remaining))
         }
-        // What went to a thread. Signals to the process keep their place among the others.
+        // Only signals to a thread: those to the process are made with its other pending signals, to keep their order.
         for thread in image.threads(of: process.pid) {
             for signal in thread.pending {
                 if let timer = timer(of: signal, process) { letExpire(&program, timer) }
@@ -68,10 +69,10 @@ extension PlanBuilder {
         }
     }
 
-    /// Lets a timer expire at once, so that its signal is pending again and is the timer's own: then the kernel
-    /// counts further expirations as overruns of that signal, and sets a periodic timer going when it is taken.
+    /// Makes a timer expire at once, so that the kernel itself makes its signal pending. For a signal of its own making the
+    /// kernel counts further expirations as overruns, and starts a periodic timer again when the signal is taken.
     mutating func letExpire(_ program: inout Program, _ timer: ImagePosixTimer) {
-        // By whole periods back, so that the next expirations are where they were.
+        // Set back by whole periods, so that later expirations come when they would have.
         let periods = timer.interval == 0 ? 0 : Int64(timer.remaining / timer.interval) + 1
         set(&program, timer, left: periods == 0 ? -1 : Int64(timer.remaining) - periods * Int64(timer.interval))
     }
@@ -89,7 +90,8 @@ extension PlanBuilder {
         return Set(all.compactMap { timer(of: $0, process)?.id })
     }
 
-    /// The kernel does not tell whether a timer follows its clock when that is set: it is taken not to.
+    /// Starts a timer. The kernel does not tell whether a timer was set to an absolute time, which moves with the clock
+    /// when that is set; a relative one is assumed.
     private mutating func set(_ program: inout Program, _ timer: ImagePosixTimer, left: Int64) {
         let arming = arming(clock: timer.clock, left: left, interval: timer.interval, isAbsolute: false)
         program.call(
@@ -97,7 +99,8 @@ extension PlanBuilder {
             "set timer \(timer.id) going")
     }
 
-    /// Whether timer_getoverrun(2) can be made to say what it said: the leader has to take the signal itself.
+    /// Whether the result of timer_getoverrun(2) can be made the same again. The leader has to take a signal for that, so it
+    /// must be one that the leader can take.
     private func replaysOverrun(_ timer: ImagePosixTimer, _ process: ImageProcess) -> Bool {
         guard timer.overrun > 0, timer.interval > 0, hasDeadlines(clock: timer.clock) else { return false }
         let (back, tooLong) = timer.interval.multipliedReportingOverflow(by: UInt64(timer.overrun) + 1)
@@ -105,7 +108,8 @@ extension PlanBuilder {
         return timer.notify == .signal || timer.notify == .thread && timer.thread == process.pid
     }
 
-    /// Expires as long ago as makes the overrun, and is taken: the kernel then sets it to where it was.
+    /// Sets a timer to an expiration in the past that gives the old overrun, and takes its signal. The kernel then sets the
+    /// timer to its next regular expiration.
     private mutating func replayOverrun(_ program: inout Program, _ timer: ImagePosixTimer) {
         let back = Int64(timer.interval) * (Int64(timer.overrun) + 1)
         set(&program, timer, left: Int64(timer.remaining) - back)
@@ -122,14 +126,14 @@ extension ValidImage {
         _ image: CheckpointImage, _ facts: HostFacts, _ find: (String, String, String) -> Void
     ) {
         for process in image.processes {
-            let whom = "\(process.pid) \(process.command.asText)"
+            let subject = "\(process.pid) \(process.command.asText)"
             if let last = process.posixTimers.last, !facts.mayChooseTimerIDs, last.id > PlanBuilder.mostDiscarded {
                 find(
-                    whom, "its timer \(last.id) has a number that cannot be chosen here",
+                    subject, "its timer \(last.id) has a number that cannot be chosen here",
                     "a kernel with PR_TIMER_CREATE_RESTORE_IDS is needed, Linux 6.15 or newer")
             }
             if !facts.mayWakeSystem && process.posixTimers.contains(where: { $0.clock == 8 || $0.clock == 9 }) {
-                find(whom, "a timer that wakes the system cannot be made", "CAP_WAKE_ALARM is needed: be root")
+                find(subject, "a timer that wakes the system cannot be made", "CAP_WAKE_ALARM is needed: be root")
             }
         }
     }

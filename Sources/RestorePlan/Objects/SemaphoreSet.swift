@@ -1,13 +1,13 @@
 package import CheckpointImage
 
 extension HostFacts {
-    /// A semaphore set as it is here.
+    /// A semaphore set as it is on this host.
     package struct SemaphoreSet: Sendable {
         package var key: UInt32
         package var values: [UInt32]
-        /// Who changed each semaphore last; 0: nobody who can be told.
+        /// The process that changed each semaphore last, by pid; 0: it is not known.
         package var changers: [UInt32]
-        /// What the changers are called, those that are alive.
+        /// Command names of these processes, by pid; those that have ended are missing.
         package var names: [UInt32: String]
 
         package init(key: UInt32, values: [UInt32], changers: [UInt32], names: [UInt32: String] = [:]) {
@@ -19,18 +19,18 @@ extension HostFacts {
     }
 }
 
-/// What has to be done about a System V semaphore set right before the tree goes on.
+/// The changes to a System V semaphore set right before the tree goes on.
 ///
-/// A set belongs to no process. It may have outlived the tree: then it is used as it is, but for semaphores
-/// that the end of the tree itself has changed (SEM_UNDO), which get their values back. A set that is gone is
-/// made again with its number.
+/// A set belongs to no process, so it can still exist after the end of the tree. Then it is used as it is; semaphores that
+/// the kernel changed at the end of the tree (SEM_UNDO) get their old values. A set that does not exist any more is made
+/// again with its number.
 package struct SemaphorePlan: Sendable, Equatable {
     package let set: ImageSemaphoreSet
     package let isMade: Bool
     /// Semaphores that get their value, by index.
     package let changes: [Int]
 
-    /// Nil: it cannot be had here, and a finding says so.
+    /// Nil: the set cannot be used or made here, and there is a finding.
     init?(_ set: ImageSemaphoreSet, _ facts: HostFacts, _ find: (String, String, String) -> Void) {
         self.set = set
         let name = "semaphore set \(set.number)" + (set.key == 0 ? "" : " (key 0x\(String(set.key, radix: 16)))")
@@ -58,9 +58,9 @@ package struct SemaphorePlan: Sendable, Equatable {
         for index in set.values.indices where here.values[index] != set.values[index] {
             let changer = here.changers[index]
             if changer != 0 && !users.contains(changer) {
-                let who = here.names[changer].map { "\(changer) \($0)" } ?? "\(changer), which has ended"
+                let process = here.names[changer].map { "\(changer) \($0)" } ?? "\(changer), which has ended"
                 find(
-                    name, "semaphore \(index) was \(set.values[index]) and is \(here.values[index]): changed by \(who)",
+                    name, "semaphore \(index) was \(set.values[index]) and is \(here.values[index]): changed by \(process)",
                     "ipcrm -s \(set.number) removes the set, and the restart makes it again")
                 return nil
             }

@@ -1,57 +1,52 @@
 import CheckpointImage
+import LinuxABI
 import StepProgram
 
-/// timerfd_create(2): made like every open file, set going by one of its holders when time counts again.
-extension PlanBuilder {
-    mutating func makeTimerFile(_ program: inout Program, _ file: ImageOpenFile, as number: UInt32) {
-        let flags = UInt64(file.flags) & Self.nonblock | Self.cloexec
-        let made = program.call(.timerfd_create, [.number(file.timer.clock), .value(flags)], note(file))
-        settle(&program, made, as: number)
-    }
-
-    /// - Preconditions: the process has its descriptors where the program had them.
-    mutating func setTimerFilesGoing(_ program: inout Program, of process: ImageProcess) {
-        let descriptors = image.fileTable(process.fileTable)?.descriptors ?? []
-        for file in files.kept[process.pid] ?? [] where file.kind == .timer {
-            guard let number = descriptors.first(where: { $0.file == file.id })?.number else { continue }
-            let timer = file.timer
-            if timer.remaining != 0 || timer.interval != 0 {
-                let arming =
-                    timer.remaining == 0
-                    ? disarmed(interval: timer.interval)
-                    : arming(
-                        clock: Int32(timer.clock), left: Int64(timer.remaining), interval: timer.interval,
-                        isAbsolute: timer.flags & 1 != 0)
-                // TFD_TIMER_CANCEL_ON_SET is heeded with TFD_TIMER_ABSTIME only.
-                let flags = arming.flags | UInt64(timer.flags & 2)
-                program.call(
-                    .timerfd_settime, [.number(number), .value(flags), .value(arming.value), 0],
-                    "set \(note(file)) going")
-            }
-            // After the time, which takes the count back.
-            if timer.expirations != 0 {
-                let count = launchpad.add(words: [timer.expirations])
-                program.call(
-                    .ioctl, [.number(number), 0x4008_5400, .value(count)],
-                    "\(timer.expirations) expirations (TFD_IOC_SET_TICKS)")
-            }
+/// timerfd_create(2). It is made like every open file; one of its holders starts it when the tree's time runs again.
+enum TimerFilePlan: ObjectPlan {
+    static func check(_ file: PlannedFile<ImageTimerFile>, _ host: ObjectHost, _ findings: inout HostFindings) {
+        if !host.facts.maySetExpirations && file.state.expirations > 0 {
+            findings.find(
+                "timerfd", "this kernel does not let expirations be set that no read has taken yet",
+                help: "a kernel with CONFIG_CHECKPOINT_RESTORE is needed")
+        }
+        let wakesSystem = [Clock.CLOCK_REALTIME_ALARM, Clock.CLOCK_BOOTTIME_ALARM].contains(Int32(clamping: file.state.clock))
+        if !host.facts.mayWakeSystem && wakesSystem {
+            findings.find("timerfd", "a timer that wakes the system cannot be made", help: "CAP_WAKE_ALARM is needed: be root")
         }
     }
-}
 
-extension ValidImage {
-    static func checkTimerFiles(
-        _ image: CheckpointImage, _ facts: HostFacts, _ find: (String, String, String) -> Void
+    static func make(_ bundle: [PlannedFile<ImageTimerFile>], _ program: inout Program, _ builder: inout PlanBuilder) {
+        for file in bundle {
+            let flags = UInt64(file.file.flags) & PlanBuilder.nonblock | PlanBuilder.cloexec
+            let made = program.call(.timerfd_create, [.number(file.state.clock), .value(flags)], builder.note(file.file))
+            builder.settle(&program, made, as: file.number)
+        }
+    }
+
+    static func go(
+        _ file: PlannedFile<ImageTimerFile>, at number: UInt32, _ program: inout Program, _ builder: inout PlanBuilder
     ) {
-        let timers = image.openFiles.filter { $0.kind == .timer }.map(\.timer)
-        if !facts.maySetExpirations && timers.contains(where: { $0.expirations > 0 }) {
-            find(
-                "timerfd", "this kernel does not let expirations be set that nobody has read yet",
-                "a kernel with CONFIG_CHECKPOINT_RESTORE is needed")
+        let timer = file.state
+        if timer.remaining != 0 || timer.interval != 0 {
+            let arming =
+                timer.remaining == 0
+                ? builder.disarmed(interval: timer.interval)
+                : builder.arming(
+                    clock: Int32(clamping: timer.clock), left: Int64(clamping: timer.remaining), interval: timer.interval,
+                    isAbsolute: timer.flags & 1 != 0)
+            // The kernel ignores TFD_TIMER_CANCEL_ON_SET without TFD_TIMER_ABSTIME.
+            let flags = arming.flags | UInt64(timer.flags & 2)
+            program.call(
+                .timerfd_settime, [.number(number), .value(flags), .value(arming.value), 0],
+                "set \(builder.note(file.file)) going")
         }
-        // CLOCK_REALTIME_ALARM, CLOCK_BOOTTIME_ALARM
-        if !facts.mayWakeSystem && timers.contains(where: { $0.clock == 8 || $0.clock == 9 }) {
-            find("timerfd", "a timer that wakes the system cannot be made", "CAP_WAKE_ALARM is needed: be root")
+        // Must come after timerfd_settime, which sets the count to 0.
+        if timer.expirations != 0 {
+            let count = builder.launchpad.add(words: [timer.expirations])
+            program.call(
+                .ioctl, [.number(number), .value(Ioctl.TFD_IOC_SET_TICKS), .value(count)],
+                "\(timer.expirations) expirations (TFD_IOC_SET_TICKS)")
         }
     }
 }

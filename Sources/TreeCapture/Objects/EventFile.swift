@@ -2,18 +2,19 @@ internal import CheckpointImage
 internal import Kernel
 
 /// eventfd(2): a count.
-extension Collector {
-    func eventFile(_ file: inout ImageOpenFile, _ look: DescriptorLook) -> Bool {
-        guard let state = EventFileState(look.info) else {
-            return refuse(look, "is an eventfd whose count this kernel does not tell")
+enum EventFile: DescriptorCapture {
+    static func claims(_ sight: OpenFileSight) -> Bool { sight.target == "anon_inode:[eventfd]" }
+
+    static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
+        guard let state = EventFileState(sight.info.value) else {
+            return .refused("is an eventfd whose count this kernel does not tell")
         }
         if state.isSemaphore == nil {
-            let notice = "this kernel (before Linux 6.5) does not tell whether an eventfd is a semaphore: all are taken for counters"
-            if !notices.contains(notice) { notices.append(notice) }
+            recorder.notice("this kernel (before Linux 6.5) does not tell whether an eventfd is a semaphore: all are taken for counters")
         }
-        file.kind = .event
-        file.event.count = state.count
-        file.event.semaphore = state.isSemaphore ?? false
-        return true
+        var object = ImageEventFile()
+        object.count = state.count
+        object.semaphore = state.isSemaphore ?? false
+        return .object(.event(object))
     }
 }

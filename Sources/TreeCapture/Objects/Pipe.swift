@@ -1,73 +1,92 @@
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 
-/// What of a pipe is held inside the tree.
-struct PipeUse {
-    var id: UInt32
-    var readers: [UInt32] = []
-    var writers: [UInt32] = []
-    /// One descriptor to look at it through.
-    var pid: Int32
-    var descriptor: Int32
-    /// Where it appears: (process, number, name for people).
-    var places: [(pid: Int32, number: Int32)] = []
-}
-
-/// Pipes: an open file for each end that is held, and one record for what they share.
-extension Collector {
-    func pipeEnd(_ file: inout ImageOpenFile, _ look: DescriptorLook) -> Bool {
-        guard look.target.hasPrefix("pipe:") else {
-            return refuse(look, "is the named pipe \(look.target), which cannot be saved yet")
-        }
-        file.kind = .pipeEnd
-        let access = look.info.openFlags & 3
-        file.writeEnd = access == 1
-        if access == 2 {
-            return refuse(look, "is a pipe opened for both reading and writing, which cannot be saved yet")
-        }
-        let inode = look.status.inode
-        var use = pipeUses[inode] ?? PipeUse(id: UInt32(pipeUses.count + 1), pid: look.pid, descriptor: look.number)
-        if file.writeEnd { use.writers.append(file.id) } else { use.readers.append(file.id) }
-        use.places.append((look.pid, look.number))
-        file.pipe = use.id
-        pipeUses[inode] = use
-        return true
+/// Pipes: an open file for each end that is held, and one record for what the ends share.
+///
+/// Details: `pipe`, its number; `out`, where one end is held outside of the tree only; at the first end of each pipe
+/// `capacity`, and `packet0`, `packet1`, ... in order (one piece for a pipe without packets).
+enum PipeEnd: DescriptorCapture {
+    static func claims(_ sight: OpenFileSight) -> Bool {
+        sight.status.kind == .pipe && sight.target.bytes.starts(with: "pipe:".utf8)
     }
 
-    /// Contents of the pipes, and which of them lead out of the tree.
-    func finishPipes() {
-        for use in pipeUses.values.sorted(by: { $0.id < $1.id }) {
-            do throws(SystemError) { try collectPipe(use) } catch {
-                find(use.pid, "fd \(use.descriptor)", "the pipe cannot be looked into: \(error.name)", help: error.call)
-            }
+    private static func access(_ sight: OpenFileSight) -> UInt32 { sight.info.value.openFlags & OpenFlag.O_ACCMODE }
+
+    static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) {
+        var order: [UInt64] = []
+        var ends: [UInt64: [Int]] = [:]
+        for index in sights.indices where access(sights[index]) != OpenFlag.O_RDWR {
+            let inode = sights[index].status.inode
+            if ends[inode] == nil { order.append(inode) }
+            ends[inode, default: []].append(index)
+        }
+        for (number, inode) in order.enumerated() {
+            let places = ends[inode] ?? []
+            for place in places { sights[place][number: "pipe"] = UInt64(number + 1) }
+            do throws(SystemError) { try look(&sights, places) } catch { sights[places[0]].fail(error) }
         }
     }
 
-    private func collectPipe(_ use: PipeUse) throws(SystemError) {
-        let look = try PipeLook(of: use.pid, descriptor: use.descriptor, forWriting: use.readers.isEmpty)
-        let leadsOut =
-            use.readers.isEmpty && look.hasReader || use.writers.isEmpty && look.hasWriter
-        if leadsOut {
-            let wrong = use.places.filter { $0.number > 2 }
-            for place in wrong {
-                find(place.pid, "fd \(place.number)", "is a pipe whose other end is outside of the tree", help: "checkpoint the tree that holds both ends")
-            }
-            if wrong.isEmpty {
-                for id in use.readers + use.writers {
-                    files[Int(id) - 1].kind = .outside
-                    files[Int(id) - 1].pipe = 0
-                    files[Int(id) - 1].preferred = UInt32(use.places.map(\.number).min() ?? 0)
-                    files[Int(id) - 1].description_p = Array("the pipe at \(use.places[0].number) of \(use.places[0].pid)".utf8).asData
-                }
-            }
+    /// Looks into one pipe. Whether its other end is held at all is seen through a writing end for the readers, through a
+    /// reading one for the writers.
+    private static func look(_ sights: inout [OpenFileSight], _ places: [Int]) throws(SystemError) {
+        let hasReaders = places.contains { access(sights[$0]) == OpenFlag.O_RDONLY }
+        let hasWriters = places.contains { access(sights[$0]) == OpenFlag.O_WRONLY }
+        let first = sights[places[0]]
+        let look = try PipeLook(of: first.holder.rawValue, descriptor: first.number, forWriting: !hasReaders)
+        if !hasReaders && look.hasReader || !hasWriters && look.hasWriter {
+            for place in places { sights[place].details["out"] = "1" }
             return
         }
-        var pipe = ImagePipe()
-        pipe.id = use.id
-        pipe.capacity = look.capacity
-        let flags = files[Int((use.writers + use.readers)[0]) - 1].flags
-        pipe.packets = flags & 0o40000 != 0
-        pipe.contents = try look.contents(packets: pipe.packets).map(\.asData)
-        pipes.append(pipe)
+        sights[places[0]][number: "capacity"] = UInt64(look.capacity)
+        let packets = try look.contents(packets: hasPackets(sights[places.first { access(sights[$0]) == OpenFlag.O_WRONLY } ?? places[0]]))
+        for (index, packet) in packets.enumerated() { sights[places[0]].details["packet\(index)"] = RawText(packet) }
+    }
+
+    private static func hasPackets(_ sight: OpenFileSight) -> Bool { sight.info.value.openFlags & OpenFlag.O_DIRECT != 0 }
+
+    static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
+        guard let number = sight[number: "pipe"] else {
+            return .refused("is a pipe opened for both reading and writing, which cannot be saved yet")
+        }
+        if sight.details["out"] != nil { return recordOutside(sight, number, &recorder) }
+        if let failure = sight.failure {
+            recorder.find(recorder.places[id - 1].prefix(1), "the pipe cannot be looked into: \(failure.errno)", help: failure.call)
+        }
+        if let capacity = sight[number: "capacity"] {
+            var pipe = ImagePipe()
+            pipe.id = UInt32(truncatingIfNeeded: number)
+            pipe.capacity = UInt32(truncatingIfNeeded: capacity)
+            let ends = recorder.sight.files.filter { $0[number: "pipe"] == number && claims($0) }
+            pipe.packets = hasPackets(ends.first { access($0) == OpenFlag.O_WRONLY } ?? sight)
+            var index = 0
+            while let packet = sight.details["packet\(index)"] {
+                pipe.contents.append(packet.bytes.asData)
+                index += 1
+            }
+            recorder.records.pipes.append(pipe)
+        }
+        var object = ImagePipeEnd()
+        object.pipe = UInt32(truncatingIfNeeded: number)
+        object.writeEnd = access(sight) == OpenFlag.O_WRONLY
+        return .object(.pipeEnd(object))
+    }
+
+    /// A pipe to a process outside of the tree: one of descriptors 0, 1, 2 of crrestart can stand in for it where no other
+    /// number leads to it.
+    private static func recordOutside(_ sight: OpenFileSight, _ number: UInt64, _ recorder: inout FileRecorder) -> Captured {
+        let ends = recorder.sight.files.indices.filter {
+            recorder.sight.files[$0][number: "pipe"] == number && claims(recorder.sight.files[$0])
+        }
+        let places = ends.flatMap { recorder.places[$0] }
+        let wrong = places.filter { $0.number > Outside.lastStandIn }
+        if !wrong.isEmpty {
+            recorder.find(
+                wrong, "is a pipe whose other end is outside of the tree", help: "checkpoint the tree that holds both ends")
+            return .found
+        }
+        guard let first = places.first else { return .found }
+        return .object(.outside(Outside.standIn(for: places, "the pipe at \(first.number) of \(first.process)")))
     }
 }

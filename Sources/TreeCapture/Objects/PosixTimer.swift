@@ -3,16 +3,19 @@ internal import Kernel
 internal import StepProgram
 
 /// timer_create(2): what `/proc` tells, completed by what the process itself can ask.
-extension Collector {
-    func collectPosixTimers(of pid: Int32, into process: inout ImageProcess) throws(SystemError) {
-        let states = try PosixTimerState.all(of: pid)
+enum PosixTimer {
+    /// The timers of a process, without their times.
+    static func record(of process: ProcessSight, _ recorder: inout Recorder) -> [ImagePosixTimer] {
+        let states = process.posixTimers.value.all
         if states.count > TimerQuestions.most {
-            find(pid, "task", "has \(states.count) POSIX timers; at most \(TimerQuestions.most) can be saved")
-            return
+            recorder.find(process.pid, "task", "has \(states.count) POSIX timers; at most \(TimerQuestions.most) can be saved")
+            return []
         }
-        var timers: [ImagePosixTimer] = []
-        for state in states {
-            guard accepts(clockOf: state, pid) else { continue }
+        return states.compactMap { state in
+            if let refusal = refusal(ofClock: state, process, recorder) {
+                recorder.find(process.pid, "timer \(state.id)", refusal.reason, help: refusal.help)
+                return nil
+            }
             var timer = ImagePosixTimer()
             timer.id = state.id
             timer.clock = state.clock
@@ -23,91 +26,90 @@ extension Collector {
             case .none: timer.notify = .none
             case .thread(let tid):
                 timer.notify = .thread
-                timer.thread = numbers(of: tid, in: pid).first ?? 0
+                let thread = process.threads.first { $0.tid == HostPid(tid) }
+                timer.thread = thread.flatMap { recorder.numbers(of: process.status(of: $0).namespaceTaskIDs).first } ?? 0
                 if timer.thread == 0 {
-                    find(pid, "timer \(state.id)", "notifies a thread that has ended, which cannot be saved")
+                    recorder.find(process.pid, "timer \(state.id)", "notifies a thread that has ended, which cannot be saved")
                 }
             }
-            timers.append(timer)
-        }
-        process.posixTimers = timers
-    }
-
-    /// Counts what POSIX and interval timers have left from the stop of the tree.
-    ///
-    /// - Parameter instant: when they were asked, on the monotonic clock.
-    func countTimersFromStop(_ process: inout ImageProcess, askedAt instant: Int64) {
-        // ITIMER_REAL runs on the monotonic clock, the others on CPU time.
-        for index in process.timers.indices where process.timers[index].which == 0 {
-            let left = process.timers[index].remaining * 1000
-            process.timers[index].remaining = stamp.left(of: left, clock: 1, at: instant) / 1000
-        }
-        process.posixTimers = process.posixTimers.map { timer in
-            var timer = timer
-            timer.remaining = stamp.left(of: timer.remaining, clock: timer.clock, at: instant)
             return timer
         }
     }
 
-    /// From the pid namespace of the root to its own; empty for a thread that is not there.
-    private func numbers(of tid: Int32, in pid: Int32) -> [UInt32] {
-        guard threads[pid]?.contains(where: { $0.tid == tid }) == true else { return [] }
-        return namespaces.inside((try? TaskStatus(of: pid, task: tid))?.namespaceTaskIDs ?? [])
+    /// Clocks of CPU time are those of a task: it has to be one of this process, and it has to be known.
+    private static func refusal(ofClock timer: PosixTimerState, _ process: ProcessSight, _ recorder: Recorder) -> Refusal? {
+        guard timer.clock < 0 else { return nil }
+        guard let clock = CPUClock(timer.clock) else { return Refusal("runs on the clock of a device, which cannot be saved yet") }
+        if clock.task == 0 && clock.isOfThread && process.threads.count > 1 {
+            return Refusal(
+                "runs on the CPU time of a thread, and the kernel does not tell of which one (CLOCK_THREAD_CPUTIME_ID in a process of \(process.threads.count) threads)",
+                help: "pthread_getcpuclockid(3) gives a clock that names its thread")
+        }
+        let isOwn = process.threads.contains { recorder.numbers(of: process.status(of: $0).namespaceTaskIDs).last == clock.task }
+        if clock.task != 0, !isOwn {
+            return Refusal("runs on the CPU time of \(clock.task), another process, which cannot be saved yet")
+        }
+        return nil
     }
 
-    /// Clocks of CPU time are those of a task: it has to be one of this process, and it has to be known.
-    private func accepts(clockOf timer: PosixTimerState, _ pid: Int32) -> Bool {
-        guard timer.clock < 0 else { return true }
-        let tasks = threads[pid] ?? []
-        guard let clock = CPUClock(timer.clock) else {
-            find(pid, "timer \(timer.id)", "runs on the clock of a device, which cannot be saved yet")
-            return false
+    /// Completes the records of the timers that were asked about.
+    static func complete(_ timers: inout [ImagePosixTimer], with answers: [PosixTimerAnswer]) {
+        let byID = Dictionary(answers.map { ($0.id, $0) }) { first, _ in first }
+        for index in timers.indices {
+            guard let answer = byID[timers[index].id] else { continue }
+            timers[index].interval = answer.interval
+            timers[index].remaining = answer.remaining
+            timers[index].overrun = answer.overrun
         }
-        if clock.task == 0 && clock.isOfThread && tasks.count > 1 {
-            find(
-                pid, "timer \(timer.id)",
-                "runs on the CPU time of a thread, and the kernel does not tell of which one (CLOCK_THREAD_CPUTIME_ID in a process of \(tasks.count) threads)",
-                help: "pthread_getcpuclockid(3) gives a clock that names its thread")
-            return false
-        }
-        if clock.task != 0, !tasks.contains(where: { numbers(of: $0.tid, in: pid).last == clock.task }) {
-            find(pid, "timer \(timer.id)", "runs on the CPU time of \(clock.task), another process, which cannot be saved yet")
-            return false
-        }
-        return true
     }
+}
+
+/// What a process answered about one of its timers.
+struct PosixTimerAnswer: Codable, Sendable {
+    var id: UInt32
+    /// Nanoseconds, when the tree had stopped; 0: it is not armed.
+    var remaining: UInt64
+    /// Nanoseconds.
+    var interval: UInt64
+    /// Of its last signal.
+    var overrun: UInt32
 }
 
 /// What a process asks about its timers: when each expires next, and the overrun of its last signal.
 struct TimerQuestions {
     /// As many as have room beside the other questions of a process.
     static let most = 200
+    /// `struct itimerspec`
+    private static let size = 32
 
     private let offset: Int
+    private let timers: [PosixTimerState]
     private var overruns: [Int] = []
 
     /// Appends the questions; the answers go to `data + offset`, 32 bytes a timer.
-    init(_ timers: [ImagePosixTimer], at data: UInt64, offset: Int, to program: inout Program) {
+    init(_ timers: [PosixTimerState], at data: UInt64, offset: Int, to program: inout Program) {
         self.offset = offset
+        self.timers = timers
         for (index, timer) in timers.enumerated() {
-            let place = data + UInt64(offset + index * 32)
-            program.call(.timer_gettime, [.number(timer.id), .value(place)])
+            program.call(.timer_gettime, [.number(timer.id), .value(data + UInt64(offset + index * Self.size))])
             overruns.append(program.call(.timer_getoverrun, [.number(timer.id)], check: .none))
         }
     }
 
-    var dataSize: Int { overruns.count * 32 }
+    var dataSize: Int { overruns.count * Self.size }
 
-    func fill(_ timers: inout [ImagePosixTimer], from answer: Injection.Answer) {
-        for (index, step) in overruns.enumerated() {
+    /// - Parameter stamp: when the tree had stopped; what was left is counted from there.
+    func read(_ answer: ProgramAnswer, _ stamp: TimeStamp) -> [PosixTimerAnswer] {
+        zip(timers, overruns).enumerated().map { index, pair in
+            let (timer, step) = pair
             // struct itimerspec: interval, value
-            let start = offset + index * 32
+            let start = offset + index * Self.size
             func time(_ at: Int) -> UInt64 {
                 answer.data.littleEndian64(at: at) &* 1_000_000_000 &+ answer.data.littleEndian64(at: at + 8)
             }
-            timers[index].interval = time(start)
-            timers[index].remaining = time(start + 16)
-            timers[index].overrun = UInt32(clamping: max(0, answer.result(of: step)))
+            return PosixTimerAnswer(
+                id: timer.id, remaining: stamp.left(of: time(start + 16), clock: timer.clock, at: answer.instant),
+                interval: time(start), overrun: UInt32(clamping: max(0, answer.result(of: step))))
         }
     }
 }

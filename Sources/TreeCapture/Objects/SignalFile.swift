@@ -2,13 +2,15 @@ internal import CheckpointImage
 internal import Kernel
 
 /// signalfd(2): a set of signals. What waits to be read are the pending signals of the reader.
-extension Collector {
-    func signalFile(_ file: inout ImageOpenFile, _ look: DescriptorLook) -> Bool {
-        guard let state = SignalFileState(look.info) else {
-            return refuse(look, "is a signalfd whose signals this kernel does not tell")
+enum SignalFile: DescriptorCapture {
+    static func claims(_ sight: OpenFileSight) -> Bool { sight.target == "anon_inode:[signalfd]" }
+
+    static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
+        guard let state = SignalFileState(sight.info.value) else {
+            return .refused("is a signalfd whose signals this kernel does not tell")
         }
-        file.kind = .signal
-        file.signal.mask = state.mask
-        return true
+        var object = ImageSignalFile()
+        object.mask = state.mask
+        return .object(.signal(object))
     }
 }

@@ -1,0 +1,6 @@
+/// A regular file or directory that is opened again by its name.
+extension ImageNamedFile: SavedObject {
+    package var namedFile: ImageFileIdentity? { identity }
+    package func check(_ rules: RuleContext) throws(ImageError) { try rules.requireFile(identity) }
+    package func summary(in image: CheckpointImage) -> String { identity.path.asText }
+}

@@ -1,0 +1,71 @@
+/// The record of one kernel object, with what each kind of object has to say about itself.
+///
+/// A new kind is a `.proto` file, a file here with its conformance, a capture file and a plan file of the same name, and
+/// a line in each of the three tables: ``ImageOpenFile/saved``, `DescriptorCaptures.all`, `ObjectPlans.all`.
+package protocol SavedObject: Sendable {
+    /// Other records that it refers to. The reader checks that they are in the image before it calls `check`.
+    var references: [ObjectReference] { get }
+
+    /// Open files that are made together have the same bundle: both ends of a pipe, for instance. Nil: it is made alone.
+    var bundle: ObjectReference? { get }
+
+    /// The file that is opened again by its name, where there is one.
+    var namedFile: ImageFileIdentity? { get }
+
+    /// The highest number of a descriptor under which it needs another file for a moment while it is made again. Nil: none.
+    var highestNumber: UInt32? { get }
+
+    /// Checks the bounds of every value: an image can hold anything.
+    func check(_ rules: RuleContext) throws(ImageError)
+
+    /// The object in words, for `crimage`, notes of steps and findings. One line, with names escaped.
+    func summary(in image: CheckpointImage) -> String
+}
+
+extension SavedObject {
+    package var references: [ObjectReference] { [] }
+    package var bundle: ObjectReference? { nil }
+    package var namedFile: ImageFileIdentity? { nil }
+    package var highestNumber: UInt32? { nil }
+    package func check(_ rules: RuleContext) throws(ImageError) {}
+}
+
+/// Another record of the image, by its id.
+package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
+    case openFile(UInt32)
+    case pipe(UInt32)
+    case memoryObject(UInt32)
+
+    package var description: String {
+        switch self {
+        case .openFile(let id): "open file \(id)"
+        case .pipe(let id): "pipe \(id)"
+        case .memoryObject(let id): "memory object \(id)"
+        }
+    }
+
+    /// The rule that is broken where the record does not exist.
+    var missing: ImageRule {
+        switch self {
+        case .openFile: .noOpenFile
+        case .pipe: .noPipe
+        case .memoryObject: .noMemoryObject
+        }
+    }
+}
+
+/// The image as far as the check of one object can see it.
+package struct RuleContext {
+    /// Of the open file.
+    let id: UInt32
+    let records: ImageRecords
+    let lookup: ImageLookup
+
+    func require(_ kept: Bool, _ rule: ImageRule) throws(ImageError) {
+        if !kept { throw .rule(rule, "open file \(id)") }
+    }
+
+    func requireFile(_ identity: ImageFileIdentity) throws(ImageError) {
+        try lookup.requireFile(identity, "open file \(id)")
+    }
+}

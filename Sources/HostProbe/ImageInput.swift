@@ -1,0 +1,88 @@
+internal import CheckpointImage
+package import Kernel
+internal import LinuxABI
+
+/// The bytes of an image, for all commands: a regular file at offsets, or what can only be read from front to back.
+///
+/// What a reader takes from either is bounded by the format's own limits, not by the size of the input.
+package enum ImageInput {
+    case file(ImageFile)
+    case stream(ImageStream)
+
+    /// Opens a path, or takes standard input for `-`, whatever that is.
+    ///
+    /// A regular file that says it is empty is read as a stream: those of `/proc` say so whatever they hold.
+    ///
+    /// - Errors: as open(2); `EISDIR` comes with the first read.
+    package init(_ path: String) throws(ImageInputError) {
+        if path == "-" {
+            self = .stream(ImageStream(Descriptor(owning: 0)))
+            return
+        }
+        do throws(SystemError) {
+            let descriptor = try Descriptor.open(path)
+            if let size = try descriptor.regularFileSize(), size > 0 {
+                self = .file(ImageFile(descriptor, size: size))
+            } else {
+                self = .stream(ImageStream(descriptor))
+            }
+        } catch { throw ImageInputError(path: path, cause: error) }
+    }
+
+    /// The open file's number. Valid as long as this value lives.
+    package var number: Int32 {
+        switch self {
+        case .file(let file): file.number
+        case .stream(let stream): stream.number
+        }
+    }
+}
+
+/// A regular file that is not empty.
+package final class ImageFile: RandomSource {
+    package let descriptor: Descriptor
+    /// In bytes, when it was opened.
+    package let size: UInt64
+
+    fileprivate init(_ descriptor: consuming Descriptor, size: UInt64) {
+        self.descriptor = descriptor
+        self.size = size
+    }
+
+    package var number: Int32 { descriptor.number }
+
+    package func read(upTo count: Int, at offset: UInt64) throws -> [UInt8] {
+        try descriptor.read(upTo: count, at: offset)
+    }
+}
+
+/// A pipe, a terminal, a file of `/proc`.
+package final class ImageStream: SequentialSource {
+    private let descriptor: Descriptor
+
+    fileprivate init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+
+    package var number: Int32 { descriptor.number }
+
+    package func read(upTo count: Int) throws -> [UInt8] {
+        do { return try descriptor.read(upTo: count) } catch {
+            throw error.name == "EISDIR" ? ImageError(.directory) : error
+        }
+    }
+}
+
+/// Why an image cannot be opened.
+package struct ImageInputError: Error, CustomStringConvertible {
+    package var path: String
+    package var cause: SystemError
+
+    package var help: String {
+        switch cause.name {
+        case "ENOENT": "no such file"
+        case "EACCES", "EPERM": "its owner may read it"
+        default: "in \(cause.call)"
+        }
+    }
+
+    package var description: String { "cannot open image \(printable(Array(path.utf8))): \(cause.name) (\(help))" }
+}

@@ -1,0 +1,19 @@
+/// One reason why this host cannot run the image.
+package struct HostFinding: Sendable, Hashable {
+    package var object: String
+    package var reason: String
+    package var help: String
+
+    package var line: String { "\(object): \(reason)" + (help.isEmpty ? "" : " (\(help))") }
+}
+
+/// All reasons, each once, in the order in which they were found.
+package struct HostFindings: Sendable {
+    package private(set) var all: [HostFinding] = []
+    private var seen: Set<HostFinding> = []
+
+    package mutating func find(_ object: String, _ reason: String, help: String = "") {
+        let finding = HostFinding(object: object, reason: reason, help: help)
+        if seen.insert(finding).inserted { all.append(finding) }
+    }
+}

@@ -1,0 +1,136 @@
+internal import Kernel
+
+/// What the tasks of a stopped tree hold themselves: what programs of steps inside of them asked, and what ptrace(2) and the
+/// kernel's memory tell of them. A value, like the sight.
+struct Answers: Codable, Sendable {
+    /// Of every living process, and of every thread of one, unless it is refused.
+    var processes: [ProcessAnswers] = []
+    var threads: [ThreadAnswers] = []
+    /// Processes to which a signal was delivered while they were asked.
+    var disturbed: [HostPid] = []
+}
+
+struct ProcessAnswers: Codable, Sendable {
+    var pid: HostPid
+    var refusals: [Refusal] = []
+    /// Sent to the process as a whole: `siginfo_t` each, oldest first.
+    var pending: [RawText] = []
+    /// PR_GET_DUMPABLE
+    var dumpable: UInt32 = 0
+    /// PR_GET_CHILD_SUBREAPER
+    var childSubreaper = false
+    var currentBreak: UInt64 = 0
+    /// Those that were not all zero.
+    var intervalTimers: [IntervalTimer] = []
+    var posixTimers: [PosixTimerAnswer] = []
+    /// Those that are not the default.
+    var actions: [SignalAction] = []
+    /// It has segment descriptors of its own (modify_ldt(2)).
+    var hasLocalDescriptors = false
+    /// Its children that have stopped or gone on (SIGCONT) without wait(2) having told it.
+    var unreportedChildren: [HostPid] = []
+
+    /// getitimer(2). Microseconds, counted from the instant at which the tree had stopped.
+    struct IntervalTimer: Codable, Sendable {
+        var which: UInt32
+        var interval: UInt64
+        var remaining: UInt64
+    }
+
+    struct SignalAction: Codable, Sendable {
+        var signal: Int32
+        var handler: UInt64
+        var flags: UInt64
+        var restorer: UInt64
+        var mask: UInt64
+    }
+}
+
+struct ThreadAnswers: Codable, Sendable {
+    var tid: HostPid
+    /// Why it cannot be saved: then the rest means nothing.
+    var refusals: [Refusal] = []
+    /// `struct user_regs_struct`, as the thread is to go on: at the abort address, if it was inside a restartable sequence.
+    var registers = RawText([])
+    /// The call that it is in was made by the conventions of i386.
+    var callIs32Bit = false
+    /// NT_X86_XSTATE
+    var extendedState = RawText([])
+    /// DR0...DR3, DR6, DR7
+    var debugRegisters: [UInt64] = []
+    /// Three `struct user_desc`; empty where the kernel has none.
+    var threadAreas = RawText([])
+    var signalMask: UInt64 = 0
+    /// Sent to this thread: `siginfo_t` each, oldest first.
+    var pending: [RawText] = []
+    /// rseq(2); address 0: not registered.
+    var rseqAddress: UInt64 = 0
+    var rseqSize: UInt32 = 0
+    var rseqSignature: UInt32 = 0
+    /// What system calls of its own told, or the kernel's memory.
+    var own = OwnAnswers()
+    /// Set where an interrupted sleep goes on through it.
+    var restartBlock: RestartBlockAnswer?
+    /// What the kernel writes of a sleep that a signal ends is two 32-bit words.
+    var timeLeftIs32Bit = false
+    /// Of a call that is made again from its arguments.
+    var timeout: TimeoutAnswer?
+
+    struct OwnAnswers: Codable, Sendable {
+        /// sigaltstack(2); size 0: none.
+        var stackAddress: UInt64 = 0
+        var stackSize: UInt64 = 0
+        var stackFlags: UInt32 = 0
+        var clearChildTid: UInt64 = 0
+        var parentDeathSignal: UInt32 = 0
+        var secureBits: UInt32 = 0
+        var timerSlack: UInt64 = 0
+        /// The list of robust locks that the kernel keeps for a 32-bit task; nil for others.
+        var robustList32: UInt64?
+        var robustListSize32: UInt64?
+    }
+}
+
+/// How the time that a call has left was found out.
+enum TimeSource: String, Codable, Sendable {
+    /// Read from the kernel's restart block.
+    case kernel
+    /// The call's whole timeout: nothing better was known, or it had just begun.
+    case arguments
+    /// Read from the timer on the thread's kernel stack.
+    case kernelTimer
+    /// Written to the thread's own memory by the kernel at the interruption.
+    case memory
+    /// Worked out from the time at which the thread had last run.
+    case lastSleep
+}
+
+/// What the kernel would go on with for a sleep that the stop has cut short.
+struct RestartBlockAnswer: Codable, Sendable, Equatable {
+    enum Kind: String, Codable, Sendable { case unknown, nanosleep, poll, futex, cpuNanosleep }
+
+    var kind = Kind.unknown
+    var source: TimeSource
+    /// A sleep's clock, as bits of the number that the task knows it by.
+    var clock: UInt32 = 0
+    var hasTimeout = true
+    /// Nanoseconds when the tree had stopped.
+    var remaining: UInt64 = 0
+    /// Sleep: where the kernel writes what is left; poll: the list; futex: the word.
+    var userAddress: UInt64 = 0
+    /// poll: entries of the list; futex: the expected value.
+    var count: UInt64 = 0
+    /// futex: bits of the operation.
+    var flags: UInt32 = 0
+    /// futex: bit set.
+    var bits: UInt32 = 0
+
+    init(_ source: TimeSource) { self.source = source }
+}
+
+/// What is left of a timeout that a call is given as an argument.
+struct TimeoutAnswer: Codable, Sendable, Equatable {
+    /// Nanoseconds when the tree had stopped.
+    var remaining: UInt64
+    var source: TimeSource
+}

@@ -1,0 +1,233 @@
+internal import ArchState
+internal import Kernel
+internal import LinuxABI
+internal import StepProgram
+
+/// Asks the tasks of a stopped tree for what only they can tell: one injected program per process, a short one per thread
+/// where the kernel's own memory does not tell instead. Then reads their registers and signals.
+///
+/// Programs run side by side in as many address spaces as there are; in one address space one after the other, because the
+/// stub and its working memory are at one place there.
+struct Questioner {
+    private enum Interview {
+        /// The door of a process, which answers for that, too.
+        case door(process: Int)
+        case reports(process: Int, children: [ReportQuestions.Child])
+        case thread(process: Int, thread: Int)
+    }
+
+    let sight: TreeSight
+    let calls: TimedCalls
+    /// By space.
+    private var queues: [[Interview]]
+    private(set) var places: [InjectionPlace?]
+    private let children: [HostPid: [ReportQuestions.Child]]
+    private var processes: [ProcessAnswers]
+    private var own: [HostPid: ThreadAnswers.OwnAnswers] = [:]
+    private var refusals: [HostPid: [Refusal]] = [:]
+    private var disturbed: Set<HostPid> = []
+    private var attempts: [HostPid: Int] = [:]
+
+    private static let mostAttempts = 64
+
+    /// - Preconditions: all tasks are stopped, and nothing was found that cannot be saved: a thread with a seccomp filter,
+    ///   which may kill a thread that is asked, for instance.
+    static func answers(of sight: TreeSight, _ calls: TimedCalls) throws(CaptureError) -> Answers {
+        var questioner = Questioner(sight, calls)
+        try questioner.ask()
+        return try questioner.readStates()
+    }
+
+    private init(_ sight: TreeSight, _ calls: TimedCalls) {
+        self.sight = sight
+        self.calls = calls
+        children = ReportQuestions.livingChildren(sight)
+        processes = sight.processes.map { ProcessAnswers(pid: $0.pid) }
+        queues = sight.spaces.map { _ in [] }
+        places = []
+        var obstacles: [Int: Refusal] = [:]
+        for (index, space) in sight.spaces.enumerated() {
+            do throws(InjectionObstacle) { places.append(try InjectionPlace(in: space, on: sight.host)) } catch {
+                places.append(nil)
+                obstacles[index + 1] = error.refusal
+            }
+        }
+        let others = sight.processes.flatMap { $0.threads.dropFirst() }.map(\.tid.rawValue)
+        let facts = others.isEmpty ? [:] : calls.facts(of: others)
+        for (index, process) in sight.processes.enumerated() {
+            if let refusal = obstacles[process.space] {
+                processes[index].refusals.append(refusal)
+                continue
+            }
+            queues[process.space - 1].append(.door(process: index))
+            // A 32-bit thread has its robust list somewhere else.
+            let is32Bit = sight[space: process.space].is32Bit
+            for (place, thread) in process.threads.enumerated().dropFirst() {
+                if !is32Bit, let known = facts[thread.tid.rawValue] {
+                    own[thread.tid] = ThreadAnswers.OwnAnswers(known)
+                } else {
+                    queues[process.space - 1].append(.thread(process: index, thread: place))
+                }
+            }
+        }
+        for index in queues.indices { queues[index].reverse() }
+    }
+
+    // MARK: - Programs
+
+    private mutating func ask() throws(CaptureError) {
+        while true {
+            var batch: [(space: Int, questions: ThreadQuestions?, reports: ReportQuestions?, job: Injection.Job)] = []
+            for space in queues.indices where batch.count < InjectionBatch.width {
+                while let interview = queues[space].last {
+                    let task = task(of: interview)
+                    do throws(SystemError) {
+                        guard let (registers, raw) = try ownRegisters(of: task.thread) else {
+                            queues[space].removeLast()
+                            continue
+                        }
+                        if let place = places[space] { batch.append(job(interview, space, place, task.thread, registers, raw)) }
+                    } catch { throw failure(task.process, task.thread, error) }
+                    break
+                }
+            }
+            if batch.isEmpty { return }
+            let outcomes: [Injection.Outcome]
+            do throws(BatchError) { outcomes = try InjectionBatch.run(batch.map(\.job)) } catch {
+                let task = batch[error.place].job.task
+                throw failure(process(of: batch[error.place].space), task, error.cause)
+            }
+            for (entry, outcome) in zip(batch, outcomes) {
+                try take(outcome, entry.space, entry.questions, entry.reports)
+            }
+        }
+    }
+
+    private func process(of space: Int) -> ProcessSight {
+        guard let interview = queues[space].last else { return sight.processes[0] }
+        return task(of: interview).process
+    }
+
+    private func task(of interview: Interview) -> (process: ProcessSight, thread: HostPid) {
+        switch interview {
+        case .door(let process), .reports(let process, _):
+            return (sight.processes[process], sight.processes[process].door.tid)
+        case .thread(let process, let thread): return (sight.processes[process], sight.processes[process].threads[thread].tid)
+        }
+    }
+
+    private func job(
+        _ interview: Interview, _ space: Int, _ place: InjectionPlace, _ task: HostPid, _ registers: X86GeneralRegisters, _ raw: [UInt8]
+    ) -> (space: Int, questions: ThreadQuestions?, reports: ReportQuestions?, job: Injection.Job) {
+        func job(_ program: Program, _ dataSize: Int) -> Injection.Job {
+            Injection.Job(
+                task: task, place: place, program: program, dataSize: dataSize, registers: registers, raw: raw,
+                callIs32Bit: registers.callIs32Bit(task.rawValue))
+        }
+        switch interview {
+        case .door(let index):
+            let process = sight.processes[index]
+            let questions = ThreadQuestions(
+                at: place.dataAddress, process: process, hasChildren: !(children[process.pid] ?? []).isEmpty, is32Bit: place.is32Bit)
+            return (space, questions, nil, job(questions.program, questions.dataSize))
+        case .thread:
+            let questions = ThreadQuestions(at: place.dataAddress, process: nil, is32Bit: place.is32Bit)
+            return (space, questions, nil, job(questions.program, questions.dataSize))
+        case .reports(_, let children):
+            let reports = ReportQuestions(at: place.dataAddress, children: children)
+            return (space, nil, reports, job(reports.program, reports.dataSize))
+        }
+    }
+
+    private mutating func take(
+        _ outcome: Injection.Outcome, _ space: Int, _ questions: ThreadQuestions?, _ reports: ReportQuestions?
+    ) throws(CaptureError) {
+        guard let interview = queues[space].last else { return }
+        let (process, thread) = task(of: interview)
+        guard case .answer(let answer) = outcome else {
+            disturbed.insert(process.pid)
+            attempts[thread, default: 0] += 1
+            if attempts[thread, default: 0] >= Self.mostAttempts {
+                throw failure(process, thread, SystemError(Errno.EINTR, in: "too many signals on their way"))
+            }
+            return
+        }
+        queues[space].removeLast()
+        switch interview {
+        case .door(let index):
+            guard let questions else { return }
+            own[thread] = questions.read(answer)
+            questions.read(answer, into: &processes[index], sight.instant)
+            guard questions.hasUnreportedChildren(answer) else { return }
+            var left = (children[process.pid] ?? [])[...]
+            while !left.isEmpty {
+                queues[space].append(.reports(process: index, children: Array(left.prefix(ReportQuestions.most))))
+                left = left.dropFirst(ReportQuestions.most)
+            }
+        case .thread: if let questions { own[thread] = questions.read(answer) }
+        case .reports(let index, _):
+            if let reports { processes[index].unreportedChildren += reports.unreported(answer) }
+        }
+    }
+
+    private func failure(_ process: ProcessSight, _ thread: HostPid, _ error: SystemError) -> CaptureError {
+        CaptureError(cannot: "ask thread \(thread) of", task: process.pid, process.stat.value.comm, error)
+    }
+
+    // MARK: - Registers
+
+    /// As the thread shall go on: at the abort address where it is inside a restartable sequence. Nil if it cannot be
+    /// saved.
+    private mutating func ownRegisters(of tid: HostPid) throws(SystemError) -> (X86GeneralRegisters, raw: [UInt8])? {
+        if refusals[tid] != nil { return nil }
+        if try Trace.dispatchesCalls(of: tid.rawValue) {
+            refusals[tid] = [
+                Refusal("gets its own system calls as signals (PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved yet")
+            ]
+            return nil
+        }
+        var raw = try Trace.registers(.general, of: tid.rawValue, atMost: X86GeneralRegisters.registerSetSize)
+        guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
+            throw SystemError(Errno.EINVAL, in: "registers that no task has")
+        }
+        if let reason = registers.obstacle {
+            refusals[tid] = [Refusal(reason)]
+            return nil
+        }
+        if let abort = try RestartableSequence.abortAddress(of: tid.rawValue, at: registers.rip) {
+            registers.rip = abort
+            raw = registers.registerSet
+        }
+        return (registers, raw)
+    }
+
+    /// What is read of every thread when all have answered.
+    private mutating func readStates() throws(CaptureError) -> Answers {
+        var answers = Answers()
+        for (index, process) in sight.processes.enumerated() {
+            for thread in process.threads {
+                do throws(SystemError) {
+                    guard let (registers, raw) = try ownRegisters(of: thread.tid) else {
+                        var refused = ThreadAnswers(tid: thread.tid)
+                        refused.refusals = refusals[thread.tid] ?? []
+                        answers.threads.append(refused)
+                        continue
+                    }
+                    let state = ThreadState(
+                        sight: sight, process: process, thread: thread, place: places[process.space - 1], calls: calls)
+                    var read = try state.read(registers, raw)
+                    if let known = own[thread.tid] { read.own = known }
+                    answers.threads.append(read)
+                } catch { throw failure(process, thread.tid, error) }
+            }
+            do throws(SystemError) {
+                processes[index].pending = try Trace.pendingSignals(of: process.door.tid.rawValue, shared: true).map { RawText($0) }
+            } catch {
+                throw CaptureError(cannot: "read the pending signals of", task: process.pid, process.stat.value.comm, error)
+            }
+        }
+        answers.processes = processes
+        answers.disturbed = disturbed.sorted()
+        return answers
+    }
+}

@@ -1,0 +1,159 @@
+internal import Kernel
+internal import LinuxABI
+internal import StepProgram
+
+/// What only a task itself can be asked, as a program of steps, and how the answers are read.
+///
+/// Data segment: at 0 the alternate stack (24 bytes), at 32 clear-child-tid, at 40 the parent-death
+/// signal, at 48 the subreaper flag, at 56 the list of robust locks of a 32-bit task (address and size, 4 bytes
+/// each), at 64 three `struct itimerval` (32 bytes each), at 160 one
+/// `struct kernel_sigaction` (32 bytes) for each signal asked about, then one `struct itimerspec` (32 bytes)
+/// for each POSIX timer, then the first entry of the LDT, then the `siginfo_t` of a child (128 bytes).
+struct ThreadQuestions {
+    private(set) var program = Program(title: "questions")
+    private(set) var dataSize = 64
+    private var signals: [Int32] = []
+    private var secureBits = 0
+    private var slack = 0
+    private var dumpable = 0
+    private var currentBreak = 0
+    private var timerQuestions: TimerQuestions?
+    private var localDescriptors = 0
+    private var reports: Int?
+    private let is32Bit: Bool
+
+    private enum Place {
+        static let stack = 0
+        static let stackFlags = 8
+        static let stackSize = 16
+        static let clearChildTid = 32
+        static let parentDeathSignal = 40
+        static let subreaper = 48
+        static let robustList = 56
+        static let robustListSize = 60
+        static let timers = 64
+        static let actions = 160
+    }
+    /// Both `struct itimerval` and `struct kernel_sigaction`.
+    private static let size = 32
+    /// Of the LDT.
+    private static let descriptorSize = 8
+
+    /// - Parameters:
+    ///   - data: address of the data segment.
+    ///   - process: given for the thread that answers for its process, too.
+    ///   - hasChildren: whether the process has living ones.
+    ///   - is32Bit: whether it is a 32-bit program.
+    init(at data: UInt64, process: ProcessSight?, hasChildren: Bool = false, is32Bit: Bool) {
+        self.is32Bit = is32Bit
+        func address(_ place: Int) -> Step.Argument { .value(data + UInt64(place)) }
+        if is32Bit {
+            program.call32(.get_robust_list, [0, address(Place.robustList), address(Place.robustListSize)], check: .none)
+        }
+        program.call(.sigaltstack, [0, address(Place.stack)], check: .none)
+        program.call(.prctl, [.value(Prctl.PR_GET_TID_ADDRESS), address(Place.clearChildTid)], check: .none)
+        program.call(.prctl, [.value(Prctl.PR_GET_PDEATHSIG), address(Place.parentDeathSignal)], check: .none)
+        secureBits = program.call(.prctl, [.value(Prctl.PR_GET_SECUREBITS)], check: .none)
+        slack = program.call(.prctl, [.value(Prctl.PR_GET_TIMERSLACK)], check: .none)
+        guard let process else { return }
+        dumpable = program.call(.prctl, [.value(Prctl.PR_GET_DUMPABLE)], check: .none)
+        program.call(.prctl, [.value(Prctl.PR_GET_CHILD_SUBREAPER), address(Place.subreaper)], check: .none)
+        currentBreak = program.call(.brk, [0], check: .none)
+        for which in 0..<3 {
+            program.call(.getitimer, [.number(which), address(Place.timers + which * Self.size)], check: .none)
+        }
+        // SIGCHLD has flags that matter even where its action is the default.
+        let status = process.status(of: process.door)
+        let interesting = status.caughtSignals | status.ignoredSignals | Signal.mask(Signal.SIGCHLD)
+        for signal in Int32(1)...64 where interesting & Signal.mask(signal) != 0 {
+            let place = address(Place.actions + signals.count * Self.size)
+            program.call(.rt_sigaction, [.number(signal), 0, place, 8], check: .none)
+            signals.append(signal)
+        }
+        dataSize = Place.actions + signals.count * Self.size
+        let questions = TimerQuestions(process.posixTimers.value.all, at: data, offset: dataSize, to: &program)
+        dataSize += questions.dataSize
+        timerQuestions = questions
+        // Read the first entry of the LDT: 0 bytes where there is none.
+        localDescriptors = program.call(.modify_ldt, [0, address(dataSize), .number(Self.descriptorSize)], check: .none)
+        dataSize += Self.descriptorSize
+        if hasChildren {
+            ReportQuestions.ask(after: nil, into: data + UInt64(dataSize), &program)
+            reports = dataSize
+            dataSize += ReportQuestions.infoSize
+        }
+    }
+
+    /// Whether some child has stopped or gone on, and the process has not been told. Asked of the door.
+    func hasUnreportedChildren(_ answer: ProgramAnswer) -> Bool {
+        reports.map { ReportQuestions.isReport(answer, at: $0) } ?? false
+    }
+
+    func read(_ answer: ProgramAnswer) -> ThreadAnswers.OwnAnswers {
+        let data = answer.data
+        var own = ThreadAnswers.OwnAnswers()
+        let flags = data.littleEndian32(at: Place.stackFlags)
+        if flags & AlternateStack.SS_DISABLE == 0 {
+            own.stackAddress = data.littleEndian64(at: Place.stack)
+            // Whether it is in use the stack pointer tells.
+            own.stackFlags = flags & ~AlternateStack.SS_ONSTACK
+            own.stackSize = data.littleEndian64(at: Place.stackSize)
+        }
+        own.clearChildTid = data.littleEndian64(at: Place.clearChildTid)
+        own.parentDeathSignal = data.littleEndian32(at: Place.parentDeathSignal)
+        own.secureBits = UInt32(truncatingIfNeeded: answer.result(of: secureBits))
+        own.timerSlack = UInt64(bitPattern: answer.result(of: slack))
+        if is32Bit {
+            own.robustList32 = UInt64(data.littleEndian32(at: Place.robustList))
+            own.robustListSize32 = UInt64(data.littleEndian32(at: Place.robustListSize))
+        }
+        return own
+    }
+
+    /// Of the door.
+    ///
+    /// - Parameter stamp: when the tree had stopped; what timers had left is counted from there.
+    func read(_ answer: ProgramAnswer, into process: inout ProcessAnswers, _ stamp: TimeStamp) {
+        let data = answer.data
+        process.dumpable = UInt32(truncatingIfNeeded: answer.result(of: dumpable))
+        process.childSubreaper = data.littleEndian32(at: Place.subreaper) != 0
+        process.currentBreak = UInt64(bitPattern: answer.result(of: currentBreak))
+        process.hasLocalDescriptors = answer.result(of: localDescriptors) > 0
+        for which in 0..<3 {
+            let start = Place.timers + which * Self.size
+            let seconds = data.littleEndian64(at: start + 16)
+            let micros = data.littleEndian64(at: start + 24)
+            let interval = data.littleEndian64(at: start) &* 1_000_000 &+ data.littleEndian64(at: start + 8)
+            guard seconds != 0 || micros != 0 || interval != 0 else { continue }
+            var remaining = seconds &* 1_000_000 &+ micros
+            // ITIMER_REAL runs on the monotonic clock, the others on CPU time.
+            if UInt64(which) == TimerFlag.ITIMER_REAL {
+                remaining = stamp.left(of: remaining &* 1000, clock: Clock.CLOCK_MONOTONIC, at: answer.instant) / 1000
+            }
+            process.intervalTimers.append(.init(which: UInt32(which), interval: interval, remaining: remaining))
+        }
+        process.posixTimers = timerQuestions?.read(answer, stamp) ?? []
+        for (index, signal) in signals.enumerated() {
+            let start = Place.actions + index * Self.size
+            let action = ProcessAnswers.SignalAction(
+                signal: signal, handler: data.littleEndian64(at: start), flags: data.littleEndian64(at: start + 8),
+                restorer: data.littleEndian64(at: start + 16), mask: data.littleEndian64(at: start + 24))
+            if action.handler != SignalHandler.SIG_DFL || action.flags != 0 { process.actions.append(action) }
+        }
+    }
+}
+
+extension ThreadAnswers.OwnAnswers {
+    /// The same without asking: the kernel's own memory told.
+    init(_ facts: ThreadFacts) {
+        if facts.stackSize != 0 {
+            stackAddress = facts.stackAddress
+            stackFlags = facts.stackFlags & ~(AlternateStack.SS_ONSTACK | AlternateStack.SS_DISABLE)
+            stackSize = facts.stackSize
+        }
+        clearChildTid = facts.clearChildTid
+        parentDeathSignal = facts.parentDeathSignal
+        secureBits = facts.secureBits
+        timerSlack = facts.timerSlack
+    }
+}

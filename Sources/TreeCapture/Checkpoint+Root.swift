@@ -1,0 +1,40 @@
+internal import Kernel
+internal import LinuxABI
+
+extension Checkpoint {
+    /// Refuses a root that cannot be checkpointed, each for its own reason.
+    func checkRoot() throws(CaptureError) {
+        let root = options.root
+        func refuse(_ reason: String) -> CaptureError { CaptureError("cannot checkpoint \(root): \(reason)") }
+        guard root > 0 else { throw refuse("ESRCH (a pid is a positive number)") }
+        let stat: ProcessStat
+        do throws(SystemError) { stat = try ProcessStat(of: root) } catch {
+            throw refuse("ESRCH (there is no such process; ps lists those that are)")
+        }
+        let named = "\(root) \(printable(stat.comm))"
+        if stat.isKernelThread { throw CaptureError("cannot checkpoint \(named): EINVAL (it is a kernel thread)") }
+        if let status = try? TaskStatus(of: root), status.processID != root {
+            throw CaptureError("cannot checkpoint \(named): EINVAL (it is a thread of \(status.processID): name that)")
+        }
+        if stat.isZombie && stat.threadCount <= 1 { throw CaptureError("cannot checkpoint \(named): ESRCH (it has ended and waits for its parent)") }
+        if options.afterwards != .goOn, let status = try? TaskStatus(of: root), let own = try? TaskStatus(of: Processes.ownPid),
+            status.namespaceProcessIDs.last == 1, status.namespaceProcessIDs.count == own.namespaceProcessIDs.count
+        {
+            throw CaptureError(
+                "cannot end or stop \(named): EPERM (it is the init of the pid namespace that crcheckpoint runs in: start crcheckpoint outside)")
+        }
+        var ancestor = Processes.ownPid
+        while ancestor > 0 {
+            if ancestor == root {
+                throw CaptureError(
+                    "cannot checkpoint \(named): EINVAL (it is \(ancestor == Processes.ownPid ? "crcheckpoint itself" : "an ancestor of crcheckpoint"); start crcheckpoint from outside of the tree, e.g. with setsid from another terminal)")
+            }
+            ancestor = (try? ProcessStat(of: ancestor))?.parent ?? 0
+        }
+        if Capabilities.currentEffective & 1 << Capability.CAP_SYS_PTRACE == 0, let status = try? TaskStatus(of: root),
+            let own = try? TaskStatus(of: Processes.ownPid), status.users.first != own.users.first
+        {
+            throw CaptureError("cannot checkpoint \(named): EPERM (it belongs to uid \(status.users.first ?? 0); be that user, or have CAP_SYS_PTRACE)")
+        }
+    }
+}

@@ -1,0 +1,103 @@
+internal import Kernel
+
+/// An address space.
+struct SpaceSight: Codable, Sendable {
+    /// A task that has it.
+    var holder: HostPid
+    /// `/proc/PID/smaps`
+    var maps: Seen<Smaps>
+    var auxiliaryVector: RawText
+    /// First bytes of its vdso, which tell for what kind of programs that is.
+    var vdsoHeader: RawText?
+    /// Mappings of which the text of `smaps` does not tell enough, by ascending addresses.
+    var details: [MappingSight]
+    var mountNamespace: Int
+
+    /// What the header of the vdso says.
+    var vdsoKind: Vdso.Kind? { vdsoHeader.map { Vdso.kind(ofHeader: $0.bytes) } }
+    var is32Bit: Bool { vdsoKind == .compat }
+}
+
+/// What belongs to one mapping, by its first address.
+struct MappingSight: Codable, Sendable {
+    var start: UInt64
+    /// The path, where the text of `smaps` can be read in two ways.
+    var path: RawText?
+    var isDeleted: Bool?
+    /// The memory object that it shows.
+    var object: Int?
+    /// The object may not be looked into.
+    var isForbidden: Bool?
+}
+
+/// Memory that belongs to no file which could be opened again by its name.
+struct ObjectSight: Codable, Sendable {
+    /// A link of `/proc` that opens it, while a task of the tree holds it.
+    var link: RawText
+    /// Without ` (deleted)`.
+    var name: RawText
+    var status: FileStatus
+}
+
+/// What is under a mapping. Decided from what was seen of it, the same way when its file is looked for and when it is
+/// recorded.
+enum MappingNature: Equatable {
+    /// Not part of the process: [vsyscall].
+    case kernel
+    case vdsoData
+    case vdsoCode
+    /// Memory of its own.
+    case anonymous
+    /// A file that can be opened again by its name.
+    case file
+    /// Shared memory, or a file without a name.
+    case object
+    /// A kind that is refused, and has nothing behind it that could be opened.
+    case other
+
+    /// - Parameter found: what the name of the mapping leads to.
+    init(_ map: MemoryMap, isDeleted: Bool, found: FileStatus?) {
+        if map.path.elementsEqual("[vsyscall]".utf8) {
+            self = .kernel
+        } else if map.path.elementsEqual("[vdso]".utf8) {
+            self = .vdsoCode
+        } else if map.path.elementsEqual("[vvar]".utf8) || map.path.elementsEqual("[vvar_vclock]".utf8) {
+            self = .vdsoData
+        } else if !map.isFileBacked && !map.isShared {
+            self = .anonymous
+        } else if !isDeleted, let found, found.inode == map.inode {
+            self = .file
+        } else if map.isFileBacked && !map.isAsynchronousRing {
+            self = .object
+        } else {
+            self = .other
+        }
+    }
+}
+
+extension MemoryMap {
+    /// The ring of io_setup(2).
+    var isAsynchronousRing: Bool { path.starts(with: "/[aio]".utf8) }
+}
+
+/// Which pages hold contents that have to be saved. Seen last: a signal that is delivered while the tasks are asked
+/// writes its frame to a stack, which may grow for it.
+struct MemorySight: Codable, Sendable {
+    struct Run: Codable, Sendable, Equatable {
+        /// Page number: address, or place in the object, divided by the page size.
+        var page: UInt64
+        /// How many.
+        var count: UInt64
+    }
+
+    /// In the order of `TreeSight.spaces` and `TreeSight.objects`.
+    var spaces: [[Run]] = []
+    var objects: [[Run]] = []
+    /// Spaces whose mappings may have changed since the sight: their `smaps`, read again.
+    var changed: [ChangedSpace] = []
+
+    struct ChangedSpace: Codable, Sendable {
+        var space: Int
+        var maps: Seen<Smaps>
+    }
+}

@@ -1,0 +1,87 @@
+internal import Kernel
+internal import LinuxABI
+
+/// Open files by identity: each open file description once, however many descriptors lead to it.
+struct OpenFileIndex {
+    /// What two descriptors of one open file description have in common; kcmp(2) decides among equals.
+    struct Key: Hashable {
+        var device: UInt64
+        var inode: UInt64
+        var flags: UInt32
+        var position: UInt64
+    }
+
+    private struct Entry {
+        var task: Int32
+        var descriptor: Int32
+        var id: Int
+    }
+
+    private var buckets: [Key: [Entry]] = [:]
+
+    /// The id of the same open file seen before, or its place in the kernel's order.
+    func find(_ key: Key, task: Int32, descriptor: Int32) throws(SystemError) -> (id: Int?, place: Int) {
+        let (same, place) = try Kernel.find(among: buckets[key] ?? []) { other throws(SystemError) in
+            try compare(.openFile, of: task, descriptor, with: other.task, other.descriptor)
+        }
+        return (same?.id, place)
+    }
+
+    mutating func insert(_ key: Key, task: Int32, descriptor: Int32, id: Int, at place: Int) {
+        buckets[key, default: []].insert(Entry(task: task, descriptor: descriptor, id: id), at: place)
+    }
+}
+
+extension TreeLook {
+    /// A descriptor table that no task before had.
+    mutating func lookAtTable(of tid: HostPid, _ mountNamespace: Int, _ known: Identities.Found) throws(SystemError) -> Int {
+        var table = TableSight(holder: tid, descriptors: [])
+        for number in try descriptors(of: tid.rawValue) {
+            let info = try Seen<DescriptorInfo>(ProcText.fdinfo(of: tid.rawValue, descriptor: number))
+            table.descriptors.append(
+                DescriptorSight(
+                    number: number, file: try openFile(tid, number, info, mountNamespace),
+                    isCloseOnExec: info.value.isCloseOnExec, locks: info.value.locks.map { RawText($0) }))
+        }
+        sight.tables.append(table)
+        identities.add(known, id: sight.tables.count)
+        return sight.tables.count
+    }
+
+    private mutating func openFile(
+        _ tid: HostPid, _ number: Int32, _ info: Seen<DescriptorInfo>, _ mountNamespace: Int
+    ) throws(SystemError) -> Int {
+        let status = try FileStatus(ofDescriptor: number, of: tid.rawValue)
+        let key = OpenFileIndex.Key(
+            device: status.device, inode: status.inode, flags: info.value.openFlags, position: info.value.position)
+        let (known, place) = try openFiles.find(key, task: tid.rawValue, descriptor: number)
+        if let known { return known }
+        let text = try descriptorTarget(of: tid.rawValue, number)
+        let path = KernelPath(link: text, of: KernelPath.Identity(status)) { names.look($0) }
+        let found = path.isDeleted ? nil : names.look(path.bytes)
+        sight.files.append(
+            OpenFileSight(
+                holder: tid, number: number, info: info, target: RawText(path.bytes), status: status,
+                isFoundByName: found.map { $0.isSameFile(as: status) } ?? false, mountNamespace: mountNamespace))
+        openFiles.insert(key, task: tid.rawValue, descriptor: number, id: sight.files.count, at: place)
+        return sight.files.count
+    }
+
+    /// What only one kind of files has, of all files of that kind. All descriptors of the tree are known by now.
+    mutating func lookAtFiles(of kind: any DescriptorCapture.Type) throws(SystemError) {
+        let places = sight.files.indices.filter { DescriptorCaptures.kind(of: sight.files[$0]) == kind }
+        if places.isEmpty { return }
+        var sights = places.map { sight.files[$0] }
+        try kind.look(&sights, &self)
+        for (place, seen) in zip(places, sights) { sight.files[place] = seen }
+    }
+
+    /// The memory object of a file without a name that can be opened through a link of `/proc`.
+    mutating func object(at link: String, name: [UInt8], _ status: FileStatus) -> Int {
+        let key = FileKey(status)
+        if let known = objectIDs[key] { return known }
+        sight.objects.append(ObjectSight(link: RawText(link), name: RawText(name), status: status))
+        objectIDs[key] = sight.objects.count
+        return sight.objects.count
+    }
+}

@@ -1,0 +1,190 @@
+internal import Kernel
+internal import LinuxABI
+internal import PidControl
+
+/// Looks at a stopped tree from outside: `/proc`, kcmp(2), descriptors. Nothing of the tree is touched.
+///
+/// Each source is read once for each task. For a tree that runs (a dry run) the result is of several moments.
+struct TreeLook {
+    let members: TreeMembers
+    var sight: TreeSight
+    var names = NameIndex()
+    var identities = Identities()
+    var openFiles = OpenFileIndex()
+    /// By the kernel's name: places in the list of namespaces.
+    var namespaceIDs: [NamespaceSight.Kind: [[UInt8]: Int]] = [:]
+    var ownNamespaces: [NamespaceSight.Kind: [UInt8]] = [:]
+    /// How many pid namespaces there are around that of the root, as far as our `/proc` shows them.
+    var outerDepth = 0
+    var rootNamespace = 0
+    private var cgroupIDs: [[UInt8]: Int] = [:]
+    private var cgroupMounts: [CgroupMount]?
+    /// Objects by device and inode.
+    var objectIDs: [FileKey: Int] = [:]
+    private var commands: [HostPid: [UInt8]] = [:]
+
+    struct FileKey: Hashable {
+        var device: UInt64
+        var inode: UInt64
+
+        init(_ status: FileStatus) {
+            device = status.device
+            inode = status.inode
+        }
+    }
+
+    /// - Parameters:
+    ///   - instant: when the tree had stopped.
+    ///   - relatives: processes outside of the tree that may share something with it.
+    static func sight(
+        of members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives
+    ) throws(CaptureError) -> TreeSight {
+        var look = TreeLook(members, host, instant)
+        for pid in members.processes {
+            try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
+                try look.lookAtProcess(pid)
+            }
+        }
+        for pid in members.zombies {
+            try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
+                try look.lookAtZombie(pid)
+            }
+        }
+        look.finishNamespaces()
+        try look.describing(members.root, "look at the descriptors of") { (look: inout TreeLook) throws(SystemError) in
+            for kind in DescriptorCaptures.all { try look.lookAtFiles(of: kind) }
+        }
+        SemaphoreSet.look(&look.sight)
+        look.lookAround(relatives)
+        look.sight.names = look.names.all
+        return look.sight
+    }
+
+    private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp) {
+        self.members = members
+        sight = TreeSight(host: host, instant: instant, root: members.root)
+        for kind in NamespaceSight.Kind.allCases {
+            ownNamespaces[kind] = try? readLink("/proc/self/ns/\(kind.link)")
+        }
+    }
+
+    /// Wraps a kernel error into a sentence that names the task.
+    private mutating func describing(
+        _ pid: HostPid, _ verb: String, _ body: (inout TreeLook) throws(SystemError) -> Void
+    ) throws(CaptureError) {
+        do throws(SystemError) { try body(&self) } catch {
+            throw CaptureError(cannot: verb, task: pid, commands[pid], error)
+        }
+    }
+
+    private mutating func lookAtZombie(_ pid: HostPid) throws(SystemError) {
+        let stat = try Seen<ProcessStat>(ProcText.stat(of: pid.rawValue))
+        commands[pid] = stat.comm
+        let status = try Seen<TaskStatus>(ProcText.status(of: pid.rawValue))
+        sight.zombies.append(
+            ZombieSight(pid: pid, stat: stat, status: status, pidNamespace: try pidNamespace(of: pid, status.namespaceProcessIDs.count)))
+    }
+
+    private mutating func lookAtProcess(_ pid: HostPid) throws(SystemError) {
+        let stat = try Seen<ProcessStat>(ProcText.stat(of: pid.rawValue))
+        commands[pid] = stat.comm
+        let status = try Seen<TaskStatus>(ProcText.status(of: pid.rawValue))
+        if pid == members.root { try beginNamespaces(status.namespaceProcessIDs.count) }
+        let tasks = members.threads[pid] ?? []
+        guard let first = tasks.first else { throw SystemError(Errno.ESRCH, in: "open /proc/\(pid)/task") }
+        let ownNamespace = try pidNamespace(of: pid, status.namespaceProcessIDs.count)
+
+        let door = try lookAtThread(first, of: pid, status, ownNamespace, door: nil)
+        let task = first.tid.rawValue
+        var process = ProcessSight(
+            pid: pid, stat: stat, status: status, exitedLeader: nil, stopSignal: tasks.compactMap(\.stopSignal).first,
+            threads: [door], space: 0, actions: 0, executable: try place("/proc/\(task)/exe"),
+            limits: try Seen(ProcText.limits(of: task)), oomScoreAdjustment: (try? memoryKillAdjustment(of: task)) ?? 0,
+            personality: (try? personality(of: task)) ?? 0, posixTimers: try Seen(ProcText.timers(of: task)),
+            pidNamespace: ownNamespace)
+        names.look(process.executable.path.bytes)
+        if first.tid != pid {
+            process.exitedLeader = ExitedLeaderSight(
+                stat: try Seen(ProcText.stat(of: pid.rawValue, task: pid.rawValue)), scheduling: try scheduling(of: pid))
+        }
+        (process.space, process.actions) = try memory(of: first.tid, door.namespaces.mount)
+        for other in tasks.dropFirst() {
+            do throws(SystemError) {
+                process.threads.append(try lookAtThread(other, of: pid, status, ownNamespace, door: door))
+            } catch {
+                // In a tree that runs threads end while others are looked at.
+                guard error.isGone else { throw error }
+            }
+        }
+        sight.processes.append(process)
+    }
+
+    /// - Parameter door: the thread through which the process is looked into; nil: it is this one.
+    private mutating func lookAtThread(
+        _ thread: TreeMembers.Thread, of pid: HostPid, _ processStatus: Seen<TaskStatus>, _ pidNamespace: Int, door: ThreadSight?
+    ) throws(SystemError) -> ThreadSight {
+        let tid = thread.tid
+        let number = tid.rawValue
+        var stat: Seen<ProcessStat>?
+        var status: Seen<TaskStatus>?
+        if tid != pid {
+            stat = try Seen(ProcText.stat(of: pid.rawValue, task: number))
+            status = try Seen(ProcText.status(of: pid.rawValue, task: number))
+        }
+        let knownDirectories = try identities.find(number, .fileSystem, like: door.map { ($0.tid.rawValue, $0.directories) })
+        let namespaces = namespaces(
+            of: tid, in: pid, pidNamespace, door: door?.namespaces,
+            sharesMount: knownDirectories.id != nil && knownDirectories.id == door?.directories)
+        let directories: Int
+        if let id = knownDirectories.id {
+            directories = id
+        } else {
+            directories = try lookAtDirectories(of: tid, namespaces.mount, (status ?? processStatus).fileModeMask, knownDirectories)
+        }
+        let knownTable = try identities.find(number, .descriptorTable, like: door.map { ($0.tid.rawValue, $0.table) })
+        let table: Int
+        if let id = knownTable.id { table = id } else { table = try lookAtTable(of: tid, namespaces.mount, knownTable) }
+        let robust = try RobustList(of: number)
+        return ThreadSight(
+            tid: tid, stat: stat, status: status, table: table, directories: directories,
+            undo: try identities.number(ofLate: .semaphoreUndo, number), diskContext: try identities.number(ofLate: .diskContext, number),
+            namespaces: namespaces, cgroups: try cgroups(of: tid, in: pid), scheduling: try scheduling(of: tid),
+            robustList: robust.head, robustListSize: robust.length, insideVdso: thread.insideVdso)
+    }
+
+    private func scheduling(of tid: HostPid) throws(SystemError) -> SchedulingSight {
+        SchedulingSight(
+            policy: try SchedulingPolicy(of: tid.rawValue), affinity: RawText(try affinity(of: tid.rawValue)),
+            ioPriority: UInt32(bitPattern: try diskPriority(of: tid.rawValue)))
+    }
+
+    private mutating func lookAtDirectories(
+        of tid: HostPid, _ mountNamespace: Int, _ umask: UInt32?, _ known: Identities.Found
+    ) throws(SystemError) -> Int {
+        sight.directories.append(
+            DirectoriesSight(
+                holder: tid, working: try place("/proc/\(tid)/cwd"), root: try place("/proc/\(tid)/root"),
+                umask: umask ?? 0o022, mountNamespace: mountNamespace))
+        identities.add(known, id: sight.directories.count)
+        return sight.directories.count
+    }
+
+    /// Where a link of `/proc` leads.
+    mutating func place(_ link: String) throws(SystemError) -> PlaceSight {
+        let text = try readLink(link)
+        let status = try FileStatus(of: link)
+        let path = KernelPath(link: text, of: KernelPath.Identity(status)) { names.look($0) }
+        return PlaceSight(path: RawText(path.bytes), isDeleted: path.isDeleted, status: status)
+    }
+
+    private mutating func cgroups(of tid: HostPid, in pid: HostPid) throws(SystemError) -> Int {
+        let text = try cgroupText(of: pid.rawValue, task: tid == pid ? nil : tid.rawValue)
+        if let known = cgroupIDs[text] { return known }
+        let seen = try Seen<CgroupMemberships>(text)
+        if cgroupMounts == nil { cgroupMounts = try CgroupMount.all() }
+        let freezer = cgroupMounts?.freezer(holdingAny: seen.value.all)
+        sight.cgroups.append(CgroupSight(text: seen, freezer: freezer.map { RawText($0) }))
+        cgroupIDs[text] = sight.cgroups.count
+        return sight.cgroups.count
+    }
+}

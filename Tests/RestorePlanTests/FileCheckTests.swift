@@ -1,0 +1,132 @@
+import CheckpointImage
+import Testing
+
+@testable import RestorePlan
+
+/// What is said of files that are found by name.
+@Suite struct FileCheckTests {
+    private func identity(_ path: String, size: UInt64 = 10, modified: Int64 = 5, mode: UInt32 = 0o100644) -> ImageFileIdentity {
+        var identity = ImageFileIdentity()
+        identity.path = Array(path.utf8).asData
+        identity.size = size
+        identity.modified = modified
+        identity.mode = mode
+        return identity
+    }
+
+    private func file(size: UInt64 = 10, modified: Int64 = 5, mode: UInt32 = 0o100644, buildID: [UInt8] = []) -> HostFacts.File {
+        HostFacts.File(size: size, modified: modified, mode: mode, buildID: buildID)
+    }
+
+    private func findings(
+        _ here: Result<HostFacts.File, MissingFile>?, _ check: (FileCheck, inout HostFindings) -> Void
+    ) -> [String] {
+        var facts = HostFacts()
+        facts.files[Array("/f".utf8)] = here
+        var findings = HostFindings()
+        check(FileCheck(facts), &findings)
+        return findings.all.map(\.line)
+    }
+
+    @Test func openFilesMayGrow() {
+        func open(_ here: HostFacts.File, _ identity: ImageFileIdentity) -> [String] {
+            findings(.success(here)) { $0.checkOpen(identity, by: "fd 3", &$1) }
+        }
+        #expect(open(file(), identity("/f")) == [])
+        #expect(open(file(size: 11, modified: 6), identity("/f")) == [])
+        #expect(
+            open(file(size: 9), identity("/f"))
+                == ["/f: is shorter than at the checkpoint (9 of 10 bytes), needed by fd 3 (put the old file back)"])
+        // Directories and devices have no size that says something.
+        #expect(open(file(size: 0, mode: 0o040755), identity("/f", mode: 0o040700)) == [])
+        #expect(open(file(size: 0, mode: 0o020666), identity("/f", mode: 0o020666)) == [])
+        #expect(
+            open(file(mode: 0o040755), identity("/f"))
+                == ["/f: is another kind of file than at the checkpoint (needed by fd 3)"])
+        // Where the host was not asked, nothing is known.
+        #expect(findings(nil) { $0.checkOpen(identity("/f"), by: "fd 3", &$1) } == [])
+    }
+
+    @Test func programsStayAsTheyWere() {
+        func mapped(_ here: HostFacts.File, _ change: (inout ImageFileIdentity) -> Void = { _ in }) -> [String] {
+            var identity = identity("/f")
+            change(&identity)
+            return findings(.success(here)) { $0.checkMapped(identity, by: "7 sh", &$1) }
+        }
+        let changed = ["/f: has changed since the checkpoint, and 7 sh has it mapped (put the old file back)"]
+        #expect(mapped(file()) == [])
+        #expect(mapped(file(modified: 6)) == changed)
+        #expect(mapped(file(size: 11)) == changed)
+        // The same build is the same code, wherever it comes from; of another size it is cut short.
+        #expect(mapped(file(modified: 6, buildID: [1])) { $0.buildID = [UInt8]([1]).asData } == [])
+        #expect(mapped(file(modified: 6, buildID: [2])) { $0.buildID = [UInt8]([1]).asData } == changed)
+        #expect(mapped(file(size: 11, modified: 6, buildID: [1])) { $0.buildID = [UInt8]([1]).asData } == changed)
+        #expect(mapped(file(modified: 6)) { $0.buildID = [UInt8]().asData } == changed)
+    }
+
+    @Test func whatIsNotHere() {
+        func missing(_ errno: String) -> [String] {
+            findings(.failure(MissingFile(errno: errno))) { $0.checkOpen(identity("/f"), by: "fd 3", &$1) }
+        }
+        #expect(missing("ENOENT") == ["/f: ENOENT, needed by fd 3 (the file existed at the checkpoint: put it back)"])
+        #expect(missing("EACCES")[0].contains("be root, or change its mode"))
+        #expect(missing("EROFS")[0].contains("its file system is read-only here"))
+    }
+
+    @Test func directories() {
+        func directory(_ here: Result<HostFacts.File, MissingFile>) -> [String] {
+            findings(here) { $0.checkDirectory(identity("/f"), by: "7 sh", &$1) }
+        }
+        #expect(directory(.success(file(mode: 0o040755))) == [])
+        #expect(directory(.failure(MissingFile(errno: "ENOENT"))) == ["/f: ENOENT, the directory that 7 sh is in (make it again)"])
+        #expect(directory(.failure(MissingFile(errno: "EACCES")))[0].contains("be root"))
+    }
+
+    /// Names are any bytes, and are shown as what they are.
+    @Test func namesAreBytes() {
+        var facts = HostFacts()
+        let name: [UInt8] = [0x2f, 0xff, 0x0a]
+        facts.files[name] = .failure(MissingFile(errno: "ENOENT"))
+        var identity = identity("/f")
+        identity.path = name.asData
+        var findings = HostFindings()
+        FileCheck(facts).checkOpen(identity, by: "fd 3", &findings)
+        #expect(findings.all.map(\.object) == ["/\\xff\\n"])
+    }
+
+    /// Every place of the image but its open files: programs, mapped files, directories of processes and threads.
+    @Test func wholeImage() throws {
+        var sample = Sample()
+        sample.addThread(110, of: 100)
+        sample.addDirectories(7, working: "/away")
+        sample.records.threads[1].directories = 7
+        sample.records.directories[1].working.path = Array("/tmp".utf8).asData
+        sample.records.addressSpaces[0].mappings[0].file.path = Array("/lib".utf8).asData
+        for path in ["/away", "/tmp", "/lib"] { sample.missing(path, "ENOENT") }
+        #expect(
+            try sample.findings() == [
+                "/lib: ENOENT, needed by 100 prog (the file existed at the checkpoint: put it back)",
+                "/tmp: ENOENT, the directory that 101 prog is in (make it again)",
+                "/away: ENOENT, the directory that thread 110 is in (make it again)",
+            ])
+        // A shared mapping is a view of a file that lives on.
+        sample = Sample()
+        sample.records.addressSpaces[1].mappings[0].file.path = Array("/data".utf8).asData
+        sample.found("/data", file(size: 11, modified: 6))
+        #expect(try sample.findings() == ["/data: has changed since the checkpoint, and 101 prog has it mapped (put the old file back)"])
+        sample.records.addressSpaces[1].mappings[0].shared = true
+        #expect(try sample.findings() == [])
+    }
+}
+
+@Suite struct HostFindingsTests {
+    @Test func eachOnceInTheOrderInWhichTheyCame() {
+        var findings = HostFindings()
+        #expect(findings.all.isEmpty)
+        findings.find("b", "is gone", help: "put it back")
+        findings.find("a", "is gone")
+        findings.find("b", "is gone", help: "put it back")
+        findings.find("b", "is gone")
+        #expect(findings.all.map(\.line) == ["b: is gone (put it back)", "a: is gone", "b: is gone"])
+    }
+}

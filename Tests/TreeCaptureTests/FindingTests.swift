@@ -1,0 +1,275 @@
+import CheckpointImage
+import Kernel
+import LinuxABI
+import Testing
+
+@testable import TreeCapture
+
+/// These sights give these findings: a recording in which one thing is changed.
+@Suite struct FindingTests {
+    struct Change: CustomTestStringConvertible, Sendable {
+        var object: String
+        var reason: String
+        var change: @Sendable (inout Recording) throws -> Void
+        var testDescription: String { reason }
+
+        init(_ object: String, _ reason: String, _ change: @escaping @Sendable (inout Recording) throws -> Void) {
+            self.object = object
+            self.reason = reason
+            self.change = change
+        }
+    }
+
+    /// Changes text of the kernel, and parses it anew.
+    private static func replace<Value>(_ seen: inout Seen<Value>, _ old: String, _ new: String) throws {
+        let text = String(decoding: seen.raw.bytes, as: UTF8.self)
+        #expect(text.contains(old), "\(old) is not in\n\(text)")
+        seen = try Seen(Array(text.replacing(old, with: new).utf8))
+    }
+
+    private static func file(_ target: RawText, mode: UInt32 = 0) -> @Sendable (inout Recording) throws -> Void {
+        { recording in
+            let index = try recording.file(3)
+            recording.sight.files[index].target = target
+            if mode != 0 { recording.sight.files[index].status.mode = mode }
+            recording.sight.files[index].isFoundByName = false
+        }
+    }
+
+    /// Changes a flag of the first mapping that has the usual ones.
+    private static func flags(_ new: String) -> @Sendable (inout Recording) throws -> Void {
+        { try replace(&$0.sight.spaces[0].maps, "VmFlags: rd mr mw me", "VmFlags: \(new) rd mr mw me") }
+    }
+
+    static let descriptors = [
+        Change("fd 3", "is a socket (socket:[5]), which cannot be saved yet", file("socket:[5]", mode: FileMode.S_IFSOCK)),
+        Change("fd 3", "is the block device /dev/sda, which cannot be saved", file("/dev/sda", mode: FileMode.S_IFBLK)),
+        Change("fd 3", "is the named pipe /tmp/fifo, which cannot be saved yet", file("/tmp/fifo", mode: FileMode.S_IFIFO)),
+        Change("fd 3", "is anon_inode:inotify, which cannot be saved yet", file("anon_inode:inotify", mode: 0o600)),
+        Change("fd 3", "cannot be found by its name any more", file("/tmp/moved")),
+        Change("fd 4", "has been removed") { recording in
+            recording.sight.files[try recording.file(4)].isFoundByName = false
+        },
+        Change("fd 5", "is the device /dev/fuse, which cannot be saved") { recording in
+            let index = try recording.file(5)
+            recording.sight.files[index].target = "/dev/fuse"
+            recording.sight.files[index].status.specialDevice = deviceNumber(major: 10, minor: 229)
+        },
+        Change("fd 16", "is the master of a pseudo-terminal") { recording in
+            recording.sight.files[try recording.file(16)].status.specialDevice = deviceNumber(major: 5, minor: 2)
+        },
+        Change("fd 3", "holds a file lock on") { recording in
+            let index = try #require(recording.sight.tables[0].descriptors.firstIndex { $0.number == 3 })
+            recording.sight.tables[0].descriptors[index].locks = ["1: POSIX ADVISORY WRITE 1 00:00:1 0 EOF"]
+        },
+        Change("fd 3", "sends signals (O_ASYNC)") { recording in
+            try replace(&recording.sight.files[try recording.file(3)].info, "flags:\t02100002", "flags:\t02120002")
+        },
+        Change("fd 9", "is a pipe whose other end is outside of the tree") { recording in
+            recording.sight.files[try recording.file(9)].details["out"] = "1"
+        },
+        Change("fd 9", "is a pipe opened for both reading and writing") { recording in
+            recording.sight.files[try recording.file(9)].details = [:]
+        },
+        Change("fd 9", "the pipe cannot be looked into: EACCES") { recording in
+            recording.sight.files[try recording.file(9)].fail(SystemError(Errno.EACCES, in: "open"))
+        },
+        Change("fd 12", "is an eventfd whose count this kernel does not tell") { recording in
+            try replace(&recording.sight.files[try recording.file(12)].info, "eventfd-count", "count")
+        },
+        Change("fd 13", "is a signalfd whose signals this kernel does not tell") { recording in
+            try replace(&recording.sight.files[try recording.file(13)].info, "sigmask", "mask")
+        },
+        Change("fd 14", "is a timerfd whose times this kernel does not tell") { recording in
+            recording.sight.files[try recording.file(14)].details = [:]
+        },
+        Change("fd 15", "is an epoll that watches a file, once its fd") { recording in
+            recording.sight.files[try recording.file(15)].details["watched0"] = "0"
+        },
+        Change("fd 15", "the epoll cannot be looked into: EPERM") { recording in
+            recording.sight.files[try recording.file(15)].fail(SystemError(Errno.EPERM, in: "kcmp"))
+        },
+    ]
+
+    static let mappings = [
+        Change("mapping", "is memory from the huge page pool", flags("ht")),
+        Change("mapping", "maps a device", flags("io")),
+        Change("mapping", "is served by userfaultfd", flags("um")),
+        Change("mapping", "is a shadow stack", flags("ss")),
+        Change("mapping", "is sealed (mseal)", flags("sl")),
+        Change("mapping", "is locked on fault (MLOCK_ONFAULT)", flags("lf")),
+        Change("mapping", "has flags that this version does not know: zz", flags("zz")),
+        Change("mapping", "has protection key 3") { recording in
+            try replace(&recording.sight.spaces[0].maps, "VmFlags: rd mr mw me", "ProtectionKey: 3\nVmFlags: rd mr mw me")
+        },
+        Change("mapping", "is System V shared memory") { try replace(&$0.sight.spaces[0].maps, "[heap]", "/SYSV00000000 (deleted)") },
+        Change("mapping", "belongs to asynchronous input and output (io_setup)") {
+            try replace(&$0.sight.spaces[0].maps, "[heap]", "/[aio] (deleted)")
+        },
+        Change("mapping", "holds user-space probes") { try replace(&$0.sight.spaces[0].maps, "[heap]", "[uprobes]") },
+        Change("mapping", "is shared memory, which not everybody may look into") { recording in
+            let index = try #require(recording.sight.spaces[0].details.firstIndex { $0.object != nil })
+            recording.sight.spaces[0].details[index].object = nil
+            recording.sight.spaces[0].details[index].isForbidden = true
+        },
+        Change("mapping", "is another vdso than ours") { $0.sight.spaces[0].vdsoHeader = "none" },
+        Change("mapping", "is that of a 32-bit program, and this kernel does not tell what it is like") { recording in
+            var header = recording.sight.spaces[0].vdsoHeader?.bytes ?? []
+            (header[4], header[18]) = (1, 3)
+            recording.sight.spaces[0].vdsoHeader = RawText(header)
+        },
+    ]
+
+    static let tasks = [
+        Change("task", "runs under another personality") { $0.sight.processes[0].personality = 6 },
+        Change("task", "has a seccomp filter") { try replace(&$0.sight.processes[0].status, "Seccomp:\t0", "Seccomp:\t2") },
+        Change("thread", "has a seccomp filter") { recording in
+            var status = try #require(recording.sight.processes[0].threads[1].status)
+            try replace(&status, "Seccomp:\t0", "Seccomp:\t2")
+            recording.sight.processes[0].threads[1].status = status
+        },
+        Change("task", "is frozen by the cgroup freezer of /frozen") { $0.sight.cgroups[0].freezer = "/frozen" },
+        Change("thread", "has utilisation clamps") { $0.sight.processes[0].threads[1].scheduling.policy.maximumUtilization = 100 },
+        Change("program", "the file has been removed or replaced since it was started") { $0.sight.processes[0].executable.status.inode += 1 },
+        Change("working directory", "has been removed") { $0.sight.directories[0].working.isDeleted = true },
+        Change("working directory of thread", "has been removed") { $0.sight.directories[1].working.isDeleted = true },
+        Change("thread", "has another root directory than its process") { $0.sight.directories[1].root.path = "/srv" },
+        Change("task", "shares memory (CLONE_VM) with 77 other, which is not in the tree") { recording in
+            recording.sight.sharers = [SharerSight(pid: HostPid(77), command: "other", object: "memory", task: recording.sight.root)]
+        },
+        Change("timer 4", "runs on the CPU time of a thread, and the kernel does not tell of which one") {
+            $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: -2).utf8))
+        },
+        Change("timer 4", "runs on the CPU time of 99, another process") {
+            $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: ~99 << 3 | 2).utf8))
+        },
+        Change("timer 4", "runs on the clock of a device") { $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: ~5 << 3 | 3).utf8)) },
+        Change("timer 4", "notifies a thread that has ended") {
+            $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: 1, notify: "signal/tid.99").utf8))
+        },
+        Change("task", "has segments of its own (modify_ldt)") { $0.answers?.processes[0].hasLocalDescriptors = true },
+        Change("task", "has no vdso") { $0.answers?.processes[0].refusals = [Refusal("has no vdso")] },
+        Change("thread", "uses a segment of its own") { $0.answers?.threads[1].refusals = [Refusal("uses a segment of its own (modify_ldt)")] },
+        Change("thread", "has a processor state that cannot be saved") { $0.answers?.threads[1].extendedState = "short" },
+        Change("semaphore set 7", "cannot be read: EACCES") { recording in
+            recording.sight.semaphoreSets = [semaphoreSet(failure: Failure(SystemError(Errno.EACCES, in: "semctl")))]
+            try wait(forSet: 7, &recording)
+        },
+    ]
+
+    private static func timer(clock: Int32, notify: String = "signal/pid.1") -> String {
+        "ID: 4\nsignal: 10/0000000000000001\nnotify: \(notify)\nClockID: \(clock)\n"
+    }
+
+    private static func semaphoreSet(changer: HostPid = HostPid(0), failure: Failure? = nil) -> SemaphoreSetSight {
+        SemaphoreSetSight(
+            number: 7, key: 0, mode: 0o600, owner: 0, group: 0, values: failure == nil ? [1] : [], changers: [changer], failure: failure)
+    }
+
+    /// Lets the first thread be in semop(2), 65 on x86_64, with its first argument in rdi.
+    private static func wait(forSet number: UInt8, _ recording: inout Recording) throws {
+        guard var answers = recording.answers else { throw Unexpected() }
+        var registers = answers.threads[0].registers.bytes
+        registers.replaceSubrange(14 * 8..<16 * 8, with: [number, 0, 0, 0, 0, 0, 0, 0, 65, 0, 0, 0, 0, 0, 0, 0])
+        answers.threads[0].registers = RawText(registers)
+        recording.answers = answers
+    }
+
+    @Test(arguments: descriptors + mappings + tasks) func finding(_ change: Change) throws {
+        var recording = try Recordings.files()
+        try change.change(&recording)
+        let findings = recording.recorded().findings
+        #expect(
+            findings.contains { $0.object.hasPrefix(change.object) && $0.reason.contains(change.reason) && $0.pid == recording.sight.root },
+            "\(findings.map(\.line))")
+    }
+
+    static let namespaces = [
+        Change("task", "lives in a pid namespace (pid:[4]) whose init is not in the tree") { recording in
+            recording.sight.processes.removeAll { $0.status.value.namespaceProcessIDs.last == 1 }
+            let place = recording.sight.processes[1].pidNamespace
+            recording.sight.namespaces[place - 1].link = "pid:[4]"
+        },
+        Change("task", "is the init of a pid namespace inside of one (pid:[3]) whose init is not in the tree") { recording in
+            let place = recording.sight.processes[1].pidNamespace
+            recording.sight.namespaces[place - 1].parent = "pid:[3]"
+        },
+        Change("thread", "has a pid namespace for its children (pid:[5]) in which no process of the tree is") { recording in
+            recording.sight.namespaces.append(NamespaceSight(kind: .pid, link: "pid:[5]", isOwn: false))
+            recording.sight.processes[1].threads[0].namespaces.pidForChildren = recording.sight.namespaces.count
+        },
+        Change("task", "is the init of a pid namespace and was stopped") { $0.sight.processes[1].stopSignal = Signal.SIGSTOP },
+        Change("task", "lives in another mnt namespace, which cannot be saved yet") { recording in
+            let place = recording.sight.processes[1].threads[0].namespaces.mount
+            var mounts = try #require(recording.sight.namespaces[place - 1].mounts)
+            mounts = try Seen(mounts.raw.bytes + Array("900 1 0:90 / /mnt rw - tmpfs none rw\n".utf8))
+            recording.sight.namespaces[place - 1].mounts = mounts
+        },
+        Change("task", "has a /proc with options that cannot be saved yet: hidepid=2") { recording in
+            let place = recording.sight.processes[1].threads[0].namespaces.mount
+            let extra = Array("901 1 0:91 / /proc rw - proc proc rw,hidepid=2\n".utf8)
+            let mounts = try #require(recording.sight.namespaces[place - 1].mounts)
+            recording.sight.namespaces[place - 1].mounts = try Seen(mounts.raw.bytes + extra)
+        },
+        Change("task", "lives in another net namespace") { recording in
+            recording.sight.namespaces.append(NamespaceSight(kind: .network, link: "net:[5]", isOwn: false))
+            recording.sight.processes[1].threads[0].namespaces.network = recording.sight.namespaces.count
+        },
+        Change("task", "has made a time namespace for its children") { recording in
+            recording.sight.namespaces.append(NamespaceSight(kind: .time, link: "time:[5]", isOwn: false))
+            recording.sight.processes[1].threads[0].namespaces.timeForChildren = recording.sight.namespaces.count
+        },
+        Change("task", "lives in another time namespace than the root") { recording in
+            recording.sight.namespaces.append(NamespaceSight(kind: .time, link: "time:[5]", isOwn: false))
+            recording.sight.processes[1].threads[0].namespaces.time = recording.sight.namespaces.count
+        },
+        Change("task", "shares descriptors or directories by clone flags in a tree with a /proc of its own") { recording in
+            recording.sight.processes[2].threads[0].table = recording.sight.processes[1].threads[0].table
+        },
+        Change("thread", "shares descriptors (CLONE_FILES) with") { recording in
+            var other = recording.sight.processes[1].threads[0]
+            other.tid = HostPid(12345)
+            other.table = recording.sight.processes[2].threads[0].table
+            recording.sight.processes[1].threads.append(other)
+        },
+    ]
+
+    @Test(arguments: namespaces) func findingInNamespaces(_ change: Change) throws {
+        var recording = try Recordings.namespace()
+        recording.answers = nil
+        try change.change(&recording)
+        let findings = recording.recorded().findings
+        #expect(findings.contains { $0.object.hasPrefix(change.object) && $0.reason.contains(change.reason) }, "\(findings.map(\.line))")
+    }
+
+    /// Only a process without threads, which shares the list with no other one, is refused: all that
+    /// pthread_create(3) has made a thread for have such a list.
+    @Test func operationsToUndo() throws {
+        var recording = try Recordings.pipeline()
+        recording.sight.semaphoreSets = [Self.semaphoreSet(changer: recording.sight.root)]
+        #expect(recording.recorded().records.semaphoreSets.map(\.number) == [7] && recording.recorded().findings.isEmpty)
+        recording.sight.processes[0].threads[0].undo = 1
+        #expect(recording.recorded().findings.map(\.reason) == ["may have semaphore operations to undo at its end (SEM_UNDO), which cannot be saved"])
+        recording.sight.processes[1].threads[0].undo = 1
+        #expect(recording.recorded().findings.isEmpty && recording.recorded().notices.count == 2)
+    }
+
+    @Test func semaphoreSetThatAThreadWaitsFor() throws {
+        var recording = try Recordings.files()
+        recording.sight.semaphoreSets = [Self.semaphoreSet()]
+        #expect(recording.recorded().records.semaphoreSets.isEmpty)
+        try Self.wait(forSet: 7, &recording)
+        let set = try #require(recording.recorded().records.semaphoreSets.first)
+        #expect(set.number == 7 && set.values == [1] && set.users == [UInt32(recording.sight.root.rawValue)])
+    }
+
+    /// Names never reach a terminal as they are.
+    @Test func namesAreEscaped() throws {
+        var recording = try Recordings.files()
+        recording.sight.processes[0].stat = try Seen(
+            recording.sight.processes[0].stat.raw.bytes.replacing(Array("(python3)".utf8), with: Array("(a\u{1b}[2J\nb)".utf8)))
+        recording.sight.processes[0].personality = 6
+        let finding = try #require(recording.recorded().findings.first)
+        #expect(finding.command == "a\\e[2J\\nb" && !finding.line.contains("\u{1b}"))
+    }
+}
