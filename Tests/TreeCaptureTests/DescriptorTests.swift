@@ -4,7 +4,7 @@ import Testing
 
 @testable import TreeCapture
 
-/// Each kind of descriptor, as the workload of the recording printed its numbers.
+/// Each kind of descriptor, under the numbers that `Sights/files.py` has them.
 @Suite struct DescriptorTests {
     private enum Number {
         static let named: UInt32 = 3
@@ -14,12 +14,12 @@ import Testing
         static let unlinked: UInt32 = 7
         static let odd: UInt32 = 8
         static let pipeRead: UInt32 = 9
-        static let pipeWrite: UInt32 = 11
-        static let event: UInt32 = 12
-        static let signal: UInt32 = 13
-        static let timer: UInt32 = 14
-        static let epoll: UInt32 = 15
-        static let terminal: UInt32 = 16
+        static let pipeWrite: UInt32 = 10
+        static let event: UInt32 = 11
+        static let signal: UInt32 = 12
+        static let timer: UInt32 = 13
+        static let epoll: UInt32 = 14
+        static let terminal: UInt32 = 15
     }
 
     private let recorded: Recorded

@@ -55,8 +55,8 @@ import Testing
             recording.sight.files[index].target = "/dev/fuse"
             recording.sight.files[index].status.specialDevice = deviceNumber(major: 10, minor: 229)
         },
-        Change("fd 16", "is the master of a pseudo-terminal") { recording in
-            recording.sight.files[try recording.file(16)].status.specialDevice = deviceNumber(major: 5, minor: 2)
+        Change("fd 15", "is the master of a pseudo-terminal") { recording in
+            recording.sight.files[try recording.file(15)].status.specialDevice = deviceNumber(major: 5, minor: 2)
         },
         Change("fd 3", "holds a file lock on") { recording in
             let index = try #require(recording.sight.tables[0].descriptors.firstIndex { $0.number == 3 })
@@ -74,20 +74,20 @@ import Testing
         Change("fd 9", "the pipe cannot be looked into: EACCES") { recording in
             recording.sight.files[try recording.file(9)].fail(SystemError(Errno.EACCES, in: "open"))
         },
-        Change("fd 12", "is an eventfd whose count this kernel does not tell") { recording in
-            try replace(&recording.sight.files[try recording.file(12)].info, "eventfd-count", "count")
+        Change("fd 11", "is an eventfd whose count this kernel does not tell") { recording in
+            try replace(&recording.sight.files[try recording.file(11)].info, "eventfd-count", "count")
         },
-        Change("fd 13", "is a signalfd whose signals this kernel does not tell") { recording in
-            try replace(&recording.sight.files[try recording.file(13)].info, "sigmask", "mask")
+        Change("fd 12", "is a signalfd whose signals this kernel does not tell") { recording in
+            try replace(&recording.sight.files[try recording.file(12)].info, "sigmask", "mask")
         },
-        Change("fd 14", "is a timerfd whose times this kernel does not tell") { recording in
-            recording.sight.files[try recording.file(14)].details = [:]
+        Change("fd 13", "is a timerfd whose times this kernel does not tell") { recording in
+            recording.sight.files[try recording.file(13)].details = [:]
         },
-        Change("fd 15", "is an epoll that watches a file, once its fd") { recording in
-            recording.sight.files[try recording.file(15)].details["watched0"] = "0"
+        Change("fd 14", "is an epoll that watches a file, once its fd") { recording in
+            recording.sight.files[try recording.file(14)].details["watched0"] = "0"
         },
-        Change("fd 15", "the epoll cannot be looked into: EPERM") { recording in
-            recording.sight.files[try recording.file(15)].fail(SystemError(Errno.EPERM, in: "kcmp"))
+        Change("fd 14", "the epoll cannot be looked into: EPERM") { recording in
+            recording.sight.files[try recording.file(14)].fail(SystemError(Errno.EPERM, in: "kcmp"))
         },
     ]
 
@@ -107,7 +107,7 @@ import Testing
             try replace(&$0.sight.spaces[0].maps, "[heap]", "/[aio] (deleted)")
         },
         Change("mapping", "holds user-space probes") { try replace(&$0.sight.spaces[0].maps, "[heap]", "[uprobes]") },
-        Change("mapping", "is shared memory, which not everybody may look into") { recording in
+        Change("mapping", "is shared memory that crcheckpoint may not look into") { recording in
             let index = try #require(recording.sight.spaces[0].details.firstIndex { $0.object != nil })
             recording.sight.spaces[0].details[index].object = nil
             recording.sight.spaces[0].details[index].isForbidden = true

@@ -41,7 +41,7 @@ extension Recorder {
         }
         if mapping.detail?.isForbidden == true {
             refuse(
-                &self, "is shared memory, which not everybody may look into",
+                &self, "is shared memory that crcheckpoint may not look into",
                 help: "CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN is needed for it")
         }
     }
