@@ -9,15 +9,6 @@ package enum NamespaceLook {
     /// The pid namespace that a process lives in; a zombie, too.
     package static func pid(of pid: Int32) throws(SystemError) -> [UInt8] { try readLink("/proc/\(pid)/ns/pid") }
 
-    /// The pid namespace that a thread's children are born in. Nil: a new one that has no init yet.
-    package static func pidForChildren(of pid: Int32, thread: Int32) throws(SystemError) -> [UInt8]? {
-        do throws(SystemError) { return try readLink("/proc/\(pid)/task/\(thread)/ns/pid_for_children") } catch {
-            // The same errno says that the task is gone.
-            if error.number == ENOENT, (try? readLink("/proc/\(pid)/task/\(thread)/ns/pid")) != nil { return nil }
-            throw error
-        }
-    }
-
     /// The pid namespace around that of a process.
     ///
     /// - Errors: `EPERM`: it is not nested in ours.

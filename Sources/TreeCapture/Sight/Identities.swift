@@ -25,6 +25,7 @@ struct Identities {
     private var actionHolders: [Int: [Holder]] = [:]
     private var actionCount = 0
     private var lateCounts: [SharedKind: Int] = [:]
+    private let own = Processes.ownPid
 
     /// Looks for a thing that every task has.
     ///
@@ -46,8 +47,13 @@ struct Identities {
 
     /// The number of what comes into being when it is first needed; 0: it has none. crcheckpoint itself has none, and
     /// compares equal with every task that has none.
-    mutating func number(ofLate kind: SharedKind, _ task: Int32) throws(SystemError) -> Int {
-        if try compare(kind, of: Processes.ownPid, with: task) == .same { return 0 }
+    ///
+    /// - Parameter like: a task that most likely has the same, and its number.
+    mutating func number(
+        ofLate kind: SharedKind, _ task: Int32, like other: (task: Int32, id: Int)? = nil
+    ) throws(SystemError) -> Int {
+        if let other, other.id != 0, try compare(kind, of: other.task, with: task) == .same { return other.id }
+        if try compare(kind, of: own, with: task) == .same { return 0 }
         let found = try find(task, kind)
         if let id = found.id { return id }
         let id = lateCounts[kind, default: 0] + 1
@@ -70,7 +76,7 @@ struct Identities {
     /// A task that has the same as one outside of the tree. Of what comes into being late, having none is not the same.
     func holder(of kind: SharedKind, sameAs task: Int32) -> Int32? {
         let isLate = kind == .semaphoreUndo || kind == .diskContext
-        if isLate, ((try? compare(kind, of: Processes.ownPid, with: task)) ?? .same) == .same { return nil }
+        if isLate, ((try? compare(kind, of: own, with: task)) ?? .same) == .same { return nil }
         let found = try? Kernel.find(among: holders[kind] ?? []) { holder throws(SystemError) in
             try compare(kind, of: task, with: holder.task)
         }

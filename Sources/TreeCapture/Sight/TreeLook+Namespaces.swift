@@ -6,7 +6,8 @@ extension TreeLook {
     /// - Parameter levels: how many pid namespaces show it, from that of our `/proc` inwards.
     mutating func beginNamespaces(_ levels: Int) throws(SystemError) {
         outerDepth = levels - 1
-        rootNamespace = id(.pid, try NamespaceLook.pid(of: members.root.rawValue), of: members.root, "/proc/\(members.root)/ns/pid")
+        let root = members.root
+        rootNamespace = id(.pid, try NamespaceLook.pid(of: root.rawValue), of: root, "/proc/\(root)/ns/pid")
     }
 
     /// The pid namespace that a process lives in. All that are as many levels deep as the root are in that of the root.
@@ -27,36 +28,34 @@ extension TreeLook {
     /// - Source: setns(2), unshare(2).
     mutating func namespaces(
         of tid: HostPid, in pid: HostPid, _ pidNamespace: Int, door: TaskNamespaces?, sharesMount: Bool
-    ) -> TaskNamespaces {
-        let directory = "/proc/\(pid)/task/\(tid)/ns/"
-        func place(_ kind: NamespaceSight.Kind, _ look: inout TreeLook, link: String? = nil) -> Int {
-            let path = directory + (link ?? kind.link)
-            return (try? readLink(path)).map { look.id(kind, $0, of: tid, path) } ?? 0
-        }
+    ) throws(SystemError) -> TaskNamespaces {
         var all = TaskNamespaces()
-        all.user = door?.user ?? place(.user, &self)
-        all.mount = sharesMount ? door?.mount ?? 0 : place(.mount, &self)
-        all.network = place(.network, &self)
-        all.ipc = place(.ipc, &self)
-        all.hostName = place(.hostName, &self)
-        all.cgroup = place(.cgroup, &self)
-        all.time = door?.time ?? place(.time, &self)
-        all.timeForChildren = place(.time, &self, link: "time_for_children")
-        all.pidForChildren = pidNamespaceForChildren(of: tid, in: pid, pidNamespace)
+        let links = try NamespaceLinks(of: pid.rawValue, thread: tid.rawValue)
+        /// 0 where this kernel has no such kind.
+        func place(_ kind: NamespaceSight.Kind, _ look: inout TreeLook, link: String? = nil) throws(SystemError) -> Int {
+            let name = link ?? kind.link
+            guard let found = try links.link(name) else { return 0 }
+            return look.id(kind, found, of: tid, "/proc/\(pid)/task/\(tid)/ns/\(name)")
+        }
+        if let door { (all.user, all.time, all.mount) = (door.user, door.time, door.mount) } else {
+            all.user = try place(.user, &self)
+            all.time = try place(.time, &self)
+        }
+        if !sharesMount { all.mount = try place(.mount, &self) }
+        all.network = try place(.network, &self)
+        all.ipc = try place(.ipc, &self)
+        all.hostName = try place(.hostName, &self)
+        all.cgroup = try place(.cgroup, &self)
+        all.timeForChildren = try place(.time, &self, link: "time_for_children")
+        all.pidForChildren = try place(.pid, &self, link: "pid_for_children")
+        if all.pidForChildren == 0 {
+            // Made by unshare(2), and no child was born yet.
+            var unborn = NamespaceSight(kind: .pid, link: RawText([]), isOwn: false)
+            unborn.parentID = pidNamespace
+            sight.namespaces.append(unborn)
+            all.pidForChildren = sight.namespaces.count
+        }
         return all
-    }
-
-    private mutating func pidNamespaceForChildren(of tid: HostPid, in pid: HostPid, _ own: Int) -> Int {
-        do throws(SystemError) {
-            guard let link = try NamespaceLook.pidForChildren(of: pid.rawValue, thread: tid.rawValue) else {
-                // Made by unshare(2), and no child was born yet.
-                var unborn = NamespaceSight(kind: .pid, link: RawText([]), isOwn: false)
-                unborn.parentID = own
-                sight.namespaces.append(unborn)
-                return sight.namespaces.count
-            }
-            return id(.pid, link, of: tid, "/proc/\(pid)/task/\(tid)/ns/pid_for_children")
-        } catch { return own }
     }
 
     /// The place of a namespace in the list.
@@ -65,11 +64,11 @@ extension TreeLook {
     ///   - link: the kernel's name.
     ///   - task: a task that is in it.
     ///   - path: where it can be opened.
-    private mutating func id(_ kind: NamespaceSight.Kind, _ link: [UInt8], of task: HostPid, _ path: String) -> Int {
+    private mutating func id(_ kind: NamespaceSight.Kind, _ link: [UInt8], of task: HostPid, _ path: @autoclosure () -> String) -> Int {
         if let known = namespaceIDs[kind]?[link] { return known }
         let isOwn = ownNamespaces[kind] == link
         var namespace = NamespaceSight(kind: kind, link: RawText(link), isOwn: isOwn)
-        if !isOwn { namespace.owner = (try? NamespaceLook.owner(of: path)).map { RawText($0) } }
+        if !isOwn { namespace.owner = (try? NamespaceLook.owner(of: path())).map { RawText($0) } }
         if kind == .time, let offsets = try? TimeNamespace.offsets(of: task.rawValue) {
             (namespace.monotonicOffset, namespace.boottimeOffset) = (offsets.monotonic, offsets.boottime)
         }

@@ -132,7 +132,7 @@ struct TreeLook {
             status = try Seen(ProcText.status(of: pid.rawValue, task: number))
         }
         let knownDirectories = try identities.find(number, .fileSystem, like: door.map { ($0.tid.rawValue, $0.directories) })
-        let namespaces = namespaces(
+        let namespaces = try namespaces(
             of: tid, in: pid, pidNamespace, door: door?.namespaces,
             sharesMount: knownDirectories.id != nil && knownDirectories.id == door?.directories)
         let directories: Int
@@ -147,7 +147,8 @@ struct TreeLook {
         let robust = try RobustList(of: number)
         return ThreadSight(
             tid: tid, stat: stat, status: status, table: table, directories: directories,
-            undo: try identities.number(ofLate: .semaphoreUndo, number), diskContext: try identities.number(ofLate: .diskContext, number),
+            undo: try identities.number(ofLate: .semaphoreUndo, number, like: door.map { ($0.tid.rawValue, $0.undo) }),
+            diskContext: try identities.number(ofLate: .diskContext, number, like: door.map { ($0.tid.rawValue, $0.diskContext) }),
             namespaces: namespaces, cgroups: try cgroups(of: tid, in: pid), scheduling: try scheduling(of: tid),
             robustList: robust.head, robustListSize: robust.length, insideVdso: thread.insideVdso)
     }
