@@ -17,7 +17,7 @@ extension HostFacts {
 
     private static func state(of place: CgroupPlace, _ mounts: [CgroupMount], own: [UInt8]?) -> CgroupFacts.State {
         guard let mount = mounts.first(where: { $0.holds(place.hierarchy) }) else { return .noHierarchy }
-        if place.path.split(separator: UInt8(ascii: "/")).contains { $0.elementsEqual("..".utf8) } { return .hidden }
+        if place.path.split(separator: UInt8(ascii: "/")).contains(where: { $0.elementsEqual("..".utf8) }) { return .hidden }
         let membership = CgroupMembership(hierarchy: place.hierarchy, pathBytes: place.path)
         guard let directory = CgroupDirectory(membership, among: mounts) else { return .hidden }
         if !directory.exists { return .missing }

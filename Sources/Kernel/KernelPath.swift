@@ -75,27 +75,6 @@ package struct KernelPath: Equatable, Sendable {
     }
 }
 
-extension KernelPath {
-    /// Reads a link of `/proc` and asks for the file that it leads to.
-    ///
-    /// - If the process is gone: throws `ENOENT` or `ESRCH`.
-    package init(ofLink link: String) throws(SystemError) {
-        let text = try readLink(link)
-        // Most texts need no decision: then nothing more is asked.
-        guard text.suffix(Self.deletedSuffix.count).elementsEqual(Self.deletedSuffix) else {
-            self.init(bytes: text, isDeleted: false)
-            return
-        }
-        let object = Identity(try FileStatus(of: link))
-        self.init(link: text, of: object) { try? FileStatus(of: $0) }
-    }
-
-    /// Where a descriptor of another process leads.
-    package init(ofDescriptor number: Int32, of pid: Int32) throws(SystemError) {
-        try self.init(ofLink: "/proc/\(pid)/fd/\(number)")
-    }
-}
-
 extension MemoryMap {
     /// The path of a mapped file, certain also where the text of `maps` can be read in two ways (``isPathAmbiguous``,
     /// ``isDeleted``): then the link in `map_files` is read, which shows the path unescaped. Where there is none

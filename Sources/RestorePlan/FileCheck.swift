@@ -61,7 +61,7 @@ struct FileCheck {
                 guard seen.insert(mapping.file.path.asBytes).inserted else { continue }
                 // The file of a shared mapping can have grown and changed since, like an open file.
                 if mapping.shared {
-                    checkShared(mapping.file, by: place, &findings)
+                    checkOpen(mapping.file, by: place, &findings)
                 } else {
                     checkMapped(mapping.file, by: place, &findings)
                 }
@@ -74,9 +74,5 @@ struct FileCheck {
             guard let own = image.ownDirectories(of: thread) else { continue }
             checkDirectory(own.working, by: "thread \(thread.tid)", &findings)
         }
-    }
-
-    private func checkShared(_ identity: ImageFileIdentity, by place: String, _ findings: inout HostFindings) {
-        checkOpen(identity, by: place, &findings)
     }
 }

@@ -80,6 +80,11 @@ struct PathTests {
         #expect(map.certainPath(link: bytes(name), of: object) { _ in nil } == expected)
     }
 
+    /// The path of an open file as crcheckpoint finds it out.
+    private func pathOf(_ link: String) throws -> KernelPath {
+        KernelPath(link: try readLink(link), of: KernelPath.Identity(try FileStatus(of: link))) { try? FileStatus(of: $0) }
+    }
+
     /// The same questions to the running kernel, with every byte that a name can have.
     @Test func namesOfThisKernel() throws {
         let directory = FileManager.default.temporaryDirectory.appending(path: "path-tests-\(ProcessInfo.processInfo.processIdentifier)").path
@@ -98,16 +103,16 @@ struct PathTests {
             #expect(FileAccess.read.refusal(of: path) == nil)
             let link = "/proc/self/fd/\(file.number)"
             #expect(try readLink(link) == path)
-            #expect(try KernelPath(ofLink: link) == KernelPath(bytes: path, isDeleted: false))
+            #expect(try pathOf(link) == KernelPath(bytes: path, isDeleted: false))
             try FileManager.default.removeItem(atPath: directory)
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            #expect(try KernelPath(ofLink: link) == KernelPath(bytes: path, isDeleted: true))
+            #expect(try pathOf(link) == KernelPath(bytes: path, isDeleted: true))
             let again = try NamelessFile.unlinked(like: path, mode: 0o600)
-            #expect(try KernelPath(ofLink: "/proc/self/fd/\(again.number)") == KernelPath(bytes: path, isDeleted: true))
+            #expect(try pathOf("/proc/self/fd/\(again.number)") == KernelPath(bytes: path, isDeleted: true))
         }
         let memory = try NamelessFile.memory(named: bytes("/memfd:a\u{1b} (deleted)"))
         #expect(
-            try KernelPath(ofLink: "/proc/self/fd/\(memory.number)")
+            try pathOf("/proc/self/fd/\(memory.number)")
                 == KernelPath(bytes: bytes("/memfd:a\u{1b} (deleted)"), isDeleted: true))
     }
 

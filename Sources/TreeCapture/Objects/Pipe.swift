@@ -5,7 +5,8 @@ internal import LinuxABI
 /// Pipes: an open file for each end that is held, and one record for what the ends share.
 ///
 /// Details: `pipe`, its number; `out`, where one end is held outside of the tree only; at the first end of each pipe
-/// `capacity`, and `packet0`, `packet1`, ... in order (one piece for a pipe without packets).
+/// `capacity`, `packets`, where each write stays one piece, and `packet0`, `packet1`, ... in order (one piece for a pipe
+/// without packets).
 enum PipeEnd: DescriptorCapture {
     static func claims(_ sight: OpenFileSight) -> Bool {
         sight.status.kind == .pipe && sight.target.bytes.starts(with: "pipe:".utf8)
@@ -40,7 +41,9 @@ enum PipeEnd: DescriptorCapture {
             return
         }
         sights[places[0]][number: "capacity"] = UInt64(look.capacity)
-        let packets = try look.contents(packets: hasPackets(sights[places.first { access(sights[$0]) == OpenFlag.O_WRONLY } ?? places[0]]))
+        let areKept = hasPackets(sights[places.first { access(sights[$0]) == OpenFlag.O_WRONLY } ?? places[0]])
+        if areKept { sights[places[0]].details["packets"] = "1" }
+        let packets = try look.contents(packets: areKept)
         for (index, packet) in packets.enumerated() { sights[places[0]].details["packet\(index)"] = RawText(packet) }
     }
 
@@ -58,8 +61,7 @@ enum PipeEnd: DescriptorCapture {
             var pipe = ImagePipe()
             pipe.id = UInt32(truncatingIfNeeded: number)
             pipe.capacity = UInt32(truncatingIfNeeded: capacity)
-            let ends = recorder.sight.files.filter { $0[number: "pipe"] == number && claims($0) }
-            pipe.packets = hasPackets(ends.first { access($0) == OpenFlag.O_WRONLY } ?? sight)
+            pipe.packets = sight.details["packets"] != nil
             var index = 0
             while let packet = sight.details["packet\(index)"] {
                 pipe.contents.append(packet.bytes.asData)
