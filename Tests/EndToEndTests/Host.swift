@@ -21,10 +21,10 @@ enum Host {
     static func path(of tool: String) -> String { directory + "/" + tool }
 
     /// How much text the pipeline works on, in MB.
-    static let pipelineMegabytes = number("TREERESTORE_TEST_MB", otherwise: 240)
+    static let pipelineMegabytes = number("TREERESTORE_TEST_MB", otherwise: 100)
 
     /// How often each command is killed at a random moment.
-    static let kills = number("TREERESTORE_TEST_KILLS", otherwise: 300)
+    static let kills = number("TREERESTORE_TEST_KILLS", otherwise: 120)
 
     /// The repository.
     static let root: String = {
