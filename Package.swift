@@ -53,7 +53,7 @@ let package = Package(
         // Checkpoint.
         .target(
             name: "TreeCapture",
-            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "HostProbe"],
+            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "HostProbe", "RestorePlan"],
             swiftSettings: common),
 
         // Restart.
@@ -68,7 +68,7 @@ let package = Package(
         // Commands.
         .target(name: "CommandSupport", dependencies: ["Kernel", "LinuxABI", argumentParser], swiftSettings: common),
         .executableTarget(
-            name: "crcheckpoint", dependencies: ["TreeCapture", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            name: "crcheckpoint", dependencies: ["TreeCapture", "RestorePlan", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
             swiftSettings: common),
         .executableTarget(
             name: "crrestart",
@@ -93,10 +93,10 @@ let package = Package(
         .target(name: "TreeModel", dependencies: ["PidControl"], path: "Tests/TreeModel", swiftSettings: common),
         .testTarget(name: "PidControlTests", dependencies: ["PidControl", "TreeModel"], swiftSettings: common),
         .testTarget(
-            name: "TreeCaptureTests", dependencies: ["TreeCapture", "CheckpointImage", "StepProgram", "ArchState", "Kernel", "LinuxABI"],
+            name: "TreeCaptureTests", dependencies: ["TreeCapture", "RestorePlan", "HostProbe", "CheckpointImage", "StepProgram", "ArchState", "Kernel", "LinuxABI"],
             exclude: ["Sights"], swiftSettings: common),
         .testTarget(
-            name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage", "LinuxABI"], swiftSettings: common),
+            name: "RestorePlanTests", dependencies: ["RestorePlan", "CheckpointImage", "LinuxABI", "TreeModel", protobuf], swiftSettings: common),
         .testTarget(
             name: "EndToEndTests", dependencies: ["CKernel", "LinuxABI", "PidControl", "TreeModel", "crcheckpoint", "crrestart", "crimage", "Workloads"],
             exclude: ["Programs"], cSettings: [.define("_GNU_SOURCE")], swiftSettings: common),

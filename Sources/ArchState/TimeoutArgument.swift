@@ -139,8 +139,9 @@ extension TimeoutArgument.Form {
             case .timespec, .timeval, .milliseconds: bytes.u64(at: 8)
             }
         let unit: UInt64 = isTimeval ? 1000 : 1
-        // The kernel's clocks end after 292 years.
-        guard seconds < 9_223_372_036, fraction < 1_000_000_000 / unit else { return nil }
+        guard seconds <= Int64.max, fraction < 1_000_000_000 / unit else { return nil }
+        // The kernel's clocks end after 292 years: what is longer is that long.
+        guard seconds < 9_223_372_036 else { return UInt64(Int64.max) }
         return seconds * 1_000_000_000 + fraction * unit
     }
 }

@@ -27,12 +27,12 @@ long ckernel_wait4(long task, int *status, int options) {
     return ckernel_syscall(SYS_wait4, task, (long)status, options, 0, 0, 0);
 }
 
-long ckernel_peek_siginfo(long task, uint64_t index, int shared, void *siginfo) {
+long ckernel_peek_siginfo(long task, uint64_t index, int shared, int count, void *siginfo) {
     struct {
         uint64_t offset;
         uint32_t flags;
         int32_t count;
-    } arguments = {index, shared ? 1u : 0u, 1};
+    } arguments = {index, shared ? 1u : 0u, count};
     return ckernel_ptrace(PTRACE_PEEKSIGINFO, task, (unsigned long)&arguments, (unsigned long)siginfo);
 }
 

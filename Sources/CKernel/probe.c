@@ -27,7 +27,7 @@ struct scan_argument {
 };
 
 long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t required, uint64_t excluded,
-                          uint64_t any, struct ckernel_page_region *regions, uint64_t count,
+                          uint64_t any, uint64_t told, struct ckernel_page_region *regions, uint64_t count,
                           uint64_t *walk_end) {
     struct scan_argument argument = {
         .size = sizeof argument,
@@ -38,6 +38,7 @@ long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t re
         .category_inverted = excluded,
         .category_mask = required | excluded,
         .category_anyof_mask = any,
+        .return_mask = told,
     };
     int result = ioctl(pagemap, _IOWR('f', 16, struct scan_argument), &argument);
     *walk_end = argument.walk_end;

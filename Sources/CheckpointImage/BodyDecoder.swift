@@ -2,14 +2,15 @@ internal import SwiftProtobuf
 
 /// Decodes a body whose checksum was already compared.
 ///
-/// Fields are counted first, because a field of two bytes can take a hundred bytes in memory once it is decoded.
+/// Fields are counted first, because a field of two bytes can take a hundred bytes in memory once it is decoded: a limit of
+/// all fields bounds one record, and a limit of empty ones bounds what an image takes by its size.
 func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at: UInt64)
     throws(ImageError) -> Body
 {
     guard let fields = countFields(body) else {
         throw ImageError(.undecodable(type: type.rawValue, at: at))
     }
-    guard fields <= ImageFormat.mostFields else {
+    guard fields.all <= ImageFormat.mostFields && fields.empty <= ImageFormat.mostEmptyFields else {
         throw ImageError(.tooManyFields(type: type.rawValue, at: at))
     }
     do { return try Body(serializedBytes: body) } catch {
@@ -17,11 +18,12 @@ func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at
     }
 }
 
-/// How many fields a body has at its top level; nil where it is not well formed.
+/// How many fields a body has at its top level, and how many of them are messages, texts or lists without anything in them; nil
+/// where it is not well formed.
 ///
 /// - Source: protobuf.dev, "Encoding": a key varint (number << 3 | wire type), then a varint (0), eight
 ///   bytes (1), a length and bytes (2) or four bytes (5). Groups (3, 4) are not used.
-func countFields(_ body: [UInt8]) -> Int? {
+func countFields(_ body: [UInt8]) -> (all: Int, empty: Int)? {
     let bytes = body.span
     var at = 0
     func varint() -> UInt64? {
@@ -37,6 +39,7 @@ func countFields(_ body: [UInt8]) -> Int? {
         return nil
     }
     var fields = 0
+    var empty = 0
     while at < bytes.count {
         guard let key = varint() else { return nil }
         fields += 1
@@ -49,11 +52,12 @@ func countFields(_ body: [UInt8]) -> Int? {
         case 2:
             guard let length = varint() else { return nil }
             skip = length
+            if length == 0 { empty += 1 }
         case 5: skip = 4
         default: return nil
         }
         guard skip <= UInt64(bytes.count - at) else { return nil }
         at += Int(skip)
     }
-    return fields
+    return (fields, empty)
 }

@@ -50,7 +50,15 @@ extension CheckpointImage {
     /// The highest number of a descriptor that a file table has, or that an open file needs for a moment.
     package var highestDescriptor: UInt32 {
         let inTables = fileTables.lazy.compactMap { $0.descriptors.last?.number }.max() ?? 0
-        return openFiles.lazy.compactMap { $0.saved?.highestNumber }.reduce(inTables, max)
+        return openFiles.lazy.compactMap { $0.saved?.momentaryNumbers.max() }.reduce(inTables, max)
+    }
+
+    /// Every number of a descriptor that a file table has, or that an open file needs for a moment.
+    package var usedDescriptors: Set<UInt32> {
+        var used: Set<UInt32> = []
+        for table in fileTables { used.formUnion(table.descriptors.lazy.map(\.number)) }
+        for file in openFiles { used.formUnion(file.saved?.momentaryNumbers ?? []) }
+        return used
     }
 
     /// The first descriptor of an open file, in the order of the file tables. Nil where no file table holds the file.

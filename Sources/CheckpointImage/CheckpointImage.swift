@@ -13,6 +13,7 @@ package struct CheckpointImage: Sendable {
     package var pipes: [ImagePipe]
     package var memoryObjects: [ImageMemoryObject]
     package var semaphoreSets: [ImageSemaphoreSet]
+    package var messageQueues: [ImageMessageQueue]
     package var directories: [ImageDirectories]
     package var signalActions: [ImageSignalActions]
     package var namespaces: [ImageNamespace]
@@ -33,6 +34,7 @@ package struct CheckpointImage: Sendable {
         pipes = records.pipes
         memoryObjects = records.memoryObjects
         semaphoreSets = records.semaphoreSets
+        messageQueues = records.messageQueues
         directories = records.directories
         signalActions = records.signalActions
         namespaces = records.namespaces
@@ -50,6 +52,7 @@ package struct CheckpointImage: Sendable {
         records.pipes = pipes
         records.memoryObjects = memoryObjects
         records.semaphoreSets = semaphoreSets
+        records.messageQueues = messageQueues
         records.directories = directories
         records.signalActions = signalActions
         records.namespaces = namespaces
@@ -68,6 +71,7 @@ package struct ImageRecords: Sendable {
     package var pipes: [ImagePipe] = []
     package var memoryObjects: [ImageMemoryObject] = []
     package var semaphoreSets: [ImageSemaphoreSet] = []
+    package var messageQueues: [ImageMessageQueue] = []
     package var directories: [ImageDirectories] = []
     package var signalActions: [ImageSignalActions] = []
     package var namespaces: [ImageNamespace] = []

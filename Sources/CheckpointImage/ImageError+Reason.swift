@@ -1,6 +1,6 @@
 extension ImageError {
     /// Every refusal of the format itself, one case each. Offsets are bytes from the start of the image.
-    package enum Reason: Equatable, Sendable {
+    package enum Reason: Hashable, Sendable {
         case empty
         case notAnImage
         case directory
@@ -101,6 +101,7 @@ extension ImageError.Reason {
         case .failedCheckpoint: "the image holds nothing to restart; take another checkpoint"
         case .source: "nothing is known about the image itself"
         case .writerOrder: "a defect in the tool"
+        case .rule: "its checksums are right, so it is as it was written: by a tool with a defect, or by somebody else"
         case .writerTooLong: "the format allows \(ImageFormat.longestBody >> 20) MiB for one record"
         default: "crimage verify lists all bad places; copy the image again or use another one"
         }
@@ -126,6 +127,7 @@ extension RecordType {
         case .directories: "directories"
         case .signalActions: "signal actions"
         case .namespace: "namespace"
+        case .messageQueue: "message queue"
         case .pageDescription: "page description"
         case .pageData: "page data"
         case .pageChecksums: "page checksums"

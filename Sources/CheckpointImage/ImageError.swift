@@ -1,5 +1,7 @@
+internal import LinuxABI
+
 /// Why an image cannot be read (or, for a few cases, written).
-package struct ImageError: Error, Equatable, Sendable {
+package struct ImageError: Error, Hashable, Sendable {
     /// What is wrong with the image as a whole.
     package enum Kind: String, Sendable {
         /// The file is no image.
@@ -33,11 +35,14 @@ package struct ImageError: Error, Equatable, Sendable {
         }
     }
 
+    /// What is wrong, without what would help: for a writer that looks at its own records.
+    package var cause: String { shown(reason.text) }
+
     /// One sentence, e.g. `cannot read image a.img: record at 0x40 is damaged (...)`.
     package func sentence(image name: String? = nil) -> String {
         let verb = kind == .unwritable ? "write" : "read"
         let object = name.map { "image \($0)" } ?? "image"
-        return "cannot \(verb) \(object): \(reason.text) (\(reason.help))"
+        return shown("cannot \(verb) \(object): \(reason.text) (\(reason.help))")
     }
 }
 

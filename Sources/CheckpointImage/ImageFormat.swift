@@ -45,6 +45,9 @@ package enum ImageFormat {
     /// decoded than encoded.
     package static let mostFields = 1 << 22
 
+    /// The most fields of one body that have a length of 0. Only a zero is written so, and no list is long that consists of zeros.
+    package static let mostEmptyFields = 1 << 12
+
     /// Zero bytes after a body of `length` bytes.
     static func padding(after length: UInt64) -> Int { Int((8 - length % 8) % 8) }
 
@@ -71,6 +74,7 @@ package enum RecordType: UInt32, Sendable, CaseIterable {
     case directories = 109
     case signalActions = 110
     case namespace = 111
+    case messageQueue = 112
     case pageDescription = 150
     case pageData = 151
     case pageChecksums = 152

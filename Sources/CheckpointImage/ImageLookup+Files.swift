@@ -1,4 +1,5 @@
 internal import FoundationEssentials
+internal import LinuxABI
 
 extension ImageLookup {
     mutating func validate(_ table: ImageFileTable) throws(ImageError) {
@@ -16,12 +17,24 @@ extension ImageLookup {
 
     func validate(_ file: ImageOpenFile, _ records: ImageRecords) throws(ImageError) {
         let subject = { "open file \(file.id)" }
-        try require(file.offset >= 0, .fileOffset, subject())
         guard let object = file.saved else { throw .rule(.fileKind, subject()) }
+        try require(file.offset >= 0 || object.hasAnyPosition || file.hasUnsignedOffset, .fileOffset, subject())
+        try require(file.ownerSignal <= 64, .signalRange, subject())
+        if file.hasOwner { try require(isOwner(file.owner), .fileOwner, subject()) }
         for reference in object.references {
             try require(holds(reference), reference.missing, "\(reference) of \(subject())")
         }
         try object.check(RuleContext(id: file.id, records: records, lookup: self))
+    }
+
+    /// Whether signals go to a task of the image only: signals of a file are not to reach strangers.
+    private func isOwner(_ owner: ImageFileOwner) -> Bool {
+        switch owner.type {
+        case UInt32(Fcntl.F_OWNER_TID): thread[owner.number] != nil
+        case UInt32(Fcntl.F_OWNER_PID): process[owner.number] != nil
+        case UInt32(Fcntl.F_OWNER_PGRP): owner.number != 0 && groups.contains(owner.number)
+        default: false
+        }
     }
 
     func holds(_ reference: ObjectReference) -> Bool {
@@ -55,4 +68,18 @@ extension ImageLookup {
 
     /// At most 15 bytes, as the kernel keeps it.
     func isCommandName(_ name: Data) -> Bool { name.count <= 15 && !name.contains(0) }
+}
+
+extension ImageOpenFile {
+    /// Whether the kernel counts its offset without a sign, as it does where a file is memory: `/proc/PID/mem`, `/dev/mem`. Such an
+    /// offset above 2^63 is negative here.
+    ///
+    /// - Source: Linux, FMODE_UNSIGNED_OFFSET.
+    fileprivate var hasUnsignedOffset: Bool {
+        switch object {
+        case .nameless?, nil: false
+        case .named(let file)?: file.identity.path.asBytes.suffix(4).elementsEqual("/mem".utf8)
+        default: true
+        }
+    }
 }

@@ -20,14 +20,30 @@ extension ImageLookup {
         let vector = space.auxiliaryVector.count
         try require(vector <= 4096 && vector % 8 == 0, .auxiliaryVector, subject())
         let pages = try validateRuns(space.runPage, space.runLength, end: userEnd / 4096, subject())
-        try requirePrivate(space, subject())
+        try requireCovered(space.runPage, space.runLength, by: space.mappings.filter { !$0.shared && $0.kind != .vdsoData }, subject())
+        try validateWhole(space, userEnd: userEnd, subject())
         self.pages[PageOwner(.addressSpace, space.id)] = pages
+    }
+
+    /// What holds for the whole space, and what lies in any kind of mapping.
+    private func validateWhole(
+        _ space: ImageAddressSpace, userEnd: UInt64, _ subject: @autoclosure () -> String
+    ) throws(ImageError) {
+        _ = try validateRuns(space.guardPage, space.guardLength, end: userEnd / 4096, subject())
+        try requireCovered(space.guardPage, space.guardLength, by: space.mappings.filter { $0.kind != .vdsoData }, subject())
+        try require(space.locksToCome & ~6 == 0 && space.locksToCome != 4, .memoryAttributes, subject())
+        try require(space.writeExecute <= 3 && space.writeExecute != 2, .memoryAttributes, subject())
+        try require(space.hugePagesDisabled <= 3 && space.hugePagesDisabled != 2, .memoryAttributes, subject())
+        for word in space.robustWords {
+            try require(word.address % 4 == 0 && word.address < userEnd, .address, subject())
+        }
     }
 
     mutating func validate(_ object: ImageMemoryObject) throws(ImageError) {
         let subject = { "memory object \(object.id)" }
         try require(object.size <= ImageLimits.objectSize, .objectSize, subject())
         try require(!object.name.contains(0), .pathWithZero, subject())
+        try require(object.seals < 64, .seals, subject())
         let pages = try validateRuns(
             object.runPage, object.runLength, end: (object.size + 4095) / 4096, subject())
         self.pages[PageOwner(.memoryObject, object.id)] = pages
@@ -44,6 +60,7 @@ extension ImageLookup {
         try require(mapping.protection <= 7, .protection, subject())
         let flags = UInt64(1) << UInt64(ImageMappingFlag.allCases.count)
         try require(mapping.flags < flags, .mappingFlags, subject())
+        try require(!mapping.name.contains(0) && mapping.name.count < 80, .mappingName, subject())
         let offsets = UInt64(Int64.max) - (mapping.end - mapping.start)
         switch mapping.kind {
         case .anonymous, .vdsoData, .vdsoCode: break
@@ -78,17 +95,17 @@ extension ImageLookup {
         return pages
     }
 
-    /// Every run lies within private mappings that follow each other without a hole.
-    private func requirePrivate(_ space: ImageAddressSpace, _ subject: @autoclosure () -> String)
-        throws(ImageError)
-    {
-        var mappings = space.mappings.lazy.filter { !$0.shared && $0.kind != .vdsoData }
-            .map { $0.start / 4096..<$0.end / 4096 }.makeIterator()
+    /// Every run lies within some of the mappings that follow each other without a hole.
+    private func requireCovered(
+        _ firsts: [UInt64], _ lengths: [UInt64], by mappings: [ImageMapping], _ subject: @autoclosure () -> String
+    ) throws(ImageError) {
+        if firsts.isEmpty { return }
+        var mappings = mappings.lazy.map { $0.start / 4096..<$0.end / 4096 }.makeIterator()
         var covered: Range<UInt64> = 0..<0
         var following = mappings.next()
-        for index in space.runPage.indices {
-            let first = space.runPage[index]
-            let end = first + space.runLength[index]
+        for index in firsts.indices {
+            let first = firsts[index]
+            let end = first + lengths[index]
             while covered.upperBound < end, let next = following {
                 covered = next.lowerBound == covered.upperBound ? covered.lowerBound..<next.upperBound : next
                 following = mappings.next()

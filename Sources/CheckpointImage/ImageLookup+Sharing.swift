@@ -54,15 +54,15 @@ extension ImageLookup {
             }
             try require(roots[0] == roots[1], .sharedDiffers, subject())
         }
-        let nativeEnd = ImageLimits.userEnd(architecture: records.header.architecture)
         for one in records.signalActions {
             let space = spaceOfActions[one.id].flatMap { addressSpace[$0] }.map { records.addressSpaces[$0] }
-            try validateActions(one.actions, userEnd: space?.is32Bit == true ? ImageLimits.userEnd32 : nativeEnd, "signal actions \(one.id)")
+            try validateActions(one.actions, is32Bit: space?.is32Bit == true, "signal actions \(one.id)")
         }
     }
 
+    /// A handler can have any address that its word size can hold: the kernel jumps there when the signal comes.
     private func validateActions(
-        _ actions: [ImageSignalAction], userEnd: UInt64, _ subject: @autoclosure () -> String
+        _ actions: [ImageSignalAction], is32Bit: Bool, _ subject: @autoclosure () -> String
     ) throws(ImageError) {
         var seen: UInt64 = 0
         for action in actions {
@@ -70,7 +70,7 @@ extension ImageLookup {
             let bit: UInt64 = 1 << UInt64(action.signal - 1)
             try require(seen & bit == 0, .duplicateSignal, subject())
             seen |= bit
-            try require(action.handler < userEnd && action.restorer < userEnd, .address, subject())
+            try require(!is32Bit || action.handler | action.restorer < ImageLimits.userEnd32, .address, subject())
         }
     }
 }

@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 extension ImageLookup {
     /// Validates the tree: each process has its parent, each thread its process.
     mutating func indexTree(_ records: ImageRecords) throws(ImageError) {
@@ -8,6 +10,7 @@ extension ImageLookup {
             try require(ImageLimits.pids.contains(one.pid), .pidRange, subject())
             if position == 0 {
                 try require(one.pid == records.header.root && one.parent == 0, .rootIsFirst, subject())
+                try require(one.state != .zombie, .rootHasEnded, subject())
             } else {
                 try require(one.parent != 0, .oneRoot, subject())
                 try require(process[one.parent] != nil && one.parent != one.pid, .noParent, subject())
@@ -52,8 +55,7 @@ extension ImageLookup {
             try require(ImageLimits.pids.contains(number), .pidRange, subject())
         }
         try require(isCommandName(one.command), .name, subject())
-        try require(
-            one.exitSignal == 0 || ImageLimits.signals.contains(one.exitSignal), .signalRange, subject())
+        try require(one.exitSignal <= ImageLimits.endSignal, .endSignal, subject())
         try require(one.exitStatus <= 0xffff, .exitStatus, subject())
         switch one.state {
         case .zombie: return
@@ -62,15 +64,16 @@ extension ImageLookup {
         case .UNRECOGNIZED: throw .rule(.state, subject())
         }
         try requireFile(one.executable, subject())
+        try require(one.executable.object == 0 || memoryObject[one.executable.object] != nil, .noMemoryObject, subject())
         try require(one.dumpable <= 2, .dumpable, subject())
+        try require(UInt64(one.memoryBarriers) & ~Membarrier.registrations.reduce(0, |) == 0, .attributes, subject())
         try require((-1000...1000).contains(one.oomScoreAdjustment), .outOfMemoryScore, subject())
         for signal in one.pending { try validate(signal, subject()) }
         var timers: Set<UInt32> = []
         for timer in one.timers {
-            let longest: UInt64 = 1 << 62
             try require(
-                timer.which <= 2 && timers.insert(timer.which).inserted && timer.interval < longest
-                    && timer.remaining < longest, .timer, subject())
+                timer.which <= 2 && timers.insert(timer.which).inserted && timer.interval <= ImageLimits.microseconds
+                    && timer.remaining <= ImageLimits.microseconds, .timer, subject())
         }
         var resources: Set<UInt32> = []
         for limit in one.limits {
@@ -115,17 +118,19 @@ extension ImageLookup {
                 record.feature < 64 && features.insert(record.feature).inserted, .cpuRecord, subject())
         }
         for signal in one.pending { try validate(signal, subject()) }
-        for address in [one.clearChildTid_p, one.robustList, one.rseq.address, one.restartBlock.userAddress] {
-            try require(address < userEnd, .address, subject())
-        }
-        let stack = one.alternateStack
-        try require(stack.address < userEnd && stack.size <= userEnd - stack.address, .address, subject())
+        // The kernel takes any value for the other addresses of a thread: it looks at them when it uses them.
+        let is32Bit = userEnd == ImageLimits.userEnd32
+        try require(one.rseq.address < userEnd && (!is32Bit || one.robustList < userEnd), .address, subject())
         try require(
             one.parentDeathSignal == 0 || ImageLimits.signals.contains(one.parentDeathSignal), .signalRange,
             subject())
+        try require(
+            one.attributes.memoryFailure <= 2
+                && [one.attributes.storeBypass, one.attributes.indirectBranch, one.attributes.dataCacheFlush].allSatisfy { $0 <= 0x3f },
+            .attributes, subject())
         let credentials = one.credentials
         try require(
-            credentials.secureBits <= 0xff && credentials.groups.count <= 65536, .credentials, subject())
+            credentials.secureBits <= SecureBit.all && credentials.groups.count <= ImageLimits.groups, .credentials, subject())
         let scheduling = one.scheduling
         try require(
             scheduling.policy <= 7 && (-20...19).contains(scheduling.nice) && scheduling.priority <= 99
@@ -136,10 +141,9 @@ extension ImageLookup {
             throw .rule(.restartBlock, subject())
         default: break
         }
-        let longest: UInt64 = 1 << 62
         let block = one.restartBlock
         try require(
-            block.remaining < longest && one.timeout.remaining < longest && block.count <= UInt32.max
+            block.remaining <= ImageLimits.time && one.timeout.remaining <= ImageLimits.time && block.count <= UInt32.max
                 && block.flags & ~0x180 == 0, .restartBlock, subject())
     }
 }

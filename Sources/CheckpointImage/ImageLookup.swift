@@ -20,6 +20,8 @@ struct ImageLookup: Sendable {
     var namespace: [UInt32: Int] = [:]
     /// Ids of the mount namespaces.
     var mountNamespaces: Set<UInt32> = []
+    /// Process groups that have a member.
+    var groups: Set<UInt32> = []
     var processesIn = SharedCounts()
     /// By open file: the first descriptor that leads to it.
     var firstDescriptor: [UInt32: (table: UInt32, number: UInt32)] = [:]
@@ -43,10 +45,12 @@ struct ImageLookup: Sendable {
         pipe = try index(records.pipes, "pipe", \.id)
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
         _ = try index(records.semaphoreSets, "semaphore set", \.id)
+        _ = try index(records.messageQueues, "message queue", \.id)
         directories = try index(records.directories, "directories", \.id)
         signalActions = try index(records.signalActions, "signal actions", \.id)
         namespace = try index(records.namespaces, "namespace", \.id)
         try indexTree(records)
+        groups = Set(records.processes.map(\.group))
         try indexShares(records)
         try indexNamespaces(records)
         let nativeEnd = ImageLimits.userEnd(architecture: records.header.architecture)
@@ -72,6 +76,7 @@ struct ImageLookup: Sendable {
         for object in records.memoryObjects { try validate(object) }
         try validateNesting(of: records.openFiles)
         try validate(records.semaphoreSets)
+        try validate(records.messageQueues)
         try validateCgroups(records)
     }
 
@@ -105,26 +110,32 @@ struct ImageLookup: Sendable {
             code.isEmpty || code.count <= ImageLimits.vdsoCode && code.count == Int(header.vdso.codeSize)
                 && crc32c(code.asBytes) == header.vdso.checksum, .vdso, "header")
         let begin = header.begin
-        try require(
-            abs(Double(begin.realtime)) < 0x1p62 && ImageLimits.isUptime(begin.monotonic) && ImageLimits.isUptime(begin.boottime),
-            .clocks, "header")
+        try require([begin.monotonic, begin.boottime].allSatisfy { $0 >= 0 }, .clocks, "header")
     }
 }
 
 /// Bounds of values in an image.
 enum ImageLimits {
-    static let tasks = 1 << 20
-    static let mappingsOfOneSpace = 1 << 20
+    /// As many as there are numbers for.
+    static let tasks = 1 << 22
+    /// As many as one record can hold: the kernel's own limit (vm.max_map_count) can be set to any number.
+    static let mappingsOfOneSpace = ImageFormat.mostFields
     static let pids: ClosedRange<UInt32> = 1...4_194_304
     static let signals: ClosedRange<UInt32> = 1...64
-    static let descriptors: UInt32 = 1 << 20
+    /// What clone(2) takes as a signal of the end: its lowest byte. Above 64 none is sent. Source: clone(2), CSIGNAL.
+    static let endSignal: UInt32 = 0xff
+    /// The largest number that fs.nr_open can be set to. Source: Linux, fs/file.c, `sysctl_nr_open_max`.
+    static let descriptors: UInt32 = 0x7fff_ffc0
+    /// NGROUPS_MAX
+    static let groups = 65536
     static let siginfoLength = 128
-    static let objectSize: UInt64 = 1 << 60
+    /// MAX_LFS_FILESIZE
+    static let objectSize = UInt64(Int64.max)
     static let vdsoCode = 1 << 16
-    /// A time since boot, or a shift of one: 36 years at most, so that sums of several stay in 64 bits.
-    static func isUptime(_ nanoseconds: Int64) -> Bool { abs(Double(nanoseconds)) < 0x1p60 }
-    /// Nanoseconds. It is longer than any timer of the kernel, and sums of two stay in 64 bits.
-    static let time: UInt64 = 1 << 62
+    /// The kernel's longest time, which programs use for "for ever": 292 years in nanoseconds. Source: Linux, KTIME_MAX.
+    static let time = UInt64(Int64.max)
+    /// The same in microseconds, rounded up to a power of two: it stays in 64 bits when it is counted in nanoseconds.
+    static let microseconds: UInt64 = 1 << 54
 
     /// Of a 32-bit program.
     static let userEnd32: UInt64 = 1 << 32

@@ -4,13 +4,13 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case formatVersion, pageSize, architecture
     case zeroID, duplicateID, tooMany
     // The tree.
-    case noProcess, rootIsFirst, oneRoot, noParent, pidRange
+    case noProcess, rootIsFirst, rootHasEnded, oneRoot, noParent, pidRange
     case noLeader, leaderFirst, threadOrder, noSuchProcess, exitedThread
     case noAddressSpace, noFileTable, noDirectories, noActions, threadShares, zombieThreads
     case state, exitStatus
     case namespaceParent, namespaceInit, namespaceNumbers, namespaceMember, noNamespace, namespaceKind
     // Parts of tasks.
-    case signalRange, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore
+    case signalRange, endSignal, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore, attributes
     case cpuFeatures, clocks, vdso
     case cpuRecord, address, credentials, scheduling, restartBlock
     case cgroup, noCgroups
@@ -21,12 +21,14 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case mappingEmpty, mappingAlignment, mappingOrder, mappingBeyond, protection, mappingFlags, mappingKind
     case mappingOffset, noMemoryObject, areaOrder, auxiliaryVector
     case runCounts, runEmpty, runOrder, runOutside, objectSize, wordSize
+    case memoryAttributes, mappingName, seals
     // Files.
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
+    case procTask, procName, fileOwner
     case pipeCapacity, pipeContents
     // Objects.
     case eventCount, clock, timerRange, timerFlags, notify, noSuchThread
-    case epollEvents, epollTwice, epollLoop, semaphoreRange, semaphoreTwice
+    case epollEvents, epollTwice, epollLoop, semaphoreRange, semaphoreTwice, messageRange, messageTwice
     // Pages.
     case noOwner, twoSections, pagesDiffer, pagesMissing
 
@@ -41,6 +43,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .tooMany: "there are too many of them"
         case .noProcess: "there is no process"
         case .rootIsFirst: "the root is not the first process"
+        case .rootHasEnded: "the root has ended"
         case .oneRoot: "a second process has no parent"
         case .noParent: "its parent does not come before it"
         case .pidRange: "a pid is not within 1...4194304"
@@ -64,6 +67,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .noNamespace: "a namespace does not exist, or is not one that it can have"
         case .namespaceKind: "its kind is unknown, or what it holds is of another kind"
         case .signalRange: "a signal is not within 1...64"
+        case .endSignal: "the signal of its end is not within 0...255"
         case .duplicateSignal: "a signal has two actions"
         case .siginfo: "a pending signal has not 128 bytes"
         case .timer: "a timer is out of range"
@@ -72,6 +76,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .name: "the command name is longer than 15 bytes or holds a zero byte"
         case .dumpable: "the dumpable state is out of range"
         case .outOfMemoryScore: "the out-of-memory score is out of range"
+        case .attributes: "an attribute is out of range"
         case .cpuFeatures: "a processor feature is not known to this version"
         case .clocks: "a clock is out of range"
         case .vdso: "the vdso is not what its size and checksum say"
@@ -102,15 +107,21 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .runEmpty: "a run of pages is empty"
         case .runOrder: "the runs of pages are not ascending and disjoint"
         case .runOutside: "a run of pages lies outside of private mappings or of the object"
+        case .memoryAttributes: "an attribute of the whole memory is out of range"
+        case .mappingName: "the name of a mapping is too long, or has a zero byte"
+        case .seals: "the seals are out of range"
         case .objectSize: "the size is out of range"
         case .wordSize: "it is of a 32-bit program or call, which this architecture does not have"
-        case .descriptorRange: "a descriptor is not below 1048576"
+        case .descriptorRange: "a descriptor is not below 2147483584"
         case .descriptorOrder: "the descriptors are not ascending"
         case .noOpenFile: "an open file does not exist"
         case .fileKind: "it is of an unknown kind"
         case .fileOffset: "the offset is out of range"
         case .noPipe: "its pipe does not exist"
         case .preferred: "what stands in is not descriptor 0, 1 or 2, nor (3) the terminal"
+        case .procTask: "the task whose /proc it is of does not exist"
+        case .procName: "its name leads out of the /proc of its task"
+        case .fileOwner: "what gets its signals is not a task or process group of the tree"
         case .pipeCapacity: "the capacity is out of range"
         case .pipeContents: "it holds more than its capacity"
         case .eventCount: "the count is larger than an eventfd can hold"
@@ -124,6 +135,8 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .epollLoop: "it watches itself"
         case .semaphoreRange: "the semaphores are out of range"
         case .semaphoreTwice: "there are two sets with one number or key"
+        case .messageRange: "the messages are out of range"
+        case .messageTwice: "there are two queues with one number or key"
         case .noOwner: "the owner does not exist"
         case .twoSections: "there are two sections of pages"
         case .pagesDiffer: "the section has other pages than the owner"

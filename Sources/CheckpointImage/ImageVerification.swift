@@ -21,8 +21,10 @@ package struct ImageVerification: Sendable {
         for section in image.pageSections { try compare(section, in: source) }
     }
 
+    private var seen: Set<ImageError> = []
+
     private mutating func add(_ error: ImageError) {
-        if !findings.contains(error) { findings.append(error) }
+        if seen.insert(error).inserted { findings.append(error) }
     }
 
     private mutating func compare(_ section: PageSection, in source: some RandomSource) throws(ImageError) {

@@ -56,6 +56,7 @@ struct ImageWalk<Source: SequentialSource> {
         case .pipe: try add(header, type, at, to: &records.pipes, \.id)
         case .memoryObject: try add(header, type, at, to: &records.memoryObjects, \.id)
         case .semaphoreSet: try add(header, type, at, to: &records.semaphoreSets, \.id)
+        case .messageQueue: try add(header, type, at, to: &records.messageQueues, \.id)
         case .directories: try add(header, type, at, to: &records.directories, \.id)
         case .signalActions: try add(header, type, at, to: &records.signalActions, \.id)
         case .namespace: try add(header, type, at, to: &records.namespaces, \.id)

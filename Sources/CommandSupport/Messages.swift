@@ -1,9 +1,13 @@
 package import ArgumentParser
 internal import Kernel
+internal import LinuxABI
 
 /// Writes results to standard output and everything else to standard error.
 package enum Messages {
-    package static func error(_ text: String) { write(text + "\n", to: 2) }
+    /// Nothing in it steers the terminal: see `shown`. Its lines stay lines.
+    package static func error(_ text: String) {
+        write(text.split(separator: "\n", omittingEmptySubsequences: false).map { shown(String($0)) + "\n" }.joined(), to: 2)
+    }
     package static func result(_ text: String) { write(text + "\n", to: 1) }
 
     package static func write(_ text: String, to number: Int32) {
@@ -68,11 +72,13 @@ package final class Log {
 
     /// Writes a note, which is shown at every level.
     package func note(_ text: String) {
+        let text = shown(text)
         Messages.error("note: \(text)")
         if let file { Messages.write("note: \(text)\n", to: file) }
     }
 
     package func write(_ level: LogLevel, _ text: String) {
+        let text = shown(text)
         if level.rank <= self.level.rank { Messages.error("\(level.rawValue): \(text)") }
         if let file { Messages.write("\(level.rawValue): \(text)\n", to: file) }
     }
@@ -131,25 +137,4 @@ package final class ProgressLine {
         if isShown { Messages.write("\r\u{1b}[K", to: 2) }
         isShown = false
     }
-}
-
-/// A string as JSON writes it.
-package func jsonString(_ text: String) -> String {
-    var result = "\""
-    for scalar in text.unicodeScalars {
-        switch scalar {
-        case "\"": result += "\\\""
-        case "\\": result += "\\\\"
-        case "\n": result += "\\n"
-        case "\t": result += "\\t"
-        default:
-            if scalar.value < 0x20 {
-                let digits = String(scalar.value, radix: 16)
-                result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
-            } else {
-                result.unicodeScalars.append(scalar)
-            }
-        }
-    }
-    return result + "\""
 }

@@ -4,44 +4,72 @@ internal import LinuxABI
 internal import RestorePlan
 
 extension HostFacts {
-    /// The files that the tree needs: as they are here, and whether they can be opened as they were.
+    /// The files that the tree needs: as they are here, and whether they can be opened as they were, by crrestart and by those
+    /// who had them.
+    ///
+    /// - Precondition: what crrestart itself may is known.
     mutating func probeFiles(of image: CheckpointImage) {
-        for (path, access) in Self.wantedAccess(to: image) {
+        let requests = requests(of: image)
+        var wanted: [[UInt8]: FileRequest] = [:]
+        for request in requests {
+            if wanted[request.path] == nil { wanted[request.path] = request } else { wanted[request.path]?.access.formUnion(request.access) }
+        }
+        let checksums = Self.filesWithChecksum(image)
+        for (path, request) in wanted {
             do throws(SystemError) {
-                let status = try FileStatus(of: path)
-                if let refusal = access.refusal(of: path) { throw refusal }
-                let buildID = status.kind == .regular ? (try? BuildID.read(from: path)) ?? nil : nil
-                files[path] = .success(
-                    File(
-                        size: UInt64(max(0, status.size)), modified: status.modificationTime, mode: status.mode,
-                        buildID: buildID ?? []))
+                let status = try FileStatus(of: path, followingLinks: !request.isLink)
+                if let refusal = FileAccess(rawValue: request.access.rawValue).refusal(of: path) { throw refusal }
+                let isRegular = status.kind == .regular
+                var file = File(
+                    size: UInt64(max(0, status.size)), modified: status.modificationTime, mode: status.mode,
+                    buildID: isRegular ? ((try? BuildID.read(from: path)) ?? nil) ?? [] : [])
+                file.device = status.device
+                file.inode = status.inode
+                if let there = checksums[path], isRegular, file.size == there.size, file.modified != there.modified {
+                    file.contents = try? FileContents.checksum(of: path)
+                }
+                files[path] = .success(file)
             } catch {
                 files[path] = .failure(MissingFile(errno: error.name))
             }
         }
+        probeRefusals(requests)
     }
 
-    /// Tasks open files before they take their own credentials: as the user of crrestart.
-    private static func wantedAccess(to image: CheckpointImage) -> [[UInt8]: FileAccess] {
-        var wanted: [[UInt8]: FileAccess] = [:]
-        func want(_ file: ImageFileIdentity, _ access: FileAccess) { wanted[file.path.asBytes, default: []].formUnion(access) }
-        for process in image.processes where process.state != .zombie { want(process.executable, [.read, .execute]) }
-        for directories in image.directories {
-            want(directories.working, .execute)
-            want(directories.root, .execute)
+    /// What the holders of the files may, asked with their rights.
+    private mutating func probeRefusals(_ requests: Set<FileRequest>) {
+        let own = FileRights(ownCredentials)
+        for (rights, requests) in Dictionary(grouping: requests, by: \.rights) {
+            var found: [FileRequest: String] = [:]
+            func look() {
+                for request in requests {
+                    let access = FileAccess(rawValue: request.access.rawValue)
+                    if let refusal = access.refusalWithoutLinks(of: request.path, isLink: request.isLink) { found[request] = refusal.name }
+                }
+            }
+            if rights == own {
+                look()
+            } else {
+                let kept = ownCredentials.effective & FileRights.kept
+                let borrowed = BorrowedRights(
+                    user: rights.user, group: rights.group, groups: rights.groups,
+                    effective: (rights.capabilities | kept) & ownCredentials.permitted)
+                do throws(SystemError) { try borrowed.use(look) } catch {
+                    for request in requests { found[request] = error.name }
+                }
+            }
+            refusals.merge(found) { first, _ in first }
         }
-        let mayWrite = UInt64(1) << UInt64(ImageMappingFlag.mayWrite.rawValue)
+    }
+
+    /// Mapped files that the image recognises by their contents.
+    private static func filesWithChecksum(_ image: CheckpointImage) -> [[UInt8]: ImageFileIdentity] {
+        var found: [[UInt8]: ImageFileIdentity] = [:]
         for space in image.addressSpaces {
-            for mapping in space.mappings where mapping.kind == .file {
-                want(mapping.file, mapping.shared && mapping.flags & mayWrite != 0 ? [.read, .write] : .read)
+            for mapping in space.mappings where mapping.kind == .file && mapping.file.hasContents {
+                found[mapping.file.path.asBytes] = mapping.file
             }
         }
-        for file in image.openFiles {
-            guard let identity = file.saved?.namedFile else { continue }
-            // O_PATH opens without a right to anything; O_ACCMODE 3 (for ioctl only) asks for both.
-            let modes: [FileAccess] = [.read, .write, [.read, .write], [.read, .write]]
-            want(identity, file.flags & OpenFlag.O_PATH != 0 ? [] : modes[Int(file.flags & OpenFlag.O_ACCMODE)])
-        }
-        return wanted
+        return found
     }
 }

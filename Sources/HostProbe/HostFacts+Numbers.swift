@@ -1,25 +1,31 @@
-internal import CheckpointImage
+package import CheckpointImage
 internal import Kernel
 internal import LinuxABI
-internal import RestorePlan
+package import RestorePlan
 
 extension HostFacts {
     /// Who has the numbers that the tree needs, and which ones nobody needs.
-    mutating func probeNumbers(of image: CheckpointImage, options: RestartOptions) {
+    ///
+    /// - Parameter tree: its numbers count as free. Then the other processes of this host are looked at only where that matters,
+    ///   because the tree stands still meanwhile.
+    package mutating func probeNumbers(of image: CheckpointImage, options: RestartOptions, endOf tree: LivingTree? = nil) {
         let wanted = Renumbering.oldNumbers(of: image)
         probeChoice(highest: wanted.max() ?? 0)
         let helpers = HelperNumbers(of: image)
         let fresh = options.keepsPids ? 0 : wanted.count
         // The numbers of a new namespace are nobody's.
+        // Nor do they matter where the tree can have a new namespace once it has ended.
         let looksForCollisions = options.keepsPids && options.newPidNamespace != true && !image.rootIsNamespaceInit
+            && !(tree != nil && mayMakeNamespaces)
         guard looksForCollisions || helpers.placeholders + fresh > 0 else { return }
-        var led = Self.numbersOfGroups()
+        let members = tree?.tasks ?? []
+        var led = looksForCollisions || tree == nil ? Self.numbersOfGroups(without: members) : [:]
         if looksForCollisions {
             let own = Set(image.processes.map(\.pid)).union(image.threads.map(\.tid)).union(helpers.ghosts)
-            var taken = Self.holders(of: own, led)
+            var taken = Self.holders(of: own, led).filter { !members.contains(Int32(bitPattern: $0.key)) }
             // `crcheckpoint --kill` may have ended them just now: as a rule they are reaped soon.
-            var deadline = SystemClock.monotonic.now() + Self.reapingTime
-            while !taken.isEmpty, taken.values.allSatisfy(\.isDead), SystemClock.monotonic.now() < deadline {
+            var deadline = SystemClock.monotonic.now() + (options.waitsForNumbers ? Self.reapingTime : 0)
+            while tree == nil, !taken.isEmpty, taken.values.allSatisfy(\.isDead), SystemClock.monotonic.now() < deadline {
                 Waiting.pause(atMost: 5_000_000)
                 let before = taken.count
                 led = Self.numbersOfGroups()
@@ -27,6 +33,7 @@ extension HostFacts {
                 if taken.count < before { deadline = SystemClock.monotonic.now() + Self.reapingTime }
             }
             takenPids = taken.mapValues(\.description)
+            dyingPids = taken.filter(\.value.isDead).mapValues(\.description)
         }
         let old = Set(wanted).union([image.header.outsideSession, image.header.outsideGroup])
         let free = Self.freeNumbers(helpers.placeholders + fresh, below: numbers.end) { number in
@@ -72,9 +79,9 @@ extension HostFacts {
     }
 
     /// A number is taken as long as it is somebody's session or group, too: of the living, if there are such.
-    private static func numbersOfGroups() -> [UInt32: Holder] {
+    private static func numbersOfGroups(without members: Set<Int32> = []) -> [UInt32: Holder] {
         var led: [UInt32: Holder] = [:]
-        for pid in (try? allProcesses()) ?? [] {
+        for pid in (try? allProcesses()) ?? [] where !members.contains(pid) {
             guard let stat = try? ProcessStat(of: pid) else { continue }
             for (number, what) in [(stat.group, "process group"), (stat.session, "session")] where number > 0 {
                 if stat.isZombie && led[UInt32(number)] != nil { continue }
@@ -109,7 +116,8 @@ extension HostFacts {
             let leader = (try? ProcessStat(of: process)).map { " \(printable($0.comm))" } ?? ""
             return Holder(description: "\(name), a thread of \(process)\(leader)")
         }
-        let ending = stat.isZombie ? ", which has ended and is not reaped yet" : ""
+        let reaper = (try? ProcessStat(of: stat.parent)).map { " by \(stat.parent) \(printable($0.comm))" } ?? ""
+        let ending = stat.isZombie ? ", which has ended and is not reaped yet\(reaper)" : ""
         return Holder(description: name + ending, isDead: stat.isZombie)
     }
 }

@@ -6,33 +6,41 @@ package import RestorePlan
 
 extension HostFacts {
     /// Asks this host what a restart of `image` needs to know. Creates nothing.
-    package static func probe(for image: CheckpointImage, options: RestartOptions) -> HostFacts {
+    ///
+    /// - Parameter tree: the tree that the image is of, if it is to end before the restart.
+    package static func probe(for image: CheckpointImage, options: RestartOptions, endOf tree: LivingTree? = nil) -> HostFacts {
         var facts = HostFacts()
         facts.architecture = KernelIdentity.current().machine
         facts.pageSize = Kernel.pageSize
         facts.probeProcessor()
         facts.probe32Bit(for: image)
-        facts.probeFiles(of: image)
         facts.probeSelf()
+        facts.probeFiles(of: image)
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
         facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0  // CAP_SYS_ADMIN
         facts.bootID = (try? Kernel.bootID()) ?? ""
+        facts.now = TimePlan.Instant(
+            realtime: SystemClock.realtime.now(), monotonic: SystemClock.monotonic.now(), boottime: SystemClock.boottime.now())
         facts.mayMakeTimeNamespace = TimeNamespace.canBeMade
-        facts.probeNumbers(of: image, options: options)
-        facts.terminals = (0...2).map { Terminal.isTerminal($0) }
+        facts.probeNumbers(of: image, options: options, endOf: tree)
+        facts.probeTerminal()
         facts.probeObjects(of: image, options: options)
         facts.probeCgroups(of: image, options: options.cgroups)
+        if let tree { facts.foresee(endOf: tree) }
         return facts
     }
 
     /// What kernel objects of the image need.
     private mutating func probeObjects(of image: CheckpointImage, options: RestartOptions) {
-        watchable = (0...2).map { isWatchable($0) }
+        watchable = (0...2).map { isWatchable($0) } + [true]
         // The image came on standard input: the terminal stands in, or /dev/null, which cannot be watched.
         if options.imageIsStandardInput { watchable[0] = (try? Descriptor.open("/dev/tty", 2)) != nil }
+        let readsMessages = image.openFiles.contains { if case .device(let device)? = $0.object { device.readMessages != 0 } else { false } }
+        if readsMessages { kernelMessages = (try? KernelLog.sequenceNumbers()) ?? [] }
         mayChooseTimerIDs = PosixTimerState.mayChooseID()
         maySetExpirations = TimerFileState.maySetExpirations()
         mayWakeSystem = Capabilities.currentEffective & 1 << 35 != 0  // CAP_WAKE_ALARM
+        probeMessageQueues(of: image)
         guard !image.semaphoreSets.isEmpty else { return }
         mayChooseSemaphoreNumbers = SemaphoreSets.mayChooseNumber()
         for var set in (try? SemaphoreSetState.all()) ?? [] {
@@ -41,10 +49,32 @@ extension HostFacts {
             let changers = set.changers.map { UInt32($0) }
             var names: [UInt32: String] = [:]
             for pid in Set(changers) where pid != 0 {
-                if let stat = try? ProcessStat(of: Int32(pid)) { names[pid] = printable(stat.comm) }
+                if let stat = try? ProcessStat(of: Int32(pid)), !stat.isZombie { names[pid] = printable(stat.comm) }
             }
             semaphoreSets[UInt32(set.number)] = SemaphoreSet(
-                key: set.key, values: set.values, changers: changers, names: names)
+                key: set.key, values: set.values, changers: changers, names: names,
+                rights: SemaphoreSet.Rights(
+                    owner: set.owner, creator: set.creator, group: set.group, creatorGroup: set.creatorGroup, mode: set.mode))
+        }
+    }
+
+    private mutating func probeMessageQueues(of image: CheckpointImage) {
+        if image.messageQueues.isEmpty { return }
+        messageQueues.mayChooseNumbers = Kernel.MessageQueues.mayChooseNumber()
+        let limits = Kernel.MessageQueues.limits()
+        messageQueues.longestMessage = limits.message
+        messageQueues.largestQueue = limits.queue
+        for queue in (try? MessageQueueState.all()) ?? [] { messageQueues.keys[UInt32(bitPattern: queue.number)] = queue.key }
+    }
+
+    /// The terminal that takes the place of one outside of the tree.
+    private mutating func probeTerminal() {
+        if let number = (Int32(0)...2).first(where: { Terminal.isTerminal($0) }) {
+            terminal = UInt32(number)
+            terminalOpensAnew = Terminal.opensAnew(number)
+        } else if let controlling = try? Descriptor.open("/dev/tty", Int32(OpenFlag.O_RDWR | OpenFlag.O_NOCTTY)) {
+            terminal = 3
+            terminalOpensAnew = Terminal.opensAnew(controlling.number)
         }
     }
 
@@ -70,12 +100,29 @@ extension HostFacts {
             return name == "[vvar]" || name == "[vvar_vclock]" || name == "[vdso]"
         }.map { Range(start: $0.start, end: $0.end) }
         ownRseq = Processes.ownRestartableSequence
+        mostDescriptors = DescriptorTable.mostNumbers
         hardLimits = Processes.resourceLimits().map(\.hard)
         ownOomScoreAdjustment = (try? memoryKillAdjustment(of: Processes.ownPid)) ?? 0
+        ownTimerSlack = TaskAttributes.ownTimerSlack
+        ownSpeculation = TaskAttributes.ownSpeculation
+        mayFaultProcessorID = TaskAttributes.mayFaultProcessorID
+        memoryBarriers = TaskAttributes.memoryBarriers
+        if let login = TaskAttributes.loginUser(of: Processes.ownPid) {
+            hasLoginUsers = true
+            ownLoginUser = login &+ 1
+            // Who has none may take one; to change it, or to have none again, takes CAP_AUDIT_CONTROL.
+            mayChangeLoginUser = ownLoginUser == 0 || Capabilities.currentEffective & 1 << 30 != 0
+        }
         if let status = try? TaskStatus(of: Processes.ownPid) {
             ownCredentials = ImageCredentials(status)
             ownCredentials.secureBits = Processes.secureBits
         }
+        ownMemory.coreFilter = try? coreDumpFilter(of: Processes.ownPid)
+        ownMemory.hugePagesDisabled = Processes.hugePagesDisabled
+        ownMemory.mergesPages = Processes.mergesPages
+        ownMemory.knowsGuards = MemoryCalls.knowsGuards
+        ownMemory.knowsSeals = MemoryCalls.knowsSeals
+        ownMemory.mostMappings = MemoryCalls.mostMappings
         if let scheduling = try? ImageScheduling(of: 0) { ownScheduling = scheduling }
     }
 }

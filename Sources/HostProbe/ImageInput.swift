@@ -13,18 +13,20 @@ package enum ImageInput {
     ///
     /// A regular file that says it is empty is read as a stream: those of `/proc` say so whatever they hold.
     ///
+    /// - Parameter isInterrupted: asked while an input without a writer, or with a silent one, is waited for: whether to give up.
     /// - Errors: as open(2); `EISDIR` comes with the first read.
-    package init(_ path: String) throws(ImageInputError) {
+    package init(_ path: String, unless isInterrupted: @escaping () -> Bool = { false }) throws(ImageInputError) {
         if path == "-" {
-            self = .stream(ImageStream(Descriptor(owning: 0)))
+            self = .stream(ImageStream(Descriptor(owning: 0), isInterrupted))
             return
         }
         do throws(SystemError) {
-            let descriptor = try Descriptor.open(path)
+            // O_NONBLOCK: open(2) of a FIFO would wait for a writer, and signals that are blocked would not end that.
+            let descriptor = try Descriptor.open(path, Int32(OpenFlag.O_NONBLOCK))
             if let size = try descriptor.regularFileSize(), size > 0 {
                 self = .file(ImageFile(descriptor, size: size))
             } else {
-                self = .stream(ImageStream(descriptor))
+                self = .stream(ImageStream(descriptor, isInterrupted))
             }
         } catch { throw ImageInputError(path: path, cause: error) }
     }
@@ -59,14 +61,26 @@ package final class ImageFile: RandomSource {
 /// A pipe, a terminal, a file of `/proc`.
 package final class ImageStream: SequentialSource {
     private let descriptor: Descriptor
+    private let isInterrupted: () -> Bool
 
-    fileprivate init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
+    fileprivate init(_ descriptor: consuming Descriptor, _ isInterrupted: @escaping () -> Bool) {
+        self.descriptor = descriptor
+        self.isInterrupted = isInterrupted
+    }
 
     package var number: Int32 { descriptor.number }
 
     package func read(upTo count: Int) throws -> [UInt8] {
-        do { return try descriptor.read(upTo: count) } catch {
-            throw error.name == "EISDIR" ? ImageError(.directory) : error
+        while true {
+            do throws(SystemError) {
+                try Channel.awaitInput(number, unless: isInterrupted)
+                return try descriptor.read(upTo: count)
+            } catch {
+                // Another reader of the same pipe was faster.
+                if error.name == "EAGAIN" { continue }
+                if error.name == "EISDIR" { throw ImageError(.directory) }
+                throw error
+            }
         }
     }
 }

@@ -96,14 +96,21 @@ struct BPFAssembler {
         call(.sequencePrint)
     }
 
-    /// What every program over tasks begins with: r6 = context, r7 = task, r8 = sequence file. To `end` if
-    /// there is no task or it is not traced: the tasks in question have been seized by this process before.
-    mutating func beginTask(_ tracing: Int, end: inout Label) {
+    /// What programs over tasks begin with: r6 = context, r7 = task, r8 = sequence file. To `end` if there is no task or it
+    /// is not traced: the tasks in question have been seized by this process before.
+    mutating func beginTask(_ tracing: Int, end: inout Label) { begin(tracing, end: &end) }
+
+    /// The same for tasks that are traced or not.
+    mutating func beginAnyTask(end: inout Label) { begin(nil, end: &end) }
+
+    private mutating func begin(_ tracing: Int?, end: inout Label) {
         emit(.moveRegister, 6, source: 1)
         emit(.load8, 7, source: 6, offset: 8)
         jump(.jumpIfEqual, 7, to: &end)
-        emit(.load4, 1, source: 7, offset: tracing)
-        jump(.jumpIfEqual, 1, to: &end)
+        if let tracing {
+            emit(.load4, 1, source: 7, offset: tracing)
+            jump(.jumpIfEqual, 1, to: &end)
+        }
         emit(.load8, 8, source: 6, offset: 0)
         emit(.load8, 8, source: 8, offset: 0)
     }

@@ -9,6 +9,9 @@ internal import LinuxABI
 /// made. It works in release builds, which are what the tests drive: where the variable is not set a passage is
 /// one comparison. A forked child inherits the counters as they are and counts on for itself.
 ///
+/// With `SIGKILL` in place of the errno the process that passes kills itself there: what is left of a command that dies at
+/// that moment.
+///
 /// A case belongs to one wrapper of this module. The comment names the stages that pass it.
 package enum FaultPoint: String, CaseIterable, Sendable {
     // Files and `/proc`, both commands.
@@ -87,7 +90,7 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case pidfdOpen = "pidfd-open"
     /// pidfd_getfd(2): collect.
     case pidfdGetfd = "pidfd-getfd"
-    /// pidfd_send_signal(2): after the point of no return, signals that are passed on.
+    /// pidfd_send_signal(2): freeze and release with `--kill` and `--stop`; after the point of no return, signals that are passed on.
     case pidfdSignal = "pidfd-signal"
     /// kcmp(2): collect.
     case kcmp
@@ -134,7 +137,14 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case syncDirectory = "sync-directory"
     /// fork of the process that ends the tree: release with `--kill`; without it crcheckpoint does that itself.
     case forkGuardian = "fork-guardian"
-    /// pread(2) of the image's records: read.
+    /// clone(2) of the process that finds out whether the image could be restarted: commit, with `--kill` and `--stop`; without
+    /// it crcheckpoint does that itself.
+    case forkCheck = "fork-check"
+    /// Not a call: our own reader refuses the image that was just written (a defect): commit, with `--kill` and `--stop`.
+    case ownReader = "own-reader"
+    /// Not a call: this host could not run the image that was just written: commit, with `--kill` and `--stop`.
+    case restartHere = "restart-here"
+    /// pread(2) of the image's records: read, commit (`--kill` and `--stop`).
     case preadImage = "pread-image"
     /// pread(2) of the image's pages for their checksums: load.
     case checkPages = "check-pages"
@@ -227,10 +237,13 @@ extension FaultPoint {
             }
             var error = Errno.EIO
             if sides.count > 1 {
-                guard let number = ErrnoName.number(of: String(sides[1])) else {
+                if sides[1] == "SIGKILL" {
+                    error = death
+                } else if let number = ErrnoName.number(of: String(sides[1])) {
+                    error = number
+                } else {
                     throw wrong("\"\(printable(Array(sides[1].utf8)))\" is no errno (such as EIO)")
                 }
-                error = number
             }
             faults.append((point, passage, error))
         }
@@ -242,13 +255,17 @@ extension FaultPoint {
 
     /// Throws where this passage is to fail; otherwise counts it.
     @inline(__always)
-    func pass(_ call: @autoclosure () -> String) throws(SystemError) {
+    package func pass(_ call: @autoclosure () -> String) throws(SystemError) {
         if ckernel_faults_set() != 0, let error = count() { throw SystemError(error, in: call()) }
     }
+
+    /// In place of an errno: the process kills itself.
+    static let death: Int32 = -SIGKILL
 
     @inline(never)
     private func count() -> Int32? {
         let error = ckernel_fault_pass(index)
+        if error == Self.death { _ = ckernel_syscall(Int(SYS_kill), Int(getpid()), Int(SIGKILL), 0, 0, 0, 0) }
         return error == 0 ? nil : error
     }
 

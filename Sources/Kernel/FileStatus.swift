@@ -18,6 +18,8 @@ package struct FileStatus: Equatable, Codable, Sendable {
     package var size: Int64
     /// Nanoseconds since 1970.
     package var modificationTime: Int64
+    /// When it was last read, likewise. Nil in recordings that do not have it.
+    package var accessTime: Int64? = nil
 
     package enum Kind: Equatable, Sendable {
         case regular, directory, characterDevice, blockDevice, pipe, socket, link
@@ -84,6 +86,7 @@ extension FileStatus {
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), mode: UInt32(status.st_mode),
             linkCount: UInt64(status.st_nlink), owner: status.st_uid, group: status.st_gid,
             specialDevice: UInt64(status.st_rdev), size: Int64(status.st_size),
-            modificationTime: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec))
+            modificationTime: Int64(status.st_mtim.tv_sec) * 1_000_000_000 + Int64(status.st_mtim.tv_nsec),
+            accessTime: Int64(status.st_atim.tv_sec) * 1_000_000_000 + Int64(status.st_atim.tv_nsec))
     }
 }

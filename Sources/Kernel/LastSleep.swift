@@ -27,7 +27,7 @@ package struct LastSleep: Equatable, Sendable {
         else { return nil }
         self.call = call
         self.sleeps = sleeps
-        since = last + difference
+        since = last &+ difference
     }
 
     /// `number 0xarguments... 0xsp 0xpc`; nil for `running` and for a task outside of calls (number -1).
@@ -46,7 +46,7 @@ package struct LastSleep: Equatable, Sendable {
             let parts = value.split(separator: ".")
             guard parts.count == 2, parts[1].count == 6, let whole = Int64(parts[0]), let rest = Int64(parts[1])
             else { return nil }
-            return whole * 1_000_000 + rest
+            return whole &* 1_000_000 &+ rest
         }
         return nil
     }

@@ -65,6 +65,9 @@ extension MappingFlags {
         ("sl", .sealed), ("mp", .boundsTable), ("gu", .mayHoldGuards),
     ]
 
+    /// Every flag that has a name.
+    package static let all: MappingFlags = names.reduce([]) { $0.union($1.flag) }
+
     /// Flags by letters: index is 32 times the first letter plus the second, each counted from `a`.
     private static let byLetters: [MappingFlags] = {
         var table = [MappingFlags](repeating: [], count: 1024)

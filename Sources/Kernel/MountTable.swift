@@ -71,6 +71,18 @@ package struct MountTable: Sendable {
         field.split(separator: UInt8(ascii: ",")).map { String(decoding: $0, as: UTF8.self) }
     }
 
+    /// Where a mount is, by the number that fdinfo has of it; nil: it is not mounted there any more.
+    ///
+    /// - Source: proc(5), `/proc/pid/mountinfo`, field 1.
+    package static func mountPoint(of id: UInt64, in mountinfo: [UInt8]) -> [UInt8]? {
+        let number = Array(String(id).utf8)
+        for line in mountinfo.split(separator: .newline) {
+            let fields = line.split(separator: .blank, maxSplits: 5)
+            if fields.count > 5, fields[0].elementsEqual(number) { return unescapingMountField(fields[4]) }
+        }
+        return nil
+    }
+
     /// Mount points of mounts that only one of the two has, sorted.
     package func differingMountPoints(from other: MountTable) -> [[UInt8]] {
         Set(Set(mounts).symmetricDifference(other.mounts).map(\.mountPoint)).sorted { $0.lexicographicallyPrecedes($1) }

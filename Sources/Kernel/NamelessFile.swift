@@ -6,32 +6,67 @@ internal import LinuxABI
 package enum NamelessFile {
     /// memfd_create(2).
     ///
-    /// - Parameter name: of any bytes; with the `/memfd:` that the kernel shows before it, or without.
+    /// - Parameters:
+    ///   - name: of any bytes; with the `/memfd:` that the kernel shows before it, or without.
+    ///   - canBeSealed: MFD_ALLOW_SEALING.
     @inline(never)
-    package static func memory(named name: [UInt8]) throws(SystemError) -> Descriptor {
+    package static func memory(named name: [UInt8], canBeSealed: Bool = false) throws(SystemError) -> Descriptor {
         try FaultPoint.makeMemfd.pass("memfd_create")
         let prefix = Array("/memfd:".utf8)
-        let result = withPath(name.starts(with: prefix) ? Array(name.dropFirst(prefix.count)) : name) { pointer in
-            ckernel_syscall(Int(SYS_memfd_create), pointer, Int(Memfd.MFD_CLOEXEC), 0, 0, 0, 0)
+        let flags = Memfd.MFD_CLOEXEC | (canBeSealed ? Memfd.MFD_ALLOW_SEALING : 0)
+        // Without MFD_EXEC (since 6.3) the host's vm.memfd_noexec decides whether it can ever be executed.
+        for flags in [flags | Memfd.MFD_EXEC, flags] {
+            let result = withPath(name.starts(with: prefix) ? Array(name.dropFirst(prefix.count)) : name) { pointer in
+                ckernel_syscall(Int(SYS_memfd_create), pointer, Int(flags), 0, 0, 0, 0)
+            }
+            if result < 0 && flags & Memfd.MFD_EXEC != 0 { continue }
+            return Descriptor(owning: Int32(try SystemError.check(result, "memfd_create")))
         }
-        return Descriptor(owning: Int32(try SystemError.check(result, "memfd_create")))
+        throw SystemError(EINVAL, in: "memfd_create")
+    }
+
+    /// Whether a file lies in the pool of huge pages (hugetlbfs): that of a memfd with MFD_HUGETLB.
+    @inline(never)
+    package static func isHuge(_ link: String) -> Bool {
+        // struct statfs has 120 bytes; its first word is the type.
+        var system = [UInt64](repeating: 0, count: 32)
+        let result = withPath(Array(link.utf8)) { path in
+            unsafe system.withUnsafeMutableBytes { buffer in
+                ckernel_syscall(Int(SYS_statfs), path, Int(bitPattern: buffer.baseAddress), 0, 0, 0, 0)
+            }
+        }
+        return result == 0 && UInt32(truncatingIfNeeded: system[0]) == FileSystemMagic.HUGETLBFS_MAGIC
+    }
+
+    /// F_GET_SEALS of fcntl(2); 0 for a file that cannot have any.
+    package static func seals(of file: borrowing Descriptor) -> UInt32 {
+        UInt32(max(0, ckernel_syscall(Int(SYS_fcntl), Int(file.number), Int(Fcntl.F_GET_SEALS), 0, 0, 0, 0)))
+    }
+
+    /// F_ADD_SEALS of fcntl(2).
+    ///
+    /// - Errors: `EBUSY`: `F_SEAL_WRITE`, and it is mapped shared and writable.
+    package static func seal(_ number: Int32, _ seals: UInt32) throws(SystemError) {
+        _ = try SystemError.check(
+            ckernel_syscall(Int(SYS_fcntl), Int(number), Int(Fcntl.F_ADD_SEALS), Int(seals), 0, 0, 0), "fcntl F_ADD_SEALS")
     }
 
     package static func memory(named name: String) throws(SystemError) -> Descriptor { try memory(named: Array(name.utf8)) }
 
-    /// A file in the directory where the old one was. It has the old name, too, if that is free.
-    @inline(never)
+    /// A file in the file system where the old one was: in its directory, or in the next one above that exists and may be
+    /// written; where there is none, in memory. It never has a name, and no link is followed: the directory's owner can have
+    /// changed what leads there.
     package static func unlinked(like path: [UInt8], mode: UInt32) throws(SystemError) -> Descriptor {
         try FaultPoint.makeUnlinkedFile.pass("open \(printable(path))")
-        do throws(SystemError) {
-            let file = try Descriptor.open(path, O_RDWR | O_CREAT | O_EXCL, mode: mode)
-            _ = withPath(path) { ckernel_syscall(Int(SYS_unlinkat), Int(AT_FDCWD), $0, 0, 0, 0, 0) }
-            return file
-        } catch {
-            guard error.number == EEXIST, let slash = path.lastIndex(of: UInt8(ascii: "/")) else { throw error }
-            let directory = slash == 0 ? [UInt8(ascii: "/")] : Array(path[..<slash])
-            return try Descriptor.open(directory, O_RDWR | Int32(OpenFlag.O_TMPFILE), mode: mode)
+        let slash = UInt8(ascii: "/")
+        var directory = path[...]
+        while let end = directory.lastIndex(of: slash) {
+            directory = directory[..<end]
+            let place = directory.isEmpty ? [slash] : Array(directory)
+            if let file = try? Descriptor.openWithoutLinks(place, OpenFlag.O_RDWR | OpenFlag.O_TMPFILE, mode: mode) { return file }
         }
+        // The kernel takes names of up to 249 bytes.
+        return try memory(named: Array(path.suffix(from: path.lastIndex(of: slash).map { $0 + 1 } ?? 0).suffix(200)))
     }
 
     package static func unlinked(like path: String, mode: UInt32) throws(SystemError) -> Descriptor {
@@ -49,6 +84,28 @@ package enum NamelessFile {
     package static func setSize(_ number: Int32, _ size: UInt64) throws(SystemError) {
         try FaultPoint.setFileSize.pass("ftruncate")
         _ = try SystemError.check(ckernel_syscall(Int(SYS_ftruncate), Int(number), Int(size), 0, 0, 0, 0), "ftruncate")
+    }
+
+    /// Sets when it was last read and changed, in nanoseconds since 1970.
+    ///
+    /// - Source: utimensat(2).
+    @inline(never)
+    package static func setTimes(_ number: Int32, accessed: Int64, modified: Int64) throws(SystemError) {
+        let second: Int64 = 1_000_000_000
+        // Two `struct timespec`.
+        let times = [accessed, modified].flatMap { time in
+            let rest = (time % second + second) % second
+            return [(time - rest) / second, rest]
+        }
+        let result = unsafe times.withUnsafeBytes { times in
+            ckernel_syscall(Int(SYS_utimensat), Int(number), 0, Int(bitPattern: times.baseAddress), 0, 0, 0)
+        }
+        _ = try SystemError.check(result, "utimensat")
+    }
+
+    /// The same file, open for reading: the kernel starts no program from a file that somebody has open for writing.
+    package static func forReading(_ number: Int32) throws(SystemError) -> Descriptor {
+        try Descriptor.open("/proc/self/fd/\(number)", O_RDONLY)
     }
 
     @inline(never)
@@ -73,11 +130,14 @@ extension Processes {
 
 /// Descriptors moved to fixed numbers.
 package enum DescriptorTable {
-    /// dup3(2) with close-on-exec.
-    package static func duplicate(_ from: Int32, to number: UInt32) throws(SystemError) {
+    /// Duplicates a descriptor at a number that is free (dup3(2), close-on-exec).
+    ///
+    /// - Errors: `EEXIST`: something is open there. It stays: two things that are to have one number are a defect of the plan.
+    package static func place(_ from: Int32, at number: UInt32) throws(SystemError) {
         try FaultPoint.duplicate.pass("dup3")
+        if number > UInt32(Int32.max) || isOpen(Int32(number)) { throw SystemError(EEXIST, in: "dup3 to \(number)") }
         _ = try SystemError.check(
-            ckernel_syscall(Int(SYS_dup3), Int(from), Int(number), Int(O_CLOEXEC), 0, 0, 0), "dup3")
+            ckernel_syscall(Int(SYS_dup3), Int(from), Int(number), Int(O_CLOEXEC), 0, 0, 0), "dup3 to \(number)")
     }
 
     package static func isOpen(_ number: Int32) -> Bool {
@@ -87,8 +147,35 @@ package enum DescriptorTable {
     package static func close(_ number: Int32) { _ = ckernel_syscall(Int(SYS_close), Int(number), 0, 0, 0, 0, 0) }
 
     /// Closes all numbers from `first` on.
-    package static func closeAll(from first: UInt32) {
-        _ = ckernel_syscall(Int(SYS_close_range), Int(first), Int(UInt32.max), 0, 0, 0, 0)
+    package static func closeAll(from first: UInt32) { close(first ... .max) }
+
+    /// Closes all numbers from `first` on that are none of `kept`.
+    package static func closeAll(from first: UInt32, but kept: Set<UInt32>) {
+        var next = first
+        for number in kept.sorted() where number >= next {
+            if number > next { close(next...number - 1) }
+            next = number + 1
+        }
+        closeAll(from: next)
+    }
+
+    private static func close(_ range: ClosedRange<UInt32>) {
+        _ = ckernel_syscall(Int(SYS_close_range), Int(range.lowerBound), Int(range.upperBound), 0, 0, 0, 0)
+    }
+
+    /// The descriptor of this process that a path leads to; nil: none. A shell passes such paths for `<(...)`.
+    package static func number(inPath path: String) -> UInt32? {
+        for folder in ["/dev/fd/", "/proc/self/fd/", "/proc/thread-self/fd/"] where path.hasPrefix(folder) {
+            return UInt32(path.dropFirst(folder.count).prefix { $0 != "/" })
+        }
+        return nil
+    }
+
+    /// The highest limit of descriptors that this kernel knows (fs.nr_open); its own default where it does not tell.
+    package static var mostNumbers: UInt64 {
+        let text = (try? readFile("/proc/sys/fs/nr_open")) ?? []
+        var cursor = ByteCursor(text)
+        return cursor.decimal() ?? 1 << 20
     }
 
     /// A pipe, close-on-exec.

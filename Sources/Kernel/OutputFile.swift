@@ -4,30 +4,37 @@ internal import LinuxABI
 
 /// Where an image is written: aside, without a name, until `commit` gives it one; or a stream.
 ///
-/// If the process dies before, nothing is left: the file has no name yet (open(2), O_TMPFILE). On file
-/// systems without such files it is written under a name that starts with a dot and is removed on failure.
+/// If the process dies before, nothing is left: the file has no name yet (open(2), O_TMPFILE). On file systems without such
+/// files it is written under a name that starts with a dot and ends in `.partial`, and is removed on failure; so it is for
+/// a moment when it takes the place of an older image. What a killed process left under such a name goes with the next
+/// image of that name (``removeLeftovers()``).
 package final class OutputFile {
     package let name: String
     package let isStream: Bool
-    private let path: String
-    private let directory: String
-    private let force: Bool
-    private let descriptor: Int32
+    let path: String
+    let directory: String
+    let force: Bool
+    let descriptor: Int32
+    /// What the image will replace, as it was before the first byte was written.
+    let former: FileStatus?
     /// The name it has meanwhile; nil: none.
-    private var temporary: String?
-    private var committed = false
+    var temporary: String?
+    private var isCommitted = false
 
-    package init(standardOutput: ()) {
+    /// - Errors: `EBADF`: standard output was closed when this process started.
+    package init(standardOutput: ()) throws(SystemError) {
+        if StandardDescriptors.wasClosed(1) { throw SystemError(EBADF, in: "standard output is closed") }
         name = "(standard output)"
         isStream = true
         path = ""
         directory = ""
         force = false
         descriptor = 1
+        former = nil
     }
 
-    /// - Errors: `EEXIST` where the file is there already and `force` is not set; `ENOENT` where the
-    ///   directory is missing.
+    /// - Errors: `EEXIST` where there is something at the path, unless it is a regular file and `force` is set; `EISDIR`;
+    ///   `ENOENT` where the directory is missing. `call` then says what the matter is.
     package init(path: String, force: Bool) throws(SystemError) {
         name = path
         isStream = false
@@ -36,29 +43,49 @@ package final class OutputFile {
         var parent = "."
         if let slash = path.lastIndex(of: "/") { parent = slash == path.startIndex ? "/" : String(path[..<slash]) }
         directory = parent
-        if let status = try? FileStatus(of: path) {
-            if status.kind == .directory { throw SystemError(EISDIR, in: "it is a directory") }
-            if !force { throw SystemError(EEXIST, in: "open") }
-        }
+        former = try Self.former(at: path, force: force)
         try FaultPoint.createImage.pass("open \(path)")
         do throws(SystemError) {
-            descriptor = try Descriptor.open(parent, O_WRONLY | Int32(OpenFlag.O_TMPFILE), mode: 0o600).release()
+            descriptor = try Descriptor.open(parent, O_RDWR | Int32(OpenFlag.O_TMPFILE), mode: 0o600).release()
         } catch {
-            guard error.number == EOPNOTSUPP || error.number == EISDIR || error.number == EINVAL else { throw error }
-            let base = path.split(separator: "/").last.map(String.init) ?? "image"
-            let aside = "\(parent)/.\(base).\(getpid()).partial"
-            descriptor = try Descriptor.open(aside, O_WRONLY | O_CREAT | O_EXCL, mode: 0o600).release()
+            guard error.number == EOPNOTSUPP || error.number == EISDIR || error.number == EINVAL else {
+                throw error.number == ENOENT ? SystemError(ENOENT, in: "the directory does not exist") : error
+            }
+            let aside = PartialName.new(for: path, in: parent)
+            descriptor = try Descriptor.open(aside, O_RDWR | O_CREAT | O_EXCL, mode: 0o600).release()
             temporary = aside
         }
+        // Tells others that a name belongs to somebody who still writes.
+        _ = FileLock.take(descriptor)
     }
 
     deinit {
         if !isStream { _ = close(descriptor) }
-        if !committed, let temporary { _ = unsafe unlink(temporary) }
+        if !isCommitted, let temporary { _ = unsafe unlink(temporary) }
+    }
+
+    /// What is replaced: nothing, or a regular file. Anything else that has the name is somebody's who would miss it.
+    private static func former(at path: String, force: Bool) throws(SystemError) -> FileStatus? {
+        guard let status = try? FileStatus(of: path, followingLinks: false) else { return nil }
+        let only = ": an image replaces regular files only"
+        switch status.kind {
+        case .regular: if force { return status } else { throw SystemError(EEXIST, in: "the file is there already; --force replaces it") }
+        case .directory: throw SystemError(EISDIR, in: "it is a directory")
+        case .link: throw SystemError(EEXIST, in: "it is a symbolic link" + only + "; name the file that it leads to, or -o - for standard output")
+        case .characterDevice, .blockDevice: throw SystemError(EEXIST, in: "it is a device" + only + "; -o - writes to standard output")
+        case .pipe: throw SystemError(EEXIST, in: "it is a named pipe" + only + "; -o - > PIPE writes into it")
+        case .socket, .anonymous: throw SystemError(EEXIST, in: "it is not a regular file" + only)
+        }
     }
 
     /// For `PageWriter`.
     package var descriptorNumber: Int32 { descriptor }
+
+    /// Whether what was written can be kept for sure: a file, also one that is standard output.
+    package var isRegularFile: Bool { !isStream || (try? FileStatus(ofNumber: descriptor))?.kind == .regular }
+
+    /// By which the file can be opened while this value lives, whether it has a name or not.
+    package var ownPath: String { "/proc/self/fd/\(descriptor)" }
 
     package func write(_ bytes: [UInt8]) throws(SystemError) {
         try FaultPoint.writeImage.pass("write")
@@ -70,50 +97,49 @@ package final class OutputFile {
         _ = file.release()
     }
 
-    /// Makes the image durable and gives it its name, in this order: data, name, directory.
-    ///
-    /// - Errors: `EEXIST` where a file of this name was made meanwhile and `force` is not set.
-    @inline(never)
-    package func commit() throws(SystemError) {
-        if isStream { return }
+    /// Makes what was written durable; nothing to do for a pipe.
+    package func sync() throws(SystemError) {
+        guard isRegularFile else { return }
         try FaultPoint.syncImage.pass("fsync")
-        _ = try SystemError.check(ckernel_syscall(Int(SYS_fsync), Int(descriptor), 0, 0, 0, 0, 0), "fsync")
-        if temporary == nil {
-            if !force {
-                try link(to: path)
-                committed = true
-            } else {
-                let aside = "\(directory)/.\(getpid()).\(SystemClock.monotonic.now()).partial"
-                try link(to: aside)
-                temporary = aside
-            }
-        }
-        if let temporary {
-            try FaultPoint.renameImage.pass("rename")
-            let result = unsafe temporary.withCString { from in
-                unsafe path.withCString { to in
-                    ckernel_syscall(
-                        Int(SYS_renameat2), Int(AT_FDCWD), Int(bitPattern: from), Int(AT_FDCWD),
-                        Int(bitPattern: to), force ? 0 : Int(RenameFlag.RENAME_NOREPLACE), 0)
-                }
-            }
-            _ = try SystemError.check(result, "rename")
-            committed = true
-        }
-        try FaultPoint.syncDirectory.pass("fsync")
-        let parent = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY)
-        _ = try SystemError.check(ckernel_syscall(Int(SYS_fsync), Int(parent.number), 0, 0, 0, 0, 0), "fsync")
+        try Self.sync(descriptor)
     }
 
-    private func link(to target: String) throws(SystemError) {
-        try FaultPoint.linkImage.pass("link")
-        let result = unsafe "/proc/self/fd/\(descriptor)".withCString { from in
-            unsafe target.withCString { to in
-                ckernel_syscall(
-                    Int(SYS_linkat), Int(AT_FDCWD), Int(bitPattern: from), Int(AT_FDCWD), Int(bitPattern: to),
-                    Int(At.AT_SYMLINK_FOLLOW), 0)
-            }
+    /// Gives the image its name and makes that durable. `sync` comes before.
+    ///
+    /// - Errors: `EEXIST` where the file at the path is not the one that was there when this began: another checkpoint may have
+    ///   made it, whose tree has ended. It is left as it is, and this image is gone.
+    package func commit() throws(SystemError) {
+        if isStream { return }
+        try DirectoryLock.with(directory) { () throws(SystemError) in
+            if let former { try replace(former, at: path) } else { try name(path) }
         }
-        _ = try SystemError.check(result, "link")
+        isCommitted = true
+        temporary = nil
+        try FaultPoint.syncDirectory.pass("fsync")
+        let parent = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY).release()
+        defer { DescriptorTable.close(parent) }
+        try Self.sync(parent)
+    }
+
+    /// Keeps an image that shall not replace a better one: under its own name where that is free, else with `.refused` behind it,
+    /// in place of an earlier one like it.
+    ///
+    /// - Returns: the name.
+    package func commitBeside() throws(SystemError) -> String {
+        if isStream { return name }
+        if former == nil {
+            try commit()
+            return path
+        }
+        let beside = path + ".refused"
+        if let old = try? FileStatus(of: beside, followingLinks: false) { try replace(old, at: beside) } else { try name(beside) }
+        isCommitted = true
+        temporary = nil
+        return beside
+    }
+
+    @inline(never)
+    private static func sync(_ number: Int32) throws(SystemError) {
+        _ = try SystemError.check(ckernel_syscall(Int(SYS_fsync), Int(number), 0, 0, 0, 0, 0), "fsync")
     }
 }

@@ -34,48 +34,52 @@ package struct PageMap: ~Copyable {
         zeroFrame = method == .entries ? PageMapMethod.zeroFrame : 0
     }
 
-    /// Appends the pages of [start, end) that must be saved, merged, ascending.
+    /// Appends the pages of [start, end) that must be saved, merged, ascending; and the guard pages among them.
     ///
-    /// These are the pages in memory or swapped out that are not the kernel's zero page; of a private file
-    /// mapping (`fileBacked`) only those that are no longer the file's. Guard pages (`MADV_GUARD_INSTALL`)
-    /// are not among them: see ``guardRuns(start:end:into:)``.
+    /// To be saved are the pages in memory or swapped out that are not the kernel's zero page; of a private file
+    /// mapping (`fileBacked`) only those that are no longer the file's. Guard pages (`MADV_GUARD_INSTALL`) hold
+    /// nothing: touching one is a `SIGSEGV`. There are none where the kernel has none.
     package borrowing func changedRuns(
-        start: UInt64, end: UInt64, fileBacked: Bool, into runs: inout [PageRun]
+        start: UInt64, end: UInt64, fileBacked: Bool, into runs: inout [PageRun], guards: inout [PageRun]
     ) throws(SystemError) {
         try FaultPoint.pageMap.pass("ioctl(PAGEMAP_SCAN)")
         switch method {
         case .scan(let knowsGuards):
             var excluded = CKERNEL_PAGE_IS_ZERO_FRAME
             if fileBacked { excluded |= CKERNEL_PAGE_IS_FILE }
-            if knowsGuards { excluded |= CKERNEL_PAGE_IS_GUARD }
             let any = CKERNEL_PAGE_IS_PRESENT | CKERNEL_PAGE_IS_SWAPPED
-            try scan(start, end, required: 0, excluded: excluded, any: any, into: &runs)
+            let told = knowsGuards ? CKERNEL_PAGE_IS_GUARD : 0
+            try scan(start, end, required: 0, excluded: excluded, any: any, told: told, into: &runs, guards: &guards)
         case .entries:
             try readEntries(start, end, into: &runs) { entry in
                 PageMapEntry(entry).isToBeSaved(fileBacked: fileBacked, zeroFrame: zeroFrame)
             }
+            try readEntries(start, end, into: &guards) { PageMapEntry($0).isGuard }
         }
     }
 
-    /// Appends the guard pages of [start, end): touching one is a `SIGSEGV`. None where the kernel has none.
+    /// Appends the guard pages of [start, end), for memory whose contents are saved in another way.
     package borrowing func guardRuns(start: UInt64, end: UInt64, into runs: inout [PageRun])
         throws(SystemError)
     {
         try FaultPoint.pageMap.pass("ioctl(PAGEMAP_SCAN)")
         switch method {
         case .scan(knowsGuards: true):
-            try scan(start, end, required: CKERNEL_PAGE_IS_GUARD, excluded: 0, any: 0, into: &runs)
+            var others: [PageRun] = []
+            let category = CKERNEL_PAGE_IS_GUARD
+            try scan(start, end, required: category, excluded: 0, any: 0, told: category, into: &others, guards: &runs)
         case .scan(knowsGuards: false): break
         case .entries: try readEntries(start, end, into: &runs) { PageMapEntry($0).isGuard }
         }
     }
 
+    /// - Parameter told: the categories by which regions are told apart: those of guard pages go to `guards`.
     private borrowing func scan(
-        _ start: UInt64, _ end: UInt64, required: UInt64, excluded: UInt64, any: UInt64,
-        into runs: inout [PageRun]
+        _ start: UInt64, _ end: UInt64, required: UInt64, excluded: UInt64, any: UInt64, told: UInt64,
+        into runs: inout [PageRun], guards: inout [PageRun]
     ) throws(SystemError) {
-        // Behind `first` nothing of an earlier call is merged with what is found here.
-        let first = runs.count
+        // Behind these nothing of an earlier call is merged with what is found here.
+        let (firstRun, firstGuard) = (runs.count, guards.count)
         // Not more regions: with a longer vector Linux 6.18 gave some of them twice.
         let room = 512
         var at = start
@@ -87,12 +91,16 @@ package struct PageMap: ~Copyable {
             unsafe withUnsafeTemporaryAllocation(of: ckernel_page_region.self, capacity: room) { regions in
                 // The kernel fills at most `room` regions; only those it counts are read.
                 result = unsafe ckernel_pagemap_scan(
-                    number, from, end, required, excluded, any, regions.baseAddress, UInt64(room),
+                    number, from, end, required, excluded, any, told, regions.baseAddress, UInt64(room),
                     &walkEnd)
                 for index in 0..<min(max(0, result), room) {
                     let region = unsafe regions[index]
-                    runs.append(
-                        PageRun(start: region.start, length: region.end - region.start), mergingFrom: first)
+                    let run = PageRun(start: region.start, length: region.end - region.start)
+                    if region.categories & CKERNEL_PAGE_IS_GUARD != 0 {
+                        guards.append(run, mergingFrom: firstGuard)
+                    } else {
+                        runs.append(run, mergingFrom: firstRun)
+                    }
                 }
             }
             if result == -Int(EINTR) { continue }
@@ -139,7 +147,7 @@ package enum PageMapMethod: Equatable, Sendable {
             var end: UInt64 = 0
             // No regions are asked for: nothing is written but `end`.
             let result = unsafe ckernel_pagemap_scan(
-                file.number, 0, pageSize, 0, excluded, CKERNEL_PAGE_IS_PRESENT, nil, 0, &end)
+                file.number, 0, pageSize, 0, excluded, CKERNEL_PAGE_IS_PRESENT, 0, nil, 0, &end)
             if result >= 0 { return .scan(knowsGuards: excluded != 0) }
         }
         return .entries

@@ -8,10 +8,10 @@ internal import Glibc
 /// The buffer is reused because fresh memory, not copying, is what costs (`docs/performance.md`).
 @safe package struct PageWriter: ~Copyable {
     package static let checksumSpan = 256 << 10
-    private static let bufferSize = 1 << 20
+    static let bufferSize = 1 << 20
 
-    private let buffer: UnsafeMutableRawBufferPointer
-    private var filled = 0
+    let buffer: UnsafeMutableRawBufferPointer
+    var filled = 0
     private let output: Int32
     private var checksums: [UInt32] = []
     package private(set) var written: UInt64 = 0
@@ -22,74 +22,6 @@ internal import Glibc
     }
 
     deinit { unsafe buffer.deallocate() }
-
-    /// Appends runs of a task's memory. Memory that the task itself may not read (PROT_NONE) is read
-    /// through `/proc/PID/mem`.
-    ///
-    /// - Preconditions: the task is stopped, and stays so.
-    package mutating func append(_ runs: some Sequence<(start: UInt64, length: UInt64)>, of task: Int32)
-        throws(SystemError)
-    {
-        let memory = try Descriptor.open("/proc/\(task)/mem", O_RDONLY)
-        var vectors: [iovec] = unsafe []
-        var wanted = 0
-        for run in runs {
-            var start = run.start
-            var left = Int(run.length)
-            while left > 0 {
-                let part = min(left, Self.bufferSize - filled - wanted)
-                unsafe vectors.append(
-                    iovec(iov_base: UnsafeMutableRawPointer(bitPattern: UInt(start)), iov_len: part))
-                wanted += part
-                start += UInt64(part)
-                left -= part
-                let full = unsafe vectors.count == 512
-                if full || filled + wanted == Self.bufferSize {
-                    unsafe try take(&vectors, wanted, task, memory)
-                    wanted = 0
-                }
-            }
-        }
-        unsafe try take(&vectors, wanted, task, memory)
-    }
-
-    /// Reads the listed pieces to the end of what is in the buffer.
-    @inline(never)
-    private mutating func take(
-        _ vectors: inout [iovec], _ wanted: Int, _ task: Int32, _ memory: borrowing Descriptor
-    ) throws(SystemError) {
-        guard wanted > 0 else { return }
-        guard let base = unsafe buffer.baseAddress else { return }
-        try FaultPoint.readPages.pass("process_vm_readv")
-        var local = unsafe iovec(iov_base: base + filled, iov_len: wanted)
-        var done = unsafe process_vm_readv(
-            pid_t(task), &local, 1, vectors, UInt(vectors.count), 0)
-        if done < 0 {
-            if errno != EFAULT { throw SystemError(errno, in: "process_vm_readv") }
-            done = 0
-        }
-        if done < wanted {
-            // A piece is not readable for its owner (PROT_NONE): read it through /proc/PID/mem.
-            var position = 0
-            for unsafe vector in unsafe vectors {
-                let length = unsafe Int(vector.iov_len)
-                let skip = max(0, min(length, done - position))
-                var offset = skip
-                while offset < length {
-                    let result = unsafe ckernel_syscall(
-                        Int(SYS_pread64), Int(memory.number), Int(bitPattern: base) + filled + position + offset,
-                        length - offset, Int(bitPattern: vector.iov_base) + offset, 0, 0)
-                    let got = try SystemError.check(result, "read /proc/\(task)/mem")
-                    if got == 0 { throw SystemError(EIO, in: "read /proc/\(task)/mem") }
-                    offset += got
-                }
-                position += length
-            }
-        }
-        unsafe vectors.removeAll(keepingCapacity: true)
-        filled += wanted
-        if filled == Self.bufferSize { try flush() }
-    }
 
     /// Appends runs of a file.
     @inline(never)
@@ -119,7 +51,7 @@ internal import Glibc
     }
 
     @inline(never)
-    private mutating func flush() throws(SystemError) {
+    mutating func flush() throws(SystemError) {
         guard filled > 0, let base = unsafe buffer.baseAddress else { return }
         try FaultPoint.writeImage.pass("write")
         var offset = 0

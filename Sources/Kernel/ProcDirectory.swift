@@ -53,22 +53,45 @@ package func readLink(_ path: String) throws(SystemError) -> [UInt8] { try readL
 ///
 /// - Source: getdents64(2), `struct linux_dirent64`: inode 8, offset 8, length 2, type 1, name.
 func numericEntries(of path: String) throws(SystemError) -> [Int32] {
-    let directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
-    var buffer = [UInt8](repeating: 0, count: 32768)
     var numbers: [Int32] = []
-    while true {
-        let count = try readEntries(of: directory, into: &buffer)
-        if count == 0 { break }
-        var entry = 0
-        while entry + 19 < count {
-            let length = Int(buffer[entry + 16]) | Int(buffer[entry + 17]) << 8
-            guard length >= 20, entry + length <= count else { throw malformed(path) }
-            if let number = number(in: buffer[(entry + 19)..<(entry + length)]) { numbers.append(number) }
-            entry += length
-        }
+    try forEachEntry(of: Array(path.utf8)) { entry in
+        if let number = number(in: entry.dropFirst(19)) { numbers.append(number) }
     }
     numbers.sort()
     return numbers
+}
+
+/// The names in a directory, in no order; `.` and `..` are among them.
+func entryNames(of path: String) throws(SystemError) -> [[UInt8]] {
+    var names: [[UInt8]] = []
+    try forEachEntry(of: Array(path.utf8)) { names.append(Array($0.dropFirst(19).prefix { $0 != 0 })) }
+    return names
+}
+
+/// The names in a directory by inode number; of several names of one file, the first.
+package func namesByInode(in directory: [UInt8]) throws(SystemError) -> [UInt64: [UInt8]] {
+    var names: [UInt64: [UInt8]] = [:]
+    try forEachEntry(of: directory) { entry in
+        let inode = entry.prefix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        if names[inode] == nil { names[inode] = Array(entry.dropFirst(19).prefix { $0 != 0 }) }
+    }
+    return names
+}
+
+private func forEachEntry(of path: [UInt8], _ body: (ArraySlice<UInt8>) -> Void) throws(SystemError) {
+    let directory = try Descriptor.open(path, O_RDONLY | O_DIRECTORY)
+    var buffer = [UInt8](repeating: 0, count: 32768)
+    while true {
+        let count = try readEntries(of: directory, into: &buffer)
+        if count == 0 { return }
+        var entry = 0
+        while entry + 19 < count {
+            let length = Int(buffer[entry + 16]) | Int(buffer[entry + 17]) << 8
+            guard length >= 20, entry + length <= count else { throw malformed(printable(path)) }
+            body(buffer[entry..<(entry + length)])
+            entry += length
+        }
+    }
 }
 
 /// The value of a name that ends in a zero byte and consists of digits only.

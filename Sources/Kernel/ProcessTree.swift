@@ -22,6 +22,12 @@ package struct ProcessTree: Sendable {
         /// Its threads, the dead first one among them.
         package var tasks: [Int32]
 
+        package init(pid: Int32, stat: ProcessStat, tasks: [Int32]) {
+            self.pid = pid
+            self.stat = stat
+            self.tasks = tasks
+        }
+
         init(_ pid: Int32) throws(SystemError) {
             self.pid = pid
             stat = try ProcessStat(of: pid)
@@ -30,23 +36,49 @@ package struct ProcessTree: Sendable {
         }
     }
 
-    /// `root` and all its descendants, parents before their children, siblings ascending.
-    ///
-    /// Zombies are among them; processes that go away meanwhile are left out.
-    /// - If `root` does not exist: throws `ENOENT`.
-    package func entries(below root: Int32) throws(SystemError) -> [Entry] {
-        if hasChildrenFiles { return try walk(from: root) { entry throws(SystemError) in try Self.children(of: entry) } }
-        let byParent = try Self.childrenByParent()
-        return try walk(from: root) { entry throws(SystemError) in byParent[entry.pid] ?? [] }
+    /// What a walk met.
+    package struct Found: Sendable {
+        /// The root and its descendants, parents before their children, siblings ascending. Zombies are among them.
+        package var entries: [Entry] = []
+        /// Something that the walk was told of was gone when it came there: what that had left behind may have been
+        /// missed.
+        package var hasGaps = false
+        package init() {}
     }
+
+    /// Whether the children of one process are read at one moment, and those of a process before those of its children.
+    package var isOrdered: Bool { hasChildrenFiles }
+
+    /// `root` and all its descendants.
+    ///
+    /// - If `root` does not exist: throws `ENOENT`.
+    package func look(below root: Int32) throws(SystemError) -> Found {
+        if hasChildrenFiles {
+            return try Self.walk(
+                from: root, entry: { pid throws(SystemError) in try Entry(pid) }, children: { one throws(SystemError) in try Self.children(of: one) })
+        }
+        let (byParent, hasGaps) = try Self.childrenByParent()
+        var found = try Self.walk(
+            from: root, entry: { pid throws(SystemError) in try Entry(pid) }, children: { one throws(SystemError) in (byParent[one.pid] ?? [], false) })
+        if hasGaps { found.hasGaps = true }
+        return found
+    }
+
+    /// The entries of ``look(below:)``. Processes that go away meanwhile are left out.
+    package func entries(below root: Int32) throws(SystemError) -> [Entry] { try look(below: root).entries }
 
     /// The pids of ``entries(below:)``.
     package func processes(below root: Int32) throws(SystemError) -> [Int32] { try entries(below: root).map(\.pid) }
 
-    private func walk(
-        from root: Int32, children: (Entry) throws(SystemError) -> [Int32]
-    ) throws(SystemError) -> [Entry] {
-        var found: [Entry] = []
+    /// A walk over any source of entries.
+    ///
+    /// - Parameters:
+    ///   - entry: throws `ENOENT` or `ESRCH` for a process that is not there.
+    ///   - children: the pids of the children, and whether some could not be asked for.
+    package static func walk(
+        from root: Int32, entry: (Int32) throws(SystemError) -> Entry, children: (Entry) throws(SystemError) -> (pids: [Int32], hasGaps: Bool)
+    ) throws(SystemError) -> Found {
+        var found = Found()
         var waiting = [root]
         // A pid that is used again meanwhile could appear twice.
         var known: Set<Int32> = [root]
@@ -54,31 +86,41 @@ package struct ProcessTree: Sendable {
         while next < waiting.count {
             // Fails where the root is not there; below, a missing process is no error.
             do throws(SystemError) {
-                let entry = try Entry(waiting[next])
-                found.append(entry)
-                for child in try children(entry) where known.insert(child).inserted { waiting.append(child) }
-            } catch let error where error.isGone && next > 0 {}
+                let one = try entry(waiting[next])
+                found.entries.append(one)
+                let (pids, hasGaps) = try children(one)
+                for child in pids where known.insert(child).inserted { waiting.append(child) }
+                if hasGaps { found.hasGaps = true }
+            } catch let error where error.isGone && next > 0 { found.hasGaps = true }
             next += 1
         }
         return found
     }
 
     /// Children of all threads of a process: each is listed under the thread that created it.
-    private static func children(of entry: Entry) throws(SystemError) -> [Int32] {
+    private static func children(of entry: Entry) throws(SystemError) -> (pids: [Int32], hasGaps: Bool) {
         var children: [Int32] = []
+        var hasGaps = false
         for task in entry.tasks {
             do throws(SystemError) {
-                var cursor = ByteCursor(
-                    try readKernelText("/proc/\(entry.pid)/task/\(task)/children", capacity: 512))
-                while let child = cursor.decimal() { children.append(Int32(truncatingIfNeeded: child)) }
-            } catch let error where error.isGone {}
+                children += try childrenOfTask(task, in: entry.pid)
+            } catch let error where error.isGone { hasGaps = true }
         }
         children.sort()
+        return (children, hasGaps)
+    }
+
+    /// The children that `/proc/PID/task/TID/children` lists.
+    package static func childrenOfTask(_ task: Int32, in pid: Int32) throws(SystemError) -> [Int32] {
+        var cursor = ByteCursor(try readKernelText("/proc/\(pid)/task/\(task)/children", capacity: 512))
+        var children: [Int32] = []
+        while let child = cursor.decimal() { children.append(Int32(truncatingIfNeeded: child)) }
         return children
     }
 
-    private static func childrenByParent() throws(SystemError) -> [Int32: [Int32]] {
+    private static func childrenByParent() throws(SystemError) -> (children: [Int32: [Int32]], hasGaps: Bool) {
         var children: [Int32: [Int32]] = [:]
+        var hasGaps = false
         var text = [UInt8](repeating: 0, count: 2048)
         for pid in try allProcesses() {
             do throws(SystemError) {
@@ -87,9 +129,9 @@ package struct ProcessTree: Sendable {
                 let count = try readInto(&text, at: 0, from: file.number)
                 guard let parent = ProcessStat.parent(in: text, count: count) else { throw malformed("stat") }
                 children[parent, default: []].append(pid)
-            } catch let error where error.isGone {}
+            } catch let error where error.isGone { hasGaps = true }
         }
-        return children
+        return (children, hasGaps)
     }
 }
 

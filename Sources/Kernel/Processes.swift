@@ -80,7 +80,7 @@ package enum Processes {
     /// Ends this process as another ended: by the same code, or by the same signal (no core dump).
     package static func end(like status: WaitStatus) -> Never {
         if case .killed(let signal) = status {
-            setLimit(Rlimit.RLIMIT_CORE, (0, 0))
+            writeNoCore()
             _ = Glibc.signal(signal, SIG_DFL)
             // Only this one: another may be waiting (SIGIO of the status pipe), and would win.
             SignalMask.blockAll(but: signal)
@@ -89,6 +89,12 @@ package enum Processes {
         if case .exited(let code) = status { exitNow(code) }
         exitNow(1)
     }
+
+    /// A fault of this process writes no core file. The hard limit stays: it is a fact that a restart goes by.
+    static func writeNoCore() { setLimit(Rlimit.RLIMIT_CORE, (0, limit(Rlimit.RLIMIT_CORE).hard)) }
+
+    /// Writes that nobody reads, or that go beyond a limit, fail (`EPIPE`, `EFBIG`): no signal ends this process.
+    package static func letWritesFail() { for number in [SIGPIPE, SIGXFSZ] { _ = Glibc.signal(number, SIG_IGN) } }
 
     /// The registration of the calling thread's rseq area. A forked child has to unregister it before it unmaps that
     /// memory; otherwise the kernel kills it.
@@ -113,11 +119,20 @@ package enum Processes {
     /// Stops this process as Ctrl-Z would; returns when it is continued.
     package static func stopHere() { _ = ckernel_syscall(Int(SYS_kill), Int(getpid()), Int(SIGSTOP), 0, 0, 0, 0) }
 
-    /// Raises the soft limit of descriptors to the hard one.
+    /// Raises the soft limit of descriptors to the hard one, and both to `needed` where that is more and is allowed.
     @inline(never)
-    package static func raiseDescriptorLimit() {
-        let limit = limit(Rlimit.RLIMIT_NOFILE)
-        setLimit(Rlimit.RLIMIT_NOFILE, (limit.hard, limit.hard))
+    package static func raiseDescriptorLimit(to needed: UInt64 = 0) {
+        let hard = limit(Rlimit.RLIMIT_NOFILE).hard
+        setLimit(Rlimit.RLIMIT_NOFILE, (hard, hard))
+        if needed > hard { setLimit(Rlimit.RLIMIT_NOFILE, (needed, needed)) }
+    }
+
+    /// Raises a soft limit of this process to the hard one, and tells that; `UInt64.max`: none.
+    @inline(never)
+    package static func raiseToHardLimit(_ resource: UInt32) -> UInt64 {
+        let hard = limit(resource).hard
+        setLimit(resource, (hard, hard))
+        return hard
     }
 
     /// Soft and hard limits of this process, by RLIMIT_* number; `UInt64.max`: none.
@@ -218,49 +233,5 @@ package enum Mounting {
         let result = ckernel_syscall(Int(SYS_setns), Int(own.number), Int(CLONE_NEWNS), 0, 0, 0, 0)
         _ = try SystemError.check(result, "setns(CLONE_NEWNS)")
         return [own.release()] + made
-    }
-}
-
-/// A process by descriptor: signals can never reach another one that got its number.
-package struct ProcessHandle: ~Copyable {
-    private let descriptor: Descriptor
-
-    package init(_ pid: Int32) throws(SystemError) { descriptor = try Descriptor.open(process: pid) }
-
-    /// - Errors: `ESRCH`: it has ended.
-    package borrowing func send(_ signal: Int32) throws(SystemError) {
-        try FaultPoint.pidfdSignal.pass("pidfd_send_signal")
-        let result = ckernel_syscall(Int(SYS_pidfd_send_signal), Int(descriptor.number), Int(signal), 0, 0, 0, 0)
-        _ = try SystemError.check(result, "pidfd_send_signal")
-    }
-}
-
-/// A pipe for short messages between parent and child. End of file tells that the other process has ended.
-package enum Channel {
-    /// SIGIO is sent to this process when something arrives, or the other end closes.
-    package static func announce(_ number: Int32) {
-        _ = ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_SETOWN), Int(getpid()), 0, 0, 0)
-        let flags = ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_GETFL), 0, 0, 0, 0)
-        _ = ckernel_syscall(
-            Int(SYS_fcntl), Int(number), Int(F_SETFL), flags | Int(O_ASYNC) | Int(O_NONBLOCK), 0, 0, 0)
-    }
-
-    /// What has arrived: nil nothing yet, empty: the other end is gone.
-    package static func poll(_ number: Int32) -> [UInt8]? {
-        var look = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
-        guard unsafe Glibc.poll(&look, 1, 0) > 0 else { return nil }
-        return try? readBytes(number, upTo: 64, at: nil)
-    }
-
-    /// Waits for a byte. False: the other end closed.
-    package static func awaitByte(_ number: Int32) -> Bool {
-        guard let bytes = try? readBytes(number, upTo: 1, at: nil) else { return false }
-        return !bytes.isEmpty
-    }
-
-    package static func send(_ bytes: [UInt8], over number: Int32) {
-        let end = Descriptor(owning: number)
-        try? end.write(bytes)
-        _ = end.release()
     }
 }

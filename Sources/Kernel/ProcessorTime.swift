@@ -16,6 +16,6 @@ package enum ProcessorTime {
             ckernel_syscall(Int(SYS_clock_gettime), Int(number), Int(bitPattern: pointer), 0, 0, 0, 0)
         }
         _ = try SystemError.check(result, "clock_gettime")
-        return Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec)
+        return Int64(time.tv_sec) &* 1_000_000_000 &+ Int64(time.tv_nsec)
     }
 }

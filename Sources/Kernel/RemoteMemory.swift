@@ -52,6 +52,12 @@ package enum RemoteMemory {
         if written < bytes.count { throw SystemError(EFAULT, in: "write /proc/\(task)/mem") }
     }
 
+    /// One little-endian 32-bit word, or nil where nothing can be read.
+    package static func word32(_ task: Int32, at address: UInt64) -> UInt32? {
+        guard let bytes = try? read(task, at: address, count: 4) else { return nil }
+        return bytes.reversed().reduce(0) { $0 << 8 | UInt32($1) }
+    }
+
     /// One little-endian 64-bit word, or nil where nothing can be read.
     package static func word(_ task: Int32, at address: UInt64) -> UInt64? {
         guard let bytes = try? read(task, at: address, count: 8) else { return nil }

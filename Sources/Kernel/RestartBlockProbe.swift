@@ -21,6 +21,8 @@ package final class RestartBlockProbe {
     private let timerLayout: SleepTimerLayout?
     /// Nil where the kernel's structures are not the known ones.
     private let factsProgram: LoadedProgram?
+    /// Nil where the kernel has no Landlock, or its structures are not the known ones.
+    private let securityProgram: LoadedProgram?
     /// The kernel counts pids in the initial namespace; elsewhere tasks are asked for one by one.
     private let isInInitialNamespace: Bool
 
@@ -45,6 +47,11 @@ package final class RestartBlockProbe {
             factsProgram = try? Self.load(ThreadFactsProgram(facts).instructions, over: function)
         } else {
             factsProgram = nil
+        }
+        if Landlock.isEnabled, let security = try? SecurityLayout(types) {
+            securityProgram = try? Self.load(SecurityProgram(security).instructions, over: function)
+        } else {
+            securityProgram = nil
         }
         // PROC_PID_INIT_INO of include/linux/proc_ns.h.
         isInInitialNamespace = try readLink("/proc/self/ns/pid").elementsEqual("pid:[4026531836]".utf8)
@@ -109,6 +116,27 @@ package final class RestartBlockProbe {
             } catch let error where error.isGone { continue }
         }
         return facts
+    }
+
+    /// What ``SecurityProgram`` reads of some tasks, by tid. Tasks that are gone are missing. Nil: the kernel does not tell.
+    func words(of tasks: [Int32]) -> [Int32: [UInt64]]? {
+        guard let securityProgram else { return nil }
+        let wanted = Set(tasks)
+        var words: [Int32: [UInt64]] = [:]
+        do throws(SystemError) {
+            if isInInitialNamespace && tasks.count > 8 {
+                for (task, found) in SecurityProgram.decode(try run(securityProgram.number, task: 0)) where wanted.contains(task) {
+                    words[task] = found
+                }
+                return words
+            }
+            for task in tasks {
+                do throws(SystemError) {
+                    words[task] = SecurityProgram.decode(try run(securityProgram.number, task: task)).first?.words
+                } catch let error where error.isGone { continue }
+            }
+            return words
+        } catch { return nil }
     }
 
     /// A descriptor that can be optional in a class.

@@ -97,6 +97,16 @@ package func memoryKillAdjustment(of pid: Int32) throws(SystemError) -> Int32 {
     return Int32(truncatingIfNeeded: value)
 }
 
+/// What a core file of a process holds: bits of `/proc/PID/coredump_filter`.
+///
+/// - Source: core(5).
+package func coreDumpFilter(of pid: Int32) throws(SystemError) -> UInt32 {
+    let path = "/proc/\(pid)/coredump_filter"
+    var cursor = ByteCursor(try readKernelText(path, capacity: 64))
+    guard let value = cursor.hexadecimal() else { throw malformed(path) }
+    return UInt32(truncatingIfNeeded: value)
+}
+
 /// `ADDR_NO_RANDOMIZE` and the like.
 ///
 /// - Source: personality(2); proc(5), `/proc/pid/personality`.

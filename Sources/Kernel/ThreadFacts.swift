@@ -15,6 +15,9 @@ package struct ThreadFacts: Equatable, Sendable {
     package var timerSlack: UInt64
     /// PR_GET_SECUREBITS
     package var secureBits: UInt32
+    /// Bits that differ where one of two threads has an attribute of PR_SET_TSC, ARCH_SET_CPUID or PR_SET_SPECULATION_CTRL
+    /// and the other one has not. What each of them means depends on the kernel.
+    package var traits: UInt64
 }
 
 /// Where the running kernel keeps ``ThreadFacts``. Offsets in bytes.
@@ -29,6 +32,8 @@ struct ThreadFactsLayout: Equatable, Sendable {
     var parentDeathSignal: Int
     var timerSlack: Int
     var credentials: Int
+    var threadFlags: Int
+    var atomicFlags: Int
     // In struct cred.
     var secureBits: Int
 
@@ -45,6 +50,8 @@ struct ThreadFactsLayout: Equatable, Sendable {
         timerSlack = try types.member("timer_slack_ns", of: taskStruct).offset
         credentials = try types.member("cred", of: taskStruct).offset
         secureBits = try types.member("securebits", of: credStruct).offset
+        threadFlags = try types.member("thread_info.flags", of: taskStruct).offset
+        atomicFlags = try types.member("atomic_flags", of: taskStruct).offset
         guard task < 1 << 15, tracing < 1 << 15 else { throw malformed("BTF: task_struct") }
     }
 }
@@ -53,10 +60,11 @@ struct ThreadFactsLayout: Equatable, Sendable {
 ///
 /// ```
 /// r6 = context, r7 = task (end if null or not traced), r8 = sequence file, r9 = its credentials
-/// record = eight words: tid, stack address, size, flags, clear_child_tid, death signal, slack, secure bits
+/// record = ten words: tid, stack address, size, flags, clear_child_tid, death signal, slack, secure bits, flags of
+/// thread_info, atomic flags
 /// ```
 struct ThreadFactsProgram {
-    static let recordSize = 64
+    static let recordSize = 80
     let instructions: [UInt64]
 
     init(_ layout: ThreadFactsLayout) {
@@ -78,10 +86,16 @@ struct ThreadFactsProgram {
         program.read(8, to: credentials, from: 7, offset: layout.credentials)
         program.emit(.load8, 9, source: 10, offset: credentials)
         program.read(4, to: record + 56, from: 9, offset: layout.secureBits)
+        program.read(8, to: record + 64, from: 7, offset: layout.threadFlags)
+        program.read(8, to: record + 72, from: 7, offset: layout.atomicFlags)
         program.write(Self.recordSize, at: record)
         program.finish(end: end)
         instructions = program.instructions
     }
+
+    /// TIF_SSBD, TIF_SPEC_IB, TIF_SPEC_L1D_FLUSH, TIF_NOCPUID, TIF_NOTSC and TIF_IO_BITMAP: bits 5, 9, 10, 15, 16 and 22 up
+    /// to Linux 6.17, 16 to 18 and 20 to 22 since. The others of them are clear in a stopped thread, or the same in all.
+    private static let traitFlags: UInt64 = 0x77_8620
 
     /// Facts by tid of the initial namespace, in the order of the records.
     static func decode(_ bytes: [UInt8]) -> [(task: Int32, facts: ThreadFacts)] {
@@ -92,7 +106,7 @@ struct ThreadFactsProgram {
                 ThreadFacts(
                     stackAddress: word(1), stackSize: word(2), stackFlags: UInt32(truncatingIfNeeded: word(3)),
                     clearChildTid: word(4), parentDeathSignal: UInt32(truncatingIfNeeded: word(5)), timerSlack: word(6),
-                    secureBits: UInt32(truncatingIfNeeded: word(7)))
+                    secureBits: UInt32(truncatingIfNeeded: word(7)), traits: word(8) & traitFlags | word(9) << 32)
             )
         }
     }

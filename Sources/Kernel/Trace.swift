@@ -148,20 +148,25 @@ package enum Trace {
     }
 
     /// The queue of pending signals, oldest first, 128 bytes of siginfo each; nothing is taken out.
+    ///
+    /// For each entry the kernel counts from the beginning of the queue: 4,000 take 40 ms, ten times as many 10 s.
+    ///
+    /// - Parameter most: nil is given for a queue that is longer.
     @inline(never)
-    package static func pendingSignals(of task: Int32, shared: Bool) throws(SystemError) -> [[UInt8]] {
+    package static func pendingSignals(of task: Int32, shared: Bool, atMost most: Int) throws(SystemError) -> [[UInt8]]? {
         try FaultPoint.peekSignals.pass("ptrace(PTRACE_PEEKSIGINFO)")
+        let (size, batch) = (128, 64)
         var all: [[UInt8]] = []
         while true {
             var result = 0
-            let info = unsafe [UInt8](unsafeUninitializedCapacity: 128) { buffer, filled in
-                result = unsafe ckernel_peek_siginfo(
-                    Int(task), UInt64(all.count), shared ? 1 : 0, buffer.baseAddress)
-                filled = result == 1 ? 128 : 0
+            let entries = unsafe [UInt8](unsafeUninitializedCapacity: batch * size) { buffer, filled in
+                result = unsafe ckernel_peek_siginfo(Int(task), UInt64(all.count), shared ? 1 : 0, Int32(batch), buffer.baseAddress)
+                filled = max(0, min(result, batch)) * size
             }
             if result < 0 { throw SystemError(Int32(-result), in: "ptrace(PTRACE_PEEKSIGINFO)") }
-            if result == 0 { return all }
-            all.append(info)
+            for start in stride(from: 0, to: entries.count, by: size) { all.append(Array(entries[start..<start + size])) }
+            if all.count > most { return nil }
+            if result < batch { return all }
         }
     }
 

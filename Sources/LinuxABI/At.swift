@@ -16,6 +16,24 @@ package enum At {
     package static let AT_STATX_DONT_SYNC: UInt64 = 0x4000
 }
 
+/// What statx(2) is asked for, and what it says of a file.
+///
+/// - Source: linux/stat.h.
+package enum Statx {
+    package static let STATX_INO: UInt32 = 0x100
+    package static let STATX_MNT_ID: UInt32 = 0x1000
+    package static let STATX_ATTR_IMMUTABLE: UInt64 = 0x10
+    package static let STATX_ATTR_APPEND: UInt64 = 0x20
+
+    /// Bytes of `struct statx`, and where its members lie.
+    package static let size: Int = 256
+    package static let attributes: Int = 8
+    package static let inode: Int = 32
+    package static let deviceMajor: Int = 136
+    package static let deviceMinor: Int = 140
+    package static let mount: Int = 144
+}
+
 /// Flags of renameat2(2).
 ///
 /// - Source: linux/fs.h.

@@ -62,6 +62,8 @@ package enum CapabilityVersion {
 ///
 /// - Source: linux/securebits.h.
 package enum SecureBit {
+    /// Those of Linux 6.14, each with its lock.
+    package static let all: UInt32 = 0xfff
     package static let SECBIT_NOROOT: UInt32 = 1
     package static let SECBIT_NOROOT_LOCKED: UInt32 = 2
     package static let SECBIT_NO_SETUID_FIXUP: UInt32 = 4

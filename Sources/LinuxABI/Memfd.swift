@@ -10,6 +10,13 @@ package enum Seal {
     package static let F_SEAL_EXEC: UInt64 = 0x20
 }
 
+/// Types of file systems, statfs(2).
+///
+/// - Source: linux/magic.h.
+package enum FileSystemMagic {
+    package static let HUGETLBFS_MAGIC: UInt32 = 0x9584_58f6
+}
+
 /// Flags of memfd_create(2).
 ///
 /// - Source: linux/memfd.h.

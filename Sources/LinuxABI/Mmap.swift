@@ -47,6 +47,15 @@ package enum Mremap {
     package static let MREMAP_DONTUNMAP: UInt64 = 4
 }
 
+/// Flags of msync(2).
+///
+/// - Source: asm-generic/mman-common.h.
+package enum Msync {
+    package static let MS_ASYNC: UInt64 = 1
+    package static let MS_INVALIDATE: UInt64 = 2
+    package static let MS_SYNC: UInt64 = 4
+}
+
 /// Flags of mlock2(2) and mlockall(2).
 ///
 /// - Source: asm-generic/mman.h.

@@ -32,3 +32,15 @@ package enum OpenFlag {
         package static let O_TMPFILE: UInt32 = 0o20200000
     #endif
 }
+
+/// How openat2(2) follows a path: `resolve` of `struct open_how`.
+///
+/// - Source: linux/openat2.h.
+package enum Resolve {
+    package static let RESOLVE_NO_XDEV: UInt64 = 0x1
+    package static let RESOLVE_NO_MAGICLINKS: UInt64 = 0x2
+    package static let RESOLVE_NO_SYMLINKS: UInt64 = 0x4
+    package static let RESOLVE_BENEATH: UInt64 = 0x8
+    package static let RESOLVE_IN_ROOT: UInt64 = 0x10
+    package static let RESOLVE_CACHED: UInt64 = 0x20
+}

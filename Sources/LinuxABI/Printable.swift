@@ -34,6 +34,45 @@ package func printable(_ bytes: [UInt8]) -> String {
     }
 }
 
+/// Text made of names and other words, of which some may come from an image or from the kernel as they are: what would
+/// steer the terminal, or show another text than there is, is written as `printable` writes it. What is escaped already stays
+/// as it is.
+package func shown(_ text: String) -> String {
+    if text.utf8.allSatisfy({ $0 >= 0x20 && $0 < 0x7f }) { return text }
+    var result = ""
+    for scalar in text.unicodeScalars {
+        if isShown(scalar) || scalar == "\\" {
+            result.unicodeScalars.append(scalar)
+        } else {
+            appendEscapes(of: Array(String(scalar).utf8)[...], to: &result)
+        }
+    }
+    return result
+}
+
+/// A string as JSON writes it: pure ASCII but for characters that can be shown.
+package func jsonString(_ text: String) -> String {
+    var result = "\""
+    for scalar in text.unicodeScalars {
+        switch scalar {
+        case "\"": result += "\\\""
+        case "\\": result += "\\\\"
+        case "\n": result += "\\n"
+        case "\t": result += "\\t"
+        default:
+            if isShown(scalar) {
+                result.unicodeScalars.append(scalar)
+            } else {
+                for unit in String(scalar).utf16 {
+                    let digits = String(unit, radix: 16)
+                    result += "\\u" + String(repeating: "0", count: 4 - digits.count) + digits
+                }
+            }
+        }
+    }
+    return result + "\""
+}
+
 private func isShown(_ scalar: Unicode.Scalar) -> Bool {
     switch scalar.properties.generalCategory {
     case .control, .format, .lineSeparator, .paragraphSeparator, .surrogate, .privateUse, .unassigned: false

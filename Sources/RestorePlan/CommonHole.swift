@@ -11,8 +11,10 @@ struct CommonHole: Sendable, Equatable {
     /// The largest size of the launchpad in bytes.
     var room: UInt64 { scratch - base }
 
-    /// The smallest hole, in bytes, that a tree with 32-bit tasks needs.
-    static let leastBelow4GiB: UInt64 = 16 << 20
+    /// The smallest hole, in bytes, that is of any use.
+    static let least: UInt64 = 16 << 20
+    /// Where the addresses of 64-bit programs end.
+    private static let end: UInt64 = 0x7fff_ffff_f000
     /// The distance between the hole and the mappings beside it, because stacks grow down into free space.
     private static let distance: UInt64 = 1 << 20
     private static let alignment: UInt64 = 0x1f_ffff
@@ -25,10 +27,11 @@ struct CommonHole: Sendable, Equatable {
         }
         // The operands of int $0x80 have to lie below 4 GiB, where there is less free space.
         if image.holds32BitTasks {
-            guard let low = Self.low(used) else { return nil }
+            guard let low = Self(largestIn: used, below: 1 << 32) else { return nil }
             self = low
             return
         }
+        let mapped = used
         for space in image.addressSpaces {
             used.append(HostFacts.Range(start: space.startBreak, end: space.currentBreak + (1 << 30)))
         }
@@ -37,6 +40,12 @@ struct CommonHole: Sendable, Equatable {
         for range in used.sorted(by: { $0.start < $1.start }) where range.end > candidate {
             if range.start >= candidate + size + (64 << 20) { break }
             candidate = (range.end + Self.alignment) & ~Self.alignment
+        }
+        if candidate > Self.end - size - (64 << 20) {
+            // A program has taken nearly all there is.
+            guard let largest = Self(largestIn: mapped, below: Self.end) else { return nil }
+            self = largest
+            return
         }
         base = candidate
         scratch = candidate + (1 << 30)
@@ -47,9 +56,8 @@ struct CommonHole: Sendable, Equatable {
         self.scratch = scratch
     }
 
-    /// The largest hole below 4 GiB.
-    private static func low(_ used: [HostFacts.Range]) -> CommonHole? {
-        let end: UInt64 = 1 << 32
+    /// The largest hole below `end`.
+    private init?(largestIn used: [HostFacts.Range], below end: UInt64) {
         var best: (start: UInt64, end: UInt64) = (0, 0)
         // No process can map memory below this address (vm.mmap_min_addr).
         var start: UInt64 = 16 << 20
@@ -60,12 +68,12 @@ struct CommonHole: Sendable, Equatable {
             consider(range.start)
             start = max(start, range.end)
         }
-        consider(end - distance)
-        let base = (best.start + distance + alignment) & ~alignment
-        let last = best.end & ~alignment
-        guard last >= base + leastBelow4GiB else { return nil }
+        consider(end - Self.distance)
+        let base = (best.start + Self.distance + Self.alignment) & ~Self.alignment
+        let last = best.end & ~Self.alignment
+        guard last >= base + Self.least else { return nil }
         // The end of the hole is for the parts of the vdso.
-        return CommonHole(base: base, scratch: last - 2 * (alignment + 1))
+        self.init(base: base, scratch: last - 2 * (Self.alignment + 1))
     }
 }
 

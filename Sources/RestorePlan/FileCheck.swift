@@ -8,8 +8,9 @@ struct FileCheck {
     init(_ facts: HostFacts) { self.facts = facts }
 
     /// Checks a file that the program had open. It can have grown since.
-    func checkOpen(_ identity: ImageFileIdentity, by place: String, _ findings: inout HostFindings) {
-        guard let file = find(identity, by: place, &findings) else { return }
+    func checkOpen(_ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings) {
+        if identity.removed { return checkRemoved(identity, request, by: place, &findings) }
+        guard let file = find(identity, request, by: place, &findings) else { return }
         if identity.mode & FileMode.S_IFMT == FileMode.S_IFREG && file.size < identity.size {
             findings.find(
                 identity.path.asText, "is shorter than at the checkpoint (\(file.size) of \(identity.size) bytes), needed by \(place)",
@@ -17,62 +18,122 @@ struct FileCheck {
         }
     }
 
+    /// Checks whether something was added behind the place at which the program goes on writing: it would overwrite that.
+    func checkGrowth(_ identity: ImageFileIdentity, of open: ImageOpenFile, by place: String, _ findings: inout HostFindings) {
+        guard identity.mode & FileMode.S_IFMT == FileMode.S_IFREG, open.offset == Int64(clamping: identity.size), identity.size > 0,
+            FileRequest.access(open.flags).contains(.write), open.flags & OpenFlag.O_APPEND == 0,
+            case .success(let file)? = facts.files[identity.path.asBytes], file.size > identity.size
+        else { return }
+        findings.find(
+            identity.path.asText,
+            "has grown since the checkpoint (\(file.size) bytes, not \(identity.size)), and \(place) writes on at byte \(open.offset), over what was added",
+            help: "truncate -s \(identity.size) cuts it off; a copy keeps it")
+    }
+
     /// Checks a mapped program or library. It must be the same build, because the program's memory refers to its code.
-    func checkMapped(_ identity: ImageFileIdentity, by place: String, _ findings: inout HostFindings) {
-        guard let file = find(identity, by: place, &findings) else { return }
-        let isSameBuild = !identity.buildID.isEmpty && identity.buildID.asBytes == file.buildID
+    func checkMapped(_ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings) {
+        guard let file = find(identity, request, by: place, &findings) else { return }
         let isSame = file.size == identity.size && file.modified == identity.modified
-        if !isSame && !(isSameBuild && file.size == identity.size) {
-            findings.find(
-                identity.path.asText, "has changed since the checkpoint, and \(place) has it mapped", help: "put the old file back")
-        }
+        if isSame || file.size == identity.size && hasSameContents(file, identity) { return }
+        findings.find(
+            identity.path.asText, "has changed since the checkpoint, and \(place) has it mapped", help: "put the old file back")
+    }
+
+    private func hasSameContents(_ file: HostFacts.File, _ identity: ImageFileIdentity) -> Bool {
+        if !identity.buildID.isEmpty { return identity.buildID.asBytes == file.buildID }
+        return identity.hasContents && identity.contents == file.contents
     }
 
     /// Checks a working or root directory.
-    func checkDirectory(_ identity: ImageFileIdentity, by place: String, _ findings: inout HostFindings) {
-        guard case .failure(let missing)? = facts.files[identity.path.asBytes] else { return }
-        findings.find(
-            identity.path.asText, "\(missing.errno), the directory that \(place) is in",
-            help: missing.isRefusal ? missing.help : "make it again")
+    func checkDirectory(_ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings) {
+        if identity.removed { return checkRemoved(identity, request, by: place, &findings) }
+        let place = "the directory that \(place) is in"
+        switch facts.files[identity.path.asBytes] {
+        case nil: return
+        case .failure(let missing)?:
+            findings.find(identity.path.asText, "\(missing.errno), \(place)", help: missing.isRefusal ? missing.help : "make it again")
+        case .success(let file)?:
+            if file.mode & FileMode.S_IFMT != FileMode.S_IFDIR {
+                findings.find(identity.path.asText, "ENOTDIR, \(place)", help: "make it again")
+            } else {
+                checkDoor(identity, request, by: place, &findings)
+            }
+        }
     }
 
-    /// The file on this host, if it is of the same kind. Nil where it is not (then there is a finding), or where the host
-    /// was not asked about it.
-    private func find(_ identity: ImageFileIdentity, by place: String, _ findings: inout HostFindings) -> HostFacts.File? {
+    private func checkRemoved(
+        _ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings
+    ) {
+        if RemovedDirectory.place(of: identity, request.rights, facts) != nil { return }
+        findings.find(
+            identity.path.asText, "was removed before the checkpoint, and \(place) has it; such a directory can be made nowhere here",
+            help: "let user \(request.rights.user) make directories in /tmp")
+    }
+
+    /// The file on this host, if it is of the same kind and can be opened. Nil where it is not (then there is a finding), or
+    /// where the host was not asked about it.
+    private func find(
+        _ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings
+    ) -> HostFacts.File? {
         switch facts.files[identity.path.asBytes] {
         case nil: return nil
         case .failure(let missing)?:
             findings.find(identity.path.asText, "\(missing.errno), needed by \(place)", help: missing.help)
             return nil
         case .success(let file)?:
-            if file.mode & FileMode.S_IFMT == identity.mode & FileMode.S_IFMT { return file }
-            findings.find(identity.path.asText, "is another kind of file than at the checkpoint", help: "needed by \(place)")
-            return nil
+            if file.mode & FileMode.S_IFMT != identity.mode & FileMode.S_IFMT {
+                findings.find(identity.path.asText, "is another kind of file than at the checkpoint", help: "needed by \(place)")
+                return nil
+            }
+            return checkDoor(identity, request, by: "needed by \(place)", &findings) ? file : nil
         }
+    }
+
+    /// Whether it can be opened without more rights than those who had it.
+    @discardableResult
+    private func checkDoor(
+        _ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings
+    ) -> Bool {
+        guard case .refused(let errno) = facts.door(request) else { return true }
+        if errno == "ELOOP" {
+            findings.find(
+                identity.path.asText, "is reached through a symbolic link, which was not there at the checkpoint, \(place)",
+                help: "put the file itself there, or mount its directory there (mount --bind)")
+            return false
+        }
+        findings.find(
+            identity.path.asText,
+            "\(errno) for user \(request.rights.user), \(place); it is another file than at the checkpoint, which crrestart opens with that user's rights only",
+            help: "put the old file back, or let that user open this one")
+        return false
     }
 
     /// Checks all files of the image except open files, which the plans of their kinds check.
     func check(_ image: CheckpointImage, _ findings: inout HostFindings) {
-        var seen: Set<[UInt8]> = []
+        let holders = FileHolders(image, facts)
+        var seen: Set<FileRequest> = []
         for process in image.processes where process.state != .zombie {
             let place = "\(process.pid) \(process.command.asText)"
-            checkMapped(process.executable, by: place, &findings)
+            if process.executable.object == 0 {
+                checkMapped(process.executable, holders.request(programOf: process), by: place, &findings)
+            }
             for mapping in image.addressSpace(of: process)?.mappings ?? [] where mapping.kind == .file {
-                guard seen.insert(mapping.file.path.asBytes).inserted else { continue }
+                let request = holders.request(mapping, ofSpace: image.spaceID(of: process))
+                guard seen.insert(request).inserted else { continue }
                 // The file of a shared mapping can have grown and changed since, like an open file.
                 if mapping.shared {
-                    checkOpen(mapping.file, by: place, &findings)
+                    checkOpen(mapping.file, request, by: place, &findings)
                 } else {
-                    checkMapped(mapping.file, by: place, &findings)
+                    checkMapped(mapping.file, request, by: place, &findings)
                 }
             }
             guard let directories = image.directories(of: process) else { continue }
-            checkDirectory(directories.working, by: place, &findings)
-            checkDirectory(directories.root, by: place, &findings)
+            checkDirectory(directories.working, holders.request(directories.working, of: directories), by: place, &findings)
+            checkDirectory(directories.root, holders.request(directories.root, of: directories), by: place, &findings)
         }
         for thread in image.threads {
             guard let own = image.ownDirectories(of: thread) else { continue }
-            checkDirectory(own.working, by: "thread \(thread.tid)", &findings)
+            checkDirectory(own.working, holders.request(own.working, of: own), by: "thread \(thread.tid)", &findings)
         }
     }
 }

@@ -11,6 +11,10 @@ package struct HostFacts: Sendable {
         package var modified: Int64
         package var mode: UInt32
         package var buildID: [UInt8]
+        package var device: UInt64 = 0
+        package var inode: UInt64 = 0
+        /// CRC-32C of the contents, where the image has one to compare it with.
+        package var contents: UInt32?
 
         package init(size: UInt64, modified: Int64, mode: UInt32, buildID: [UInt8]) {
             self.size = size
@@ -34,8 +38,13 @@ package struct HostFacts: Sendable {
     package var pageSize: UInt64 = 4096
     /// By path: what is there, or the name of the errno.
     package var files: [[UInt8]: Result<File, MissingFile>] = [:]
+    /// Why those who hold a file may not open it without following a link: the name of the errno. Where there is
+    /// nothing, they may, or nobody asked.
+    package var refusals: [FileRequest: String] = [:]
     /// Numbers of the image that are taken here, each with the pid and name of a process that has it.
     package var takenPids: [UInt32: String] = [:]
+    /// Those of them whose holders have all ended: they are free as soon as somebody reaps these.
+    package var dyingPids: [UInt32: String] = [:]
     /// Numbers that neither the image nor a task here has, for placeholders.
     package var spareNumbers: [UInt32] = []
     /// Likewise for all tasks of the tree, for a restart that gives them new numbers.
@@ -56,17 +65,38 @@ package struct HostFacts: Sendable {
     package var ownCredentials = ImageCredentials()
     package var ownScheduling = ImageScheduling()
     package var ownOomScoreAdjustment: Int32 = 0
+    package var ownTimerSlack: UInt64 = 50_000
+    /// PR_GET_SPECULATION_CTRL of store bypass, indirect branches and L1D flush.
+    package var ownSpeculation: [UInt32] = [0, 0, 0]
+    /// `/proc/self/loginuid` and 1 more; 0: none. Whether there is such a thing, and whether a task may get another one.
+    package var ownLoginUser: UInt32 = 0
+    package var hasLoginUsers = false
+    package var mayChangeLoginUser = false
+    package var mayFaultProcessorID = true
+    /// Commands of membarrier(2) that this kernel has.
+    package var memoryBarriers: UInt32 = .max
+    package var ownMemory = MemoryFacts()
     /// By RLIMIT_* number.
     package var hardLimits: [UInt64] = []
     package var mayRaiseLimits = false
+    /// The highest limit of descriptors that this kernel knows (fs.nr_open).
+    package var mostDescriptors: UInt64 = 1 << 20
+    /// The descriptors above 2 that crrestart has open itself.
+    package var ownDescriptors: Set<UInt32> = []
     package var mayMakeNamespaces = true
     package var numbers = NumberFacts()
     package var bootID = ""
+    /// The host's clocks.
+    package var now = TimePlan.Instant()
     package var mayMakeTimeNamespace = true
-    /// The descriptors 0, 1 and 2 of the tool that are terminals.
-    package var terminals: [Bool] = [false, false, false]
-    /// The descriptors 0, 1 and 2 of the tool that an epoll can watch.
-    package var watchable: [Bool] = [true, true, true]
+    /// The terminal of the tool: the first of 0, 1, 2 that is one, else 3 for `/dev/tty`; nil: it has none.
+    package var terminal: UInt32?
+    /// The terminal can be opened anew through its descriptor.
+    package var terminalOpensAnew = false
+    /// The descriptors 0, 1 and 2 of the tool, and its terminal, that an epoll can watch.
+    package var watchable: [Bool] = [true, true, true, true]
+    /// Sequence numbers of the messages that `/dev/kmsg` has; asked where the image has a reader of it.
+    package var kernelMessages: [UInt64] = []
     /// PR_TIMER_CREATE_RESTORE_IDS, TFD_IOC_SET_TICKS, CAP_WAKE_ALARM.
     package var mayChooseTimerIDs = true
     package var maySetExpirations = true
@@ -74,7 +104,31 @@ package struct HostFacts: Sendable {
     /// Semaphore sets of this host by number, and whether a set can be made with a given number.
     package var semaphoreSets: [UInt32: SemaphoreSet] = [:]
     package var mayChooseSemaphoreNumbers = true
+    package var messageQueues = MessageQueues()
     package var cgroups = CgroupFacts()
+
+    package init() {}
+
+    /// The first number that no descriptor can have here.
+    var descriptorLimit: UInt64 {
+        mayRaiseLimits || hardLimits.count <= 7 ? mostDescriptors : min(hardLimits[7], mostDescriptors)
+    }
+}
+
+/// Attributes of memory as a whole that a task inherits from crrestart, and what this kernel knows of memory.
+package struct MemoryFacts: Sendable, Equatable {
+    /// `/proc/self/coredump_filter`; nil: there is none.
+    package var coreFilter: UInt32?
+    /// PR_GET_THP_DISABLE
+    package var hugePagesDisabled: UInt32 = 0
+    /// PR_GET_MEMORY_MERGE
+    package var mergesPages = false
+    /// MADV_GUARD_INSTALL, since 6.13.
+    package var knowsGuards = true
+    /// mseal(2), since 6.10.
+    package var knowsSeals = true
+    /// `vm.max_map_count`: of one process.
+    package var mostMappings = Int.max
 
     package init() {}
 }
@@ -114,6 +168,10 @@ package struct RestartOptions: Sendable {
     /// Refuses a host that lacks instructions which the source host offered.
     package var isStrictAboutCPU = false
     package var cgroups = CgroupOptions()
+    /// Numbers of processes that have ended are waited for, until they are reaped.
+    package var waitsForNumbers = true
+    /// Descriptors of crrestart that the root of the tree inherits.
+    package var handed: [UInt32] = []
 
     package init() {}
 }

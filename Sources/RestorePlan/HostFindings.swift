@@ -1,8 +1,16 @@
+internal import LinuxABI
+
 /// One reason why this host cannot run the image.
 package struct HostFinding: Sendable, Hashable {
     package var object: String
     package var reason: String
     package var help: String
+
+    package init(object: String, reason: String, help: String) {
+        self.object = object
+        self.reason = reason
+        self.help = help
+    }
 
     package var line: String { "\(object): \(reason)" + (help.isEmpty ? "" : " (\(help))") }
 }
@@ -13,7 +21,7 @@ package struct HostFindings: Sendable {
     private var seen: Set<HostFinding> = []
 
     package mutating func find(_ object: String, _ reason: String, help: String = "") {
-        let finding = HostFinding(object: object, reason: reason, help: help)
+        let finding = HostFinding(object: shown(object), reason: shown(reason), help: shown(help))
         if seen.insert(finding).inserted { all.append(finding) }
     }
 }

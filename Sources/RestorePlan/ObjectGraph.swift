@@ -10,6 +10,9 @@ import PidControl
 ///   of one holder is made by that process, when it installs its descriptors.
 /// - References are set up afterwards, in `connect`, by one holder of the file that refers to the other. So references
 ///   can make circles.
+/// - A file that has to wait for a process (``SavedObject/awaited``) which may not exist yet when its bundle would be
+///   made is *late*: its first holder makes it when all of the tree is there, and the other holders fetch it from there.
+/// - A file that is made last (``SavedObject/isMadeLast``) is in no bundle at all: its `go` makes it.
 /// - A file without a descriptor is held, until `connect` is done, by the process that connects a file which refers to it.
 ///   If no file refers to it, the root holds it.
 struct ObjectGraph {
@@ -26,16 +29,28 @@ struct ObjectGraph {
     private(set) var own: [UInt32: [Bundle]] = [:]
     /// Process -> open files for which it does `connect` and `go`, because it is their first holder.
     private(set) var kept: [UInt32: [UInt32]] = [:]
-    /// The first number above all these descriptors.
-    private(set) var firstFree: UInt32
+    /// Process -> files that it makes late.
+    private(set) var late: [UInt32: [UInt32]] = [:]
+    /// Process -> late files that it gets from another process.
+    private(set) var fetched: [UInt32: [Fetch]] = [:]
+    /// How many processes fetch a late file.
+    private(set) var fetchers: [UInt32: Int] = [:]
+    /// Processes that late files wait for.
+    private(set) var awaited: Set<UInt32> = []
+
+    struct Fetch: Sendable, Equatable {
+        var file: UInt32
+        /// The process that makes it.
+        var maker: UInt32
+    }
 
     /// - Parameters:
     ///   - holders: by process, the ids of the files that it holds.
     ///   - stands: whether a descriptor of crrestart replaces a file.
-    ///   - first: the descriptor of the first file.
+    ///   - place: the descriptor of a file, by its place among those that are made.
     ///   - ancestor: the lowest common creator of two processes; it can be one of the two.
     init(
-        _ files: [ImageOpenFile], holders: [(pid: UInt32, files: [UInt32])], root: UInt32, first: UInt32,
+        _ files: [ImageOpenFile], holders: [(pid: UInt32, files: [UInt32])], root: UInt32, place: (Int) -> UInt32,
         stands: (ImageOpenFile) -> Bool, ancestor: (UInt32, UInt32) -> UInt32
     ) {
         var users: [UInt32: Set<UInt32>] = [:]
@@ -76,16 +91,22 @@ struct ObjectGraph {
                 }
             }
         }
-        var next = first
-        for file in files where !stands(file) {
-            number[file.id] = next
-            next += 1
-        }
-        firstFree = next
-        for bundle in Self.bundles(files.filter { !stands($0) }, references) {
+        for file in files where !stands(file) { number[file.id] = place(number.count) }
+        let waits = Dictionary(
+            files.compactMap { file in file.saved?.awaited.map { (file.id, $0) } }, uniquingKeysWith: { first, _ in first })
+        for bundle in Self.bundles(files.filter { !stands($0) && $0.saved?.isMadeLast != true }, references) {
             var makers = bundle.files.flatMap { users[$0] ?? [] }[...]
             guard let one = makers.popFirst() else { continue }
             let maker = makers.reduce(one, ancestor)
+            if let file = bundle.files.first, let target = waits[file], ancestor(target, maker) != target, let holder = keeper[file] {
+                late[holder, default: []].append(file)
+                awaited.insert(target)
+                for user in (users[file] ?? []).sorted() where user != holder {
+                    fetched[user, default: []].append(Fetch(file: file, maker: holder))
+                    fetchers[file, default: 0] += 1
+                }
+                continue
+            }
             let isAlone = bundle.files.allSatisfy { users[$0] == [maker] }
             if isAlone { own[maker, default: []].append(bundle) } else { shared[maker, default: []].append(bundle) }
         }
@@ -154,8 +175,8 @@ extension ObjectGraph {
         }
         self.init(
             image.openFiles, holders: holders, root: image.root.pid,
-            first: high.firstObject + UInt32(image.memoryObjects.count),
-            stands: { ObjectPlans.standIn($0, for: 0, valid.facts) != nil }
+            place: high.file,
+            stands: { ObjectPlans.stands($0, valid.facts) }
         ) { first, second in
             // Ends at the root at the latest: it creates all other processes, directly or not.
             var first = first

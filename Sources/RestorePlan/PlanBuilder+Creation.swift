@@ -13,7 +13,7 @@ extension PlanBuilder {
                 .rseq, [.value(facts.ownRseq.address), .number(facts.ownRseq.size), 1, .number(facts.ownRseq.signature)],
                 check: .none, "unregister restartable sequences of crrestart")
         }
-        program.call(.close_range, [0, .number(high.base - 1), 0], "drop descriptors of crrestart")
+        close(&program, high.others + [high.above].compactMap { $0 }, "drop descriptors of crrestart")
         // Removes the alternate stack of the Swift runtime's backtracer: a handler with SA_ONSTACK would run on it.
         let disabled = launchpad.add(words: [0, UInt64(AlternateStack.SS_DISABLE), 0])
         program.call(.sigaltstack, [.value(disabled), 0], "no alternate signal stack")
@@ -50,6 +50,8 @@ extension PlanBuilder {
         // clone3 wants the innermost number first.
         for number in numbers.reversed() { list.append(littleEndian32: number) }
         let set = launchpad.add(list)
+        // Unlike clone, clone3 takes no number above 64. None means the same: the parent gets no signal.
+        let exitSignal = exitSignal > 64 ? 0 : exitSignal
         // struct clone_args: flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls,
         // set_tid, set_tid_size, cgroup
         let arguments = launchpad.add(words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, UInt64(numbers.count), 0])

@@ -21,20 +21,23 @@ extension PlanBuilder {
     mutating func installDescriptors(_ program: inout Program, _ process: ImageProcess) {
         dropStrayDescriptors(&program)
         make(&program, graph.own[process.pid] ?? [])
+        makeLateFiles(&program, process.pid)
         for file in (graph.kept[process.pid] ?? []).compactMap(image.openFile) { ObjectPlans.connect(file, &program, &self) }
         install(&program, image.fileTable(of: process))
+        if process.pid == image.header.root { handOver(&program) }
+        awaitFetchers(&program, process.pid)
         if !threadCreation.hasOwnTables(process.pid) { dropHighDescriptors(&program, process) }
     }
 
     mutating func dropHighDescriptors(_ program: inout Program, _ process: ImageProcess) {
-        program.call(.close_range, [.number(high.firstDropped), .value(0xffff_ffff), 0], "drop what stood high")
+        close(&program, high.dropped, "drop what stood high")
         if !keepsLastPid(process) { closeLastPid(&program) }
     }
 
     /// Copies the open files from their high descriptors to the numbers of a descriptor table.
     mutating func install(_ program: inout Program, _ table: ImageFileTable?) {
         for descriptor in table?.descriptors ?? [] {
-            guard let file = image.openFile(descriptor.file) else { continue }
+            guard let file = image.openFile(descriptor.file), file.saved?.isMadeLast != true else { continue }
             program.call(
                 .dup3,
                 [
@@ -42,6 +45,22 @@ extension PlanBuilder {
                     descriptor.closeOnExec ? .value(Self.cloexec) : 0,
                 ],
                 check: .equals(Int64(descriptor.number)), note(file))
+        }
+    }
+
+    /// Gives the root the descriptors of crrestart that it is to inherit.
+    private func handOver(_ program: inout Program) {
+        for (index, number) in valid.options.handed.enumerated() {
+            program.call(
+                .dup3, [.number(high.handed(index)), .number(number), 0], check: .equals(Int64(number)),
+                "descriptor \(number) of crrestart (--fd)")
+        }
+    }
+
+    /// Closes descriptors that may be open or not.
+    func close(_ program: inout Program, _ ranges: [ClosedRange<UInt32>], _ note: String) {
+        for range in ranges {
+            program.call(.close_range, [.number(range.lowerBound), .number(range.upperBound), 0], note)
         }
     }
 
@@ -61,6 +80,14 @@ extension PlanBuilder {
         for id in graph.kept[pid] ?? [] where !done.contains(id) {
             guard let number = numbers[id], let file = image.openFile(id) else { continue }
             ObjectPlans.go(file, at: number, &program, &self)
+            setOwner(&program, of: file, at: number, by: pid)
+        }
+        // A thread exists for certain only now and in its own process.
+        let kept = Set(graph.kept[pid] ?? [])
+        for descriptor in table?.descriptors ?? [] where !done.contains(descriptor.file) && !kept.contains(descriptor.file) {
+            guard numbers[descriptor.file] == descriptor.number, let file = image.openFile(descriptor.file), ownerThread(of: file)?.process == pid
+            else { continue }
+            setOwner(&program, of: file, at: descriptor.number, by: pid)
         }
     }
 
@@ -79,12 +106,36 @@ extension PlanBuilder {
         program.call(.close, [.number(scratchDescriptor)])
     }
 
-    /// Working directory, root, umask. Paths are as seen from the real root: chroot comes last.
+    /// Working directory, root, umask. Paths are as seen from the real root, so both directories are opened before chroot.
     mutating func placeInFiles(_ program: inout Program, _ process: ImageProcess) {
         guard let directories = image.directories(of: process) else { return }
-        let (working, root) = (directories.working.path, directories.root.path)
-        program.call(.chdir, [path(working.asBytes)], "working directory \(working.asText)")
-        if root.asBytes != [UInt8(ascii: "/")] { program.call(.chroot, [path(root.asBytes)], "root \(root.asText)") }
+        let working = enter(&program, directories.working, of: directories, "working directory")
+        if directories.root.path.asBytes != [UInt8(ascii: "/")] {
+            let root = enter(&program, directories.root, of: directories, "root")
+            program.call(.chroot, [path(Array(".".utf8))], "root \(directories.root.path.asText)")
+            program.call(.close, [.result(of: root)])
+            program.call(.fchdir, [.result(of: working)], "working directory again")
+        }
+        program.call(.close, [.result(of: working)])
         program.call(.umask, [.number(directories.umask)], check: .none)
+    }
+
+    /// Goes into a directory, with the rights of the task that has it.
+    ///
+    /// - Parameter seen: its path as seen from the root directory that the task has already; nil: that of the image.
+    /// - Returns: the step whose result is a descriptor of the directory.
+    mutating func enter(
+        _ program: inout Program, _ directory: ImageFileIdentity, of directories: ImageDirectories, seen: [UInt8]? = nil, _ note: String
+    ) -> Int {
+        let request = holders.request(directory, of: directories)
+        let flags = UInt64(OpenFlag.O_PATH | OpenFlag.O_DIRECTORY)
+        if directory.removed { return openRemoved(&program, directory, request.rights, flags: flags, enters: true) }
+        let opened = open(&program, request, seen: seen, flags: flags)
+        // Searching it takes a right that opening it does not.
+        let rights = facts.door(request) == .asHolder ? request.rights : FileRights(facts.ownCredentials)
+        takeRights(&program, rights)
+        program.call(.fchdir, [.result(of: opened)], "\(note) \(directory.path.asText)")
+        giveBackRights(&program, rights)
+        return opened
     }
 }

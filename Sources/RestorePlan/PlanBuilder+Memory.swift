@@ -11,7 +11,7 @@ extension PlanBuilder {
         for case .beforeFork(let areas) in loads.map({ pages.loads[$0].moment }) {
             for area in areas {
                 guard let mapping = image.addressSpace(area.space)?.mappings[area.mapping] else { continue }
-                map(&program, mapping.clipped(to: area.range), isFilled: true, &files)
+                map(&program, mapping.clipped(to: area.range), isFilled: true, ofSpace: area.space, &files)
             }
         }
         close(&program, &files)
@@ -23,9 +23,12 @@ extension PlanBuilder {
     /// 1. Unmap inherited memory that the process does not have: its own mappings can lie at the same addresses.
     /// 2. Map everything that is not inherited. Mappings with saved pages are writable until the pages are loaded.
     /// 3. Load the pages.
-    /// 4. Set final protection and advice. They could make the loading of pages fail, so they come after it.
+    /// 4. Make guard pages, then set final protection and advice, and lock. They could make the loading of pages fail, so
+    ///    they come after it.
     /// 5. Set the areas of PR_SET_MM_MAP. The kernel refuses them while mappings of crrestart are left.
+    /// 6. Set what forbids changes of memory.
     mutating func loadMemory(_ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace) {
+        beginMemory(&program, space)
         let inheritance = pages.inheritance(of: space.id)
         for range in inheritance.dropped {
             program.call(.munmap, [.value(range.lowerBound), .number(range.count)], "inherited, and not of this process")
@@ -38,7 +41,7 @@ extension PlanBuilder {
             case .vdsoData, .UNRECOGNIZED: continue
             case .file, .object, .anonymous:
                 for range in AddressRanges([mapping.range]).subtracting(inheritance.kept) {
-                    map(&program, mapping.clipped(to: range), isFilled: isFilled[index], &files)
+                    map(&program, mapping.clipped(to: range), isFilled: isFilled[index], ofSpace: space.id, &files)
                 }
             }
         }
@@ -49,11 +52,17 @@ extension PlanBuilder {
                 "inherited pages of other processes")
         }
         fill(&program, pages.loads(afterForkInto: space.id))
-        for (index, mapping) in space.mappings.enumerated() { finish(&program, mapping, isFilled: isFilled[index]) }
+        installGuards(&program, space)
+        let isGuarded = mappingsWithGuards(space)
+        for (index, mapping) in space.mappings.enumerated() {
+            nameMapping(&program, mapping)
+            finish(&program, mapping, isFilled: isFilled[index], isGuarded: isGuarded[index])
+        }
         describeAreas(&program, process, space)
+        finishMemory(&program, space)
     }
 
-    /// Opens a file by name at a fixed descriptor. All low descriptors are free at this time.
+    /// Opens a file of the kernel (`/proc/self/...`) at a fixed descriptor. All low descriptors are free at this time.
     mutating func open(_ program: inout Program, _ path: [UInt8], flags: UInt64, as number: UInt32) {
         let opened = program.call(
             .openat,
@@ -81,7 +90,7 @@ extension PlanBuilder {
     }
 
     /// Sets the final protection and the advice of a mapping, and locks it.
-    private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool) {
+    private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, isGuarded: Bool) {
         let place: [Step.Argument] = [.value(mapping.start), .value(mapping.end - mapping.start)]
         if isFilled && UInt64(mapping.protection) & Protection.PROT_WRITE == 0 {
             program.call(.mprotect, place + [.number(mapping.protection)])
@@ -95,14 +104,22 @@ extension PlanBuilder {
         for (flag, number, name) in advice where mapping.has(flag) && !mapping.has(.droppable) {
             program.call(.madvise, place + [.value(number)], name)
         }
-        if mapping.has(.locked) { program.call(.mlock2, place + [0], "locked") }
+        if mapping.has(.locked) {
+            // The kernel locks it, then fills it, and reports that it cannot fill guard pages and what no access is allowed to.
+            let flags = mapping.has(.lockOnFault) ? Mlock.MLOCK_ONFAULT : 0
+            program.call(.mlock2, place + [.value(flags)], check: isGuarded || mapping.protection == 0 ? .none : .noError, "locked")
+        }
     }
 
     /// Sets program file, areas of arguments and environment, heap, auxiliary vector: prctl(2), PR_SET_MM_MAP.
     private mutating func describeAreas(
         _ program: inout Program, _ process: ImageProcess, _ space: ImageAddressSpace
     ) {
-        open(&program, process.executable.path.asBytes, flags: 0, as: scratchDescriptor)
+        if process.executable.object != 0 {
+            open(&program, objectPath(process.executable.object), flags: 0, as: scratchDescriptor)
+        } else {
+            settle(&program, open(&program, holders.request(programOf: process), flags: 0), as: scratchDescriptor)
+        }
         let vector = launchpad.add(space.auxiliaryVector.asBytes)
         // struct prctl_mm_map
         var words = [
@@ -124,36 +141,44 @@ extension PlanBuilder {
 extension PlanBuilder {
     /// The file of the last mapping. It stays open at the scratch descriptor, because the next mapping is often of it too.
     struct MappedFile {
-        var path: [UInt8]?
-        var isWritable = false
+        var request: FileRequest?
     }
 
     private mutating func map(
-        _ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, _ file: inout MappedFile
+        _ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, ofSpace space: UInt32, _ file: inout MappedFile
     ) {
         switch mapping.kind {
         case .file:
-            let isWritable = mapping.shared && mapping.has(.mayWrite)
-            let path = mapping.file.path.asBytes
-            if file.path != path || file.isWritable != isWritable {
+            let request = holders.request(mapping, ofSpace: space)
+            if file.request != request {
                 close(&program, &file)
-                open(
-                    &program, path, flags: UInt64(isWritable ? OpenFlag.O_RDWR : OpenFlag.O_RDONLY), as: scratchDescriptor)
-                file = MappedFile(path: path, isWritable: isWritable)
+                let flags = request.access.contains(.write) ? OpenFlag.O_RDWR : OpenFlag.O_RDONLY
+                // A named pipe that has taken the name is refused by mmap, and does not hold the restart up.
+                let opened = open(&program, request, flags: UInt64(flags) | Self.nonblock)
+                settle(&program, opened, as: scratchDescriptor)
+                file = MappedFile(request: request)
             }
             map(&program, mapping, isFilled: isFilled, descriptor: .number(scratchDescriptor), note: mapping.file.path.asText)
         case .object:
             let place = image.place(ofMemoryObject: mapping.object) ?? 0
+            // A mapping that must never become writable is made through a descriptor that cannot write: a writable one would
+            // keep the object from being sealed.
+            let isReadOnly = mapping.shared && !mapping.has(.mayWrite)
+            if isReadOnly {
+                close(&program, &file)
+                open(&program, Array("/proc/self/fd/\(high.object(place))".utf8), flags: 0, as: scratchDescriptor)
+            }
             map(
-                &program, mapping, isFilled: isFilled, descriptor: .number(high.object(place)),
+                &program, mapping, isFilled: isFilled, descriptor: .number(isReadOnly ? scratchDescriptor : high.object(place)),
                 note: "memory object \(mapping.object)")
+            if isReadOnly { program.call(.close, [.number(scratchDescriptor)]) }
         default:
             map(&program, mapping, isFilled: isFilled, descriptor: nil, note: mapping.has(.growsDown) ? "stack" : "")
         }
     }
 
     private func close(_ program: inout Program, _ file: inout MappedFile) {
-        if file.path != nil { program.call(.close, [.number(scratchDescriptor)]) }
+        if file.request != nil { program.call(.close, [.number(scratchDescriptor)]) }
         file = MappedFile()
     }
 
@@ -171,17 +196,31 @@ extension PlanBuilder {
         if descriptor == nil { flags |= Mmap.MAP_ANONYMOUS }
         if mapping.has(.growsDown) { flags |= Mmap.MAP_GROWSDOWN }
         if mapping.has(.noReserve) { flags |= Mmap.MAP_NORESERVE }
-        program.call(
-            .mmap,
-            [
-                .value(mapping.start), .value(mapping.end - mapping.start), .value(protection), .value(flags),
-                descriptor ?? .signed(-1), .value(mapping.offset),
-            ], check: .equals(Int64(bitPattern: mapping.start)), note)
+        let isCounted = !mapping.shared && protection & Protection.PROT_WRITE != 0 && !mapping.has(.noReserve)
+        for part in isCounted && !mapping.has(.growsDown) ? mapping.parts(upTo: Self.mostAtOnce) : [mapping] {
+            program.call(
+                .mmap,
+                [
+                    .value(part.start), .value(part.end - part.start), .value(protection), .value(flags),
+                    descriptor ?? .signed(-1), .value(part.offset),
+                ], check: .equals(Int64(bitPattern: part.start)), note)
+        }
     }
+
+    /// Bytes of memory of its own that one mmap(2) asks for. The program may have asked for neighbouring mappings one after the
+    /// other, which the kernel shows as one; all at once could be more than the kernel believes in.
+    ///
+    /// - Source: vm.overcommit_memory of proc(5), value 0.
+    private static let mostAtOnce: UInt64 = 1 << 30
 }
 
 extension ImageMapping {
     func has(_ flag: ImageMappingFlag) -> Bool { flags & 1 << UInt64(flag.rawValue) != 0 }
+
+    /// Side by side, none longer than `length`.
+    func parts(upTo length: UInt64) -> [ImageMapping] {
+        stride(from: start, to: end, by: Int(length)).map { clipped(to: $0..<min($0 + length, end)) }
+    }
 
     /// A part of this mapping. The offset is adjusted for files and memory objects; anonymous memory has none.
     func clipped(to range: Range<UInt64>) -> ImageMapping {

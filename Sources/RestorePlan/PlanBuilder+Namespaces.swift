@@ -69,7 +69,7 @@ extension PlanBuilder {
             program.call(.mount, [name, place, name, .number(one.procFlags), 0], "/proc of its pid namespace")
         }
         join(image.mountNamespace(of: process))
-        if high.mounts > 0 { program.call(.close_range, [.number(high.mount(0)), .number(high.mount(high.mounts - 1)), 0]) }
+        close(&program, high.mounts, "mount namespaces")
     }
 }
 

@@ -36,7 +36,7 @@ extension PlanBuilder {
     /// Closes descriptors that other processes had open for a few steps when this process got a copy of their table.
     mutating func dropStrayDescriptors(_ program: inout Program) {
         guard owners.hasShared(.files) else { return }
-        program.call(.close_range, [0, .number(high.base - 1), 0], "close what was copied from other processes")
+        close(&program, high.others, "close what was copied from other processes")
     }
 
     /// Gives up objects that this task had for its children only.
@@ -118,8 +118,7 @@ extension PlanBuilder {
 
     /// The descriptor for files that are open for a few steps. Processes that share a table have different ones.
     func scratchDescriptor(of process: ImageProcess) -> UInt32 {
-        let place = owners.place(inTableOf: process)
-        return place == 0 ? high.scratch : graph.firstFree + UInt32(place)
+        high.scratch(ofSharer: owners.place(inTableOf: process))
     }
 }
 
@@ -141,7 +140,8 @@ extension PlanBuilder {
         } else if root != [slash], place.starts(with: root + [slash]) {
             place = Array(place.dropFirst(root.count))
         }
-        program.call(.chdir, [path(place)], "working directory \(place.asData.asText) of its own")
+        let entered = enter(&program, own.working, of: own, seen: place, "its own working directory")
+        program.call(.close, [.result(of: entered)])
         program.call(.umask, [.number(own.umask)], check: .none)
     }
 
@@ -149,7 +149,7 @@ extension PlanBuilder {
     /// process, in which all open files are at high descriptors.
     mutating func ownDescriptors(_ program: inout Program, _ thread: ImageThread) {
         guard threadCreation.begins(.files, thread.tid), let own = image.ownFileTable(of: thread) else { return }
-        program.call(.close_range, [0, .number(high.base - 1), 0], "drop the descriptors of its process")
+        close(&program, high.others, "drop the descriptors of its process")
         install(&program, own)
     }
 
@@ -164,7 +164,7 @@ extension PlanBuilder {
     mutating func dropOwnHighDescriptors(_ program: inout Program, _ thread: ImageThread) {
         guard threadCreation.begins(.files, thread.tid) else { return }
         program.wait(for: word(.threads), toReach: UInt32(threadCount), "until all threads are done")
-        program.call(.close_range, [.number(high.base), .value(0xffff_ffff), 0], "close high descriptors")
+        close(&program, high.all, "close high descriptors")
     }
 }
 

@@ -48,12 +48,12 @@ extension PlanBuilder {
 }
 
 extension RestorePlan {
-    /// The signal that stops a process again. It is SIGSTOP, which always stops it, unless the parent has still to learn by
-    /// wait(2) which signal it was. Even then it is SIGSTOP for a process that handles the old signal or whose process group
-    /// is orphaned: SIGTSTP, SIGTTIN and SIGTTOU do not stop such a process.
+    /// The signal that stops a process again. It is SIGSTOP, which always stops it, unless another one stopped it: its parent
+    /// may have still to learn which by wait(2), and a tracer sees it at any time. Even then it is SIGSTOP for a process that
+    /// handles the old signal or whose process group is orphaned: SIGTSTP, SIGTTIN and SIGTTOU do not stop such a process.
     static func stopSignal(of process: ImageProcess, in image: CheckpointImage) -> UInt32 {
         let sigstop = UInt32(Signal.SIGSTOP)
-        guard process.state == .stopped, process.changeUnreported,
+        guard process.state == .stopped,
             [Signal.SIGTSTP, Signal.SIGTTIN, Signal.SIGTTOU].contains(Int32(clamping: process.stopSignal)),
             !image.actions(of: process).contains(where: { $0.signal == process.stopSignal && $0.handler != 0 }),
             let parent = image.process(process.parent), parent.session == process.session, parent.group != process.group

@@ -26,12 +26,14 @@ extension PlanBuilder {
         scheduling(&program, thread)
         if thread.hasRestartBlock, thread.restartBlock.kind != .unknown { armingOperands[index] = room(32) }
         childrenNamespace(&program, thread)
+        ioFlusher(&program, thread)
         credentials(&program, thread)
         // Must come after the credentials: a change of credentials resets it.
         if thread.parentDeathSignal != 0 {
             program.call(.prctl, [.value(Prctl.PR_SET_PDEATHSIG), .number(thread.parentDeathSignal)], "PR_SET_PDEATHSIG")
         }
         if thread.noNewPrivileges { program.call(.prctl, [.value(Prctl.PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0], "PR_SET_NO_NEW_PRIVS") }
+        attributes(&program, thread)
     }
 
     private mutating func scheduling(_ program: inout Program, _ thread: ImageThread) {
@@ -52,10 +54,13 @@ extension PlanBuilder {
             ]
             program.call(.sched_setattr, [0, .value(launchpad.add(words: words)), 0], "scheduling policy and nice value")
         }
+        // The policies above know no niceness, and yet a thread keeps one for the time when it leaves them.
+        let usesNice = [SchedulingClass.SCHED_NORMAL, SchedulingClass.SCHED_BATCH].contains(wanted.policy)
+        if !usesNice && wanted.nice != own.nice { program.call(.setpriority, [0, 0, .signed(Int64(wanted.nice))], "nice value") }
         if wanted.ioPriority != own.ioPriority {
             program.call(.ioprio_set, [1, 0, .number(wanted.ioPriority)], "disk priority")
         }
-        if thread.timerSlack != 0 && thread.timerSlack != 50_000 {
+        if thread.timerSlack != 0 && thread.timerSlack != facts.ownTimerSlack {
             program.call(.prctl, [.value(Prctl.PR_SET_TIMERSLACK), .value(thread.timerSlack)], "PR_SET_TIMERSLACK")
         }
     }
@@ -115,7 +120,7 @@ extension PlanBuilder {
     }
 
     /// capset(2): header of version 3, then two halves of effective, permitted, inheritable.
-    private mutating func capabilities(
+    mutating func capabilities(
         _ program: inout Program, effective: UInt64, permitted: UInt64, inheritable: UInt64
     ) {
         var bytes: [UInt8] = []
@@ -135,6 +140,7 @@ extension PlanBuilder {
         pendingSignals(&program, of: process)
         timers(&program, of: process)
         setGoing(&program, process.pid, by: image.fileTable(of: process))
+        permitTileData(&program, process)
         if process.childSubreaper { program.call(.prctl, [.value(Prctl.PR_SET_CHILD_SUBREAPER), 1, 0, 0, 0], "PR_SET_CHILD_SUBREAPER") }
         for limit in process.limits {
             let words = [limit.soft, limit.hard]

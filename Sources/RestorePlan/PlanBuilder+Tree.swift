@@ -28,6 +28,12 @@ extension PlanBuilder {
         case settled(SharedOwners.Object)
         /// A process has taken its job-control stop.
         case stopped(UInt32)
+        /// A process has been created that a late file waits for.
+        case exists(UInt32)
+        /// A late file is open in the process that makes it.
+        case opened(UInt32)
+        /// The number of processes that have got a late file from there.
+        case fetched(UInt32)
         /// A pid namespace has its init.
         case namespace(Int)
     }
@@ -116,6 +122,7 @@ extension PlanBuilder {
                 flags: shared.cloneFlags | namespace,
                 exitSignal: signal)
         }
+        if graph.awaited.contains(child) { program.advance(word(.exists(child)), "\(child) exists") }
     }
 
     /// The program of a ghost or placeholder: the actions of the creation plan, then its end.
@@ -134,14 +141,13 @@ extension PlanBuilder {
     /// now: had it been SIG_IGN before, the kernel would not have kept the statuses of these children.
     mutating func afterPlannedChanges(_ program: inout Program, _ process: ImageProcess) {
         var signals: Set<UInt32> = []
-        for child in image.children(of: process.pid) where child.state == .zombie && child.exitSignal != 0 {
-            signals.insert(child.exitSignal)
-        }
+        for child in image.children(of: process.pid) where child.state == .zombie { signals.insert(child.exitSignal) }
         for case .reap(let child) in valid.creation.task(process.pid)?.actions ?? [] {
             signals.insert(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
         }
         if awaitStops(&program, of: process) { signals.insert(CreationPlan.childSignal) }
-        for signal in signals.sorted() {
+        // Above 64 there is none: such an end tells nobody.
+        for signal in signals.sorted() where (1...64).contains(signal) {
             let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(signal) - 1))
             program.call(
                 .rt_sigtimedwait, [set, 0, .value(zeroTime), 8], check: .none,

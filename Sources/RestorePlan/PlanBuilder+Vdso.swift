@@ -36,7 +36,20 @@ extension PlanBuilder {
             mapAnew(&program, first.start, wantedEnd, is32Bit: space.is32Bit)
             return
         }
-        guard current.count == wanted.count, first.start != currentStart else { return }
+        if current.count != wanted.count {
+            // One of the two has given up a part. The kernel maps all of them or none.
+            let code = wanted[wanted.count - 1]
+            let start = code.start - min(code.start, UInt64(facts.vdso.dataSize))
+            drop(currentStart, currentEnd)
+            mapAnew(&program, start, code.end, is32Bit: space.is32Bit)
+            var position = start
+            for part in wanted {
+                drop(position, part.start)
+                position = part.end
+            }
+            return
+        }
+        guard first.start != currentStart else { return }
         let overlaps = first.start < currentEnd && currentStart < wantedEnd
         var from = current
         if overlaps {

@@ -37,6 +37,8 @@ struct PlanBuilder {
     /// Pid namespaces that a task enters to create children in them.
     let enteredNamespaces: Set<Int>
     let graph: ObjectGraph
+    /// See ``creators(_:)``.
+    let creators: [UInt32: UInt32]
     let threadCreation: ThreadCreation
     /// Index of a thread that is not a leader, by tid.
     private(set) var threadIndex: [UInt32: Int] = [:]
@@ -44,6 +46,9 @@ struct PlanBuilder {
     /// A descriptor for files that are open for a few steps only, in the process whose program is being built.
     var scratchDescriptor: UInt32
     private var dataCache: [[UInt8]: UInt64] = [:]
+    /// Where a task puts what statx(2) says of a file. Each task has its own: they share this memory.
+    var identityRoom: UInt64?
+    let holders: FileHolders
     /// A futex that tasks lock while they create by `ns_last_pid`.
     var lastPidLock: UInt64?
     /// File tables that keep `ns_last_pid` open until the threads of their processes exist.
@@ -78,12 +83,15 @@ struct PlanBuilder {
         owners = SharedOwners(valid.image, valid.creation)
         self.pages = pages
         threadCreation = valid.threadCreation
+        creators = Self.creators(valid.image)
         graph = ObjectGraph(valid, high: high, owners)
         scratchDescriptor = high.scratch
+        holders = FileHolders(valid.image, valid.facts)
     }
 
     mutating func build() {
         for task in tasks {
+            identityRoom = nil
             let program: Program
             if task.isZombie {
                 program = zombieProgram(task)
@@ -94,7 +102,10 @@ struct PlanBuilder {
             }
             launchpad.add(program)
         }
-        for helper in helpers { launchpad.add(helperProgram(helper)) }
+        for helper in helpers {
+            identityRoom = nil
+            launchpad.add(helperProgram(helper))
+        }
     }
 
     /// A string or structure in the data segment; the same bytes are put there once.
@@ -138,6 +149,7 @@ struct PlanBuilder {
         scratchDescriptor = scratchDescriptor(of: process)
         if isRoot {
             enter(&program)
+            raiseLimits(&program)
             joinClocksFirst(&program)
         }
         makeRoom(&program, process.pid, isRoot: isRoot)
@@ -147,9 +159,13 @@ struct PlanBuilder {
         if !process.command.isEmpty {
             program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(thread.name.asBytes)], "name \(thread.name.asText)")
         }
-        once(.memory, &program, process) { $0.loadMemory(&$1, process, space) }
+        once(.memory, &program, process) {
+            $0.loadMemory(&$1, process, space)
+            $0.registerBarriers(&$1, process)
+        }
         awaitMemory(&program, process)
         memoryKillAdjustment(&program, process)
+        loginUser(&program, process)
         once(.files, &program, process) { $0.installDescriptors(&$1, process) }
         once(.directories, &program, process) {
             $0.enterMountNamespace(&$1, process)

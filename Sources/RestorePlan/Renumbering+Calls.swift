@@ -17,8 +17,8 @@ extension Renumbering {
         switch call.name {
         case "wait4", "waitpid":
             let awaited = Int32(truncatingIfNeeded: Int64(bitPattern: call.arguments[0]))
-            // Negative: a process group; -1 and 0: no number.
-            guard awaited > 0 || awaited < -1 else { return }
+            // Negative: a process group; -1 and 0: no number; the lowest: not the negative of any.
+            guard awaited > 0 || awaited < -1 && awaited > .min else { return }
             let translated = awaited > 0 ? new(awaited) : -new(-awaited)
             general.setCallArgument(0, to: translated, call)
         case "waitid":

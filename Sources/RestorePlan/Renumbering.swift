@@ -4,7 +4,7 @@ internal import StepProgram
 /// New numbers for all tasks of a tree (`--no-pids`).
 ///
 /// It translates all numbers of tasks in the image that the kernel knows as such: pids, tids, sessions and groups, the
-/// tasks of timers and of clocks of processor time, senders of pending signals, and the process or group that a task waits
+/// tasks of timers and of clocks of processor time, senders of pending signals, owners of open files, and the process or group that a task waits
 /// for in `wait4` or `waitid`. Numbers of tasks outside of the tree stay the same. Numbers that a program has noted in its
 /// memory or files stay the same, too, because only the program itself knows that they are pids.
 ///
@@ -80,6 +80,7 @@ package struct Renumbering: Sendable {
             }
             for index in records.processes.indices { translate(&records.processes[index]) }
             for index in records.threads.indices { translate(&records.threads[index]) }
+            for index in records.openFiles.indices { translate(&records.openFiles[index]) }
         }
     }
 

@@ -1,4 +1,5 @@
 internal import ArchState
+internal import LinuxABI
 package import CheckpointImage
 internal import PidControl
 package import StepProgram
@@ -31,26 +32,6 @@ package struct RestorePlan: Sendable {
         /// Its command name.
         package var name: String
         package var title: String
-    }
-
-    /// The high descriptors that tasks have while the tree is built, above all descriptors that the programs use.
-    package struct HighDescriptors: Sendable {
-        package var base: UInt32
-        /// The number of descriptors of mount namespaces: that of crrestart, and the new ones.
-        package var mounts: UInt32 = 0
-        /// Stays open longer than the descriptors above it, because a process joins the time namespace late.
-        package var timeNamespace: UInt32 { base }
-        /// `ns_last_pid`, where tasks get their numbers by it. Stays open until all threads exist.
-        package var lastPid: UInt32 { base + 1 }
-        /// A mount namespace. Stays open until the process has opened its files, which needs the `/proc` of crrestart.
-        package func mount(_ number: UInt32) -> UInt32 { base + 2 + number }
-        var firstDropped: UInt32 { base + 2 + mounts }
-        /// 0, 1, 2 of the tool.
-        package func standard(_ number: UInt32) -> UInt32 { firstDropped + number }
-        package var image: UInt32 { firstDropped + 3 }
-        var scratch: UInt32 { firstDropped + 4 }
-        var firstObject: UInt32 { firstDropped + 6 }
-        package func object(_ index: Int) -> UInt32 { firstObject + UInt32(index) }
     }
 
     package let valid: ValidImage
@@ -110,8 +91,7 @@ package struct RestorePlan: Sendable {
             let name = task.role == .ghost ? "ghost" : "placeholder"
             return Helper(pid: task.pid, name: name, title: "\(task.pid) \(name) (\(task.purpose))")
         }
-        let highest = image.highestDescriptor
-        let high = HighDescriptors(base: max(highest + 1, 64), mounts: image.mountDescriptors)
+        let high = valid.high
         vdso = VdsoPlan(valid, at: valid.hole.scratch)
         let owners = SharedOwners(valid.image, valid.creation)
         let schedule = PageSchedule(
@@ -155,6 +135,12 @@ package struct RestorePlan: Sendable {
         valid.image.process(pid).flatMap { valid.image.addressSpace(of: $0) }
     }
 
+    /// The limit of descriptors that crrestart needs for itself.
+    package var descriptorsNeeded: UInt64 {
+        let handles = processCount + zombieCount + helpers.count + valid.image.memoryObjects.count + valid.facts.ownDescriptors.count
+        return max(UInt64(high.highest) + 1, UInt64(handles + HighDescriptors.reserved))
+    }
+
     /// Whether the launchpad has room where it is planned.
     package var hasRoom: Bool { launchpad.size <= valid.hole.room }
 
@@ -182,6 +168,6 @@ package struct RestorePlan: Sendable {
             lines.append("task \(title(of: index))\(remark)  program at \(hex(layout.addresses[index]))")
             lines += program.lines()
         }
-        return lines
+        return lines.map(shown)
     }
 }

@@ -1,4 +1,5 @@
 package import CheckpointImage
+internal import LinuxABI
 
 /// Whether the time between checkpoint and restart counts for the tree.
 package enum TimeModel: String, Sendable, CaseIterable {
@@ -81,7 +82,25 @@ package struct TimePlan: Sendable, Equatable {
         )
     }
 
-    private static let farthest: Int64 = 1 << 62
+    /// The latest time that is given to a kernel, 146 years in nanoseconds: in a time namespace with an offset below zero a
+    /// later one overflows, and its wait ends at once.
+    ///
+    /// - Source: Linux, kernel/time/namespace.c, `do_timens_ktime_to_host`.
+    package static let farthest: Int64 = 1 << 62
+
+    /// Whether no kernel would set the tree's clocks as they have to be at a release at `now`: below zero, or later than
+    /// 146 years.
+    ///
+    /// - Source: Linux, kernel/time/namespace.c, `proc_timens_set_offset`.
+    package func isBeyondClocks(at now: Instant) -> Bool {
+        guard usesNamespace else { return false }
+        let counted = counted(at: now)
+        let latest: Int64 = 4_611_686_018_000_000_000
+        let shown = [
+            stopped.monotonic +| monotonicOffset +| counted.monotonic, stopped.boottime +| boottimeOffset +| counted.boottime,
+        ]
+        return !shown.allSatisfy { (0...latest).contains($0) }
+    }
 
     /// The nanoseconds that are left at a release at `now`, of the nanoseconds that were `left` when the tree stopped; 0: the
     /// deadline has passed. `clock` is a number of clock_gettime(2). CPU time does not pass while the tree does not exist.

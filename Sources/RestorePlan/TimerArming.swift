@@ -1,3 +1,4 @@
+internal import LinuxABI
 import StepProgram
 
 /// A `struct itimerspec` in the data segment, and the flags that go with it: TIMER_ABSTIME 1, which is

@@ -15,6 +15,7 @@ package struct ValidImage: Sendable {
     package let states: [CPUState]
     /// The changes to the image's semaphore sets.
     package let semaphores: [SemaphorePlan]
+    package let messageQueues: [MessageQueuePlan]
     let creation: CreationPlan
     let threadCreation: ThreadCreation
     /// Whether the source kernel's vdso differs from this kernel's, and is kept beside it.
@@ -25,6 +26,8 @@ package struct ValidImage: Sendable {
     package let cpu: CPUCompatibility
     /// The addresses of the launchpad and the scratch space.
     let hole: CommonHole
+    /// The numbers of descriptors while the tree is built.
+    let high: RestorePlan.HighDescriptors
 
     /// The reasons why this host cannot run the image.
     package struct Refusal: Error, Sendable {
@@ -53,18 +56,25 @@ package struct ValidImage: Sendable {
         }
         let found = CommonHole(image, facts)
         if found == nil {
-            find("memory", "there is no place below 4 GiB that no task uses", help: "a tree with 32-bit programs needs \(CommonHole.leastBelow4GiB >> 20) MiB there")
+            let is32Bit = image.holds32BitTasks
+            find(
+                "memory", "there is no place\(is32Bit ? " below 4 GiB" : "") that no task uses",
+                help: "a tree\(is32Bit ? " with 32-bit programs" : "") needs \(CommonHole.least >> 20) MiB there")
         }
         // A root that is an init is created with CLONE_NEWPID, so it needs no other init.
         let namespace = !image.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, facts, options))
         Self.checkNumbers(image, facts, options, newNamespace: namespace, find)
         FileCheck(facts).check(image, &findings)
+        MemoryCheck(facts).check(image, &findings)
         ObjectPlans.check(image, facts, &findings)
         threadCreation = ThreadCreation(image)
         threadCreation.check(image, &findings)
         Self.checkPosixTimers(image, facts, find)
+        Self.checkAttributes(image, facts, find)
         cgroups = CgroupPlacement(image, facts.cgroups, options.cgroups, find)
-        semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, find) }
+        let credentials = image.semaphoreSets.isEmpty ? [] : image.threads.map(\.credentials)
+        semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, by: credentials, find) }
+        messageQueues = image.messageQueues.compactMap { MessageQueuePlan($0, facts, find) }
         var states: [CPUState?] = []
         var users: [CPUCompatibility.Thread] = []
         for thread in image.threads {
@@ -114,14 +124,13 @@ package struct ValidImage: Sendable {
         for finding in creation.findings { find("process \(finding.pid)", finding.reason) }
         time = TimePlan(
             header, offsets: image.clockOffsets, model: options.time, bootID: facts.bootID, mayMakeNamespace: facts.mayMakeTimeNamespace)
-        Self.checkNamespaces(image, facts, options: options, find)
-        let highest = image.highestDescriptor
-        let needed = UInt64(highest) + UInt64(image.openFiles.count + image.memoryObjects.count) + 64
-            + UInt64(image.processes.count - image.fileTables.count > 0 ? image.processes.count : 0)
-        if facts.hardLimits.count > 7, needed > facts.hardLimits[7] {
-            find("descriptors", "\(needed) are needed, \(facts.hardLimits[7]) are allowed here", help: "raise the hard limit: ulimit -Hn \(needed)")
+        if time.isBeyondClocks(at: facts.now) {
+            find("clocks", "the tree's clocks cannot be set so far from this host's", help: "a kernel takes 0 to 146 years; the image was damaged or made up, or the host's real-time clock is wrong")
         }
-        guard findings.all.isEmpty, let hole = found else { throw Refusal(findings: findings.all) }
+        Self.checkNamespaces(image, facts, options: options, find)
+        let descriptors = RestorePlan.HighDescriptors(image, facts, options, &findings)
+        guard findings.all.isEmpty, let hole = found, let high = descriptors else { throw Refusal(findings: findings.all) }
+        self.high = high
         self.image = image
         self.hole = hole
         self.facts = facts

@@ -42,6 +42,12 @@ extension ValidImage {
         _ image: CheckpointImage, _ states: [CPUState?], _ facts: HostFacts, _ options: RestartOptions,
         _ find: (String, String, String) -> Void
     ) -> Bool {
+        for process in image.processes where process.state != .zombie {
+            guard let space = image.addressSpace(of: process), !space.mappings.contains(where: { $0.kind == .vdsoCode }) else { continue }
+            find(
+                "\(process.pid) \(process.command.asText)",
+                "has unmapped its [vdso], through which a restart leaves its memory at last", "a program that keeps it can be restarted")
+        }
         // 32-bit programs have another vdso (`vdso32`).
         guard image.addressSpaces.contains(where: { !$0.is32Bit }) else { return false }
         let (old, new) = (image.header.vdso, facts.vdso)

@@ -31,6 +31,12 @@ package struct Launchpad: Sendable {
         case threads
         /// Semaphore sets that the monitor has made: the guardian removes them if it dies.
         case semaphoreSets
+        /// Set by the monitor: every task is there, and the guardian is to take its handles.
+        case setGuard
+        /// Set by the guardian: it has handles of all processes, or has failed (`innerError`).
+        case guarding
+        /// Likewise message queues.
+        case messageQueues
     }
 
     package let base: UInt64

@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 extension Program {
     /// One readable line per step, as `crrestart --dry-run` prints them.
     package func lines() -> [String] {
@@ -26,7 +28,7 @@ extension Step {
         if case .equals(let value) = check {
             text += " = " + (value > 0xffff ? hex(UInt64(bitPattern: value)) : String(value))
         }
-        if !note.isEmpty { text = text.padded(to: 72) + "  " + note }
+        if !note.isEmpty { text = text.padded(to: 72) + "  " + shown(note) }
         return text
     }
 

@@ -5,6 +5,7 @@ internal import ArchState
 /// - Source: asm/unistd_64.h.
 package enum SystemCall: Int64, CaseIterable, Sendable {
     #if arch(x86_64) || arch(arm64)
+        case read = 0
         case write = 1
         case close = 3
         case lseek = 8
@@ -15,8 +16,11 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case rt_sigaction = 13
         case rt_sigprocmask = 14
         case ioctl = 16
+        case pread64 = 17
         case pwrite64 = 18
         case mremap = 25
+        case msync = 26
+        case mincore = 27
         case madvise = 28
         case getitimer = 36
         case setitimer = 38
@@ -26,6 +30,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case kill = 62
         case fcntl = 72
         case chdir = 80
+        case fchdir = 81
         case umask = 95
         case setpgid = 109
         case setsid = 112
@@ -39,6 +44,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case rt_sigqueueinfo = 129
         case sigaltstack = 131
         case personality = 135
+        case mlockall = 151
         case modify_ldt = 154
         case prctl = 157
         case arch_prctl = 158
@@ -50,7 +56,10 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case waitid = 247
         case ioprio_set = 251
         case openat = 257
+        case mkdirat = 258
+        case unlinkat = 263
         case set_robust_list = 273
+        case get_robust_list = 274
         case ppoll = 271
         case dup3 = 292
         case pipe2 = 293
@@ -63,12 +72,16 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case sched_setattr = 314
         case mlock2 = 325
         case rseq = 334
+        case statx = 332
         case clone3 = 435
+        case openat2 = 437
         case close_range = 436
+        case mseal = 462
         case wait4 = 61
         case getpgid = 121
         case mount = 165
         case pidfd_open = 434
+        case pidfd_getfd = 438
         case timer_create = 222
         case timer_settime = 223
         case timer_gettime = 224
@@ -79,6 +92,8 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case timerfd_settime = 286
         case signalfd4 = 289
         case eventfd2 = 290
+        case setpriority = 141
+        case membarrier = 324
         case epoll_create1 = 291
     #endif
 

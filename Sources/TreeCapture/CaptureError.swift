@@ -1,5 +1,6 @@
 package import Kernel
 internal import LinuxABI
+package import RestorePlan
 
 /// Why a checkpoint did not come about. The tree runs on as before.
 package struct CaptureError: Error, Sendable {
@@ -8,11 +9,16 @@ package struct CaptureError: Error, Sendable {
         case operation
         /// The tree holds what cannot be saved (exit status 4): `findings`.
         case tree
+        /// The image is complete, but could not be restarted here (exit status 3): `hostFindings`. The tree goes on.
+        case host
+        /// The image is complete, but crcheckpoint itself does not understand it (exit status 70). The tree goes on.
+        case defect
     }
     package var fault: Fault
     /// One sentence: `cannot <verb> <object>: <ERRNO> (<what helps>)`.
     package var sentence: String
     package var findings: [Finding]
+    package var hostFindings: [HostFinding] = []
 
     package init(_ sentence: String) {
         fault = .operation
@@ -37,7 +43,17 @@ package struct CaptureError: Error, Sendable {
         self.findings = findings
     }
 
-    package var exitStatus: Int32 { fault == .tree ? 4 : 1 }
+    package var exitStatus: Int32 {
+        switch fault {
+        case .operation: 1
+        case .tree: 4
+        case .host: 3
+        case .defect: 70
+        }
+    }
+
+    /// Every finding, one line each.
+    package var lines: [String] { findings.map(\.line) + hostFindings.map(\.line) }
 }
 
 /// One thing that cannot be saved: which task, what it is, and what would help. Names of commands and files are escaped:
@@ -49,9 +65,11 @@ package struct Finding: Sendable, Hashable {
     package var object: String
     package var reason: String
     package var help: String
+    /// What may be found out about its other end when the tree goes on.
+    package var otherEnd: OtherEnd?
 
     package var line: String {
-        "\(pid) \(command): \(object): \(reason)" + (help.isEmpty ? "" : " (\(help))")
+        shown("\(pid) \(command): \(object): \(reason)" + (help.isEmpty ? "" : " (\(help))"))
     }
 }
 
@@ -59,6 +77,7 @@ package struct Finding: Sendable, Hashable {
 struct Refusal: Codable, Sendable, Hashable {
     var reason: String
     var help = ""
+    var otherEnd: OtherEnd?
 
     init(_ reason: String, help: String = "") {
         self.reason = reason

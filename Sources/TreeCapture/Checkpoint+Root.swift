@@ -2,6 +2,13 @@ internal import Kernel
 internal import LinuxABI
 
 extension Checkpoint {
+    /// Refuses a tree whose root has ended while the tree was being stopped: there is nothing left to go on.
+    func requireRoot(_ tree: borrowing FrozenTree) throws(CaptureError) {
+        let root = tree.root
+        if tree.processes.contains(root) && tree.tasks.values.contains(where: { $0.process == root }) { return }
+        throw CaptureError("cannot checkpoint \(root): ESRCH (it ended meanwhile)")
+    }
+
     /// Refuses a root that cannot be checkpointed, each for its own reason.
     func checkRoot() throws(CaptureError) {
         let root = options.root

@@ -1,6 +1,8 @@
 internal import CheckpointImage
+internal import HostProbe
 internal import Kernel
 internal import LinuxABI
+package import RestorePlan
 
 /// A checkpoint: freeze, collect, write, commit, release.
 ///
@@ -18,9 +20,17 @@ package struct Checkpoint {
         package var output: String?
         package var afterwards = Afterwards.goOn
         package var force = false
+        /// Whether an image is checked for a restart here before its tree is ended or stopped.
+        package var isUnchecked = false
+        /// That restart leaves control groups as they are.
+        package var ignoresCgroups = false
+        /// Where the reader of a stream says that the tree runs there; nil: nowhere.
+        package var acknowledgement: Int32?
         package var freezeTimeout: Int64 = 10_000_000_000
         /// Where a recording of the values goes; nil: nowhere.
         package var recording: String?
+        /// How an error is printed where the command ends in the middle of a call.
+        package var lastWords: @Sendable (CaptureError) -> [UInt8] = { Array(($0.sentence + "\n").utf8) }
 
         package init(root: Int32, output: String?) {
             self.root = root
@@ -45,7 +55,8 @@ package struct Checkpoint {
     }
 
     let options: Options
-    private let log: (String) -> Void
+    let log: (String) -> Void
+    private let watch: StopWatch
     private let progress: (Progress) -> Void
 
     package init(
@@ -54,13 +65,17 @@ package struct Checkpoint {
         self.options = options
         self.log = log
         self.progress = progress
+        watch = StopWatch(root: options.root, timeout: options.freezeTimeout, words: options.lastWords)
     }
 
     /// Takes the checkpoint.
     package func run() throws(CaptureError) -> Result {
         let begin = SystemClock.monotonic.now()
+        Processes.letWritesFail()
         try checkRoot()
         let output = try openOutput()
+        try requireKeeper(of: output)
+        try watch.begin()
 
         report("freeze")
         let host = HostSight.look()
@@ -68,12 +83,17 @@ package struct Checkpoint {
         let calls = TimedCalls(log: log)
         // From here on more and more of the tree stands still.
         let stoppedAt = SystemClock.monotonic.now()
+        watch.treeStops()
         var tree = try freeze(calls)
         let stamp = TimeStamp()
+        try requireRoot(tree)
+        let ender = try options.afterwards == .goOn ? nil : TreeEnder(tree)
 
         report("collect")
-        let sight = try TreeSight.look(at: TreeMembers(tree), on: host, at: stamp, relatives: relatives)
+        var sight = try TreeSight.look(at: TreeMembers(tree), on: host, at: stamp, relatives: relatives)
+        sight.noteDomains(calls.confined(among: sight.threads.map(\.thread.tid.rawValue)))
         calls.memoryOwners = sight.memoryOwners
+        try watch.check()
         // What makes the checkpoint impossible is found before any task is touched.
         let recorder = Recorder(sight)
         if !recorder.findings.isEmpty {
@@ -81,15 +101,22 @@ package struct Checkpoint {
             throw CaptureError(findings: recorder.findings)
         }
         let answers = try Questioner.answers(of: sight, calls)
+        try watch.check()
         let memory = try MemorySight.look(at: sight, disturbed: Set(answers.disturbed))
         let recorded = recorder.records(answers, memory)
         try record(Recording(sight: sight, answers: answers, memory: memory))
         if !recorded.findings.isEmpty { throw CaptureError(findings: recorded.findings) }
+        try recorded.requireReadable(sight.root, recorder.command(of: sight.root))
         calls.report()
 
         var image = ImageOutput(recorded.records, pages: recorded.pages, to: output)
         do {
-            try image.write { done, total in progress(Progress(stage: "write", done: done, total: total)) }
+            report("write")
+            try image.write { done, total throws(CaptureError) in
+                try watch.check()
+                watch.progressed()
+                progress(Progress(stage: "write", done: done, total: total))
+            }
         } catch {
             image.fail(error.sentence)
             throw error
@@ -97,8 +124,9 @@ package struct Checkpoint {
         var result = Result()
         result.tasks = recorded.records.threads.count
         result.processes = recorded.records.processes.count
-        result.notices = recorded.notices
+        result.notices = leaverNotices(tree) + recorded.notices
 
+        watch.withoutLimit()
         // Everything is read: a tree that goes on need not wait for the disk.
         if options.afterwards == .goOn {
             tree.release()
@@ -106,20 +134,15 @@ package struct Checkpoint {
         }
         report("commit")
         result.bytes = image.bytes
-        do throws(SystemError) { try output.commit() } catch {
-            throw CaptureError(cannot: "write image \(output.name)", error, help: error.call)
-        }
+        try commit(output, recorded.records, LivingTree(tree))
+        watch.end()
         report("release")
-        switch options.afterwards {
-        case .goOn: break
-        case .stop:
-            for pid in tree.processes { try? Processes.kill(pid, Signal.SIGSTOP) }
+        if let ender {
+            if options.afterwards == .kill { ender.kill() } else { try ender.stop() }
             tree.release()
-        case .kill:
-            TreeKiller.kill(tree.processes)
-            tree.release()
-            TreeKiller.awaitEnd(of: tree.processes, except: options.root)
+            if options.afterwards == .kill { try ender.awaitEnd(image: output.name) }
         }
+        output.removeLeftovers()
         let end = SystemClock.monotonic.now()
         if options.afterwards != .goOn { result.stoppedNanoseconds = end - stoppedAt }
         result.totalNanoseconds = end - begin
@@ -127,7 +150,9 @@ package struct Checkpoint {
     }
 
     /// Looks for what cannot be saved, without stopping anything.
-    package func dryRun() throws(CaptureError) -> (findings: [Finding], notices: [String], result: Result) {
+    ///
+    /// - Returns: also why it could not be restarted here, as far as that can be told without asking the tasks.
+    package func dryRun() throws(CaptureError) -> (findings: [Finding], restart: [HostFinding], notices: [String], result: Result) {
         try checkRoot()
         let relatives = Relatives(of: HostPid(options.root))
         let entries: [ProcessTree.Entry]
@@ -153,16 +178,26 @@ package struct Checkpoint {
         result.processes = entries.count
         result.tasks = members.threadCount
         result.bytes = memory.bytes
-        return (recorded.findings, recorded.notices, result)
+        return (recorded.findings, obstacles(to: sight, memory), recorded.notices, result)
     }
 
-    private func report(_ stage: String) { progress(Progress(stage: stage, done: 0, total: 0)) }
+    private func report(_ stage: String) {
+        watch.tell(stage)
+        progress(Progress(stage: stage, done: 0, total: 0))
+    }
+
+    private func leaverNotices(_ tree: borrowing FrozenTree) -> [String] {
+        tree.book.leavers.map { leaver in
+            "\(leaver.pid) \(printable(leaver.command)) left the tree while that was being stopped, because its parent ended: it goes on and is not in the image"
+        }
+    }
 
     /// Stops the tree. A task that an earlier checkpoint's stub has not left yet is given the time to get home.
     private func freeze(_ calls: TimedCalls) throws(CaptureError) -> FrozenTree {
-        let deadline = SystemClock.monotonic.now() + options.freezeTimeout
+        let deadline = SystemClock.monotonic.now() &+ options.freezeTimeout
         while true {
-            let freezer = Freezer(timeoutNanoseconds: options.freezeTimeout, calls: calls)
+            let left = max(0, deadline - SystemClock.monotonic.now())
+            let freezer = Freezer(timeoutNanoseconds: left, calls: calls, watch: watch)
             var tree = try freezer.freeze(options.root)
             if SystemClock.monotonic.now() < deadline && tree.insideVdso.values.contains(where: \.isStub) {
                 tree.release()
@@ -184,13 +219,9 @@ package struct Checkpoint {
     }
 
     private func openOutput() throws(CaptureError) -> OutputFile {
-        guard let path = options.output else { return OutputFile(standardOutput: ()) }
-        do throws(SystemError) { return try OutputFile(path: path, force: options.force) } catch {
-            let help =
-                error.name == "EEXIST"
-                ? "the file is there already; --force replaces it"
-                : error.name == "ENOENT" ? "the directory does not exist" : error.call
-            throw CaptureError(cannot: "write image \(path)", error, help: help)
-        }
+        do throws(SystemError) {
+            guard let path = options.output else { return try OutputFile(standardOutput: ()) }
+            return try OutputFile(path: path, force: options.force)
+        } catch { throw CaptureError(cannot: "write image \(options.output ?? "-")", error, help: error.call) }
     }
 }

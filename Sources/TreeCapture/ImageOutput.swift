@@ -22,11 +22,14 @@ struct ImageOutput {
     }
 
     /// - Preconditions: the tasks that pages are read from are stopped.
-    mutating func write(progress: (UInt64, UInt64) -> Void) throws(CaptureError) {
+    mutating func write(progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws(CaptureError) {
         do {
-            try writeMetadata()
+            let output = output
+            try Self.writeMetadata(records, &encoder) { try output.write($0) }
             try writePages(progress)
             try put(encoder.tail())
+        } catch let error as CaptureError {
+            throw error
         } catch let error as ImageError {
             throw CaptureError("\(error)")
         } catch let error as SystemError {
@@ -34,6 +37,7 @@ struct ImageOutput {
                 switch error.name {
                 case "ENOSPC", "EDQUOT": "the disk is full: free some space, or write elsewhere"
                 case "EPIPE": "the reader of the pipe is gone"
+                case "EFBIG": "it is larger than a file may become here: ulimit -f"
                 default: error.call
                 }
             throw CaptureError(cannot: "write image \(output.name)", error, help: help)
@@ -51,11 +55,21 @@ struct ImageOutput {
 
     private func put(_ record: [UInt8]) throws { try output.write(record) }
 
-    private mutating func writeMetadata() throws {
+    /// An image without its pages.
+    static func bytes(of records: ImageRecords) throws(ImageError) -> [UInt8] {
+        var encoder = ImageEncoder()
+        var bytes: [UInt8] = []
+        do { try writeMetadata(records, &encoder) { bytes += $0 } } catch { throw error as? ImageError ?? ImageError(.writerOrder("\(error)")) }
+        return bytes + (try encoder.tail())
+    }
+
+    private static func writeMetadata(
+        _ records: ImageRecords, _ encoder: inout ImageEncoder, _ put: ([UInt8]) throws -> Void
+    ) throws {
         var buffer = encoder.start()
         func add(_ record: [UInt8]) throws {
             buffer += record
-            if buffer.count > Self.bufferSize {
+            if buffer.count > bufferSize {
                 try put(buffer)
                 buffer = []
             }
@@ -69,13 +83,14 @@ struct ImageOutput {
         for pipe in records.pipes { try add(encoder.record(.pipe, id: pipe.id, pipe)) }
         for object in records.memoryObjects { try add(encoder.record(.memoryObject, id: object.id, object)) }
         for set in records.semaphoreSets { try add(encoder.record(.semaphoreSet, id: set.id, set)) }
+        for queue in records.messageQueues { try add(encoder.record(.messageQueue, id: queue.id, queue)) }
         for directories in records.directories { try add(encoder.record(.directories, id: directories.id, directories)) }
         for actions in records.signalActions { try add(encoder.record(.signalActions, id: actions.id, actions)) }
         for namespace in records.namespaces { try add(encoder.record(.namespace, id: namespace.id, namespace)) }
         try put(buffer)
     }
 
-    private mutating func writePages(_ progress: (UInt64, UInt64) -> Void) throws {
+    private mutating func writePages(_ progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws {
         let total =
             (records.addressSpaces.reduce(0) { $0 + $1.runLength.reduce(0, +) }
                 + records.memoryObjects.reduce(0) { $0 + $1.runLength.reduce(0, +) }) * pageSize
@@ -87,12 +102,12 @@ struct ImageOutput {
             try begin(origin.owner, count)
             switch origin.source {
             case .file(let path):
-                try writer.append(runs.map { ($0.page * pageSize, $0.count * pageSize) }, ofFile: try Descriptor.open(path))
+                try writer.append(runs.map { ($0.page * pageSize, $0.count * pageSize) }, ofFile: try Descriptor.openToCopy(path))
             case .task(let task):
-                try write(runs, of: task, &writer) { progress($0, total) }
+                try write(runs, of: task, &writer) { done in try progress(done, total) }
             }
             try put(encoder.pagesEnd(checksums: writer.finishSection()))
-            progress(writer.written, total)
+            try progress(writer.written, total)
         }
     }
 
@@ -108,7 +123,7 @@ struct ImageOutput {
     }
 
     private func write(
-        _ runs: [(page: UInt64, count: UInt64)], of task: HostPid, _ writer: inout PageWriter, progress: (UInt64) -> Void
+        _ runs: [(page: UInt64, count: UInt64)], of task: HostPid, _ writer: inout PageWriter, progress: (UInt64) throws -> Void
     ) throws {
         var slice: [(start: UInt64, length: UInt64)] = []
         var inSlice: UInt64 = 0
@@ -123,7 +138,7 @@ struct ImageOutput {
                 left -= part
                 if inSlice == Self.sliceLength {
                     try writer.append(slice, of: task.rawValue)
-                    progress(writer.written)
+                    try progress(writer.written)
                     slice.removeAll(keepingCapacity: true)
                     inSlice = 0
                 }

@@ -66,7 +66,7 @@ struct ArmedCall {
                     block.userAddress, Futex.FUTEX_WAIT_BITSET | UInt64(block.flags), block.count, operand, 0, UInt64(block.bits),
                 ]
                 let now = isRealtime ? SystemClock.realtime.now() : SystemClock.monotonic.now() +| monotonicOffset
-                operandBytes = time(now +| remaining)
+                operandBytes = time(min(now +| remaining, TimePlan.farthest))
             }
         case .unknown, .UNRECOGNIZED:
             return nil

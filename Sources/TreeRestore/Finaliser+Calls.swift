@@ -103,12 +103,12 @@ extension Finaliser {
     /// that many are taken all the same: the monitor was late, by less than the wait would be.
     private func waitForWholeMilliseconds(until deadline: Int64) -> UInt64 {
         let lateness: Int64 = 150_000
-        var left = deadline - SystemClock.monotonic.now()
+        var left = deadline -| SystemClock.monotonic.now()
         let fraction = left % Self.millisecond
         if left > 0 && fraction < Self.millisecond - lateness {
             if fraction > lateness { Waiting.pause(atMost: fraction - lateness) }
             let goal = left - fraction
-            repeat { left = deadline - SystemClock.monotonic.now() } while left > goal
+            repeat { left = deadline -| SystemClock.monotonic.now() } while left > goal
             return UInt64(min(goal / Self.millisecond, Int64(Int32.max)))
         }
         return ArmedCall.milliseconds(left)

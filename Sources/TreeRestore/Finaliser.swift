@@ -12,6 +12,7 @@ struct Finaliser {
     let plan: RestorePlan
     /// By index of the task.
     let hostPids: [Int32]
+    private let handles: ProcessHandles
     let release: ReleaseInstant
     let stops: TaskStops
     var image: CheckpointImage { plan.valid.image }
@@ -36,6 +37,7 @@ struct Finaliser {
         }
         plan = tree.plan
         hostPids = tree.hostPids
+        handles = tree.handles
         self.release = release
         stops = TaskStops(watch: watch)
         vdsoCode = code
@@ -85,7 +87,7 @@ struct Finaliser {
     /// Sends SIGSTOP to the processes that were not stopped.
     func stopRunning() throws(RestoreError) {
         for (index, task) in plan.tasks.enumerated() where task.isLeader && !task.isZombie && !isStopped(task) {
-            try naming(task) { () throws(SystemError) in try Processes.kill(hostPids[index], Signal.SIGSTOP) }
+            try naming(task) { () throws(SystemError) in try handles.send(Signal.SIGSTOP, to: hostPids[index]) }
         }
     }
 

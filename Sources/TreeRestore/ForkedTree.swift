@@ -24,7 +24,11 @@ struct ForkedTree: ~Copyable {
         channels = MonitorChannels(guardian: prepared.guardian.write, status: prepared.status.read)
     }
 
-    deinit { if !isReleased { births.undo() } }
+    deinit {
+        if isReleased { return }
+        var births = births
+        births.undo()
+    }
 
     /// Seizes the inner half, lets it create the root, and waits until the tree has unfolded. A tree that needs pages for that
     /// unfolds while it loads.
@@ -35,6 +39,21 @@ struct ForkedTree: ~Copyable {
         } catch { throw RestoreError(cannot: "seize the inner half", error) }
         Channel.send([1], over: channels.guardian.number)
         if !plan.pages.isFedBeforeForks { try pump(watch) { $0.births.processesAreBorn } }
+    }
+
+    /// Has the inner half take handles of all processes: from then on it can end the tree if this process dies.
+    ///
+    /// - Precondition: every task exists, and dies with this process until the guardian has said that it is ready.
+    mutating func setGuard(_ watch: Watch) throws(RestoreError) {
+        publish(.setGuard, 1)
+        try? handles.send(Signal.SIGCHLD, to: inner)
+        try pump(watch) { $0.word(.guarding) != 0 }
+        let failure = Int32(bitPattern: word(.innerError))
+        if failure != 0 {
+            throw RestoreError(
+                cannot: "guard the tree", SystemError(failure, in: "pidfd_open"),
+                help: "the inner half of crrestart needs a descriptor for each process: ulimit -Hn")
+        }
     }
 
     /// From the point of no return on there is nothing to undo.
@@ -58,6 +77,8 @@ extension ForkedTree {
     /// By index of the program: the tasks, then ghosts and placeholders. 0: not born yet, or ended as planned and
     /// not of the image.
     var hostPids: [Int32] { births.hostPids }
+    /// Of all processes that were made.
+    var handles: ProcessHandles { births.handles }
     /// Numbers that ghosts and placeholders had here.
     var goneHelpers: [Int32] { births.goneHelpers }
     /// Tasks that no program makes.
@@ -71,14 +92,16 @@ extension ForkedTree {
 
     /// Handles what tasks report until `isReached`, or the user wants an end.
     mutating func pump(_ watch: Watch, until isReached: (borrowing ForkedTree) -> Bool) throws(RestoreError) {
+        var clock = StepClock(watch)
         while true {
             try drain()
             if isReached(self) { return }
             try watch.check()
+            try clock?.check(self)
             Waiting.pause(atMost: 200_000)
         }
     }
 
-    /// Takes all reports that are there.
+    /// Takes reports that are there: not all, if they come faster than they are taken.
     mutating func drain() throws(RestoreError) { try births.drain(plan, memory) }
 }

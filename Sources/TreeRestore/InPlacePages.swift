@@ -9,7 +9,7 @@ internal import RestorePlan
 struct InPlacePages: PageSource {
     let image: CheckpointImage
     private let file: ImageFile
-    private let name: String
+    let name: String
     private let sections: [PageSection]
     /// How many of them are memory objects: those come first.
     private let objectCount: Int

@@ -56,7 +56,7 @@ struct InnerHalf {
         let lastPid = try LastPid()
         try lastPid.lock()
         // The tasks write to it as well: the kernel goes by the pid namespace of the writer.
-        try DescriptorTable.duplicate(lastPid.number, to: plan.high.lastPid)
+        try DescriptorTable.place(lastPid.number, at: plan.high.lastPid)
         if !isInit { try lastPid.announce(wanted) }
         let pid = try Processes.cloneIntoLoop(namespaces: namespaces, program: program, slot: slot, loop: plan.launchpad.base)
         if pid == wanted || isInit { return pid }
@@ -64,12 +64,15 @@ struct InnerHalf {
         throw SystemError(Errno.EEXIST, in: "the number after ns_last_pid")
     }
 
-    /// Everything that tasks inherit stands at its high number; the root drops all below.
+    /// Everything that tasks inherit stands at its high number; the root drops all others. Memory objects are there already.
     private func arrangeDescriptors(_ mounts: [Int32]) throws(SystemError) {
         let high = plan.high
+        for (index, number) in plan.valid.options.handed.enumerated() {
+            try DescriptorTable.place(Int32(bitPattern: number), at: high.handed(index))
+        }
         for number in Int32(0)...2 {
-            if DescriptorTable.isOpen(number) && number != inheritance.image {
-                try DescriptorTable.duplicate(number, to: high.standard(UInt32(number)))
+            if number != inheritance.image {
+                try DescriptorTable.place(number, at: high.standard(UInt32(number)))
                 continue
             }
             // The image came on standard input: the terminal stands in, or nothing.
@@ -77,33 +80,44 @@ struct InnerHalf {
             if number == 0, let terminal = try? Descriptor.open("/dev/tty", Int32(OpenFlag.O_RDWR)) { instead = terminal } else {
                 instead = try Descriptor.open("/dev/null", Int32(OpenFlag.O_RDWR))
             }
-            try DescriptorTable.duplicate(instead.number, to: high.standard(UInt32(number)))
+            try DescriptorTable.place(instead.number, at: high.standard(UInt32(number)))
         }
-        if tasksReadImage { try DescriptorTable.duplicate(inheritance.image, to: high.image) }
-        if let timeNamespace { try DescriptorTable.duplicate(timeNamespace, to: high.timeNamespace) }
-        for (index, mount) in mounts.enumerated() { try DescriptorTable.duplicate(mount, to: high.mount(UInt32(index))) }
-        for (index, object) in inheritance.objects.enumerated() { try DescriptorTable.duplicate(object, to: high.object(index)) }
+        if plan.valid.facts.terminal == 3 {
+            let terminal = try Descriptor.open("/dev/tty", Int32(OpenFlag.O_RDWR | OpenFlag.O_NOCTTY))
+            try DescriptorTable.place(terminal.number, at: high.standard(3))
+        }
+        if tasksReadImage { try DescriptorTable.place(inheritance.image, at: high.image) }
+        if let timeNamespace { try DescriptorTable.place(timeNamespace, at: high.timeNamespace) }
+        for (index, mount) in mounts.enumerated() { try DescriptorTable.place(mount, at: high.mount(UInt32(index))) }
     }
 
     /// Guards the tree while it is made, then waits for it.
     private func watch(root: Int32) -> Never {
         // Only the tasks hold what they inherited, from here on.
-        DescriptorTable.closeAll(from: plan.high.base)
-        if inheritance.image > 2 { DescriptorTable.close(inheritance.image) }
+        DescriptorTable.closeAll(from: 3, but: [UInt32(bitPattern: guardian), UInt32(bitPattern: status)])
         let signals = SignalQueue([Signal.SIGCHLD])
         let committed = plan.launchpad.address(of: .committed)
         var isCommitted = false
         var rootEnded = false
+        var handles = ProcessHandles()
+        // Our child, and not waited for yet.
+        try? handles.open(root)
+        var isGuarding = false
         while true {
+            if !isGuarding && memory.load32(plan.launchpad.address(of: .setGuard)) != 0 {
+                takeHandles(&handles)
+                isGuarding = true
+            }
             if !isCommitted {
                 isCommitted = memory.load32(committed) != 0
                 if isCommitted {
+                    handles = ProcessHandles()
                     for number in Int32(0)...2 { DescriptorTable.close(number) }
                     if inheritance.detaches && !staysForOrphans { Processes.exitNow(0) }
                 }
             }
             if let message = Channel.poll(guardian), message.isEmpty {
-                if memory.load32(committed) == 0 { endTree(root) }
+                if memory.load32(committed) == 0 { endTree(handles) }
                 if !staysForOrphans { Processes.exitNow(0) }
             }
             while true {
@@ -127,15 +141,28 @@ struct InnerHalf {
         } catch { return false }
     }
 
-    /// The monitor died before the point of no return.
-    private func endTree(_ root: Int32) -> Never {
-        SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
-        if plan.valid.image.rootIsNamespaceInit {
-            // With it ends everything in its namespace.
-            try? Processes.kill(root, Signal.SIGKILL)
-        } else if !plan.valid.newPidNamespace {
-            for task in plan.tasks where task.isLeader { try? Processes.kill(Int32(task.pid), Signal.SIGKILL) }
+    /// Takes handles of all processes while they are traced: nobody else can get their numbers.
+    ///
+    /// Where a pid namespace ends with its init none are needed: that is this process, or the root.
+    private func takeHandles(_ handles: inout ProcessHandles) {
+        if !plan.valid.newPidNamespace && !plan.valid.image.rootIsNamespaceInit {
+            for task in plan.tasks where task.isLeader {
+                do throws(SystemError) { try handles.open(Int32(bitPattern: task.pid)) } catch {
+                    // A task that was killed from outside: the monitor will notice.
+                    if error.isGone { continue }
+                    memory.publish(plan.launchpad.address(of: .innerError), UInt32(bitPattern: error.number))
+                    break
+                }
+            }
         }
+        memory.publish(plan.launchpad.address(of: .guarding), 1)
+    }
+
+    /// The monitor died before the point of no return. Until all handles were there, what it traced has died with it.
+    private func endTree(_ handles: ProcessHandles) -> Never {
+        MessageQueueMaker.remove(first: memory.load32(plan.launchpad.address(of: .messageQueues)), of: plan)
+        SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
+        handles.killAll()
         Processes.exitNow(1)
     }
 }

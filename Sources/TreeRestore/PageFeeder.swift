@@ -24,7 +24,7 @@ struct PageFeeder {
     mutating func beginAgain() -> Bool { source.beginAgain() }
 
     /// Fills memory objects, and cuts each to its size: its last page was written whole.
-    mutating func fill(_ objects: borrowing PreparedObjects) throws(RestoreError) {
+    mutating func fill(_ objects: inout PreparedObjects) throws(RestoreError) {
         let places = Dictionary(zip(image.memoryObjects.map(\.id), 0...), uniquingKeysWith: { first, _ in first })
         while let owner = try source.nextObject() {
             guard let index = places[owner.id] else { throw Self.strangers(owner) }

@@ -13,6 +13,8 @@ protocol PageSource {
     var number: Int32 { get }
     /// Its metadata, read and checked.
     var image: CheckpointImage { get }
+    /// What the image is called in messages.
+    var name: String { get }
 
     /// The next memory object whose pages come; nil after the last one.
     mutating func nextObject() throws(RestoreError) -> PageOwner?
@@ -35,15 +37,19 @@ enum PageSources {
     /// The one place that decides what kind of source an input is.
     ///
     /// - Parameter path: nil for standard input.
-    static func open(_ path: String?) throws(RestoreError) -> any PageSource {
+    /// - Errors: `interrupted`, also while an input has no writer, or while one keeps silent.
+    static func open(_ path: String?, _ watch: Watch) throws(RestoreError) -> any PageSource {
         let name = path ?? "(standard input)"
         let input: ImageInput
-        do throws(ImageInputError) { input = try ImageInput(path ?? "-") } catch { throw RestoreError(error) }
+        do throws(ImageInputError) { input = try ImageInput(path ?? "-") { watch.isInterrupted } } catch { throw RestoreError(error) }
         do throws(ImageError) {
             switch input {
             case .file(let file): return InPlacePages(file, try CheckpointImage(reading: file), name: name)
-            case .stream(let stream): return try StreamedPages(stream, name: name)
+            case .stream(let stream): return try StreamedPages(stream, name: name, watch)
             }
-        } catch { throw RestoreError(error, image: name) }
+        } catch {
+            try watch.check()
+            throw RestoreError(error, image: name)
+        }
     }
 }

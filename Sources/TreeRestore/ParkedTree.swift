@@ -17,6 +17,7 @@ struct ParkedTree: ~Copyable {
     ///
     /// - If it fails, or this process dies before the point of no return: nothing is left of the tree.
     consuming func finalise(staysStopped: Bool, _ watch: Watch) throws(RestoreError) -> RunningTree {
+        try tree.setGuard(watch)
         let kept = KeptNumber.all(in: tree)
         var finaliser = try Finaliser(tree, release, watch)
         // 1. All tasks stop, and are what the image says.
@@ -33,7 +34,12 @@ struct ParkedTree: ~Copyable {
         try finaliser.takeBackExitKill()
         // The last chance: what is made next belongs to no process, and would stay.
         try watch.check()
-        try SemaphoreSetMaker(tree).run(tree.memory)
+        let queues = MessageQueueMaker(tree)
+        try queues.run(tree.memory)
+        do throws(RestoreError) { try SemaphoreSetMaker(tree).run(tree.memory) } catch {
+            queues.remove(tree.memory)
+            throw error
+        }
         release.wait()
         // 5. The point of no return, one store.
         tree.publish(.committed, 1)

@@ -31,8 +31,6 @@ struct PreparedRestart: ~Copyable {
     struct Inheritance {
         /// The open image.
         var image: Int32
-        /// Memory objects, in the order of the image.
-        var objects: [Int32]
         /// No process waits for the root: the inner half keeps only what a namespace needs.
         var detaches: Bool
     }
@@ -66,7 +64,7 @@ struct PreparedRestart: ~Copyable {
     private static func launchpad(_ plan: RestorePlan) throws(RestoreError) -> SharedMemory {
         let launchpad = plan.launchpad
         guard plan.hasRoom else {
-            throw RestoreError("cannot map the launchpad: ENOMEM (its \(launchpad.size >> 20) MiB do not fit where no task has anything)")
+            throw RestoreError("cannot map the launchpad: ENOMEM (its \(launchpad.size >> 20) MiB do not fit where no task has anything)", exitStatus: 3)
         }
         do throws(SystemError) {
             let memory = try SharedMemory(at: launchpad.base, size: launchpad.size)

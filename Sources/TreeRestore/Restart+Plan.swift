@@ -6,12 +6,15 @@ internal import RestorePlan
 
 /// The checked plan, and what is to be said about it.
 extension Restart {
-    func makePlan(for source: any PageSource) throws(RestoreError) -> RestorePlan {
+    /// - Parameter waits: for numbers of processes that have ended, as long as the user wants.
+    func makePlan(for source: any PageSource, waits: Bool = true) throws(RestoreError) -> RestorePlan {
         let image = source.image
         var choice = options.plan
         choice.delivery = source.delivery
         choice.imageIsStandardInput = source.number == 0
-        let facts = HostFacts.probe(for: image, options: choice)
+        var facts = HostFacts.probe(for: image, options: choice)
+        facts.ownDescriptors = options.ownDescriptors
+        if waits { try awaitReaping(image, choice, &facts) }
         func validated(_ image: CheckpointImage) throws(RestoreError) -> ValidImage {
             do throws(ValidImage.Refusal) { return try ValidImage(image, on: facts, options: choice) } catch {
                 throw RestoreError(error)
@@ -29,10 +32,32 @@ extension Restart {
         return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
     }
 
+    /// Waits until the numbers that the tree needs are free, where all who have them have ended: whoever has to reap them may be slow.
+    /// Where a pid namespace will do as well, nobody waits.
+    private func awaitReaping(
+        _ image: CheckpointImage, _ choice: RestartOptions, _ facts: inout HostFacts
+    ) throws(RestoreError) {
+        guard choice.newPidNamespace == false else { return }
+        let deadline = SystemClock.monotonic.now() + Int64(options.patienceForPids) * 1_000_000_000
+        var isTold = false
+        while let first = facts.dyingPids.min(by: { $0.key < $1.key }), facts.dyingPids.count == facts.takenPids.count,
+            SystemClock.monotonic.now() < deadline
+        {
+            if !isTold {
+                let more = facts.dyingPids.count > 1 ? ", and \(facts.dyingPids.count - 1) more" : ""
+                tell("waiting for pid \(first.key): \(first.value)\(more) (--wait-for-pids: \(options.patienceForPids) s at most)")
+                isTold = true
+            }
+            try watch.check()
+            // Looks again and again for a second.
+            facts.probeNumbers(of: image, options: choice)
+        }
+    }
+
     /// For a while: a process that has got one of the numbers may be gone soon.
     func makePlanAgain(for source: any PageSource) throws(RestoreError) -> RestorePlan {
         for _ in 0..<Self.mostAttempts {
-            do throws(RestoreError) { return try makePlan(for: source) } catch {
+            do throws(RestoreError) { return try makePlan(for: source, waits: false) } catch {
                 if error.exitStatus != 3 { throw error }
             }
             try watch.check()
@@ -41,8 +66,22 @@ extension Restart {
         return try makePlan(for: source)
     }
 
+    /// Root trusts the one who wrote the image.
+    func warn(about source: any PageSource) throws(RestoreError) {
+        guard Processes.isRoot else { return }
+        let status: FileStatus
+        do throws(SystemError) { status = try FileStatus(ofNumber: source.number) } catch {
+            throw RestoreError(cannot: "look at image \(source.name)", error)
+        }
+        guard [.regular, .pipe].contains(status.kind) else { return }
+        // A pipe without a name has no writers but those that opened it.
+        if status.kind == .pipe && source.number == 0 { return }
+        let trust = ImageTrust(owner: status.owner, group: status.group, mode: status.mode)
+        if let warning = trust.warning(about: source.name, holding: source.image) { tell(warning) }
+    }
+
     func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {
-        var notices = valid.objectNotices
+        var notices = valid.objectNotices + valid.attributeNotices
         if valid.facts.numbers.isUnderFilter {
             notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
         }

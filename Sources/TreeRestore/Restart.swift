@@ -14,6 +14,12 @@ package struct Restart {
         package var staysStopped = false
         /// No process waits for the root: the inner half keeps only what a namespace needs.
         package var detaches = false
+        /// Descriptors above 2 that are open for other purposes than this restart.
+        package var ownDescriptors: Set<UInt32> = []
+        /// For how many seconds no step of the tree may end before the restart is given up; 0: for ever.
+        package var patience: UInt32 = 60
+        /// For how many seconds numbers are waited for that processes have which have ended, and which are not reaped yet.
+        package var patienceForPids: UInt32 = 10
         /// Nothing is created: signals end the command as usual.
         package var isOnlyShown = false
 
@@ -22,19 +28,26 @@ package struct Restart {
 
     let options: Options
     let watch: Watch
+    /// Says what the user should know before, or while something is waited for.
+    let tell: (String) -> Void
     /// How often it is tried again when numbers are lost, and how often one waits for them.
     static let mostAttempts = 20
 
     package init(
-        _ options: Options, progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in }
+        _ options: Options, tell: @escaping (String) -> Void = { _ in },
+        progress: @escaping (String, UInt64, UInt64) -> Void = { _, _, _ in }
     ) {
+        self.tell = tell
         self.options = options
-        watch = Watch(takesSignals: !options.isOnlyShown, progress: progress)
+        let patience = options.patience == 0 ? nil : Int64(options.patience) * 1_000_000_000
+        watch = Watch(takesSignals: !options.isOnlyShown, patience: patience, progress: progress)
     }
 
     /// The whole restart as text, one line per step. Creates nothing.
     package func dryRun() throws(RestoreError) -> [String] {
-        try makePlan(for: PageSources.open(options.path)).lines()
+        let source = try PageSources.open(options.path, watch)
+        try warn(about: source)
+        return try makePlan(for: source).lines()
     }
 
     package func run() throws(RestoreError) -> RunningTree {
@@ -42,18 +55,22 @@ package struct Restart {
         SignalMask.blockChildSignals()
         Processes.raiseDescriptorLimit()
         watch.stage("read")
-        let source = try PageSources.open(options.path)
+        let source = try PageSources.open(options.path, watch)
+        try warn(about: source)
         watch.stage("plan")
         var plan = try makePlan(for: source)
         watch.stage("prepare")
-        let objects = try PreparedObjects(source.image.memoryObjects)
+        // Refused without CAP_SYS_RESOURCE, where the plan does not count on it.
+        Processes.raiseDescriptorLimit(to: plan.descriptorsNeeded)
+        var objects = try PreparedObjects(of: source.image, at: plan.high)
         var pages = PageFeeder(source, watch)
-        try pages.fill(objects)
+        try pages.fill(&objects)
         var attempts = 1
         // Numbers cannot be reserved: if one goes to another process meanwhile, others are chosen.
         while true {
             let lastPid = plan.valid.usesLastPid ? PidChoice.lastPid() : nil
             do throws(RestoreError) {
+                // The objects live until the tree has them.
                 var running = try attempt(plan, objects, &pages)
                 running.note(notices(source.image, plan.valid), since: begin)
                 return running
@@ -73,12 +90,13 @@ package struct Restart {
     ) throws(RestoreError) -> RunningTree {
         let prepared = try PreparedRestart(plan)
         let inheritance = PreparedRestart.Inheritance(
-            image: pages.number, objects: objects.descriptors, detaches: options.detaches)
+            image: pages.number, detaches: options.detaches)
         watch.stage("fork")
         let forked = try prepared.fork(inheritance, watch)
         watch.stage("load")
         let loaded = try forked.load(&pages, watch)
         let parked = try loaded.awaitParked(watch)
+        try objects.seal(plan.valid.image.memoryObjects)
         watch.stage("finalise")
         return try parked.finalise(staysStopped: options.staysStopped, watch)
     }

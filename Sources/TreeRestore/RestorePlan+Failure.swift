@@ -83,7 +83,9 @@ extension RestorePlan {
         case ("futex", "ESRCH"): " (the task that had the lock has ended)"
         case ("clone3", "EEXIST"): " (its pid was taken meanwhile; --pidns gives the tree numbers of its own)"
         case (_, "ENOMEM"): " (memory or the number of mappings is limited here)"
-        case ("openat", _): " (the file was there when the restart began)"
+        case ("futex", "EAGAIN"): " (another file took the name while the tree was restarted)"
+        case ("openat2", "ELOOP"): " (a symbolic link took the place of the file while the tree was restarted)"
+        case ("openat", _), ("openat2", _): " (the file was there when the restart began)"
         case (_, "EPERM"): " (a capability is missing; be root)"
         default: ""
         }

@@ -6,7 +6,8 @@ internal import RestorePlan
 struct StreamedPages: PageSource {
     let image: CheckpointImage
     let number: Int32
-    private let name: String
+    let name: String
+    private let watch: Watch
     private var reader: SequentialImageReader<ImageStream>
     private var upcoming = Upcoming.unknown
     /// Pages of address spaces have been asked for.
@@ -19,11 +20,12 @@ struct StreamedPages: PageSource {
         case end
     }
 
-    init(_ stream: ImageStream, name: String) throws(ImageError) {
+    init(_ stream: ImageStream, name: String, _ watch: Watch) throws(ImageError) {
         reader = SequentialImageReader(stream)
         image = try reader.readMetadata()
         number = stream.number
         self.name = name
+        self.watch = watch
     }
 
     var delivery: PageDelivery { .staged }
@@ -67,6 +69,9 @@ struct StreamedPages: PageSource {
     private mutating func reading<Value>(
         _ body: (inout SequentialImageReader<ImageStream>) throws(ImageError) -> Value
     ) throws(RestoreError) -> Value {
-        do throws(ImageError) { return try body(&reader) } catch { throw RestoreError(error, image: name) }
+        do throws(ImageError) { return try body(&reader) } catch {
+            try watch.check()
+            throw RestoreError(error, image: name)
+        }
     }
 }

@@ -16,8 +16,8 @@ struct TreeBirths {
     private var plannedDeaths = 0
     /// Born, but their creators have not reported them yet.
     private var newborn: Set<Int32> = []
-    /// Failed: dead, and perhaps not reaped yet by their parents.
-    private var ended: Set<Int32> = []
+    /// Of all processes that were made, until they are known to be reaped: threads end with their process.
+    private(set) var handles = ProcessHandles()
     private let cgroups: CgroupPlacer
     /// Tasks that still have children to create, and newborn tasks until their first stop.
     private var reports: TaskReports
@@ -38,6 +38,8 @@ struct TreeBirths {
         early = plan.processCount + plan.zombieCount + plan.helpers.count
         all = plan.tasks.count + plan.helpers.count
         planned = plan.zombieCount + plan.helpers.count
+        // Our child, not waited for: the number is its own.
+        try? handles.open(inner)
         // Orphans of a failure come here, and not to an init that reaps them when it likes.
         Processes.adoptOrphans()
     }
@@ -49,9 +51,12 @@ struct TreeBirths {
     /// Tasks that no creator has reported: no program makes them.
     var strangers: Int { newborn.count }
 
-    /// Takes all reports that are there.
+    /// Takes reports that are there, so many at most that the caller can look at other things in between.
     mutating func drain(_ plan: RestorePlan, _ memory: borrowing SharedMemory) throws(RestoreError) {
-        while let found = reports.take(pause: 2_000_000) { try handle(found.task, found.status, plan, memory) }
+        for _ in 0..<4096 {
+            guard let found = reports.take(pause: 2_000_000) else { return }
+            try handle(found.task, found.status, plan, memory)
+        }
     }
 
     private mutating func handle(
@@ -66,6 +71,8 @@ struct TreeBirths {
                 try resume(pid, plan)
             } else {
                 newborn.insert(pid)
+                // A thread has none: it ends with its process.
+                try? handles.open(pid)
             }
         case .stopped(_, let event) where event != 0:
             try introduce(childOf: pid, plan, memory)
@@ -83,9 +90,7 @@ struct TreeBirths {
                 return
             }
             guard plan.ends(index), !plan.hasFailed(index, memory) else {
-                // Its number may soon be another process's: it is not signalled any more.
                 hostPids[index] = 0
-                ended.insert(pid)
                 throw plan.cause(of: index, status, memory)
             }
             plannedDeaths += 1
@@ -93,6 +98,7 @@ struct TreeBirths {
                 // Its number is free again soon, and may become another process's.
                 indexOfHostPid[pid] = nil
                 hostPids[index] = 0
+                handles.close(pid)
                 goneHelpers.append(pid)
             }
         case .continued: break
@@ -134,6 +140,7 @@ struct TreeBirths {
         hostPids[index] = child
         indexOfHostPid[child] = index
         births += 1
+        try handle(child, index, plan)
         try plan.checkNumber(child, index)
         if index < plan.tasks.count {
             try cgroups.place(child, bornOf: creator, as: plan.tasks[index])
@@ -149,35 +156,33 @@ struct TreeBirths {
         }
     }
 
+    /// Takes the handle of a process that was just born. It is our tracee, so its number is its own until we have waited for it.
+    private mutating func handle(_ child: Int32, _ index: Int, _ plan: RestorePlan) throws(RestoreError) {
+        if index < plan.tasks.count && !plan.tasks[index].isLeader { return }
+        do throws(SystemError) { try handles.open(child) } catch {
+            // Killed from outside in this moment: its end will be reported.
+            if error.isGone { return }
+            throw RestoreError(cannot: "watch over \(plan.title(of: index))", error)
+        }
+    }
+
     /// Ends all that was made and waits until it is gone, so that its numbers are free; ten seconds at most.
-    func undo() {
-        try? Processes.kill(inner, Signal.SIGKILL)
-        for pid in hostPids where pid != 0 { try? Processes.kill(pid, Signal.SIGKILL) }
-        for pid in newborn { try? Processes.kill(pid, Signal.SIGKILL) }
-        var left = newborn.union(hostPids.filter { $0 != 0 }).union(ended).union([inner])
-        var looks = 0
+    mutating func undo() {
+        handles.killAll()
         let deadline = SystemClock.monotonic.now() + 10_000_000_000
         while SystemClock.monotonic.now() < deadline {
             if let found = (try? Waiting.wait(block: false)) ?? nil {
-                if !found.status.isDead && found.task != 0 && !left.contains(found.task) {
-                    // Born in the last moment.
-                    try? Processes.kill(found.task, Signal.SIGKILL)
-                    left.insert(found.task)
+                if !found.status.isDead && found.task != 0 {
+                    // Perhaps born in the last moment.
+                    try? handles.open(found.task)
+                    handles.kill(found.task)
                 }
                 continue
             }
-            left = left.filter { Processes.exists($0) }
-            looks += 1
-            // A number that is there still may be a stranger's by now.
-            if looks % 64 == 0 { left = left.filter { isOurs($0, among: left) } }
-            if left.isEmpty { break }
+            handles.dropReaped()
+            if handles.isEmpty { break }
             Waiting.pause(atMost: 1_000_000)
         }
         Processes.adoptOrphans(false)
-    }
-
-    private func isOurs(_ pid: Int32, among left: Set<Int32>) -> Bool {
-        guard let status = try? TaskStatus(of: pid) else { return false }
-        return status.tracer == Processes.ownPid || status.parent == Processes.ownPid || left.contains(status.parent)
     }
 }

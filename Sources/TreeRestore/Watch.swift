@@ -11,20 +11,36 @@ struct Watch {
             Signal.SIGUSR1, Signal.SIGUSR2, Signal.SIGCONT, Signal.SIGTSTP, Signal.SIGWINCH,
         ]
 
-    private let interrupts: SignalQueue
+    private final class Interrupts {
+        private let queue: SignalQueue
+        private var wereThere = false
+
+        init(_ queue: SignalQueue) { self.queue = queue }
+
+        /// Stays true: taking the signal off its queue must not lose it for those who ask later.
+        var areThere: Bool {
+            if !wereThere && queue.next(within: 0) != nil { wereThere = true }
+            return wereThere
+        }
+    }
+
+    private let interrupts: Interrupts
+    /// For how many nanoseconds no step of the tree may end before the restart is given up; nil: for ever.
+    let patience: Int64?
     /// Stage, bytes done, bytes in all.
     let progress: (String, UInt64, UInt64) -> Void
 
     /// - Parameter takesSignals: false: signals end the command as usual.
-    init(takesSignals: Bool, progress: @escaping (String, UInt64, UInt64) -> Void) {
+    init(takesSignals: Bool, patience: Int64? = nil, progress: @escaping (String, UInt64, UInt64) -> Void) {
         _ = SignalQueue(takesSignals ? Self.forwarded : [])
-        interrupts = SignalQueue(takesSignals ? Self.interrupting : [])
+        interrupts = Interrupts(SignalQueue(takesSignals ? Self.interrupting : []))
+        self.patience = patience
         self.progress = progress
     }
 
     func stage(_ name: String) { progress(name, 0, 0) }
 
-    var isInterrupted: Bool { interrupts.next(within: 0) != nil }
+    var isInterrupted: Bool { interrupts.areThere }
 
     func check() throws(RestoreError) { if isInterrupted { throw .interrupted } }
 }

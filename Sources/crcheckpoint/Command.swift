@@ -1,6 +1,9 @@
 import ArgumentParser
 import CheckpointImage
 import CommandSupport
+import Kernel
+import LinuxABI
+import RestorePlan
 import TreeCapture
 
 @main
@@ -39,6 +42,22 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: "Replace an image that is there already.")
     var force = false
 
+    @Flag(
+        name: .long,
+        help: "With --kill and --stop: do not find out first whether this host could restart the image. For images that go elsewhere.")
+    var unchecked = false
+
+    @Option(
+        help: ArgumentHelp("With --kill and --stop: what the restart that is found possible does about control groups.", valueName: "HOW"))
+    var cgroup = CgroupChoice.restore
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With -o - --kill: end the tree only when the line \"restarted\" has come from this descriptor; crrestart --ack writes it.",
+            valueName: "FD"))
+    var ack: Int32?
+
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -62,6 +81,9 @@ struct Command: ParsableCommand {
     func validate() throws {
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }
+        if ack != nil && !(kill && output == "-") { throw ValidationError("--ack goes with -o - --kill: a file needs no reader's word.") }
+        // Before anything is opened that could get the number.
+        if let ack, !DescriptorTable.isOpen(ack) { throw ValidationError("--ack names descriptor \(ack), which is not open.") }
         if !(freezeTimeout > 0 && freezeTimeout < 1e6) {
             throw ValidationError("--freeze-timeout is a number of seconds above 0.")
         }
@@ -74,8 +96,13 @@ struct Command: ParsableCommand {
         var options = Checkpoint.Options(root: tree, output: path)
         options.afterwards = kill ? .kill : stop ? .stop : .goOn
         options.force = force
+        options.isUnchecked = unchecked
+        options.ignoresCgroups = cgroup == .ignore
+        options.acknowledgement = ack
         options.recording = recordSight
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
+        let isJSON = common.json
+        options.lastWords = { Array((Self.text($0, json: isJSON) + "\n").utf8) }
         let checkpoint = Checkpoint(
             options, log: { log.write(.warning, $0) },
             progress: { now in
@@ -119,8 +146,15 @@ struct Command: ParsableCommand {
     }
 
     private func printDryRun(_ checkpoint: Checkpoint) throws {
-        let (findings, notices, result) = try checkpoint.dryRun()
+        let (findings, restart, told, result) = try checkpoint.dryRun()
         if !findings.isEmpty { throw CaptureError(findings: findings) }
+        if !restart.isEmpty && (kill || stop) {
+            var error = CaptureError("cannot \(kill ? "end" : "stop") the tree of \(tree): its image could not be restarted here (--unchecked is for images that go elsewhere)")
+            error.fault = .host
+            error.hostFindings = restart
+            throw error
+        }
+        let notices = told + restart.map { "it could not be restarted here: \($0.line)" }
         if common.json {
             Messages.result(
                 "{\"processes\": \(result.processes), \"tasks\": \(result.tasks), \"bytes\": \(result.bytes), \"findings\": [], \"notices\": [\(notices.map(jsonString).joined(separator: ", "))]}"
@@ -132,18 +166,19 @@ struct Command: ParsableCommand {
             "\(result.processes) processes, \(result.tasks) tasks, about \(size(result.bytes)): nothing in the tree stands in the way of a checkpoint")
     }
 
-    private func report(_ error: CaptureError) {
-        if common.json {
-            let findings = error.findings.map { finding in
-                "{\"pid\": \(finding.pid), \"command\": \(jsonString(finding.command)), \"object\": \(jsonString(finding.object)), \"reason\": \(jsonString(finding.reason)), \"help\": \(jsonString(finding.help))}"
-            }
-            Messages.error(
-                "{\"error\": \(jsonString(error.sentence)), \"status\": \(error.exitStatus), \"findings\": [\(findings.joined(separator: ", "))]}"
-            )
-            return
+    /// The tree goes on by now, so looking at all processes of the host for other ends makes nothing wait.
+    private func report(_ error: CaptureError) { Messages.error(Self.text(error.namingOtherEnds(), json: common.json)) }
+
+    private static func text(_ error: CaptureError, json: Bool) -> String {
+        guard json else { return ([error.sentence] + error.lines.map { "  " + $0 }).joined(separator: "\n") }
+        let saved = error.findings.map { finding in
+            "{\"pid\": \(finding.pid), \"command\": \(jsonString(finding.command)), \"object\": \(jsonString(finding.object)), \"reason\": \(jsonString(finding.reason)), \"help\": \(jsonString(finding.help))}"
         }
-        Messages.error(error.sentence)
-        for finding in error.findings { Messages.error("  " + finding.line) }
+        let host = error.hostFindings.map { finding in
+            "{\"object\": \(jsonString(finding.object)), \"reason\": \(jsonString(finding.reason)), \"help\": \(jsonString(finding.help))}"
+        }
+        return
+            "{\"error\": \(jsonString(error.sentence)), \"status\": \(error.exitStatus), \"findings\": [\((saved + host).joined(separator: ", "))]}"
     }
 }
 

@@ -31,6 +31,7 @@ struct Json: ParsableCommand {
             try list("pipes", image.pipes)
             try list("memory_objects", image.memoryObjects)
             try list("semaphore_sets", image.semaphoreSets)
+            try list("message_queues", image.messageQueues)
             try list("directories", image.directories)
             try list("signal_actions", image.signalActions)
             try list("namespaces", image.namespaces)

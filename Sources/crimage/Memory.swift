@@ -47,7 +47,7 @@ struct Memory: ParsableCommand {
         case .anonymous:
             if mapping.start <= space.startStack && space.startStack < mapping.end { return "[stack]" }
             if mapping.start < space.currentBreak && space.startBreak < mapping.end { return "[heap]" }
-            return ""
+            return mapping.name.isEmpty ? "" : "[anon:\(mapping.name.asText)]"
         case .file: return "\(mapping.file.path.asText) @\(hex(mapping.offset))"
         case .object: return "memory object \(mapping.object) @\(hex(mapping.offset))"
         case .vdsoData: return "[vvar]"

@@ -18,7 +18,7 @@ func reporting(_ path: String, _ body: () throws -> Void) throws {
 /// One line to stderr.
 func complain(_ line: String) {
     let standardError = Descriptor(owning: 2)
-    try? standardError.write(Array("crimage: \(line)\n".utf8))
+    try? standardError.write(Array("crimage: \(shown(line))\n".utf8))
     _ = standardError.release()
 }
 

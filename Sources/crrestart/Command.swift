@@ -2,6 +2,7 @@ import ArgumentParser
 import CheckpointImage
 import CommandSupport
 import Kernel
+import LinuxABI
 import RestorePlan
 import TreeRestore
 
@@ -20,18 +21,6 @@ enum CPUStrictness: String, CaseIterable, ExpressibleByArgument {
 
     static var allValueDescriptions: [String: String] {
         [lenient.rawValue: "Warn.", strict.rawValue: "Refuse, with exit status 3."]
-    }
-}
-
-/// What to do about the control groups that the tasks were in.
-enum CgroupChoice: String, CaseIterable, ExpressibleByArgument {
-    case restore, ignore
-
-    static var allValueDescriptions: [String: String] {
-        [
-            restore.rawValue: "Put each task back into the groups it was in; a missing one is refused.",
-            ignore.rawValue: "Leave the tree in the groups of crrestart.",
-        ]
     }
 }
 
@@ -106,6 +95,33 @@ struct Command: ParsableCommand {
             valueName: "[HIERARCHY:]PATH"))
     var cgroupRoot: [CgroupRoot] = []
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Write the line \"restarted\" to this descriptor as soon as the tree runs: crcheckpoint --ack waits for it.", valueName: "FD"))
+    var ack: Int32?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Give up if no step of the tree has ended for S seconds; 0: never. The time in which tasks read pages does not count.",
+            valueName: "S"))
+    var timeout: UInt32 = 60
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "With --no-pidns: wait up to S seconds for pids of processes that have ended and are not reaped yet; 0: do not wait.",
+            valueName: "S"))
+    var waitForPids: UInt32 = 10
+
+    @Option(
+        name: .customLong("fd"),
+        help: ArgumentHelp(
+            "Let the root of the tree inherit descriptor N of crrestart, at the same number; may be repeated. No other above 2 is inherited.",
+            valueName: "N"))
+    var handed: [UInt32] = []
+
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
@@ -122,6 +138,7 @@ struct Command: ParsableCommand {
 
     static func main() {
         FaultSetting.apply(CommandLine.arguments)
+        Surroundings.requireMemory()
         main(nil)
     }
 
@@ -129,13 +146,23 @@ struct Command: ParsableCommand {
         if !pids && pidns == true {
             throw ValidationError("--no-pids gives fresh numbers of this pid namespace; in one of its own (--pidns) the tree has its old ones.")
         }
+        for (index, number) in handed.enumerated() {
+            if number <= 2 { throw ValidationError("--fd \(number): descriptors 0 to 2 stand in for those that led out of the tree.") }
+            if number > Int32.max || !DescriptorTable.isOpen(Int32(number)) { throw ValidationError("--fd \(number): this descriptor is not open.") }
+            if handed[..<index].contains(number) { throw ValidationError("--fd \(number) is given twice.") }
+        }
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
     }
 
     func run() throws {
+        let kept = Surroundings.closeInherited(but: handed + (ack.map { [UInt32(bitPattern: $0)] } ?? []), [image, pidFile, statusFile, common.logFile])
         try checkFiles()
+        if let ack, !DescriptorTable.isOpen(ack) {
+            Messages.error("cannot acknowledge the restart: EBADF (--ack names descriptor \(ack), which is not open; nothing was restarted)")
+            throw ExitCode(1)
+        }
         let log = Log(common)
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         var options = Restart.Options(path: image == "-" ? nil : image)
@@ -150,7 +177,15 @@ struct Command: ParsableCommand {
         options.isOnlyShown = dryRun
         options.plan.cgroups.isIgnored = cgroup == .ignore
         options.plan.cgroups.roots = cgroupRoot
-        let restart = Restart(options) { stage, done, total in
+        options.plan.handed = handed
+        options.ownDescriptors = kept
+        options.patience = timeout
+        options.patienceForPids = waitForPids
+        options.plan.waitsForNumbers = waitForPids > 0
+        let tell = { (text: String) in
+            if !common.json { log.write(.warning, text) }
+        }
+        let restart = Restart(options, tell: tell) { stage, done, total in
             if line.show(stage: stage, done: done, total: total) { log.write(.debug, "\(line.milliseconds) ms: \(stage)") }
         }
         let running: RunningTree
@@ -169,6 +204,7 @@ struct Command: ParsableCommand {
             writeStatus(tool: error.exitStatus, error: error.sentence, root: nil)
             throw ExitCode(error.exitStatus)
         }
+        if let ack { acknowledge(ack, log) }
         for notice in running.notices where !common.json { log.write(.warning, notice) }
         if !common.json, let renumbering = running.renumbering { NewNumbers.show(renumbering, running.kept) }
         if let pidFile { try? writeFile(pidFile, "\(running.rootPid)\n") }
@@ -184,6 +220,15 @@ struct Command: ParsableCommand {
         guard copyStatus else { return }
         guard let status else { throw ExitCode(1) }
         Processes.end(like: status)
+    }
+
+    /// Tells crcheckpoint that the tree runs here, so that it ends it there.
+    private func acknowledge(_ number: Int32, _ log: Log) {
+        Processes.letWritesFail()
+        do throws(SystemError) { try Channel.tell(Acknowledgement.line, over: number) } catch {
+            log.write(.warning, "cannot acknowledge the restart: \(error.name) (the tree runs here, and it may go on where it was saved)")
+        }
+        if number > 2 { DescriptorTable.close(number) }
     }
 
     private func json(_ running: borrowing RunningTree) -> String {

@@ -1,4 +1,5 @@
 import CommandSupport
+import LinuxABI
 import RestorePlan
 import TreeRestore
 

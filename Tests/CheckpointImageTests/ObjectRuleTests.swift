@@ -7,9 +7,9 @@ extension RuleTests {
         Breach(.eventCount, "open file 5") { $0.openFiles[4].event.count = .max },
         Breach(.clock, "open file 7") { $0.openFiles[6].timer.clock = 2 },
         Breach(.timerFlags, "open file 7") { $0.openFiles[6].timer.flags = 4 },
-        Breach(.timerRange, "open file 7") { $0.openFiles[6].timer.remaining = 1 << 62 },
+        Breach(.timerRange, "open file 7") { $0.openFiles[6].timer.remaining = 1 << 63 },
         Breach(.timerRange, "open file 7") { $0.openFiles[6].timer.interval = .max },
-        Breach(.descriptorRange, "open file 8") { $0.openFiles[7].epoll.registrations[0].number = 1 << 20 },
+        Breach(.descriptorRange, "open file 8") { $0.openFiles[7].epoll.registrations[0].number = 0x7fff_ffc0 },
         Breach(.noOpenFile, "open file 99 of open file 8") { $0.openFiles[7].epoll.registrations[0].file = 99 },
         Breach(.epollTwice, "open file 8") {
             $0.openFiles[7].epoll.registrations.append($0.openFiles[7].epoll.registrations[0])
@@ -19,9 +19,9 @@ extension RuleTests {
         Breach(.epollLoop, "open file 8") { $0.openFiles[7].epoll.registrations[0].file = 8 },
         Breach(.epollLoop, "open file 8") { records in
             var other = records.openFiles[7]
-            other.id = 10
+            other.id = 20
             other.epoll.registrations[0].file = 8
-            records.openFiles[7].epoll.registrations[0].file = 10
+            records.openFiles[7].epoll.registrations[0].file = 20
             records.openFiles.append(other)
         },
         Breach(.timerRange, "timer 2147483648 of process 10") { $0.processes[0].posixTimers[1].id = 1 << 31 },
@@ -51,6 +51,18 @@ extension RuleTests {
             other.id = 2
             other.number = 6
             records.semaphoreSets.append(other)
+        },
+        Breach(.messageRange, "message queue 1") { records in
+            records.messageQueues = [Sample.messages()]
+            records.messageQueues[0].messages[0].type = 0
+        },
+        Breach(.messageRange, "message queue 1") { records in
+            records.messageQueues = [Sample.messages()]
+            records.messageQueues[0].limit = 1 << 31
+        },
+        Breach(.messageTwice, "message queue 2") { records in
+            records.messageQueues = [Sample.messages(), Sample.messages()]
+            records.messageQueues[1].id = 2
         },
         Breach(.zeroID, "semaphore set") { $0.semaphoreSets[0].id = 0 },
         Breach(.cgroup, "set 1 of cgroups") {

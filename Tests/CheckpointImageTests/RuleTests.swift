@@ -48,7 +48,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.pageSize, "header") { $0.header.pageSize = 65536 },
         Breach(.architecture, "header") { $0.header.architecture = "" },
         Breach(.tooMany, "processes and threads") { records in
-            records.threads = Array(repeating: records.threads[0], count: 1 << 20)
+            records.threads = Array(repeating: records.threads[0], count: 1 << 22)
         },
         Breach(.zeroID, "pipe") { $0.pipes[0].id = 0 },
         Breach(.zeroID, "address space") { $0.addressSpaces[1].id = 0 },
@@ -70,6 +70,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.noProcess, "the image") { $0.processes = [] },
         Breach(.rootIsFirst, "process 10") { $0.header.root = 12 },
         Breach(.rootIsFirst, "process 10") { $0.processes[0].parent = 12 },
+        Breach(.rootHasEnded, "process 10") { $0.processes[0].state = .zombie },
         Breach(.oneRoot, "process 12") { $0.processes[1].parent = 0 },
         Breach(.noParent, "process 12") { $0.processes[1].parent = 99 },
         Breach(.noParent, "process 12") { $0.processes[1].parent = 13 },
@@ -123,7 +124,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.state, "process 10") { $0.processes[0].state = .UNRECOGNIZED(7) },
         Breach(.exitStatus, "process 13") { $0.processes[2].exitStatus = 0x10000 },
         Breach(.signalRange, "process 10") { $0.processes[0].state = .stopped },
-        Breach(.signalRange, "process 10") { $0.processes[0].exitSignal = 65 },
+        Breach(.endSignal, "process 10") { $0.processes[0].exitSignal = 256 },
         Breach(.signalRange, "signal actions 1") { $0.signalActions[0].actions[0].signal = 0 },
         Breach(.signalRange, "process 10") { $0.processes[0].pending = [Sample.signal(65)] },
         Breach(.signalRange, "thread 11 of process 10") { $0.threads[1].pending = [Sample.signal(0)] },
@@ -165,6 +166,9 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.name, "thread 11 of process 10") { $0.threads[1].name = Data([65, 0]) },
         Breach(.dumpable, "process 10") { $0.processes[0].dumpable = 3 },
         Breach(.outOfMemoryScore, "process 10") { $0.processes[0].oomScoreAdjustment = 1001 },
+        Breach(.attributes, "process 10") { $0.processes[0].memoryBarriers = 1 },
+        Breach(.attributes, "thread 11 of process 10") { $0.threads[1].attributes.memoryFailure = 3 },
+        Breach(.attributes, "thread 11 of process 10") { $0.threads[1].attributes.dataCacheFlush = 64 },
         Breach(.cpuFeatures, "header: feature number 31") { $0.header.cpuFeaturesInUse |= 1 << 31 },
         Breach(.cpuFeatures, "header: feature number 31") { $0.header.cpuFeaturesOffered |= 1 << 31 },
         Breach(.vdso, "header") {
@@ -176,24 +180,16 @@ struct Breach: Sendable, CustomTestStringConvertible {
             $0.header.vdso.checksum = crc32c([UInt8](repeating: 1, count: 16))
             $0.header.vdso.codeSize = 17
         },
-        Breach(.clocks, "header") { $0.header.begin.monotonic = 1 << 62 },
-        Breach(.clocks, "namespace 2") { records in
-            records.namespaces.append(Sample.namespace(2, .time))
-            records.namespaces[1].time.boottimeOffset = -1 << 62
-        },
+        Breach(.clocks, "header") { $0.header.begin.monotonic = -1 },
+        Breach(.clocks, "header") { $0.header.begin.boottime = .min },
         Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu[0].feature = 64 },
         Breach(.cpuRecord, "thread 10 of process 10") { $0.threads[0].cpu.append($0.threads[0].cpu[0]) },
-        Breach(.address, "signal actions 1") { $0.signalActions[0].actions[0].handler = end },
-        Breach(.address, "signal actions 1") { $0.signalActions[0].actions[0].restorer = .max },
-        Breach(.address, "thread 10 of process 10") { $0.threads[0].clearChildTid_p = end },
-        Breach(.address, "thread 10 of process 10") { $0.threads[0].robustList = end },
-        Breach(.address, "thread 10 of process 10") { $0.threads[0].rseq.address = end },
-        Breach(.address, "thread 10 of process 10") { $0.threads[0].restartBlock.userAddress = end },
-        Breach(.address, "thread 10 of process 10") { records in
-            records.threads[0].alternateStack.address = end - 4096
-            records.threads[0].alternateStack.size = 4097
+        Breach(.address, "signal actions 1") { records in
+            records.addressSpaces[0].is32Bit = true
+            records.signalActions[0].actions[0].handler = 1 << 32
         },
-        Breach(.credentials, "thread 10 of process 10") { $0.threads[0].credentials.secureBits = 0x100 },
+        Breach(.address, "thread 10 of process 10") { $0.threads[0].rseq.address = end },
+        Breach(.credentials, "thread 10 of process 10") { $0.threads[0].credentials.secureBits = 0x1000 },
         Breach(.credentials, "thread 10 of process 10") { records in
             records.threads[0].credentials.groups = Array(0...65536)
         },
@@ -208,7 +204,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
             $0.threads[0].restartBlock.kind = .UNRECOGNIZED(9)
         },
         Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].timeout.source = .UNRECOGNIZED(9) },
-        Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].timeout.remaining = 1 << 62 },
+        Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].timeout.remaining = 1 << 63 },
         Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].restartBlock.remaining = .max },
         Breach(.restartBlock, "thread 10 of process 10") { $0.threads[0].restartBlock.flags = 0x80 | 9 },
         Breach(.restartBlock, "thread 10 of process 10") {
@@ -241,13 +237,13 @@ struct Breach: Sendable, CustomTestStringConvertible {
             $0.addressSpaces[0].mappings[2].end = end + 0x1000
         },
         Breach(.tooMany, "mappings of address space 1") { records in
-            records.addressSpaces[0].mappings = Array(repeating: ImageMapping(), count: 1 << 20 + 1)
+            records.addressSpaces[0].mappings = Array(repeating: ImageMapping(), count: 1 << 22 + 1)
         },
         Breach(.protection, "mapping 0x400000 of address space 1") {
             $0.addressSpaces[0].mappings[0].protection = 8
         },
         Breach(.mappingFlags, "mapping 0x400000 of address space 1") {
-            $0.addressSpaces[0].mappings[0].flags = 1 << 13
+            $0.addressSpaces[0].mappings[0].flags = 1 << 63
         },
         Breach(.mappingKind, "mapping 0x400000 of address space 1") {
             $0.addressSpaces[0].mappings[0].kind = .UNRECOGNIZED(9)
@@ -320,11 +316,30 @@ struct Breach: Sendable, CustomTestStringConvertible {
             records.threads[1].robustList = 1 << 32
         },
         Breach(.objectSize, "memory object 1") { $0.memoryObjects[0].size = .max },
+        Breach(.seals, "memory object 1") { $0.memoryObjects[0].seals = 64 },
+        Breach(.mappingName, "mapping 0x400000 of address space 1") { $0.addressSpaces[0].mappings[0].name.append(0) },
+        Breach(.memoryAttributes, "address space 1") { $0.addressSpaces[0].locksToCome = 4 },
+        Breach(.memoryAttributes, "address space 1") { $0.addressSpaces[0].writeExecute = 2 },
+        Breach(.memoryAttributes, "address space 1") { $0.addressSpaces[0].hugePagesDisabled = 4 },
+        Breach(.runOutside, "address space 1") {
+            $0.addressSpaces[0].guardPage = [1 << 40]
+            $0.addressSpaces[0].guardLength = [1]
+        },
+        Breach(.runOutside, "address space 1") {
+            // Where nothing is mapped.
+            $0.addressSpaces[0].guardPage = [0x10]
+            $0.addressSpaces[0].guardLength = [1]
+        },
+        Breach(.address, "address space 1") { records in
+            var word = ImageRobustWord()
+            word.address = 0x1001
+            records.addressSpaces[0].robustWords = [word]
+        },
         Breach(.pathWithZero, "memory object 1") { $0.memoryObjects[0].name.append(0) },
     ]
 
     static let files: [Breach] = [
-        Breach(.descriptorRange, "file table 1") { $0.fileTables[0].descriptors[3].number = 1 << 20 },
+        Breach(.descriptorRange, "file table 1") { $0.fileTables[0].descriptors[3].number = 0x7fff_ffc0 },
         Breach(.descriptorOrder, "file table 1") { $0.fileTables[0].descriptors[2].number = 1 },
         Breach(.noOpenFile, "fd 3 of file table 1") { $0.fileTables[0].descriptors[2].file = 99 },
         Breach(.fileKind, "open file 1") { $0.openFiles[0].object = nil },
@@ -334,6 +349,18 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.noPipe, "pipe 0 of open file 3") { $0.openFiles[2].pipeEnd.pipe = 0 },
         Breach(.noMemoryObject, "memory object 9 of open file 4") { $0.openFiles[3].nameless.object = 9 },
         Breach(.preferred, "open file 1") { $0.openFiles[0].outside.preferred = 4 },
+        // A pipe has no terminal in its place.
+        Breach(.preferred, "open file 1") { $0.openFiles[0].outside.preferred = 3 },
+        Breach(.procTask, "open file 10") { $0.openFiles[9].proc.process = 99 },
+        Breach(.procTask, "open file 10") { $0.openFiles[9].proc.thread = 99 },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("root/etc/shadow".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("../1/environ".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("net/../../1".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("/maps".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data([109, 0]) },
+        Breach(.signalRange, "open file 2") { $0.openFiles[1].ownerSignal = 65 },
+        Breach(.fileOwner, "open file 2") { $0.openFiles[1].owner.number = 99 },
+        Breach(.fileOwner, "open file 2") { $0.openFiles[1].owner.type = 3 },
         Breach(.pipeCapacity, "pipe 1") { $0.pipes[0].capacity = 0 },
         Breach(.pipeContents, "pipe 1") { $0.pipes[0].contents = [Data(count: 65536), Data(count: 1)] },
     ]

@@ -221,9 +221,12 @@ enum Sample {
         epoll.registrations = [registration]
         var device = ImageDeviceFile()
         device.identity.path = Data("/dev/null".utf8)
+        var proc = ImageProcFile()
+        proc.process = 10
+        proc.name = Data("maps".utf8)
         let objects: [ImageOpenFile.OneOf_Object] = [
             .outside(outside), .named(named), .pipeEnd(end), .nameless(nameless), .event(event), .signal(signal), .timer(timer),
-            .epoll(epoll), .device(device),
+            .epoll(epoll), .device(device), .proc(proc),
         ]
         return objects.enumerated().map { index, object in
             var file = ImageOpenFile()
@@ -242,6 +245,19 @@ enum Sample {
         timer.thread = notify == .thread ? 11 : 0
         timer.remaining = 7
         return timer
+    }
+
+    static func messages() -> ImageMessageQueue {
+        var message = ImageQueuedMessage()
+        message.type = 7
+        message.text = Data("text".utf8)
+        var queue = ImageMessageQueue()
+        queue.id = 1
+        queue.number = 3
+        queue.key = 0x77
+        queue.limit = 16384
+        queue.messages = [message]
+        return queue
     }
 
     static func semaphores() -> ImageSemaphoreSet {

@@ -39,11 +39,11 @@ import Testing
 
     @Test func whatTheyReferTo() {
         let references = Sample.files().map { $0.saved?.references ?? [] }
-        #expect(references == [[], [], [.pipe(1)], [.memoryObject(1)], [], [], [], [.openFile(5)], []])
+        #expect(references == [[], [], [.pipe(1)], [.memoryObject(1)], [], [], [], [.openFile(5)], [], []])
         let bundles = Sample.files().map { $0.saved?.bundle }
-        #expect(bundles == [nil, nil, .pipe(1), nil, nil, nil, nil, nil, nil])
+        #expect(bundles == [nil, nil, .pipe(1), nil, nil, nil, nil, nil, nil, nil])
         let names = Sample.files().map { $0.saved?.namedFile.map { $0.path.asText } }
-        #expect(names.map { $0 ?? "" } == ["", "/tmp/log", "", "", "", "", "", "", "/dev/null"])
+        #expect(names.map { $0 ?? "" } == ["", "/tmp/log", "", "", "", "", "", "", "/dev/null", ""])
     }
 
     @Test func summaries() throws {
@@ -52,6 +52,7 @@ import Testing
             image.openFiles.map { $0.summary(in: image) } == [
                 "/dev/pts/3, outside of the tree: becomes fd 0 of crrestart", "/tmp/log", "read end of pipe 1, 9 bytes in flight",
                 "memory object 1 /dev/zero", "eventfd, count 3", "signalfd of 10", "timerfd, 5.000 s left", "epoll of 5", "/dev/null",
+                "/proc/10/maps",
             ])
     }
 
@@ -59,6 +60,7 @@ import Testing
     @Test func hostileNames() throws {
         var records = Sample.records()
         records.openFiles[0].outside.preferred = 3
+        records.openFiles[0].outside.terminal = true
         records.openFiles[0].outside.description_p = Data("\u{1b}]0;x".utf8)
         records.openFiles[1].named.identity.path = Data([0x2f, 0x0a, 0xff, 0x5c])
         let image = try CheckpointImage(validating: records)

@@ -136,6 +136,8 @@ extension EndToEnd {
             let finished = try scratch.run([
                 "setpriv", "--bounding-set", "-sys_admin,-bpf,-perfmon", Host.path(of: "crcheckpoint"), "--tree",
                 "\(workload.pid)", "-o", scratch.file("image"), "--kill",
+                // The restart has these capabilities.
+                "--unchecked",
             ])
             try finished.require()
             #expect(finished.errors.contains("cannot read the kernel's timers: EPERM"))

@@ -36,7 +36,7 @@ extension EndToEnd {
             Fault("proc-fdinfo:3", "read the state of"),
             Fault("proc-limits=ENOMEM", "read the state of"),
             Fault("kcmp:3=EPERM", "read the state of"),
-            Fault("pidfd-getfd:2=EPERM", status: 4, "the pipe cannot be looked into"),
+            Fault("pidfd-getfd:2=EPERM", status: 4, "cannot be asked who gets the signals"),
             // Collect: by calls of the tasks themselves, at their beginning and in the middle.
             Fault("set-registers", "ask thread"),
             Fault("write-memory", "ask thread"),
@@ -59,6 +59,8 @@ extension EndToEnd {
             let scratch = try Scratch()
             let pipeline = try Self.startPipeline(in: scratch)
             for fault in Self.checkpointFaults {
+                let replaces = fault.options == ["--force"]
+                if replaces { try scratch.write("image", Array("precious".utf8)) }
                 let done = try run(
                     "crcheckpoint", ["--tree", "\(pipeline.pid)", "-o", scratch.file("image"), "--kill"] + fault.options,
                     fault, in: scratch)
@@ -70,13 +72,16 @@ extension EndToEnd {
                     return members.map(\.command).sorted() == Self.pipeline && members.allSatisfy { ProcessTable.runs($0.pid) }
                 }
                 #expect(goesOn, "\(fault.setting): \(Self.members(in: scratch).map { "\($0.command) \($0.state)" })")
-                #expect(Self.files(in: scratch) == ["data", "out", "tmp"], "\(fault.setting): \(Self.files(in: scratch))")
+                let wanted = replaces ? ["data", "image", "out", "tmp"] : ["data", "out", "tmp"]
+                #expect(Self.files(in: scratch) == wanted, "\(fault.setting): \(Self.files(in: scratch))")
+                if replaces { #expect(scratch.read("image") == "precious") }
+                scratch.remove("image")
             }
             try Self.finish(pipeline, in: scratch)
         }
 
         /// These are survived: there is another way.
-        @Test(arguments: ["setup-bpf=EPERM", "setup-bpf:2", "run-bpf", "fork-guardian=EAGAIN"])
+        @Test(arguments: ["setup-bpf=EPERM", "setup-bpf:2", "run-bpf", "fork-check=EAGAIN", "fork-guardian=EAGAIN"])
         func checkpointThatFindsAnotherWay(_ setting: String) throws {
             let scratch = try Scratch()
             let pipeline = try Self.startPipeline(in: scratch)

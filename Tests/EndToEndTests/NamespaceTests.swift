@@ -241,8 +241,8 @@ extension EndToEnd {
                 var seen = -1
                 let settled = Clock.wait(seconds: 20) {
                     let before = seen
-                    let orphans = scratch.reapOrphans()
                     let living = scratch.living().filter { $0.command != "crrestart-init" }
+                    let orphans = scratch.reapOrphans()
                     seen = living.isEmpty && orphans == 0 ? 0 : living.count
                     Clock.sleep(0.1)
                     // The zombie is not counted.

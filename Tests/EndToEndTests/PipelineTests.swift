@@ -46,8 +46,9 @@ extension EndToEnd {
             try #require(pipeline.poll() == nil)
             let commands = """
                 set -o pipefail
-                \(Host.path(of: "crcheckpoint")) --tree \(pipeline.pid) -o - --kill |
-                \(Host.path(of: "crrestart")) --pidns --copy-status -
+                mkfifo \(scratch.file("ack"))
+                \(Host.path(of: "crcheckpoint")) --tree \(pipeline.pid) -o - --kill --ack 3 3< \(scratch.file("ack")) |
+                \(Host.path(of: "crrestart")) --pidns --copy-status --ack 4 - 4> \(scratch.file("ack"))
                 """
             let both = try scratch.start(["bash", "-c", commands])
             try pipeline.wait(seconds: 120)

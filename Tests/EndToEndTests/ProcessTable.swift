@@ -74,6 +74,11 @@ enum ProcessTable {
             }
     }
 
+    /// The number of the system call that a task is blocked in; nil: in none.
+    static func systemCall(of pid: pid_t) -> Int? {
+        String(decoding: contents("syscall", of: pid), as: UTF8.self).split(separator: " ").first.flatMap { Int($0) }
+    }
+
     static func mappings(of pid: pid_t) -> [String] {
         String(decoding: contents("maps", of: pid), as: UTF8.self).split(separator: "\n").map(String.init)
     }

@@ -49,6 +49,11 @@ extension EndToEnd {
             ("undo", "(SEM_UNDO), which cannot be saved"),
             ("threadclock", "runs on the CPU time of a thread"),
             ("otherclock", "another process, which cannot be saved yet"),
+            ("notify", "watches the directory /tmp by F_NOTIFY"),
+            ("lease", "holds a lease (F_SETLEASE) for reading on"),
+            ("queue", "is the POSIX message queue /treerestore-unsaved"),
+            ("pair", "is a unix stream socket, connected with fd"),
+            ("unread", "reads kernel messages (/dev/kmsg) and has not read all"),
         ])
         func objectsThatCannotBeSaved(what: String, reason: String) throws {
             let scratch = try Scratch()
@@ -59,6 +64,23 @@ extension EndToEnd {
             #expect(refused.errorLines.contains { $0.contains("\(child.pid) Workloads") && $0.contains(reason) }, "\(refused.errors)")
             #expect(!scratch.exists("image"))
             try scratch.finishWorkload("unsaved", child)
+        }
+
+        /// One pipe gives one finding, whoever holds it, and the finding names who holds the other end.
+        @Test func leakedPipe() throws {
+            let scratch = try Scratch()
+            let ready = scratch.file("ready")
+            let commands = "sleep 1000 | bash -c 'exec 9<&0 </dev/null; for i in 1 2 3; do sleep 1000 & done; echo $$ > \(ready).new; mv \(ready).new \(ready); wait'"
+            let shell = try scratch.start(["bash", "-c", commands])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(shell.errors)")
+            let root = scratch.read("ready").trimmingCharacters(in: .whitespacesAndNewlines)
+            let refused = try scratch.run("crcheckpoint", ["--tree", root, "-o", scratch.file("image"), "--kill"]).expect(4)
+            let findings = refused.errorLines.filter { $0.contains("end of a pipe") }
+            #expect(findings.count == 1, "\(refused.errors)")
+            for part in ["\(root) bash: fd 9: is the read end", "4 processes have it open", "its other end: fd 1 of ", "sleep", "start it with 9<&-"] {
+                #expect(findings.first?.contains(part) == true, "\(part) is not in \(refused.errors)")
+            }
+            scratch.killAll()
         }
 
         /// An injected call in such a thread would give it a signal or end it. With and without BPF, which makes most

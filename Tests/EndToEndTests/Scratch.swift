@@ -105,11 +105,15 @@ final class Scratch {
         return left
     }
 
+    /// Whether nothing of the test is alive, and all its pids are free. In this order: what ends in between leaves its dead
+    /// children to the test process.
+    var isEmpty: Bool { living().isEmpty && reapOrphans() == 0 }
+
     /// Waits until nothing of the test is alive, and all its pids are free.
     func becomesEmpty(seconds: Double = 10) -> Bool {
         Clock.wait(seconds: seconds) {
             children.forEach { _ = $0.poll() }
-            return reapOrphans() == 0 && living().isEmpty
+            return isEmpty
         }
     }
 
@@ -117,10 +121,8 @@ final class Scratch {
     func killAll() {
         children.forEach { $0.end() }
         _ = Clock.wait(seconds: 20) {
-            let orphans = reapOrphans()
-            let left = living()
-            left.forEach { kill($0.pid, SIGKILL) }
-            return orphans == 0 && left.isEmpty
+            living().forEach { kill($0.pid, SIGKILL) }
+            return isEmpty
         }
     }
 

@@ -9,10 +9,10 @@ extension EndToEnd {
         }
 
         /// A tree whose terminal belongs to a process outside gets that of crrestart, and both commands say so.
-        @Test(arguments: Place.allCases)
-        func anotherTerminal(place: Place) throws {
+        @Test(arguments: Place.allCases, [[], ["elsewhere"]])
+        func anotherTerminal(place: Place, arguments: [String]) throws {
             let scratch = try Scratch()
-            let first = try scratch.start(Self.onTerminal([Host.path(of: "Workloads"), "terminal", scratch.path]))
+            let first = try scratch.start(Self.onTerminal([Host.path(of: "Workloads"), "terminal", scratch.path] + arguments))
             #expect(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(first.errors)")
             let root = try #require(ProcessTable.children(of: first.pid).first)
             let log = scratch.file("messages")
@@ -23,6 +23,10 @@ extension EndToEnd {
             #expect(scratch.read("messages").contains("belong"))
             try first.wait(seconds: 20)
             scratch.remove("ready")
+            if !arguments.isEmpty {
+                let refused = try scratch.run(["setsid", "-w", Host.path(of: "crrestart"), scratch.file("image")]).expect(3)
+                #expect(refused.errors.contains("is a terminal, and crrestart has none"), "\(refused.errors)")
+            }
             let options = place.options + ["--copy-status", "--progress", "live", "--pid-file", scratch.file("root.pid")]
             let second = try scratch.start(Self.onTerminal([Host.path(of: "crrestart")] + options + [scratch.file("image")]))
             #expect(Clock.wait(seconds: 20) { scratch.exists("root.pid") || second.poll() != nil }, "\(second.output)")
@@ -94,9 +98,13 @@ extension EndToEnd {
         @Test func ordinaryUsers() throws {
             let scratch = try Scratch()
             let child = try Self.startAsUser("anon", scratch)
-            // A checkpoint of their own tree needs no capability.
+            // A checkpoint of their own tree needs no capability. But it is not ended for an image that they could not restart.
             let image = scratch.file("image")
-            try scratch.run(Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", image, "--kill"]).require()
+            let arguments = Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", image, "--force", "--kill"]
+            let refused = try scratch.run(arguments).expect(3)
+            #expect(refused.errors.contains("CAP_CHECKPOINT_RESTORE") && refused.errors.contains("--unchecked"), "\(refused.errors)")
+            #expect(ProcessTable.runs(child.pid))
+            try scratch.run(arguments + ["--unchecked"]).require()
             try child.wait(seconds: 20)
             #expect(scratch.becomesEmpty())
             let none = try scratch.run(Self.user + [Host.path(of: "crrestart"), "--no-pidns", image]).expect(3)

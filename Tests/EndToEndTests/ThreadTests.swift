@@ -23,7 +23,7 @@ extension EndToEnd {
             let child = try scratch.startWorkload("individuals", ["24"])
             let done = try scratch.run(
                 ["setpriv", "--bounding-set", "-bpf,-perfmon,-sys_admin"]
-                    + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]
+                    + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill", "--unchecked"]
             ).require()
             #expect(done.errors.contains("CAP_BPF"), "\(done.errors)")
             try child.wait(seconds: 20)

@@ -9,14 +9,20 @@ struct Workload: CustomTestStringConvertible {
 
     static let all = [
         Workload(name: "registers"), Workload(name: "vectors"), Workload(name: "sleepers"), Workload(name: "waits"),
-        Workload(name: "memory"), Workload(name: "files"), Workload(name: "pipes"), Workload(name: "signals"),
+        Workload(name: "memory"), Workload(name: "files"), Workload(name: "nameless"),
+        Workload(name: "removed"), Workload(name: "links"), Workload(name: "program", arguments: ["removed"]),
+        Workload(name: "program", arguments: ["plain"]), Workload(name: "pipes"), Workload(name: "signals"),
         Workload(name: "credentials"), Workload(name: "processes", arguments: ["60"]),
         Workload(name: "threads", arguments: ["100"]), Workload(name: "anon", arguments: ["128"]),
         Workload(name: "tree"), Workload(name: "orphans"), Workload(name: "stops"), Workload(name: "headless"), Workload(name: "breakpoints"),
         Workload(name: "rseq", arguments: ["256"]),
         Workload(name: "events"), Workload(name: "timerfiles"), Workload(name: "epolls"),
+        Workload(name: "procfiles"), Workload(name: "owners"), Workload(name: "kernelmessages"), Workload(name: "census"),
         Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
         Workload(name: "sharing"), Workload(name: "wanderers"), Workload(name: "tables"),
+        Workload(name: "crowd", arguments: ["120"]), Workload(name: "bare"),
+        Workload(name: "attributes"), Workload(name: "extremes"), Workload(name: "messages"),
+        Workload(name: "advice"), Workload(name: "memfds"), Workload(name: "mutexes"), Workload(name: "prefork", arguments: ["8", "3"]),
     ]
 }
 

@@ -35,10 +35,13 @@
 #include <linux/if_tun.h>
 #include <linux/ioprio.h>
 #include <linux/kcmp.h>
+#include <linux/magic.h>
 #include <linux/major.h>
 #include <linux/nsfs.h>
+#include <linux/openat2.h>
 #include <linux/pidfd.h>
 #include <linux/prctl.h>
+#include <linux/membarrier.h>
 #include <linux/seccomp.h>
 #include <linux/securebits.h>
 #include <linux/sockios.h>
@@ -481,6 +484,14 @@ static const struct header_constant header_constants[] = {
     // At
     E(AT_FDCWD) E(AT_SYMLINK_NOFOLLOW) E(AT_EACCESS) E(AT_REMOVEDIR) E(AT_SYMLINK_FOLLOW) E(AT_NO_AUTOMOUNT)
     E(AT_EMPTY_PATH) E(AT_RECURSIVE) E(AT_STATX_SYNC_AS_STAT) E(AT_STATX_FORCE_SYNC) E(AT_STATX_DONT_SYNC)
+    // Resolve
+    E(RESOLVE_NO_XDEV) E(RESOLVE_NO_MAGICLINKS) E(RESOLVE_NO_SYMLINKS) E(RESOLVE_BENEATH) E(RESOLVE_IN_ROOT)
+    E(RESOLVE_CACHED)
+    // Statx
+    E(STATX_INO) E(STATX_MNT_ID) E(STATX_ATTR_IMMUTABLE) E(STATX_ATTR_APPEND)
+    { "size", sizeof(struct statx) }, { "attributes", offsetof(struct statx, stx_attributes) },
+    { "inode", offsetof(struct statx, stx_ino) }, { "deviceMajor", offsetof(struct statx, stx_dev_major) },
+    { "deviceMinor", offsetof(struct statx, stx_dev_minor) }, { "mount", offsetof(struct statx, stx_mnt_id) },
     // RenameFlag
     E(RENAME_NOREPLACE) E(RENAME_EXCHANGE) E(RENAME_WHITEOUT)
     // Seek
@@ -509,7 +520,7 @@ static const struct header_constant header_constants[] = {
     // Mremap
     E(MREMAP_MAYMOVE) E(MREMAP_FIXED) E(MREMAP_DONTUNMAP)
     // Mlock
-    E(MLOCK_ONFAULT) E(MCL_CURRENT) E(MCL_FUTURE) E(MCL_ONFAULT)
+    E(MLOCK_ONFAULT) E(MCL_CURRENT) E(MCL_FUTURE) E(MCL_ONFAULT) E(MS_ASYNC) E(MS_INVALIDATE) E(MS_SYNC) E(HUGETLBFS_MAGIC)
     // Ioctl
     E(TCGETS) E(TCSETS) E(TCSETSW) E(TCSETSF) E(TCGETA) E(TCSETA) E(TCSBRK) E(TCXONC) E(TCFLSH) E(TIOCEXCL)
     E(TIOCNXCL) E(TIOCSCTTY) E(TIOCGPGRP) E(TIOCSPGRP) E(TIOCOUTQ) E(TIOCSTI) E(TIOCGWINSZ) E(TIOCSWINSZ)
@@ -639,6 +650,10 @@ static const struct header_constant header_constants[] = {
     E(MSG_STAT_ANY) E(MSG_NOERROR) E(MSG_EXCEPT) E(MSG_COPY)
     // KcmpType
     E(KCMP_FILE) E(KCMP_VM) E(KCMP_FILES) E(KCMP_FS) E(KCMP_SIGHAND) E(KCMP_IO) E(KCMP_SYSVSEM) E(KCMP_EPOLL_TFD)
+    // Membarrier
+    E(MEMBARRIER_CMD_QUERY) E(MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) E(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+    E(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE) E(MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ)
+    {"MEMBARRIER_CMD_GET_REGISTRATIONS", UNKNOWN},
     // AuxiliaryVector
     E(AT_NULL) E(AT_IGNORE) E(AT_EXECFD) E(AT_PHDR) E(AT_PHENT) E(AT_PHNUM) E(AT_PAGESZ) E(AT_BASE) E(AT_FLAGS)
     E(AT_ENTRY) E(AT_NOTELF) E(AT_UID) E(AT_EUID) E(AT_GID) E(AT_EGID) E(AT_PLATFORM) E(AT_HWCAP) E(AT_CLKTCK)

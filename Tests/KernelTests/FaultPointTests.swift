@@ -11,6 +11,7 @@ struct FaultPointTests {
         #expect(more.map(\.point) == [.writeImage, .open, .read])
         #expect(more.map(\.passage) == [3, 1, 2])
         #expect(more.map(\.error) == [Errno.ENOSPC, Errno.EMFILE, Errno.EIO])
+        #expect(try FaultPoint.parse("detach:2=SIGKILL").map(\.error) == [FaultPoint.death])
     }
 
     @Test(arguments: [
@@ -24,6 +25,7 @@ struct FaultPointTests {
         ("seize=EWHAT", #""EWHAT" is no errno"#),
         ("seize=", #""" is no errno"#),
         ("seize=eio", #""eio" is no errno"#),
+        ("seize=SIGTERM", #""SIGTERM" is no errno"#),
         ("\u{1b}[1m", #"there is no fault point "\e[1m""#),
     ])
     func nonsense(_ setting: String, _ sentence: String) {

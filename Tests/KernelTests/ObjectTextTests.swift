@@ -86,6 +86,30 @@ import Testing
         }
     }
 
+    /// A program may leave anything in the signal of a timer that notifies nobody.
+    @Test func timerWithANumberThatIsNoSignal() throws {
+        let text = "ID: 7\nsignal: -77/0000000000000000\nnotify: none/pid.5710\nClockID: 1\n"
+        let timers = try PosixTimerState.parse(Array(text.utf8))
+        #expect(timers.map(\.notify) == [.none] && timers.map(\.signal) == [UInt32(bitPattern: -77)])
+    }
+
+    @Test func messageQueues() throws {
+        let text = """
+                   key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime      ctime
+                     0          3   604          60          1    17     0 65534     5     0     0 1795271395          0 1795271395
+             -16777215      32769   640           8          3     0    19     0     0     0     0          0 1795271395 1795271395
+
+            """
+        let queues = try MessageQueueState.parse(Array(text.utf8))
+        #expect(queues.map(\.number) == [3, 32769])
+        #expect(queues.map(\.key) == [0, 0xff00_0001])
+        #expect(queues.map(\.mode) == [0o604, 0o640])
+        #expect(queues.map(\.size) == [60, 8])
+        #expect(queues.map(\.owner) == [65534, 0] && queues[0].group == 5)
+        #expect(queues.map(\.lastSender) == [17, 0] && queues.map(\.lastReceiver) == [0, 19])
+        #expect(throws: SystemError.self) { try MessageQueueState.parse(Array(text.utf8.prefix(180))) }
+    }
+
     @Test func semaphoreSets() throws {
         let text = """
                    key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime

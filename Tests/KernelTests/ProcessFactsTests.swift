@@ -278,9 +278,9 @@ private func gettid() -> Int32 { Int32(ckernel_syscall(186, 0, 0, 0, 0, 0, 0)) }
         #expect(area.load(fromByteOffset: (count - 9) * size, as: UInt8.self) == 0)
 
         let start = UInt64(UInt(bitPattern: area))
-        var runs: [PageRun] = []
+        var (runs, guards): ([PageRun], [PageRun]) = ([], [])
         let map = try PageMap(of: getpid(), method: method)
-        try map.changedRuns(start: start, end: start + UInt64(count * size), fileBacked: false, into: &runs)
+        try map.changedRuns(start: start, end: start + UInt64(count * size), fileBacked: false, into: &runs, guards: &guards)
         var expected = stride(from: 0, to: count - 10, by: 2).map {
             PageRun(start: start + UInt64($0 * size), length: pageSize)
         }
@@ -295,7 +295,7 @@ private func gettid() -> Int32 { Int32(ckernel_syscall(186, 0, 0, 0, 0, 0, 0)) }
         // Half an area gives half the runs.
         runs = []
         try map.changedRuns(
-            start: start, end: start + UInt64(1000 * size), fileBacked: false, into: &runs)
+            start: start, end: start + UInt64(1000 * size), fileBacked: false, into: &runs, guards: &guards)
         #expect(runs.count == 500)
     }
 
@@ -311,8 +311,8 @@ private func gettid() -> Int32 { Int32(ckernel_syscall(186, 0, 0, 0, 0, 0, 0)) }
         area.storeBytes(of: UInt8(truncatingIfNeeded: sum), toByteOffset: 3 * size, as: UInt8.self)
         let start = UInt64(UInt(bitPattern: area))
         let map = try PageMap(of: getpid(), method: method)
-        var runs: [PageRun] = []
-        try map.changedRuns(start: start, end: start + UInt64(8 * size), fileBacked: true, into: &runs)
+        var (runs, guards): ([PageRun], [PageRun]) = ([], [])
+        try map.changedRuns(start: start, end: start + UInt64(8 * size), fileBacked: true, into: &runs, guards: &guards)
         #expect(runs == [PageRun(start: start + UInt64(2 * size), length: 2 * pageSize)])
     }
 
@@ -332,8 +332,11 @@ private func gettid() -> Int32 { Int32(ckernel_syscall(186, 0, 0, 0, 0, 0, 0)) }
         var runs: [PageRun] = []
         try map.guardRuns(start: start, end: start + UInt64(8 * size), into: &runs)
         #expect(runs == [PageRun(start: start + UInt64(2 * size), length: pageSize)])
+        // One look tells both.
+        var guards: [PageRun] = []
         runs = []
-        try map.changedRuns(start: start, end: start + UInt64(8 * size), fileBacked: false, into: &runs)
+        try map.changedRuns(start: start, end: start + UInt64(8 * size), fileBacked: false, into: &runs, guards: &guards)
+        #expect(guards == [PageRun(start: start + UInt64(2 * size), length: pageSize)])
         #expect(
             runs == [
                 PageRun(start: start, length: 2 * pageSize),

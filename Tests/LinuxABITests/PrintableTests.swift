@@ -69,4 +69,17 @@ struct PrintableTests {
             #expect(!text.unicodeScalars.contains { $0.value < 0x20 || (0x7f...0x9f).contains($0.value) })
         }
     }
+
+    @Test(arguments: [
+        ("plain text", "plain text"), ("already \\x1b[0m", "already \\x1b[0m"), ("Zürich 🙂", "Zürich 🙂"),
+        ("a\u{1b}[31mb\u{7f}\u{9b}c\nd\u{202e}", "a\\e[31mb\\x7f\\xc2\\x9bc\\nd\\xe2\\x80\\xae"),
+    ])
+    func sentencesSteerNoTerminal(text: String, expected: String) {
+        #expect(shown(text) == expected)
+        #expect(shown(expected) == expected)
+    }
+
+    @Test func jsonHoldsNoControlCharacters() {
+        #expect(jsonString("a\"b\\c\n\t\u{1b}\u{7f}\u{85}\u{9f}é\u{202e}\u{e0001}") == #""a\"b\\c\n\t\u001b\u007f\u0085\u009fé\u202e\udb40\udc01""#)
+    }
 }

@@ -106,7 +106,7 @@ import Testing
 }
 
 extension Sample {
-    fileprivate func refusals() throws -> [HostFinding] {
+    func refusals() throws -> [HostFinding] {
         do {
             _ = try valid()
             return []

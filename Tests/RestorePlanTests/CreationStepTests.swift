@@ -65,7 +65,7 @@ import Testing
         sample.records.threads[0].fileTable = 102
         let plan = RestorePlan(for: try sample.valid())
         let ghost = plan.launchpad.programs[try index(of: 99, plan)]
-        let opened = try #require(ghost.steps.firstIndex { $0.name == "openat" })
+        let opened = try #require(ghost.steps.firstIndex { $0.name == "openat2" })
         #expect(opened < (try #require(names(ghost).firstIndex(of: "clone3"))))
         #expect(!names(plan.launchpad.programs[1]).contains("lseek"))
     }

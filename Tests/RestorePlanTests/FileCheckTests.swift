@@ -18,6 +18,10 @@ import Testing
         HostFacts.File(size: size, modified: modified, mode: mode, buildID: buildID)
     }
 
+    private func request(_ identity: ImageFileIdentity) -> FileRequest {
+        FileRequest(identity, .read, FileRights(ImageCredentials()))
+    }
+
     private func findings(
         _ here: Result<HostFacts.File, MissingFile>?, _ check: (FileCheck, inout HostFindings) -> Void
     ) -> [String] {
@@ -30,7 +34,7 @@ import Testing
 
     @Test func openFilesMayGrow() {
         func open(_ here: HostFacts.File, _ identity: ImageFileIdentity) -> [String] {
-            findings(.success(here)) { $0.checkOpen(identity, by: "fd 3", &$1) }
+            findings(.success(here)) { $0.checkOpen(identity, request(identity), by: "fd 3", &$1) }
         }
         #expect(open(file(), identity("/f")) == [])
         #expect(open(file(size: 11, modified: 6), identity("/f")) == [])
@@ -44,14 +48,14 @@ import Testing
             open(file(mode: 0o040755), identity("/f"))
                 == ["/f: is another kind of file than at the checkpoint (needed by fd 3)"])
         // Where the host was not asked, nothing is known.
-        #expect(findings(nil) { $0.checkOpen(identity("/f"), by: "fd 3", &$1) } == [])
+        #expect(findings(nil) { $0.checkOpen(identity("/f"), request(identity("/f")), by: "fd 3", &$1) } == [])
     }
 
     @Test func programsStayAsTheyWere() {
         func mapped(_ here: HostFacts.File, _ change: (inout ImageFileIdentity) -> Void = { _ in }) -> [String] {
             var identity = identity("/f")
             change(&identity)
-            return findings(.success(here)) { $0.checkMapped(identity, by: "7 sh", &$1) }
+            return findings(.success(here)) { $0.checkMapped(identity, request(identity), by: "7 sh", &$1) }
         }
         let changed = ["/f: has changed since the checkpoint, and 7 sh has it mapped (put the old file back)"]
         #expect(mapped(file()) == [])
@@ -66,7 +70,7 @@ import Testing
 
     @Test func whatIsNotHere() {
         func missing(_ errno: String) -> [String] {
-            findings(.failure(MissingFile(errno: errno))) { $0.checkOpen(identity("/f"), by: "fd 3", &$1) }
+            findings(.failure(MissingFile(errno: errno))) { $0.checkOpen(identity("/f"), request(identity("/f")), by: "fd 3", &$1) }
         }
         #expect(missing("ENOENT") == ["/f: ENOENT, needed by fd 3 (the file existed at the checkpoint: put it back)"])
         #expect(missing("EACCES")[0].contains("be root, or change its mode"))
@@ -75,7 +79,7 @@ import Testing
 
     @Test func directories() {
         func directory(_ here: Result<HostFacts.File, MissingFile>) -> [String] {
-            findings(here) { $0.checkDirectory(identity("/f"), by: "7 sh", &$1) }
+            findings(here) { $0.checkDirectory(identity("/f"), request(identity("/f")), by: "7 sh", &$1) }
         }
         #expect(directory(.success(file(mode: 0o040755))) == [])
         #expect(directory(.failure(MissingFile(errno: "ENOENT"))) == ["/f: ENOENT, the directory that 7 sh is in (make it again)"])
@@ -90,7 +94,7 @@ import Testing
         var identity = identity("/f")
         identity.path = name.asData
         var findings = HostFindings()
-        FileCheck(facts).checkOpen(identity, by: "fd 3", &findings)
+        FileCheck(facts).checkOpen(identity, request(identity), by: "fd 3", &findings)
         #expect(findings.all.map(\.object) == ["/\\xff\\n"])
     }
 

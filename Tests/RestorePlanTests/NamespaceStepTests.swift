@@ -57,7 +57,7 @@ import Testing
         let names = plan.launchpad.programs[1].steps.map(\.name)
         let joined = try #require(names.firstIndex(of: "setns"))
         let mounted = try #require(names.firstIndex(of: "mount"))
-        #expect(joined < mounted && mounted < names.firstIndex(of: "chdir")!)
+        #expect(joined < mounted && mounted < names.firstIndex(of: "fchdir")!)
         #expect(steps(plan, 1, "mount")[0].arguments[3] == .value(14))
     }
 

@@ -21,7 +21,8 @@ import Testing
         _ files: [ImageOpenFile], _ holders: KeyValuePairs<UInt32, [UInt32]>, standing: Set<UInt32> = []
     ) -> ObjectGraph {
         ObjectGraph(
-            files, holders: holders.map { (pid: $0.key, files: $0.value) }, root: 1, first: 100, stands: { standing.contains($0.id) }
+            files, holders: holders.map { (pid: $0.key, files: $0.value) }, root: 1, place: { 100 + UInt32($0) },
+            stands: { standing.contains($0.id) }
         ) { first, second in
             let others = Self.line(second, Self.creator)
             return Self.line(first, Self.creator).first { others.contains($0) } ?? 1
@@ -54,6 +55,34 @@ import Testing
 
     private func bundles(_ files: [UInt32]...) -> [Bundle] { files.map { Bundle(files: $0) } }
 
+    private func proc(_ id: UInt32, of process: UInt32, thread: UInt32 = 0) -> ImageOpenFile {
+        var proc = ImageProcFile()
+        (proc.process, proc.thread) = (process, thread)
+        return file(id, .proc(proc))
+    }
+
+    // MARK: Files that wait for a process
+
+    /// A process that is there when the file is made, is the maker or one of its creators.
+    @Test func earlyWhereTheProcessExists() {
+        let files = graph([proc(1, of: 3), proc(2, of: 1), proc(3, of: 3)], [3: [1, 3], 4: [2, 3]])
+        #expect(files.late.isEmpty && files.awaited.isEmpty)
+        #expect(files.own == [3: bundles([1]), 4: bundles([2])] && files.shared == [3: bundles([3])])
+    }
+
+    @Test func lateWhereItMayNotExist() {
+        let files = graph([proc(1, of: 3), proc(2, of: 4)], [1: [2], 2: [1, 2], 4: [1, 2]])
+        #expect(files.late == [1: [2], 2: [1]] && files.awaited == [3, 4])
+        #expect(files.own.isEmpty && files.shared.isEmpty)
+        #expect(files.fetched == [2: [.init(file: 2, maker: 1)], 4: [.init(file: 1, maker: 2), .init(file: 2, maker: 1)]])
+        #expect(files.fetchers == [1: 1, 2: 2])
+    }
+
+    @Test func lastWhereAThreadIsMeant() {
+        let files = graph([proc(1, of: 3, thread: 7), proc(2, of: 3, thread: 3)], [3: [1, 2]])
+        #expect(files.own == [3: bundles([2])] && files.late.isEmpty && files.kept == [3: [1, 2]])
+    }
+
     // MARK: One holder or several
 
     @Test func oneProcessMakesItsOwn() {
@@ -61,14 +90,14 @@ import Testing
         let graph = graph([file(1)], [2: [1, 1]])
         #expect(graph.own == [2: bundles([1])] && graph.shared.isEmpty)
         #expect(graph.kept == [2: [1]])
-        #expect(graph.number == [1: 100] && graph.firstFree == 101)
+        #expect(graph.number == [1: 100])
         #expect(graph.unheldFiles.isEmpty)
     }
 
     @Test(arguments: [([2, 4], 1), ([2, 3], 1), ([3, 4], 3), ([1, 4], 1), ([4, 3], 3), ([2, 3, 4], 1)] as [([UInt32], UInt32)])
     func lowestCommonCreatorMakesIt(holders: [UInt32], maker: UInt32) {
         let graph = ObjectGraph(
-            [file(1)], holders: holders.map { (pid: $0, files: [1]) }, root: 1, first: 100, stands: { _ in false }
+            [file(1)], holders: holders.map { (pid: $0, files: [1]) }, root: 1, place: { 100 + UInt32($0) }, stands: { _ in false }
         ) { first, second in
             let others = Self.line(second, Self.creator)
             return Self.line(first, Self.creator).first { others.contains($0) } ?? 1
@@ -89,7 +118,7 @@ import Testing
     /// The descriptors of crrestart take no number, and are made nowhere.
     @Test func whatSomethingStandsInForIsNotMade() {
         let graph = graph([file(1, .outside(.init())), file(2), epoll(3, watching: 1)], [2: [1, 2, 3], 4: [1]], standing: [1])
-        #expect(graph.number == [2: 100, 3: 101] && graph.firstFree == 102)
+        #expect(graph.number == [2: 100, 3: 101])
         #expect(graph.own == [2: bundles([2], [3])] && graph.shared.isEmpty)
     }
 
@@ -230,7 +259,9 @@ import Testing
             (pid: pid, files: (0..<Int.random(in: 0...4, using: &random)).map { _ in UInt32.random(in: 1...count, using: &random) })
         }
         let line = { (pid: UInt32) in ObjectGraphTests.line(pid, creator) }
-        let graph = ObjectGraph(files, holders: holders, root: 1, first: 64, stands: { standing.contains($0.id) }) { first, second in
+        let graph = ObjectGraph(
+            files, holders: holders, root: 1, place: { 64 + UInt32($0) }, stands: { standing.contains($0.id) }
+        ) { first, second in
             let others = line(second)
             return line(first).first { others.contains($0) } ?? 1
         }
@@ -238,7 +269,7 @@ import Testing
             bundles.flatMap { bundle in bundle.files.map { (file: $0, pid: pid, isOwn: isOwn) } }
         }
         #expect(makers.map(\.file).sorted() == (1...count).filter { !standing.contains($0) })
-        #expect(Set(graph.number.values) == Set(64..<graph.firstFree) && graph.number.count == makers.count)
+        #expect(Set(graph.number.values) == Set((0..<makers.count).map { 64 + UInt32($0) }) && graph.number.count == makers.count)
         // Every file is kept by one process.
         #expect(graph.kept.values.flatMap { $0 }.sorted() == Array(1...count))
         let keeper = Dictionary(graph.kept.flatMap { pid, files in files.map { ($0, pid) } }) { first, _ in first }

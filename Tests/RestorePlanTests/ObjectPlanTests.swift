@@ -370,6 +370,39 @@ import Testing
         #expect(try sample.findings().contains { $0.contains("semaphore 1 was 2 and is 3: changed by 9 postgres") })
     }
 
+    /// The number of a process of the tree, which has ended, is that of another one by now.
+    @Test func valueChangedBySomebodyWithTheSameNumber() throws {
+        let sample = try semaphores(
+            HostFacts.SemaphoreSet(key: 0x77, values: [1, 3], changers: [4711, 4711], names: [4711: "postgres"]))
+        #expect(try sample.findings().contains { $0.contains("changed by 4711 postgres, which is alive") })
+    }
+
+    /// An image can claim that its tree was the last one to change a set of somebody else.
+    @Test func valueThatTheTreeMayNotChange() throws {
+        var sample = try semaphores(nil)
+        func findings(_ rights: HostFacts.SemaphoreSet.Rights) throws -> [String] {
+            sample.facts.semaphoreSets[5] = HostFacts.SemaphoreSet(key: 0x77, values: [1, 3], changers: [4711, 4711], rights: rights)
+            return try sample.findings()
+        }
+        for index in sample.records.threads.indices {
+            sample.records.threads[index].credentials.effectiveUser = 1000
+            sample.records.threads[index].credentials.effectiveGroup = 1000
+            sample.records.threads[index].credentials.groups = [7]
+        }
+        let refused = "semaphore set 5 (key 0x77): belongs to user 0, and no task of the tree may change it"
+        for (group, mode) in [(UInt32(0), UInt32(0o660)), (7, 0o640), (1000, 0o606), (0, 0o664)] {
+            let found = try findings(.init(owner: 0, creator: 0, group: group, creatorGroup: 0, mode: mode))
+            #expect(found.contains { $0.hasPrefix(refused) }, "\(group) \(mode)")
+        }
+        for (owner, creator, group, mode) in [(UInt32(1000), UInt32(0), UInt32(0), UInt32(0o600)), (0, 1000, 0, 0o600), (0, 0, 7, 0o660), (0, 0, 0, 0o662)] {
+            #expect(try findings(.init(owner: owner, creator: creator, group: group, creatorGroup: 0, mode: mode)).isEmpty)
+        }
+        sample.records.threads[1].credentials.effective = 1 << 15
+        sample.records.threads[1].credentials.permitted = 1 << 15
+        sample.facts.ownCredentials.permitted = .max
+        #expect(try findings(.init(owner: 0, creator: 0, group: 0, creatorGroup: 0, mode: 0o600)).isEmpty)
+    }
+
     @Test func numberOfAnotherSemaphoreSet() throws {
         let sample = try semaphores(HostFacts.SemaphoreSet(key: 0, values: [1, 2], changers: [0, 0]))
         #expect(try sample.findings().contains { $0.contains("its number belongs to another set here") })

@@ -10,7 +10,7 @@ import Testing
     /// One file of each case of `oneof object`, as the generated code has them: `ImageOpenFile.OneOf_Object`.
     static let objects: [ImageOpenFile.OneOf_Object] = [
         .named(.init()), .nameless(.init()), .pipeEnd(.init()), .device(.init()), .outside(.init()), .event(.init()),
-        .signal(.init()), .timer(.init()), .epoll(.init()),
+        .signal(.init()), .timer(.init()), .epoll(.init()), .proc(.init()),
     ]
 
     static let files: [ImageOpenFile] = objects.enumerated().map { index, object in
@@ -65,12 +65,13 @@ import Testing
         #expect([0, 1, 2, 7].map { ObjectPlans.standIn(outside, for: $0, facts) } == [0, 1, 2, 1])
         #expect(
             ObjectPlans.notice(outside) == "/dev/pts/3\\e lay outside of the tree: the descriptor 1 of crrestart stands in")
-        // The terminal: where crrestart has one.
+        // The terminal: opened anew where that is possible.
         outside.outside.preferred = 3
-        facts.terminals = [false, false, true]
+        outside.outside.terminal = true
+        facts.terminal = 2
         #expect(ObjectPlans.standIn(outside, for: 7, facts) == 2)
-        facts.terminals = [false, false, false]
-        #expect(ObjectPlans.standIn(outside, for: 7, facts) == 0)
+        facts.terminalOpensAnew = true
+        #expect(ObjectPlans.standIn(outside, for: 7, facts) == nil && ObjectPlans.standIn(outside, for: 1, facts) == nil)
         #expect(ObjectPlans.notice(outside)?.contains("the terminal of crrestart") == true)
     }
 

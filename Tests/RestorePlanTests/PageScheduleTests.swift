@@ -251,7 +251,7 @@ import Testing
             owner: PageOwner(.addressSpace, 101), runPage: [0x501], runLength: [2], holders: [100, 101])
         let tasks = RestorePlan(for: valid).tasks
         var builder = PlanBuilder(
-            valid: valid, tasks: tasks, helpers: [], high: RestorePlan.HighDescriptors(base: 64),
+            valid: valid, tasks: tasks, helpers: [], high: valid.high,
             launchpad: Launchpad(base: valid.hole.base, slots: 2), scratch: valid.hole.scratch,
             vdso: VdsoPlan(valid, at: valid.hole.scratch),
             pages: PageSchedule(valid.image, valid.creation, owners, delivery: .inPlace, sharedPages: [shared]))

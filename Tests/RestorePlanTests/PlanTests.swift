@@ -52,7 +52,7 @@ import Testing
         sample.shareFile()
         let plan = RestorePlan(for: try sample.valid())
         func opens(_ program: Program) -> [Int] {
-            program.steps.indices.filter { program.steps[$0].name == "openat" && program.steps[$0].note == "/log" }
+            program.steps.indices.filter { program.steps[$0].name == "openat2" && program.steps[$0].note == "/log" }
         }
         let root = plan.launchpad.programs[0]
         #expect(opens(root).count == 1)

@@ -178,6 +178,19 @@ import Testing
         #expect(thread.cpu == records(general))
     }
 
+    @Test func openFiles() throws {
+        var sample = sample()
+        var proc = ImageProcFile()
+        (proc.process, proc.thread, proc.name) = (100, 105, Array("comm".utf8).asData)
+        let file = sample.addFile(.proc(proc), at: [(0, 7)])
+        sample.records.openFiles[file].owner.type = 2
+        sample.records.openFiles[file].owner.number = 99
+        let image = try renumbering().applied(to: try sample.image())
+        let open = try #require(image.openFiles.last)
+        #expect(open.owner.number == 905 && open.owner.type == 2)
+        #expect(open.proc.process == 901 && open.proc.thread == 902)
+    }
+
     // MARK: No field is forgotten
 
     /// What is translated (and tested above), and what only sounds like it: by message and field.
@@ -185,13 +198,14 @@ import Testing
         "Header.root", "Process.pid", "Process.parent", "Process.group", "Process.session", "Process.pending",
         "Process.posix_timers", "PosixTimer.clock", "PosixTimer.thread", "Thread.tid", "Thread.process", "Thread.cpu",
         "Thread.pending", "RestartBlock.clock", "PendingSignal.info",
-        "PidNamespace.init",
+        "PidNamespace.init", "FileOwner.number", "ProcFile.process", "ProcFile.thread",
     ]
     private static let others: Set<String> = [
         // Numbers of tasks outside of the tree, or of the time of the checkpoint.
         "Header.outside_session", "Header.outside_group", "SemaphoreSet.users",
         // Of nested pid namespaces, which have their old numbers; and which one of a list.
         "Process.inner_pids", "Process.inner_groups", "Process.inner_sessions", "Thread.inner_tids", "Process.pid_namespace",
+        "OpenFile.offset", "OpenFile.owner_signal", "FileOwner.type",
         "Namespaces.mount", "Namespaces.pid_for_children", "MountNamespace.proc_namespace",
         // Ids of records.
         "Namespace.id", "Namespace.owner", "Namespace.parent", "FileIdentity.mount_namespace",
@@ -202,10 +216,13 @@ import Testing
         "Credentials.groups",
         // Where something lies, and what reads it by its own checksum only.
         "IndexEntry.id", "PageDescription.owner", "PageDescription.id", "PageDescription.pages", "AddressSpace.auxiliary_vector",
+        "MessageQueue.owner", "MessageQueue.group", "Process.login_user",
         "MemoryObject.name", "Process.start_time", "Process.exit_signal", "Process.oom_score_adjustment", "Process.command",
         "Thread.parent_death_signal",
         // An address: the word there is the program's.
         "Thread.clear_child_tid",
+        // A copy of a word in the program's own memory, where the number stays, too.
+        "RobustWord.value",
     ]
 
     /// A field that may be the number of a task, by its name and comment, is translated or known to be none.

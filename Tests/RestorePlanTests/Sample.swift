@@ -55,12 +55,7 @@ struct Sample {
         thread.actions = pid
         var general = X86GeneralRegisters()
         general.rip = 0x40_0000
-        thread.cpu = CPUState(generalRegisters: general).records.map {
-            var record = ImageCpuRecord()
-            record.feature = $0.feature
-            record.body = $0.body.asData
-            return record
-        }
+        thread.cpu = Self.cpu(general)
         records.threads.append(thread)
         var space = ImageAddressSpace()
         space.id = pid
@@ -196,6 +191,16 @@ struct Sample {
 }
 
 extension Sample {
+    /// The records of a thread that has these registers, and nothing else.
+    static func cpu(_ general: X86GeneralRegisters) -> [ImageCpuRecord] {
+        CPUState(generalRegisters: general).records.map {
+            var record = ImageCpuRecord()
+            record.feature = $0.feature
+            record.body = $0.body.asData
+            return record
+        }
+    }
+
     /// An open file at (process, descriptor) places, ascending. Gives its index.
     mutating func addFile(_ object: ImageOpenFile.OneOf_Object, at places: [(process: Int, number: UInt32)]) -> Int {
         var file = ImageOpenFile()

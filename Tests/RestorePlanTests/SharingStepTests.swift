@@ -35,7 +35,7 @@ import Testing
         // CLONE_VM, CLONE_FS, CLONE_FILES, CLONE_SIGHAND
         #expect(flags(0, plan) == [0xf00])
         let (owner, other) = (plan.launchpad.programs[0], plan.launchpad.programs[1])
-        for name in ["preadv", "chdir", "umask"] {
+        for name in ["preadv", "fchdir", "umask"] {
             #expect(names(owner).contains(name) && !names(other).contains(name), "\(name)")
         }
         #expect(!names(other).contains("mmap") && !names(other).contains("mremap") && !names(other).contains("munmap"))
@@ -54,7 +54,7 @@ import Testing
         let awaited = try #require(other.firstIndex { $0.name == "wait" && word($0) == word(owner[loaded]) })
         #expect(ready < awaited && wait < loaded)
         // Only then: the descriptors, the directories.
-        let enter = try #require(owner.firstIndex { $0.name == "chdir" })
+        let enter = try #require(owner.firstIndex { $0.name == "fchdir" })
         let before = try #require(owner[..<enter].lastIndex { $0.name == "wait" })
         #expect(try #require(other.firstIndex { $0.name == "advance" && word($0) == word(owner[before]) }) > awaited)
     }
@@ -123,7 +123,7 @@ import Testing
         let plan = RestorePlan(for: try sample.valid())
         func moments(_ number: Int) -> Set<String> {
             let steps = plan.launchpad.programs[number].steps
-            return Set(steps.indices.filter { steps[$0].name == "openat" }.map { "\(steps[$0 + 1].arguments[1])" })
+            return Set(steps.indices.filter { steps[$0].name == "openat2" && steps[$0 + 1].name == "dup3" }.map { "\(steps[$0 + 1].arguments[1])" })
         }
         #expect(!moments(0).isEmpty && !moments(1).isEmpty)
         #expect(moments(0).isDisjoint(with: moments(1)))

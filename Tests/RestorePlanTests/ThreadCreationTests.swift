@@ -142,8 +142,8 @@ import Testing
         #expect(flags(try program(of: 100, plan), plan) == [always | files, always | files | directories])
         let own = try program(of: 110, plan)
         #expect(flags(own, plan) == [always | files | directories])
-        #expect(names(own).firstIndex(of: "chdir")! < names(own).firstIndex(of: "clone3")!)
-        for tid in [UInt32(111), 112] { #expect(!names(try program(of: tid, plan)).contains("chdir")) }
+        #expect(names(own).firstIndex(of: "fchdir")! < names(own).firstIndex(of: "clone3")!)
+        for tid in [UInt32(111), 112] { #expect(!names(try program(of: tid, plan)).contains("fchdir")) }
     }
 
     /// 110 has 1 open at 7, and 112 with it; its process has 2 at 5. Nothing is at the other one's number.

@@ -82,7 +82,7 @@ import Testing
 
     @Test func terminal() throws {
         guard case .outside(let terminal) = try recorded.object(Number.terminal) else { throw Unexpected() }
-        #expect(terminal.preferred == 3 && terminal.description_p.asText.hasPrefix("/dev/pts/"))
+        #expect(terminal.preferred == 3 && terminal.terminal && terminal.description_p.asText.hasPrefix("/dev/pts/"))
         #expect(recorded.notices.count == 1 && recorded.notices[0].contains("a restart uses its own terminal instead"))
     }
 

@@ -21,19 +21,24 @@ import Testing
     }
 
     /// Changes text of the kernel, and parses it anew.
-    private static func replace<Value>(_ seen: inout Seen<Value>, _ old: String, _ new: String) throws {
+    static func replace<Value>(_ seen: inout Seen<Value>, _ old: String, _ new: String) throws {
         let text = String(decoding: seen.raw.bytes, as: UTF8.self)
         #expect(text.contains(old), "\(old) is not in\n\(text)")
         seen = try Seen(Array(text.replacing(old, with: new).utf8))
     }
 
-    private static func file(_ target: RawText, mode: UInt32 = 0) -> @Sendable (inout Recording) throws -> Void {
-        { recording in
-            let index = try recording.file(3)
-            recording.sight.files[index].target = target
-            if mode != 0 { recording.sight.files[index].status.mode = mode }
-            recording.sight.files[index].isFoundByName = false
-        }
+    private static func limit(_ recording: inout Recording, _ name: String, _ soft: Int) throws {
+        let limits = recording.sight.processes[0].limits
+        let lines = String(decoding: limits.raw.bytes, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false)
+        let index = try #require(lines.firstIndex { $0.hasPrefix(name) })
+        var changed = lines.map(String.init)
+        changed[index] = changed[index].replacing("unlimited", with: "\(soft)", maxReplacements: 1)
+        recording.sight.processes[0].limits = try Seen(Array(changed.joined(separator: "\n").utf8))
+    }
+
+    /// Gives the heap another name.
+    private static func name(_ new: String) -> @Sendable (inout Recording) throws -> Void {
+        { try replace(&$0.sight.spaces[0].maps, "[heap]", new) }
     }
 
     /// Changes a flag of the first mapping that has the usual ones.
@@ -41,70 +46,43 @@ import Testing
         { try replace(&$0.sight.spaces[0].maps, "VmFlags: rd mr mw me", "VmFlags: \(new) rd mr mw me") }
     }
 
-    static let descriptors = [
-        Change("fd 3", "is a socket (socket:[5]), which cannot be saved yet", file("socket:[5]", mode: FileMode.S_IFSOCK)),
-        Change("fd 3", "is the block device /dev/sda, which cannot be saved", file("/dev/sda", mode: FileMode.S_IFBLK)),
-        Change("fd 3", "is the named pipe /tmp/fifo, which cannot be saved yet", file("/tmp/fifo", mode: FileMode.S_IFIFO)),
-        Change("fd 3", "is anon_inode:inotify, which cannot be saved yet", file("anon_inode:inotify", mode: 0o600)),
-        Change("fd 3", "cannot be found by its name any more", file("/tmp/moved")),
-        Change("fd 4", "has been removed") { recording in
-            recording.sight.files[try recording.file(4)].isFoundByName = false
-        },
-        Change("fd 5", "is the device /dev/fuse, which cannot be saved") { recording in
-            let index = try recording.file(5)
-            recording.sight.files[index].target = "/dev/fuse"
-            recording.sight.files[index].status.specialDevice = deviceNumber(major: 10, minor: 229)
-        },
-        Change("fd 15", "is the master of a pseudo-terminal") { recording in
-            recording.sight.files[try recording.file(15)].status.specialDevice = deviceNumber(major: 5, minor: 2)
-        },
-        Change("fd 3", "holds a file lock on") { recording in
-            let index = try #require(recording.sight.tables[0].descriptors.firstIndex { $0.number == 3 })
-            recording.sight.tables[0].descriptors[index].locks = ["1: POSIX ADVISORY WRITE 1 00:00:1 0 EOF"]
-        },
-        Change("fd 3", "sends signals (O_ASYNC)") { recording in
-            try replace(&recording.sight.files[try recording.file(3)].info, "flags:\t02100002", "flags:\t02120002")
-        },
-        Change("fd 9", "is a pipe whose other end is outside of the tree") { recording in
-            recording.sight.files[try recording.file(9)].details["out"] = "1"
-        },
-        Change("fd 9", "is a pipe opened for both reading and writing") { recording in
-            recording.sight.files[try recording.file(9)].details = [:]
-        },
-        Change("fd 9", "the pipe cannot be looked into: EACCES") { recording in
-            recording.sight.files[try recording.file(9)].fail(SystemError(Errno.EACCES, in: "open"))
-        },
-        Change("fd 11", "is an eventfd whose count this kernel does not tell") { recording in
-            try replace(&recording.sight.files[try recording.file(11)].info, "eventfd-count", "count")
-        },
-        Change("fd 12", "is a signalfd whose signals this kernel does not tell") { recording in
-            try replace(&recording.sight.files[try recording.file(12)].info, "sigmask", "mask")
-        },
-        Change("fd 13", "is a timerfd whose times this kernel does not tell") { recording in
-            recording.sight.files[try recording.file(13)].details = [:]
-        },
-        Change("fd 14", "is an epoll that watches a file, once its fd") { recording in
-            recording.sight.files[try recording.file(14)].details["watched0"] = "0"
-        },
-        Change("fd 14", "the epoll cannot be looked into: EPERM") { recording in
-            recording.sight.files[try recording.file(14)].fail(SystemError(Errno.EPERM, in: "kcmp"))
-        },
-    ]
-
     static let mappings = [
         Change("mapping", "is memory from the huge page pool", flags("ht")),
         Change("mapping", "maps a device", flags("io")),
         Change("mapping", "is served by userfaultfd", flags("um")),
         Change("mapping", "is a shadow stack", flags("ss")),
-        Change("mapping", "is sealed (mseal)", flags("sl")),
-        Change("mapping", "is locked on fault (MLOCK_ONFAULT)", flags("lf")),
+        Change("mapping", "has memory tags", flags("mt")),
+        Change("mapping 0x7f0000000000", "has the NUMA policy bind:1") { recording in
+            recording.sight.spaces[0].memoryPolicies = MemoryPolicy.parse(
+                Array("00400000 default file=/bin/x mapped=1\n7f0000000000 bind:1 anon=3 N1=3\n".utf8))
+        },
+        Change("task", "has no room for 64 KiB of working memory below its limit RLIMIT_AS of 5000000 bytes") { recording in
+            try limit(&recording, "Max address space", 5_000_000)
+        },
+        Change("task", "has no room for 64 KiB of working memory below its limit RLIMIT_DATA of 4096 bytes") { recording in
+            try limit(&recording, "Max data size", 4096)
+        },
+        Change("/memfd:", "is memory from the huge page pool") { recording in
+            let index = try #require(recording.sight.objects.firstIndex { $0.isMemory })
+            recording.sight.objects[index].name = "/memfd:huge"
+            recording.sight.objects[index].isHuge = true
+        },
         Change("mapping", "has flags that this version does not know: zz", flags("zz")),
         Change("mapping", "has protection key 3") { recording in
             try replace(&recording.sight.spaces[0].maps, "VmFlags: rd mr mw me", "ProtectionKey: 3\nVmFlags: rd mr mw me")
         },
         Change("mapping", "is System V shared memory") { try replace(&$0.sight.spaces[0].maps, "[heap]", "/SYSV00000000 (deleted)") },
-        Change("mapping", "belongs to asynchronous input and output (io_setup)") {
-            try replace(&$0.sight.spaces[0].maps, "[heap]", "/[aio] (deleted)")
+        Change("mapping", "is the ring of asynchronous input and output (io_setup)", name("/[aio] (deleted)")),
+        Change("mapping", "is a ring of io_uring", name("anon_inode:[io_uring]")),
+        Change("mapping", "is the buffer of a performance counter", name("anon_inode:[perf_event]")),
+        Change("mapping", "is the ring of a packet or XDP socket", name("socket:[4711]")),
+        Change("mapping", "is secret memory (memfd_secret)", name("/secretmem (deleted)")),
+        Change("mapping", "is memory of a virtual machine", name("anon_inode:kvm-vcpu:0")),
+        Change("mapping", "is memory that the kernel shares with the program", name("anon_inode:dmabuf")),
+        Change("mapping", "is memory that cannot be opened once more: ENXIO") { recording in
+            let index = try #require(recording.sight.spaces[0].details.firstIndex { $0.object != nil })
+            recording.sight.spaces[0].details[index].object = nil
+            recording.sight.spaces[0].details[index].obstacle = "ENXIO"
         },
         Change("mapping", "holds user-space probes") { try replace(&$0.sight.spaces[0].maps, "[heap]", "[uprobes]") },
         Change("mapping", "is shared memory that crcheckpoint may not look into") { recording in
@@ -131,8 +109,13 @@ import Testing
         Change("task", "is frozen by the cgroup freezer of /frozen") { $0.sight.cgroups[0].freezer = "/frozen" },
         Change("thread", "has utilisation clamps") { $0.sight.processes[0].threads[1].scheduling.policy.maximumUtilization = 100 },
         Change("program", "the file has been removed or replaced since it was started") { $0.sight.processes[0].executable.status.inode += 1 },
-        Change("working directory", "has been removed") { $0.sight.directories[0].working.isDeleted = true },
-        Change("working directory of thread", "has been removed") { $0.sight.directories[1].working.isDeleted = true },
+        Change("root directory", "has been removed") { $0.sight.directories[0].root.isDeleted = true },
+        Change("working directory", "is another directory now") { recording in
+            let place = recording.sight.directories[0].working
+            recording.sight.names.removeAll { $0.path == place.path }
+            recording.sight.names.append(NameSight(path: place.path, status: nil))
+        },
+        Change("working directory of thread", "a path of more than 4096 bytes") { $0.sight.directories[1].working.isTooLong = true },
         Change("thread", "has another root directory than its process") { $0.sight.directories[1].root.path = "/srv" },
         Change("task", "shares memory (CLONE_VM) with 77 other, which is not in the tree") { recording in
             recording.sight.sharers = [SharerSight(pid: HostPid(77), command: "other", object: "memory", task: recording.sight.root)]
@@ -144,10 +127,16 @@ import Testing
             $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: ~99 << 3 | 2).utf8))
         },
         Change("timer 4", "runs on the clock of a device") { $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: ~5 << 3 | 3).utf8)) },
-        Change("timer 4", "notifies a thread that has ended") {
-            $0.sight.processes[0].posixTimers = try Seen(Array(timer(clock: 1, notify: "signal/tid.99").utf8))
-        },
         Change("task", "has segments of its own (modify_ldt)") { $0.answers?.processes[0].hasLocalDescriptors = true },
+        Change("task", "has tags in its addresses") { $0.answers?.processes[0].addressMask = 0x81ff_ffff_ffff_ffff },
+        Change("thread", "shares its core with chosen tasks only") { $0.sight.processes[0].threads[0].hasCoreCookie = true },
+        Change("message queue 3", "cannot be read: EACCES") { recording in
+            recording.sight.messageQueues = [
+                MessageQueueSight(
+                    number: 3, key: 7, mode: 0o600, owner: 0, group: 0, limit: 100, messages: [], user: recording.sight.root,
+                    failure: Failure(SystemError(Errno.EACCES, in: "msgrcv")))
+            ]
+        },
         Change("task", "has no vdso") { $0.answers?.processes[0].refusals = [Refusal("has no vdso")] },
         Change("thread", "uses a segment of its own") { $0.answers?.threads[1].refusals = [Refusal("uses a segment of its own (modify_ldt)")] },
         Change("thread", "has a processor state that cannot be saved") { $0.answers?.threads[1].extendedState = "short" },

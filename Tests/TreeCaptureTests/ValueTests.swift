@@ -53,9 +53,9 @@ import Testing
         let questions = ThreadQuestions(at: 0x1000, process: sight.processes[0], hasChildren: true, is32Bit: false)
         // SIGINT, SIGQUIT, SIGUSR2, SIGPIPE, SIGCHLD, SIGXFSZ and one of the C library's.
         #expect(questions.program.steps.filter { $0.operation == .call(.rt_sigaction) }.count == 7)
-        #expect(questions.dataSize == 160 + 7 * 32 + 8 + 128)
+        #expect(questions.dataSize == 160 + 7 * 32 + 8 + 8 + 16 + 128)
         let short = ThreadQuestions(at: 0x1000, process: nil, is32Bit: false)
-        #expect(short.program.steps.count == 5 && short.dataSize == 64)
+        #expect(short.program.steps.count == 11 && short.dataSize == 64)
     }
 
     @Test func childrenAsTheirParentsSeeThem() throws {

@@ -59,6 +59,26 @@ static void *worker(void *argument) {
     return NULL;
 }
 
+static void *end_at_once(void *tid) {
+    *(_Atomic long *)tid = syscall(SYS_gettid);
+    while (*(_Atomic long *)tid > 0) nap_ms(1);
+    return NULL;
+}
+
+/// A timer for a thread that has ended: nobody gets its signal.
+static int create_for_ended_thread(void) {
+    static _Atomic long tid;
+    start_thread(end_at_once, (void *)&tid);
+    while (!tid) nap_ms(1);
+    long ended = tid;
+    int id = create(CLOCK_MONOTONIC, SIGEV_THREAD_ID, SIGRTMIN + 5, 55, (int)ended);
+    tid = -1;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%ld", ended);
+    while (access(path, F_OK) == 0) nap_ms(1);
+    return id;
+}
+
 int run_posixtimers(int count, char **arguments) {
     (void)count, (void)arguments;
     struct sigaction action = {.sa_sigaction = on_tick, .sa_flags = SA_SIGINFO | SA_RESTART};
@@ -89,7 +109,9 @@ int run_posixtimers(int count, char **arguments) {
     int thread_once = create(CLOCK_MONOTONIC, SIGEV_THREAD_ID, SIGRTMIN + 9, 99, getpid());
     int worked = create(CLOCK_PROCESS_CPUTIME_ID, SIGEV_SIGNAL, SIGALRM, 0, 0);
     int own_clock = create((clockid_t)((unsigned)~getpid() << 3 | 2), SIGEV_SIGNAL, SIGALRM, 0, 0);
+    int orphan = create_for_ended_thread();
     syscall(SYS_timer_delete, gone);
+    set(orphan, 0, minutes, 30 * ms);
     set(tick, 0, 5 * ms, 10 * ms);
     set(to_thread, 0, 5 * ms, 15 * ms);
     set(silent, 0, minutes, 20 * ms);
@@ -127,8 +149,8 @@ int run_posixtimers(int count, char **arguments) {
     if (worker_tid) expect_progress("the thread's timer", &thread_ticks, 1);
     struct itimerspec value;
     expect(syscall(SYS_timer_gettime, gone, &value) < 0 && errno == EINVAL, "a deleted timer is back");
-    const int long_ones[] = {silent, far, absolute, own_clock};
-    for (int i = 0; i < 4; i++) {
+    const int long_ones[] = {silent, far, absolute, own_clock, orphan};
+    for (int i = 0; i < 5; i++) {
         int64_t rest = left(long_ones[i]);
         expect(rest <= minutes && rest > minutes - passed - 1000 * ms, "timer %d has %lld ns left after %lld", long_ones[i],
                (long long)rest, (long long)passed);

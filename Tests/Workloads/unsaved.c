@@ -4,6 +4,11 @@
 //     unsaved undo          a semaphore operation to be undone at the end
 //     unsaved threadclock   a timer on the CPU time of a thread that cannot be found out
 //     unsaved otherclock    a timer on the CPU time of another process
+//     unsaved notify        a directory that is watched by F_NOTIFY
+//     unsaved lease         a file with a lease
+//     unsaved queue         a POSIX message queue
+//     unsaved pair          two unix sockets that are connected
+//     unsaved unread        kernel messages of which some have been read
 //     unsaved dispatched    a first thread whose calls from outside of the C library become signals
 //     unsaved dispatching   another thread that does
 //     unsaved filtered      another thread with a filter that kills it for a call it does not make
@@ -11,11 +16,13 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
+#include <mqueue.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/ipc.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 
 static void *idle(void *argument) {
@@ -111,6 +118,24 @@ int run_unsaved(int count, char **arguments) {
         if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer)) cannot_prepare("timer");
     } else if (strcmp(what, "otherclock") == 0) {
         if (timer_create((clockid_t)((unsigned)~getppid() << 3 | 2), &event, &timer)) cannot_prepare("timer");
+    } else if (strcmp(what, "notify") == 0) {
+        fd = open("/tmp", O_RDONLY | O_DIRECTORY);
+        signal(SIGIO, SIG_IGN);
+        if (fcntl(fd, F_NOTIFY, DN_RENAME | DN_MULTISHOT)) cannot_prepare("F_NOTIFY");
+    } else if (strcmp(what, "lease") == 0) {
+        fd = open(run_path("leased"), O_RDONLY | O_CREAT, 0600);
+        if (fcntl(fd, F_SETLEASE, F_RDLCK)) cannot_prepare("F_SETLEASE");
+    } else if (strcmp(what, "queue") == 0) {
+        fd = mq_open("/treerestore-unsaved", O_RDWR | O_CREAT, 0600, NULL);
+        mq_unlink("/treerestore-unsaved");
+        if (fd < 0) cannot_prepare("mq_open");
+    } else if (strcmp(what, "pair") == 0) {
+        int pair[2];
+        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) cannot_prepare("socketpair");
+    } else if (strcmp(what, "unread") == 0) {
+        char record[8192];
+        fd = open("/dev/kmsg", O_RDONLY);
+        if (fd < 0 || read(fd, record, sizeof record) <= 0) cannot_prepare("/dev/kmsg");
     } else if (strcmp(what, "dispatched") == 0) {
         dispatch_calls();
     } else if (strcmp(what, "dispatching") == 0) {

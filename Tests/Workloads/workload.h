@@ -104,6 +104,13 @@ workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_s
 workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_idlers, run_bomb, run_forest, run_sharing, run_wanderers, run_tables,
     run_stops, run_headless;
 
-workload_function run_levels;
+workload_function run_levels, run_crowd, run_bare;
+
+workload_function run_prefork, run_advice, run_memfds, run_mutexes, run_kernelmemory;
+workload_function run_procfiles, run_owners, run_kernelmessages, run_census;
 
 workload_function run_renumbered, run_confined;
+
+workload_function run_attributes, run_extremes, run_messages;
+workload_function run_handover, run_obstinate;
+workload_function run_nameless, run_removed, run_links, run_program;

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include "CKernelFault.h"
 #include "CKernelProbe.h"
+#include "CKernelWatch.h"
 
 /// syscall(2) without errno: the raw result.
 long ckernel_syscall(long number, long a, long b, long c, long d, long e, long f);
@@ -20,8 +21,8 @@ long ckernel_prctl(long option, long a, long b, long c, long d);
 /// wait4(2), raw: pid, 0 with WNOHANG and nothing there, or minus errno.
 long ckernel_wait4(long task, int *status, int options);
 
-/// PTRACE_PEEKSIGINFO of one entry: 1 if there was one (128 bytes written), 0 if not, minus errno.
-long ckernel_peek_siginfo(long task, uint64_t index, int shared, void *siginfo);
+/// PTRACE_PEEKSIGINFO: how many entries were written from `index` on, 128 bytes each, `count` at most; or minus errno.
+long ckernel_peek_siginfo(long task, uint64_t index, int shared, int count, void *siginfo);
 
 /// struct ptrace_rseq_configuration.
 struct ckernel_rseq_configuration {
@@ -92,6 +93,9 @@ uint32_t ckernel_own_rseq_signature(void);
 /// The atomic words of shared memory, sequentially consistent.
 uint32_t ckernel_load32(const void *word);
 void ckernel_store32(void *word, uint32_t value);
+
+/// Which of the descriptors 0, 1 and 2 (as bits) were closed when this process started. A constructor has opened /dev/null there.
+uint32_t ckernel_closed_at_start(void);
 
 /// cpuid of one leaf: writes eax, ebx, ecx, edx. All zero on other architectures.
 void ckernel_cpuid(uint32_t leaf, uint32_t subleaf, uint32_t out[4]);

@@ -27,9 +27,10 @@ enum : uint64_t {
 };
 
 /// ioctl(PAGEMAP_SCAN) over [start, end): pages that have all of `required` and none of `excluded` and, if
-/// `any` is not 0, one of `any`. Returns the number of regions; `*walk_end` is where to go on.
+/// `any` is not 0, one of `any`. Regions differ in their categories among `told`, which they tell. Returns the number
+/// of regions; `*walk_end` is where to go on.
 long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t required, uint64_t excluded,
-                          uint64_t any, struct ckernel_page_region *regions, uint64_t count,
+                          uint64_t any, uint64_t told, struct ckernel_page_region *regions, uint64_t count,
                           uint64_t *walk_end);
 
 /// linux/sched/types.h, `struct sched_attr`.

@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// Part of record 105: a character device that keeps nothing between two reads, such as /dev/null.
+/// Part of record 105: a character device that keeps nothing between two reads, such as /dev/null, or only its position.
 
 package import SwiftProtobuf
 
@@ -37,6 +37,9 @@ package nonisolated struct ImageDeviceFile: Sendable {
   /// Clears the value of `identity`. Subsequent reads from it will return its default value.
   package mutating func clearIdentity() {self._identity = nil}
 
+  /// /dev/kmsg, open for reading: messages with lower sequence numbers have been read
+  package var readMessages: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -50,7 +53,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageDeviceFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".DeviceFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0\u{3}read_messages\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -59,6 +62,7 @@ nonisolated extension ImageDeviceFile: SwiftProtobuf.Message, SwiftProtobuf._Mes
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._identity) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.readMessages) }()
       default: break
       }
     }
@@ -72,11 +76,15 @@ nonisolated extension ImageDeviceFile: SwiftProtobuf.Message, SwiftProtobuf._Mes
     try { if let v = self._identity {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    if self.readMessages != 0 {
+      try visitor.visitSingularUInt64Field(value: self.readMessages, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageDeviceFile, rhs: ImageDeviceFile) -> Bool {
     if lhs._identity != rhs._identity {return false}
+    if lhs.readMessages != rhs.readMessages {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

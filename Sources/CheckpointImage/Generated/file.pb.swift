@@ -58,102 +58,139 @@ package nonisolated struct ImageDescriptor: Sendable {
 }
 
 /// One open file description: what open(2) made, shared by dup and fork.
-package nonisolated struct ImageOpenFile: Sendable {
+package nonisolated struct ImageOpenFile: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// not 0
-  package var id: UInt32 = 0
+  package var id: UInt32 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
   /// as F_GETFL reports them
-  package var flags: UInt32 = 0
+  package var flags: UInt32 {
+    get {_storage._flags}
+    set {_uniqueStorage()._flags = newValue}
+  }
 
-  /// bytes
-  package var offset: Int64 = 0
+  /// bytes; of /proc/PID/mem an address: its bits
+  package var offset: Int64 {
+    get {_storage._offset}
+    set {_uniqueStorage()._offset = newValue}
+  }
+
+  /// who gets the signals of the file (F_SETOWN); missing: nobody
+  package var owner: ImageFileOwner {
+    get {_storage._owner ?? ImageFileOwner()}
+    set {_uniqueStorage()._owner = newValue}
+  }
+  /// Returns true if `owner` has been explicitly set.
+  package var hasOwner: Bool {_storage._owner != nil}
+  /// Clears the value of `owner`. Subsequent reads from it will return its default value.
+  package mutating func clearOwner() {_uniqueStorage()._owner = nil}
+
+  /// which signal (F_SETSIG); 0: SIGIO, without data
+  package var ownerSignal: UInt32 {
+    get {_storage._ownerSignal}
+    set {_uniqueStorage()._ownerSignal = newValue}
+  }
 
   /// Each kind of kernel object has a .proto file of its own.
-  package var object: ImageOpenFile.OneOf_Object? = nil
+  package var object: OneOf_Object? {
+    get {return _storage._object}
+    set {_uniqueStorage()._object = newValue}
+  }
 
   /// regular file or directory, opened again by name
   package var named: ImageNamedFile {
     get {
-      if case .named(let v)? = object {return v}
+      if case .named(let v)? = _storage._object {return v}
       return ImageNamedFile()
     }
-    set {object = .named(newValue)}
+    set {_uniqueStorage()._object = .named(newValue)}
   }
 
   /// a file without a name: a memory object
   package var nameless: ImageNamelessFile {
     get {
-      if case .nameless(let v)? = object {return v}
+      if case .nameless(let v)? = _storage._object {return v}
       return ImageNamelessFile()
     }
-    set {object = .nameless(newValue)}
+    set {_uniqueStorage()._object = .nameless(newValue)}
   }
 
   /// one end of a pipe
   package var pipeEnd: ImagePipeEnd {
     get {
-      if case .pipeEnd(let v)? = object {return v}
+      if case .pipeEnd(let v)? = _storage._object {return v}
       return ImagePipeEnd()
     }
-    set {object = .pipeEnd(newValue)}
+    set {_uniqueStorage()._object = .pipeEnd(newValue)}
   }
 
   /// a device without a state of its own, opened again by name
   package var device: ImageDeviceFile {
     get {
-      if case .device(let v)? = object {return v}
+      if case .device(let v)? = _storage._object {return v}
       return ImageDeviceFile()
     }
-    set {object = .device(newValue)}
+    set {_uniqueStorage()._object = .device(newValue)}
   }
 
   /// leads out of the tree: crrestart's own descriptor stands in
   package var outside: ImageOutsideFile {
     get {
-      if case .outside(let v)? = object {return v}
+      if case .outside(let v)? = _storage._object {return v}
       return ImageOutsideFile()
     }
-    set {object = .outside(newValue)}
+    set {_uniqueStorage()._object = .outside(newValue)}
   }
 
   /// eventfd(2)
   package var event: ImageEventFile {
     get {
-      if case .event(let v)? = object {return v}
+      if case .event(let v)? = _storage._object {return v}
       return ImageEventFile()
     }
-    set {object = .event(newValue)}
+    set {_uniqueStorage()._object = .event(newValue)}
   }
 
   /// signalfd(2)
   package var signal: ImageSignalFile {
     get {
-      if case .signal(let v)? = object {return v}
+      if case .signal(let v)? = _storage._object {return v}
       return ImageSignalFile()
     }
-    set {object = .signal(newValue)}
+    set {_uniqueStorage()._object = .signal(newValue)}
   }
 
   /// timerfd_create(2)
   package var timer: ImageTimerFile {
     get {
-      if case .timer(let v)? = object {return v}
+      if case .timer(let v)? = _storage._object {return v}
       return ImageTimerFile()
     }
-    set {object = .timer(newValue)}
+    set {_uniqueStorage()._object = .timer(newValue)}
   }
 
   /// epoll_create(2)
   package var epoll: ImageEpoll {
     get {
-      if case .epoll(let v)? = object {return v}
+      if case .epoll(let v)? = _storage._object {return v}
       return ImageEpoll()
     }
-    set {object = .epoll(newValue)}
+    set {_uniqueStorage()._object = .epoll(newValue)}
+  }
+
+  /// a file or directory below /proc/PID of a task of the tree
+  package var proc: ImageProcFile {
+    get {
+      if case .proc(let v)? = _storage._object {return v}
+      return ImageProcFile()
+    }
+    set {_uniqueStorage()._object = .proc(newValue)}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -178,8 +215,29 @@ package nonisolated struct ImageOpenFile: Sendable {
     case timer(ImageTimerFile)
     /// epoll_create(2)
     case epoll(ImageEpoll)
+    /// a file or directory below /proc/PID of a task of the tree
+    case proc(ImageProcFile)
 
   }
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// Who gets the signals of an open file. Whether it sends any (O_ASYNC) is in `flags`.
+package nonisolated struct ImageFileOwner: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// F_OWNER_TID 0, F_OWNER_PID 1, F_OWNER_PGRP 2
+  package var type: UInt32 = 0
+
+  /// of the thread, process or process group
+  package var number: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 }
@@ -265,7 +323,281 @@ nonisolated extension ImageDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OpenFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{2}\u{7}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}owner\0\u{3}owner_signal\0\u{2}\u{5}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0\u{1}proc\0")
+
+  fileprivate class _StorageClass {
+    var _id: UInt32 = 0
+    var _flags: UInt32 = 0
+    var _offset: Int64 = 0
+    var _owner: ImageFileOwner? = nil
+    var _ownerSignal: UInt32 = 0
+    var _object: ImageOpenFile.OneOf_Object?
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _flags = source._flags
+      _offset = source._offset
+      _owner = source._owner
+      _ownerSignal = source._ownerSignal
+      _object = source._object
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._id) }()
+        case 2: try { try decoder.decodeSingularUInt32Field(value: &_storage._flags) }()
+        case 3: try { try decoder.decodeSingularSInt64Field(value: &_storage._offset) }()
+        case 4: try { try decoder.decodeSingularMessageField(value: &_storage._owner) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._ownerSignal) }()
+        case 10: try {
+          var v: ImageNamedFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .named(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .named(v)
+          }
+        }()
+        case 11: try {
+          var v: ImageNamelessFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .nameless(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .nameless(v)
+          }
+        }()
+        case 12: try {
+          var v: ImagePipeEnd?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .pipeEnd(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .pipeEnd(v)
+          }
+        }()
+        case 13: try {
+          var v: ImageDeviceFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .device(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .device(v)
+          }
+        }()
+        case 14: try {
+          var v: ImageOutsideFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .outside(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .outside(v)
+          }
+        }()
+        case 15: try {
+          var v: ImageEventFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .event(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .event(v)
+          }
+        }()
+        case 16: try {
+          var v: ImageSignalFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .signal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .signal(v)
+          }
+        }()
+        case 17: try {
+          var v: ImageTimerFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .timer(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .timer(v)
+          }
+        }()
+        case 18: try {
+          var v: ImageEpoll?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .epoll(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .epoll(v)
+          }
+        }()
+        case 19: try {
+          var v: ImageProcFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .proc(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .proc(v)
+          }
+        }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._id, fieldNumber: 1)
+      }
+      if _storage._flags != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._flags, fieldNumber: 2)
+      }
+      if _storage._offset != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._offset, fieldNumber: 3)
+      }
+      try { if let v = _storage._owner {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 4)
+      } }()
+      if _storage._ownerSignal != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._ownerSignal, fieldNumber: 5)
+      }
+      switch _storage._object {
+      case .named?: try {
+        guard case .named(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+      }()
+      case .nameless?: try {
+        guard case .nameless(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
+      }()
+      case .pipeEnd?: try {
+        guard case .pipeEnd(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
+      }()
+      case .device?: try {
+        guard case .device(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      }()
+      case .outside?: try {
+        guard case .outside(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
+      }()
+      case .event?: try {
+        guard case .event(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
+      }()
+      case .signal?: try {
+        guard case .signal(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      }()
+      case .timer?: try {
+        guard case .timer(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
+      }()
+      case .epoll?: try {
+        guard case .epoll(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
+      }()
+      case .proc?: try {
+        guard case .proc(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      }()
+      case nil: break
+      }
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageOpenFile, rhs: ImageOpenFile) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._flags != rhs_storage._flags {return false}
+        if _storage._offset != rhs_storage._offset {return false}
+        if _storage._owner != rhs_storage._owner {return false}
+        if _storage._ownerSignal != rhs_storage._ownerSignal {return false}
+        if _storage._object != rhs_storage._object {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageFileOwner: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FileOwner"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}number\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -273,192 +605,26 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.flags) }()
-      case 3: try { try decoder.decodeSingularSInt64Field(value: &self.offset) }()
-      case 10: try {
-        var v: ImageNamedFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .named(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .named(v)
-        }
-      }()
-      case 11: try {
-        var v: ImageNamelessFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .nameless(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .nameless(v)
-        }
-      }()
-      case 12: try {
-        var v: ImagePipeEnd?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .pipeEnd(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .pipeEnd(v)
-        }
-      }()
-      case 13: try {
-        var v: ImageDeviceFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .device(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .device(v)
-        }
-      }()
-      case 14: try {
-        var v: ImageOutsideFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .outside(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .outside(v)
-        }
-      }()
-      case 15: try {
-        var v: ImageEventFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .event(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .event(v)
-        }
-      }()
-      case 16: try {
-        var v: ImageSignalFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .signal(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .signal(v)
-        }
-      }()
-      case 17: try {
-        var v: ImageTimerFile?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .timer(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .timer(v)
-        }
-      }()
-      case 18: try {
-        var v: ImageEpoll?
-        var hadOneofValue = false
-        if let current = self.object {
-          hadOneofValue = true
-          if case .epoll(let m) = current {v = m}
-        }
-        try decoder.decodeSingularMessageField(value: &v)
-        if let v = v {
-          if hadOneofValue {try decoder.handleConflictingOneOf()}
-          self.object = .epoll(v)
-        }
-      }()
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.type) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.number) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.id != 0 {
-      try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
+    if self.type != 0 {
+      try visitor.visitSingularUInt32Field(value: self.type, fieldNumber: 1)
     }
-    if self.flags != 0 {
-      try visitor.visitSingularUInt32Field(value: self.flags, fieldNumber: 2)
-    }
-    if self.offset != 0 {
-      try visitor.visitSingularSInt64Field(value: self.offset, fieldNumber: 3)
-    }
-    switch self.object {
-    case .named?: try {
-      guard case .named(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
-    }()
-    case .nameless?: try {
-      guard case .nameless(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 11)
-    }()
-    case .pipeEnd?: try {
-      guard case .pipeEnd(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 12)
-    }()
-    case .device?: try {
-      guard case .device(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
-    }()
-    case .outside?: try {
-      guard case .outside(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 14)
-    }()
-    case .event?: try {
-      guard case .event(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 15)
-    }()
-    case .signal?: try {
-      guard case .signal(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
-    }()
-    case .timer?: try {
-      guard case .timer(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 17)
-    }()
-    case .epoll?: try {
-      guard case .epoll(let v)? = self.object else { preconditionFailure() }
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
-    }()
-    case nil: break
+    if self.number != 0 {
+      try visitor.visitSingularUInt32Field(value: self.number, fieldNumber: 2)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ImageOpenFile, rhs: ImageOpenFile) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.flags != rhs.flags {return false}
-    if lhs.offset != rhs.offset {return false}
-    if lhs.object != rhs.object {return false}
+  package static func ==(lhs: ImageFileOwner, rhs: ImageFileOwner) -> Bool {
+    if lhs.type != rhs.type {return false}
+    if lhs.number != rhs.number {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -69,6 +69,12 @@ package nonisolated enum ImageMappingFlag: SwiftProtobuf.Enum, Swift.CaseIterabl
 
   /// dp
   case droppable // = 12
+
+  /// lf, with LOCKED
+  case lockOnFault // = 13
+
+  /// sl, mseal(2)
+  case sealed // = 14
   case UNRECOGNIZED(Int)
 
   package init() {
@@ -90,6 +96,8 @@ package nonisolated enum ImageMappingFlag: SwiftProtobuf.Enum, Swift.CaseIterabl
     case 10: self = .sequentialRead
     case 11: self = .mayWrite
     case 12: self = .droppable
+    case 13: self = .lockOnFault
+    case 14: self = .sealed
     default: self = .UNRECOGNIZED(rawValue)
     }
   }
@@ -109,6 +117,8 @@ package nonisolated enum ImageMappingFlag: SwiftProtobuf.Enum, Swift.CaseIterabl
     case .sequentialRead: return 10
     case .mayWrite: return 11
     case .droppable: return 12
+    case .lockOnFault: return 13
+    case .sealed: return 14
     case .UNRECOGNIZED(let i): return i
     }
   }
@@ -128,6 +138,8 @@ package nonisolated enum ImageMappingFlag: SwiftProtobuf.Enum, Swift.CaseIterabl
     .sequentialRead,
     .mayWrite,
     .droppable,
+    .lockOnFault,
+    .sealed,
   ]
 
 }
@@ -241,6 +253,58 @@ package nonisolated struct ImageAddressSpace: @unchecked Sendable {
     set {_uniqueStorage()._is32Bit = newValue}
   }
 
+  /// Guard pages (madvise(2), MADV_GUARD_INSTALL), ascending and disjoint, as runs of pages like those above.
+  package var guardPage: [UInt64] {
+    get {_storage._guardPage}
+    set {_uniqueStorage()._guardPage = newValue}
+  }
+
+  package var guardLength: [UInt64] {
+    get {_storage._guardLength}
+    set {_uniqueStorage()._guardLength = newValue}
+  }
+
+  /// What mlockall(2) said about mappings to come: MCL_FUTURE 2, MCL_ONFAULT 4; 0: nothing.
+  package var locksToCome: UInt32 {
+    get {_storage._locksToCome}
+    set {_uniqueStorage()._locksToCome = newValue}
+  }
+
+  /// PR_GET_MDWE of prctl(2)
+  package var writeExecute: UInt32 {
+    get {_storage._writeExecute}
+    set {_uniqueStorage()._writeExecute = newValue}
+  }
+
+  /// PR_GET_THP_DISABLE of prctl(2)
+  package var hugePagesDisabled: UInt32 {
+    get {_storage._hugePagesDisabled}
+    set {_uniqueStorage()._hugePagesDisabled = newValue}
+  }
+
+  /// PR_GET_MEMORY_MERGE of prctl(2)
+  package var mergesPages: Bool {
+    get {_storage._mergesPages}
+    set {_uniqueStorage()._mergesPages = newValue}
+  }
+
+  /// /proc/PID/coredump_filter
+  package var coreFilter: UInt32 {
+    get {_storage._coreFilter ?? 0}
+    set {_uniqueStorage()._coreFilter = newValue}
+  }
+  /// Returns true if `coreFilter` has been explicitly set.
+  package var hasCoreFilter: Bool {_storage._coreFilter != nil}
+  /// Clears the value of `coreFilter`. Subsequent reads from it will return its default value.
+  package mutating func clearCoreFilter() {_uniqueStorage()._coreFilter = nil}
+
+  /// Robust mutexes in shared mappings of files that threads of the tree hold. The kernel marks them as left by a
+  /// dead owner when the original ends, and the mark stays in the file.
+  package var robustWords: [ImageRobustWord] {
+    get {_storage._robustWords}
+    set {_uniqueStorage()._robustWords = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -248,44 +312,90 @@ package nonisolated struct ImageAddressSpace: @unchecked Sendable {
   fileprivate var _storage = _StorageClass.defaultInstance
 }
 
-package nonisolated struct ImageMapping: Sendable {
+package nonisolated struct ImageRobustWord: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of a 32-bit word in a shared mapping
+  package var address: UInt64 = 0
+
+  /// tid of the owner, and FUTEX_WAITERS
+  package var value: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ImageMapping: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// address
-  package var start: UInt64 = 0
+  package var start: UInt64 {
+    get {_storage._start}
+    set {_uniqueStorage()._start = newValue}
+  }
 
   /// address of the first byte after it
-  package var end: UInt64 = 0
+  package var end: UInt64 {
+    get {_storage._end}
+    set {_uniqueStorage()._end = newValue}
+  }
 
   /// PROT_READ 1, PROT_WRITE 2, PROT_EXEC 4
-  package var protection: UInt32 = 0
+  package var protection: UInt32 {
+    get {_storage._protection}
+    set {_uniqueStorage()._protection = newValue}
+  }
 
   /// MAP_SHARED
-  package var shared: Bool = false
+  package var shared: Bool {
+    get {_storage._shared}
+    set {_uniqueStorage()._shared = newValue}
+  }
 
   /// bits of MappingFlag
-  package var flags: UInt64 = 0
+  package var flags: UInt64 {
+    get {_storage._flags}
+    set {_uniqueStorage()._flags = newValue}
+  }
 
   /// what lies under it
-  package var kind: ImageMapping.Kind = .anonymous
+  package var kind: ImageMapping.Kind {
+    get {_storage._kind}
+    set {_uniqueStorage()._kind = newValue}
+  }
 
   /// bytes
-  package var offset: UInt64 = 0
+  package var offset: UInt64 {
+    get {_storage._offset}
+    set {_uniqueStorage()._offset = newValue}
+  }
 
   /// FILE
   package var file: ImageFileIdentity {
-    get {_file ?? ImageFileIdentity()}
-    set {_file = newValue}
+    get {_storage._file ?? ImageFileIdentity()}
+    set {_uniqueStorage()._file = newValue}
   }
   /// Returns true if `file` has been explicitly set.
-  package var hasFile: Bool {self._file != nil}
+  package var hasFile: Bool {_storage._file != nil}
   /// Clears the value of `file`. Subsequent reads from it will return its default value.
-  package mutating func clearFile() {self._file = nil}
+  package mutating func clearFile() {_uniqueStorage()._file = nil}
 
   /// OBJECT: id of record 107
-  package var object: UInt32 = 0
+  package var object: UInt32 {
+    get {_storage._object}
+    set {_uniqueStorage()._object = newValue}
+  }
+
+  /// PR_SET_VMA_ANON_NAME of prctl(2); empty: none
+  package var name: Data {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -347,7 +457,7 @@ package nonisolated struct ImageMapping: Sendable {
 
   package init() {}
 
-  fileprivate var _file: ImageFileIdentity? = nil
+  fileprivate var _storage = _StorageClass.defaultInstance
 }
 
 /// Memory that belongs to no file which could be opened again: shared anonymous memory, and files
@@ -384,6 +494,15 @@ package nonisolated struct ImageMemoryObject: Sendable {
   /// gid
   package var group: UInt32 = 0
 
+  /// F_GET_SEALS of fcntl(2), for a memfd
+  package var seals: UInt32 = 0
+
+  /// Of a file that had a name in a file system, or was made there without one (O_TMPFILE).
+  package var modified: Int64 = 0
+
+  /// likewise
+  package var accessed: Int64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -394,12 +513,12 @@ package nonisolated struct ImageMemoryObject: Sendable {
 fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageMappingFlag: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GROWS_DOWN\0\u{1}NO_RESERVE\0\u{1}LOCKED\0\u{1}DONT_FORK\0\u{1}DONT_DUMP\0\u{1}WIPE_ON_FORK\0\u{1}HUGE_PAGE\0\u{1}NO_HUGE_PAGE\0\u{1}MERGEABLE\0\u{1}RANDOM_READ\0\u{1}SEQUENTIAL_READ\0\u{1}MAY_WRITE\0\u{1}DROPPABLE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0GROWS_DOWN\0\u{1}NO_RESERVE\0\u{1}LOCKED\0\u{1}DONT_FORK\0\u{1}DONT_DUMP\0\u{1}WIPE_ON_FORK\0\u{1}HUGE_PAGE\0\u{1}NO_HUGE_PAGE\0\u{1}MERGEABLE\0\u{1}RANDOM_READ\0\u{1}SEQUENTIAL_READ\0\u{1}MAY_WRITE\0\u{1}DROPPABLE\0\u{1}LOCK_ON_FAULT\0\u{1}SEALED\0")
 }
 
 nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AddressSpace"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{3}is_32_bit\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{3}is_32_bit\0\u{3}guard_page\0\u{3}guard_length\0\u{3}locks_to_come\0\u{3}write_execute\0\u{3}huge_pages_disabled\0\u{3}merges_pages\0\u{3}core_filter\0\u{3}robust_words\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -419,6 +538,14 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
     var _runPage: [UInt64] = []
     var _runLength: [UInt64] = []
     var _is32Bit: Bool = false
+    var _guardPage: [UInt64] = []
+    var _guardLength: [UInt64] = []
+    var _locksToCome: UInt32 = 0
+    var _writeExecute: UInt32 = 0
+    var _hugePagesDisabled: UInt32 = 0
+    var _mergesPages: Bool = false
+    var _coreFilter: UInt32? = nil
+    var _robustWords: [ImageRobustWord] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -446,6 +573,14 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
       _runPage = source._runPage
       _runLength = source._runLength
       _is32Bit = source._is32Bit
+      _guardPage = source._guardPage
+      _guardLength = source._guardLength
+      _locksToCome = source._locksToCome
+      _writeExecute = source._writeExecute
+      _hugePagesDisabled = source._hugePagesDisabled
+      _mergesPages = source._mergesPages
+      _coreFilter = source._coreFilter
+      _robustWords = source._robustWords
     }
   }
 
@@ -481,6 +616,14 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
         case 15: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runPage) }()
         case 16: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runLength) }()
         case 17: try { try decoder.decodeSingularBoolField(value: &_storage._is32Bit) }()
+        case 18: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._guardPage) }()
+        case 19: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._guardLength) }()
+        case 20: try { try decoder.decodeSingularUInt32Field(value: &_storage._locksToCome) }()
+        case 21: try { try decoder.decodeSingularUInt32Field(value: &_storage._writeExecute) }()
+        case 22: try { try decoder.decodeSingularUInt32Field(value: &_storage._hugePagesDisabled) }()
+        case 23: try { try decoder.decodeSingularBoolField(value: &_storage._mergesPages) }()
+        case 24: try { try decoder.decodeSingularUInt32Field(value: &_storage._coreFilter) }()
+        case 25: try { try decoder.decodeRepeatedMessageField(value: &_storage._robustWords) }()
         default: break
         }
       }
@@ -489,6 +632,10 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
     try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
       if _storage._id != 0 {
         try visitor.visitSingularUInt32Field(value: _storage._id, fieldNumber: 1)
       }
@@ -540,6 +687,30 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
       if _storage._is32Bit != false {
         try visitor.visitSingularBoolField(value: _storage._is32Bit, fieldNumber: 17)
       }
+      if !_storage._guardPage.isEmpty {
+        try visitor.visitPackedUInt64Field(value: _storage._guardPage, fieldNumber: 18)
+      }
+      if !_storage._guardLength.isEmpty {
+        try visitor.visitPackedUInt64Field(value: _storage._guardLength, fieldNumber: 19)
+      }
+      if _storage._locksToCome != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._locksToCome, fieldNumber: 20)
+      }
+      if _storage._writeExecute != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._writeExecute, fieldNumber: 21)
+      }
+      if _storage._hugePagesDisabled != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._hugePagesDisabled, fieldNumber: 22)
+      }
+      if _storage._mergesPages != false {
+        try visitor.visitSingularBoolField(value: _storage._mergesPages, fieldNumber: 23)
+      }
+      try { if let v = _storage._coreFilter {
+        try visitor.visitSingularUInt32Field(value: v, fieldNumber: 24)
+      } }()
+      if !_storage._robustWords.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._robustWords, fieldNumber: 25)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -566,6 +737,14 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
         if _storage._runPage != rhs_storage._runPage {return false}
         if _storage._runLength != rhs_storage._runLength {return false}
         if _storage._is32Bit != rhs_storage._is32Bit {return false}
+        if _storage._guardPage != rhs_storage._guardPage {return false}
+        if _storage._guardLength != rhs_storage._guardLength {return false}
+        if _storage._locksToCome != rhs_storage._locksToCome {return false}
+        if _storage._writeExecute != rhs_storage._writeExecute {return false}
+        if _storage._hugePagesDisabled != rhs_storage._hugePagesDisabled {return false}
+        if _storage._mergesPages != rhs_storage._mergesPages {return false}
+        if _storage._coreFilter != rhs_storage._coreFilter {return false}
+        if _storage._robustWords != rhs_storage._robustWords {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -575,9 +754,9 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
   }
 }
 
-nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
-  package static let protoMessageName: String = _protobuf_package + ".Mapping"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}start\0\u{1}end\0\u{1}protection\0\u{1}shared\0\u{1}flags\0\u{1}kind\0\u{1}offset\0\u{1}file\0\u{1}object\0")
+nonisolated extension ImageRobustWord: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".RobustWord"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}value\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -585,65 +764,159 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.start) }()
-      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.end) }()
-      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.protection) }()
-      case 4: try { try decoder.decodeSingularBoolField(value: &self.shared) }()
-      case 5: try { try decoder.decodeSingularUInt64Field(value: &self.flags) }()
-      case 6: try { try decoder.decodeSingularEnumField(value: &self.kind) }()
-      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
-      case 8: try { try decoder.decodeSingularMessageField(value: &self._file) }()
-      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.object) }()
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.address) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.value) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    // The use of inline closures is to circumvent an issue where the compiler
-    // allocates stack space for every if/case branch local when no optimizations
-    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
-    // https://github.com/apple/swift-protobuf/issues/1182
-    if self.start != 0 {
-      try visitor.visitSingularUInt64Field(value: self.start, fieldNumber: 1)
+    if self.address != 0 {
+      try visitor.visitSingularUInt64Field(value: self.address, fieldNumber: 1)
     }
-    if self.end != 0 {
-      try visitor.visitSingularUInt64Field(value: self.end, fieldNumber: 2)
+    if self.value != 0 {
+      try visitor.visitSingularUInt32Field(value: self.value, fieldNumber: 2)
     }
-    if self.protection != 0 {
-      try visitor.visitSingularUInt32Field(value: self.protection, fieldNumber: 3)
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageRobustWord, rhs: ImageRobustWord) -> Bool {
+    if lhs.address != rhs.address {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Mapping"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}start\0\u{1}end\0\u{1}protection\0\u{1}shared\0\u{1}flags\0\u{1}kind\0\u{1}offset\0\u{1}file\0\u{1}object\0\u{1}name\0")
+
+  fileprivate class _StorageClass {
+    var _start: UInt64 = 0
+    var _end: UInt64 = 0
+    var _protection: UInt32 = 0
+    var _shared: Bool = false
+    var _flags: UInt64 = 0
+    var _kind: ImageMapping.Kind = .anonymous
+    var _offset: UInt64 = 0
+    var _file: ImageFileIdentity? = nil
+    var _object: UInt32 = 0
+    var _name: Data = Data()
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _start = source._start
+      _end = source._end
+      _protection = source._protection
+      _shared = source._shared
+      _flags = source._flags
+      _kind = source._kind
+      _offset = source._offset
+      _file = source._file
+      _object = source._object
+      _name = source._name
     }
-    if self.shared != false {
-      try visitor.visitSingularBoolField(value: self.shared, fieldNumber: 4)
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
     }
-    if self.flags != 0 {
-      try visitor.visitSingularUInt64Field(value: self.flags, fieldNumber: 5)
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt64Field(value: &_storage._start) }()
+        case 2: try { try decoder.decodeSingularUInt64Field(value: &_storage._end) }()
+        case 3: try { try decoder.decodeSingularUInt32Field(value: &_storage._protection) }()
+        case 4: try { try decoder.decodeSingularBoolField(value: &_storage._shared) }()
+        case 5: try { try decoder.decodeSingularUInt64Field(value: &_storage._flags) }()
+        case 6: try { try decoder.decodeSingularEnumField(value: &_storage._kind) }()
+        case 7: try { try decoder.decodeSingularUInt64Field(value: &_storage._offset) }()
+        case 8: try { try decoder.decodeSingularMessageField(value: &_storage._file) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._object) }()
+        case 10: try { try decoder.decodeSingularBytesField(value: &_storage._name) }()
+        default: break
+        }
+      }
     }
-    if self.kind != .anonymous {
-      try visitor.visitSingularEnumField(value: self.kind, fieldNumber: 6)
-    }
-    if self.offset != 0 {
-      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 7)
-    }
-    try { if let v = self._file {
-      try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
-    } }()
-    if self.object != 0 {
-      try visitor.visitSingularUInt32Field(value: self.object, fieldNumber: 9)
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._start != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._start, fieldNumber: 1)
+      }
+      if _storage._end != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._end, fieldNumber: 2)
+      }
+      if _storage._protection != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._protection, fieldNumber: 3)
+      }
+      if _storage._shared != false {
+        try visitor.visitSingularBoolField(value: _storage._shared, fieldNumber: 4)
+      }
+      if _storage._flags != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._flags, fieldNumber: 5)
+      }
+      if _storage._kind != .anonymous {
+        try visitor.visitSingularEnumField(value: _storage._kind, fieldNumber: 6)
+      }
+      if _storage._offset != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._offset, fieldNumber: 7)
+      }
+      try { if let v = _storage._file {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 8)
+      } }()
+      if _storage._object != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._object, fieldNumber: 9)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._name, fieldNumber: 10)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageMapping, rhs: ImageMapping) -> Bool {
-    if lhs.start != rhs.start {return false}
-    if lhs.end != rhs.end {return false}
-    if lhs.protection != rhs.protection {return false}
-    if lhs.shared != rhs.shared {return false}
-    if lhs.flags != rhs.flags {return false}
-    if lhs.kind != rhs.kind {return false}
-    if lhs.offset != rhs.offset {return false}
-    if lhs._file != rhs._file {return false}
-    if lhs.object != rhs.object {return false}
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._start != rhs_storage._start {return false}
+        if _storage._end != rhs_storage._end {return false}
+        if _storage._protection != rhs_storage._protection {return false}
+        if _storage._shared != rhs_storage._shared {return false}
+        if _storage._flags != rhs_storage._flags {return false}
+        if _storage._kind != rhs_storage._kind {return false}
+        if _storage._offset != rhs_storage._offset {return false}
+        if _storage._file != rhs_storage._file {return false}
+        if _storage._object != rhs_storage._object {return false}
+        if _storage._name != rhs_storage._name {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -655,7 +928,7 @@ nonisolated extension ImageMapping.Kind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MemoryObject"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -672,6 +945,9 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
       case 7: try { try decoder.decodeRepeatedUInt64Field(value: &self.runLength) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.owner) }()
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.group) }()
+      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.seals) }()
+      case 11: try { try decoder.decodeSingularSInt64Field(value: &self.modified) }()
+      case 12: try { try decoder.decodeSingularSInt64Field(value: &self.accessed) }()
       default: break
       }
     }
@@ -705,6 +981,15 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.group != 0 {
       try visitor.visitSingularUInt32Field(value: self.group, fieldNumber: 9)
     }
+    if self.seals != 0 {
+      try visitor.visitSingularUInt32Field(value: self.seals, fieldNumber: 10)
+    }
+    if self.modified != 0 {
+      try visitor.visitSingularSInt64Field(value: self.modified, fieldNumber: 11)
+    }
+    if self.accessed != 0 {
+      try visitor.visitSingularSInt64Field(value: self.accessed, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -718,6 +1003,9 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.runLength != rhs.runLength {return false}
     if lhs.owner != rhs.owner {return false}
     if lhs.group != rhs.group {return false}
+    if lhs.seals != rhs.seals {return false}
+    if lhs.modified != rhs.modified {return false}
+    if lhs.accessed != rhs.accessed {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

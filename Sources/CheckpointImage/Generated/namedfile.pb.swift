@@ -79,9 +79,28 @@ package nonisolated struct ImageFileIdentity: Sendable {
   /// id of record 111: the mount namespace that the path was read in
   package var mountNamespace: UInt32 = 0
 
+  /// Of a program file that cannot be started by its name any more (removed, replaced, not executable): id of record 107,
+  /// the memory object with its contents. 0: it is opened by its name.
+  package var object: UInt32 = 0
+
+  /// a directory that has been removed: one is made, opened and removed again
+  package var removed: Bool = false
+
+  /// CRC-32C of the contents of a mapped file without a build-id, of 16 MiB at most: whether it is the same file still
+  package var contents: UInt32 {
+    get {_contents ?? 0}
+    set {_contents = newValue}
+  }
+  /// Returns true if `contents` has been explicitly set.
+  package var hasContents: Bool {self._contents != nil}
+  /// Clears the value of `contents`. Subsequent reads from it will return its default value.
+  package mutating func clearContents() {self._contents = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
+
+  fileprivate var _contents: UInt32? = nil
 }
 
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
@@ -124,7 +143,7 @@ nonisolated extension ImageNamedFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FileIdentity"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}device\0\u{1}inode\0\u{1}size\0\u{1}modified\0\u{1}mode\0\u{3}build_id\0\u{3}mount_namespace\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}device\0\u{1}inode\0\u{1}size\0\u{1}modified\0\u{1}mode\0\u{3}build_id\0\u{3}mount_namespace\0\u{1}object\0\u{1}removed\0\u{1}contents\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -140,12 +159,19 @@ nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._M
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
       case 7: try { try decoder.decodeSingularBytesField(value: &self.buildID) }()
       case 8: try { try decoder.decodeSingularUInt32Field(value: &self.mountNamespace) }()
+      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.object) }()
+      case 10: try { try decoder.decodeSingularBoolField(value: &self.removed) }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self._contents) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.path.isEmpty {
       try visitor.visitSingularBytesField(value: self.path, fieldNumber: 1)
     }
@@ -170,6 +196,15 @@ nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._M
     if self.mountNamespace != 0 {
       try visitor.visitSingularUInt32Field(value: self.mountNamespace, fieldNumber: 8)
     }
+    if self.object != 0 {
+      try visitor.visitSingularUInt32Field(value: self.object, fieldNumber: 9)
+    }
+    if self.removed != false {
+      try visitor.visitSingularBoolField(value: self.removed, fieldNumber: 10)
+    }
+    try { if let v = self._contents {
+      try visitor.visitSingularUInt32Field(value: v, fieldNumber: 11)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -182,6 +217,9 @@ nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.mode != rhs.mode {return false}
     if lhs.buildID != rhs.buildID {return false}
     if lhs.mountNamespace != rhs.mountNamespace {return false}
+    if lhs.object != rhs.object {return false}
+    if lhs.removed != rhs.removed {return false}
+    if lhs._contents != rhs._contents {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -32,11 +32,14 @@ package nonisolated struct ImageOutsideFile: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// which of 0, 1, 2 of crrestart stands in; 3: its terminal
+  /// which of 0, 1, 2 of crrestart stands in; 3 (terminals only): its terminal
   package var preferred: UInt32 = 0
 
   /// what it was, e.g. "/dev/pts/3"
   package var description_p: Data = Data()
+
+  /// otherwise a pipe
+  package var terminal: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -49,7 +52,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OutsideFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}preferred\0\u{1}description\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}preferred\0\u{1}description\0\u{1}terminal\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -59,6 +62,7 @@ nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._Me
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.preferred) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.description_p) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.terminal) }()
       default: break
       }
     }
@@ -71,12 +75,16 @@ nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._Me
     if !self.description_p.isEmpty {
       try visitor.visitSingularBytesField(value: self.description_p, fieldNumber: 2)
     }
+    if self.terminal != false {
+      try visitor.visitSingularBoolField(value: self.terminal, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageOutsideFile, rhs: ImageOutsideFile) -> Bool {
     if lhs.preferred != rhs.preferred {return false}
     if lhs.description_p != rhs.description_p {return false}
+    if lhs.terminal != rhs.terminal {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -187,6 +187,24 @@ package nonisolated struct ImageProcess: @unchecked Sendable {
     set {_uniqueStorage()._innerSessions = newValue}
   }
 
+  /// membarrier(2): what MEMBARRIER_CMD_GET_REGISTRATIONS tells of its memory
+  package var memoryBarriers: UInt32 {
+    get {_storage._memoryBarriers}
+    set {_uniqueStorage()._memoryBarriers = newValue}
+  }
+
+  /// /proc/PID/loginuid and 1 more; 0: none was set
+  package var loginUser: UInt32 {
+    get {_storage._loginUser}
+    set {_uniqueStorage()._loginUser = newValue}
+  }
+
+  /// ARCH_REQ_XCOMP_PERM: it may use AMX
+  package var tileData: Bool {
+    get {_storage._tileData}
+    set {_uniqueStorage()._tileData = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum State: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -282,7 +300,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Process"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}change_unreported\0\u{1}command\0\u{1}executable\0\u{1}pending\0\u{1}timers\0\u{3}posix_timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{3}cgroup_set\0\u{3}pid_namespace\0\u{3}inner_pids\0\u{3}inner_groups\0\u{3}inner_sessions\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pid\0\u{1}parent\0\u{1}group\0\u{1}session\0\u{3}start_time\0\u{1}state\0\u{3}stop_signal\0\u{3}exit_status\0\u{3}exit_signal\0\u{3}change_unreported\0\u{1}command\0\u{1}executable\0\u{1}pending\0\u{1}timers\0\u{3}posix_timers\0\u{1}limits\0\u{1}dumpable\0\u{3}child_subreaper\0\u{3}oom_score_adjustment\0\u{1}personality\0\u{3}cgroup_set\0\u{3}pid_namespace\0\u{3}inner_pids\0\u{3}inner_groups\0\u{3}inner_sessions\0\u{3}memory_barriers\0\u{3}login_user\0\u{3}tile_data\0")
 
   fileprivate class _StorageClass {
     var _pid: UInt32 = 0
@@ -310,6 +328,9 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _innerPids: [UInt32] = []
     var _innerGroups: [UInt32] = []
     var _innerSessions: [UInt32] = []
+    var _memoryBarriers: UInt32 = 0
+    var _loginUser: UInt32 = 0
+    var _tileData: Bool = false
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -345,6 +366,9 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _innerPids = source._innerPids
       _innerGroups = source._innerGroups
       _innerSessions = source._innerSessions
+      _memoryBarriers = source._memoryBarriers
+      _loginUser = source._loginUser
+      _tileData = source._tileData
     }
   }
 
@@ -388,6 +412,9 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 23: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerPids) }()
         case 24: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerGroups) }()
         case 25: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._innerSessions) }()
+        case 26: try { try decoder.decodeSingularUInt32Field(value: &_storage._memoryBarriers) }()
+        case 27: try { try decoder.decodeSingularUInt32Field(value: &_storage._loginUser) }()
+        case 28: try { try decoder.decodeSingularBoolField(value: &_storage._tileData) }()
         default: break
         }
       }
@@ -475,6 +502,15 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if !_storage._innerSessions.isEmpty {
         try visitor.visitPackedUInt32Field(value: _storage._innerSessions, fieldNumber: 25)
       }
+      if _storage._memoryBarriers != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._memoryBarriers, fieldNumber: 26)
+      }
+      if _storage._loginUser != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._loginUser, fieldNumber: 27)
+      }
+      if _storage._tileData != false {
+        try visitor.visitSingularBoolField(value: _storage._tileData, fieldNumber: 28)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -509,6 +545,9 @@ nonisolated extension ImageProcess: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._innerPids != rhs_storage._innerPids {return false}
         if _storage._innerGroups != rhs_storage._innerGroups {return false}
         if _storage._innerSessions != rhs_storage._innerSessions {return false}
+        if _storage._memoryBarriers != rhs_storage._memoryBarriers {return false}
+        if _storage._loginUser != rhs_storage._loginUser {return false}
+        if _storage._tileData != rhs_storage._tileData {return false}
         return true
       }
       if !storagesAreEqual {return false}

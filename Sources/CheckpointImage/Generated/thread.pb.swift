@@ -259,11 +259,52 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   /// Clears the value of `namespaces`. Subsequent reads from it will return its default value.
   package mutating func clearNamespaces() {_uniqueStorage()._namespaces = nil}
 
+  /// what prctl(2) and arch_prctl(2) set, where it is not the usual
+  package var attributes: ImageAttributes {
+    get {_storage._attributes ?? ImageAttributes()}
+    set {_uniqueStorage()._attributes = newValue}
+  }
+  /// Returns true if `attributes` has been explicitly set.
+  package var hasAttributes: Bool {_storage._attributes != nil}
+  /// Clears the value of `attributes`. Subsequent reads from it will return its default value.
+  package mutating func clearAttributes() {_uniqueStorage()._attributes = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+package nonisolated struct ImageAttributes: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// PR_SET_TSC, PR_TSC_SIGSEGV: reading the time-stamp counter is a fault
+  package var timeStampFaults: Bool = false
+
+  /// ARCH_SET_CPUID 0: so is the cpuid instruction
+  package var processorIDFaults: Bool = false
+
+  /// PR_MCE_KILL: 0 as the system does; 1 late, 2 early
+  package var memoryFailure: UInt32 = 0
+
+  /// PR_SET_IO_FLUSHER
+  package var flushesIo: Bool = false
+
+  /// Answers of PR_GET_SPECULATION_CTRL; 0: not affected, or not known.
+  package var storeBypass: UInt32 = 0
+
+  /// PR_SPEC_INDIRECT_BRANCH
+  package var indirectBranch: UInt32 = 0
+
+  /// PR_SPEC_L1D_FLUSH
+  package var dataCacheFlush: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// Ids of record 111. The pid namespace of a thread is that of its process.
@@ -612,7 +653,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{3}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{1}timeout\0\u{3}inside_vdso\0\u{3}cgroup_set\0\u{3}has_exited\0\u{3}exit_code\0\u{3}inner_tids\0\u{4}\u{4}address_space\0\u{3}file_table\0\u{1}directories\0\u{1}actions\0\u{1}undo\0\u{3}disk_context\0\u{1}namespaces\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{3}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{1}timeout\0\u{3}inside_vdso\0\u{3}cgroup_set\0\u{3}has_exited\0\u{3}exit_code\0\u{3}inner_tids\0\u{4}\u{4}address_space\0\u{3}file_table\0\u{1}directories\0\u{1}actions\0\u{1}undo\0\u{3}disk_context\0\u{1}namespaces\0\u{1}attributes\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -648,6 +689,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _undo: UInt32 = 0
     var _diskContext: UInt32 = 0
     var _namespaces: ImageNamespaces? = nil
+    var _attributes: ImageAttributes? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -691,6 +733,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _undo = source._undo
       _diskContext = source._diskContext
       _namespaces = source._namespaces
+      _attributes = source._attributes
     }
   }
 
@@ -742,6 +785,7 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 34: try { try decoder.decodeSingularUInt32Field(value: &_storage._undo) }()
         case 35: try { try decoder.decodeSingularUInt32Field(value: &_storage._diskContext) }()
         case 36: try { try decoder.decodeSingularMessageField(value: &_storage._namespaces) }()
+        case 37: try { try decoder.decodeSingularMessageField(value: &_storage._attributes) }()
         default: break
         }
       }
@@ -853,6 +897,9 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       try { if let v = _storage._namespaces {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 36)
       } }()
+      try { if let v = _storage._attributes {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 37)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -895,10 +942,71 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._undo != rhs_storage._undo {return false}
         if _storage._diskContext != rhs_storage._diskContext {return false}
         if _storage._namespaces != rhs_storage._namespaces {return false}
+        if _storage._attributes != rhs_storage._attributes {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageAttributes: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".Attributes"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}time_stamp_faults\0\u{3}processor_id_faults\0\u{3}memory_failure\0\u{3}flushes_io\0\u{3}store_bypass\0\u{3}indirect_branch\0\u{3}data_cache_flush\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBoolField(value: &self.timeStampFaults) }()
+      case 2: try { try decoder.decodeSingularBoolField(value: &self.processorIDFaults) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.memoryFailure) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.flushesIo) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.storeBypass) }()
+      case 6: try { try decoder.decodeSingularUInt32Field(value: &self.indirectBranch) }()
+      case 7: try { try decoder.decodeSingularUInt32Field(value: &self.dataCacheFlush) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.timeStampFaults != false {
+      try visitor.visitSingularBoolField(value: self.timeStampFaults, fieldNumber: 1)
+    }
+    if self.processorIDFaults != false {
+      try visitor.visitSingularBoolField(value: self.processorIDFaults, fieldNumber: 2)
+    }
+    if self.memoryFailure != 0 {
+      try visitor.visitSingularUInt32Field(value: self.memoryFailure, fieldNumber: 3)
+    }
+    if self.flushesIo != false {
+      try visitor.visitSingularBoolField(value: self.flushesIo, fieldNumber: 4)
+    }
+    if self.storeBypass != 0 {
+      try visitor.visitSingularUInt32Field(value: self.storeBypass, fieldNumber: 5)
+    }
+    if self.indirectBranch != 0 {
+      try visitor.visitSingularUInt32Field(value: self.indirectBranch, fieldNumber: 6)
+    }
+    if self.dataCacheFlush != 0 {
+      try visitor.visitSingularUInt32Field(value: self.dataCacheFlush, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageAttributes, rhs: ImageAttributes) -> Bool {
+    if lhs.timeStampFaults != rhs.timeStampFaults {return false}
+    if lhs.processorIDFaults != rhs.processorIDFaults {return false}
+    if lhs.memoryFailure != rhs.memoryFailure {return false}
+    if lhs.flushesIo != rhs.flushesIo {return false}
+    if lhs.storeBypass != rhs.storeBypass {return false}
+    if lhs.indirectBranch != rhs.indirectBranch {return false}
+    if lhs.dataCacheFlush != rhs.dataCacheFlush {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -7,7 +7,7 @@ extension ImageEpoll: SavedObject {
     package var references: [ObjectReference] { registrations.map { .openFile($0.file) } }
 
     /// A registration lasts longer than the descriptor under which it was made: its number can be in no file table.
-    package var highestNumber: UInt32? { registrations.map(\.number).max() }
+    package var momentaryNumbers: [UInt32] { registrations.map(\.number) }
 
     package func check(_ rules: RuleContext) throws(ImageError) {
         var seen: Set<UInt64> = []

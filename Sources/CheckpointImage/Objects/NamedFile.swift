@@ -2,5 +2,5 @@
 extension ImageNamedFile: SavedObject {
     package var namedFile: ImageFileIdentity? { identity }
     package func check(_ rules: RuleContext) throws(ImageError) { try rules.requireFile(identity) }
-    package func summary(in image: CheckpointImage) -> String { identity.path.asText }
+    package func summary(in image: CheckpointImage) -> String { identity.path.asText + (identity.removed ? " (removed)" : "") }
 }

@@ -3,7 +3,9 @@ extension ImageOutsideFile: SavedObject {
     /// The value of `preferred` for an object that the terminal of crrestart replaces.
     package static let terminal: UInt32 = 3
 
-    package func check(_ rules: RuleContext) throws(ImageError) { try rules.require(preferred <= Self.terminal, .preferred) }
+    package func check(_ rules: RuleContext) throws(ImageError) {
+        try rules.require(preferred < Self.terminal || preferred == Self.terminal && terminal, .preferred)
+    }
 
     package func summary(in image: CheckpointImage) -> String {
         let place = preferred < Self.terminal ? "fd \(preferred)" : "the terminal"

@@ -26,7 +26,7 @@ extension ImageLookup {
             case .UNRECOGNIZED: throw .rule(.notify, subject())
             }
             try require(
-                timer.remaining < ImageLimits.time && timer.interval < ImageLimits.time && timer.overrun <= Int32.max,
+                timer.remaining <= ImageLimits.time && timer.interval <= ImageLimits.time && timer.overrun <= Int32.max,
                 .timerRange, subject())
         }
     }

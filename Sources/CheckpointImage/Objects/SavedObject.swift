@@ -12,8 +12,17 @@ package protocol SavedObject: Sendable {
     /// The file that is opened again by its name, where there is one.
     var namedFile: ImageFileIdentity? { get }
 
-    /// The highest number of a descriptor under which it needs another file for a moment while it is made again. Nil: none.
-    var highestNumber: UInt32? { get }
+    /// Numbers of descriptors under which it needs other files for a moment while it is made again.
+    var momentaryNumbers: [UInt32] { get }
+
+    /// The process that has to exist before it can be made. Nil: none.
+    var awaited: UInt32? { get }
+
+    /// It is made by its only holder, as the last thing, when all threads of that process exist.
+    var isMadeLast: Bool { get }
+
+    /// Whether its position is not a number of bytes but any 64 bits, as that of `/proc/PID/mem` is.
+    var hasAnyPosition: Bool { get }
 
     /// Checks the bounds of every value: an image can hold anything.
     func check(_ rules: RuleContext) throws(ImageError)
@@ -26,7 +35,10 @@ extension SavedObject {
     package var references: [ObjectReference] { [] }
     package var bundle: ObjectReference? { nil }
     package var namedFile: ImageFileIdentity? { nil }
-    package var highestNumber: UInt32? { nil }
+    package var momentaryNumbers: [UInt32] { [] }
+    package var awaited: UInt32? { nil }
+    package var isMadeLast: Bool { false }
+    package var hasAnyPosition: Bool { false }
     package func check(_ rules: RuleContext) throws(ImageError) {}
 }
 

@@ -11,6 +11,7 @@ extension ImageOpenFile {
         case .signal(let one)?: one
         case .timer(let one)?: one
         case .epoll(let one)?: one
+        case .proc(let one)?: one
         case nil: nil
         }
     }

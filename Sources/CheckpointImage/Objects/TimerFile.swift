@@ -8,7 +8,7 @@ extension ImageTimerFile: SavedObject {
     package func check(_ rules: RuleContext) throws(ImageError) {
         try rules.require(Self.clocks.contains(clock), .clock)
         try rules.require(flags & ~Self.flags == 0, .timerFlags)
-        try rules.require(remaining < ImageLimits.time && interval < ImageLimits.time, .timerRange)
+        try rules.require(remaining <= ImageLimits.time && interval <= ImageLimits.time, .timerRange)
     }
 
     package func summary(in image: CheckpointImage) -> String {

@@ -13,6 +13,7 @@ package struct PosixTimerState: Equatable, Sendable {
     }
 
     package var id: UInt32
+    /// Of a timer that notifies nobody: whatever the program had there.
     package var signal: UInt32
     package var value: UInt64
     package var notify: Notify
@@ -33,7 +34,7 @@ extension PosixTimerState {
         while !cursor.isAtEnd {
             guard cursor.key() == key("ID"), let id = cursor.decimal() else { throw wrong() }
             cursor.skipLine()
-            guard cursor.key() == key("signal"), let signal = cursor.decimal(), cursor.skip(UInt8(ascii: "/")),
+            guard cursor.key() == key("signal"), let signal = cursor.signed(), cursor.skip(UInt8(ascii: "/")),
                 let value = cursor.hexadecimal()
             else { throw wrong() }
             cursor.skipLine()

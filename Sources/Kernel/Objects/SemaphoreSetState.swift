@@ -12,6 +12,8 @@ package struct SemaphoreSetState: Equatable, Sendable {
     package var mode: UInt32
     package var owner: UInt32
     package var group: UInt32
+    package var creator: UInt32 = 0
+    package var creatorGroup: UInt32 = 0
     package var count: Int
     /// Of each semaphore; empty until `readValues`.
     package var values: [UInt32] = []
@@ -30,15 +32,17 @@ extension SemaphoreSetState {
         var cursor = ByteCursor(text)
         cursor.skipLine()
         while !cursor.isAtEnd {
-            // key semid perms nsems uid gid ...
+            // key semid perms nsems uid gid cuid cgid ...
             guard let key = cursor.signed(), let number = cursor.decimal(), let mode = cursor.octal(),
-                let count = cursor.decimal(), let owner = cursor.decimal(), let group = cursor.decimal()
+                let count = cursor.decimal(), let owner = cursor.decimal(), let group = cursor.decimal(),
+                let creator = cursor.decimal(), let creatorGroup = cursor.decimal()
             else { throw malformed("/proc/sysvipc/sem") }
             sets.append(
                 SemaphoreSetState(
                     number: Int32(truncatingIfNeeded: number), key: UInt32(truncatingIfNeeded: key),
                     mode: UInt32(mode) & 0o777, owner: UInt32(truncatingIfNeeded: owner),
-                    group: UInt32(truncatingIfNeeded: group), count: Int(count)))
+                    group: UInt32(truncatingIfNeeded: group), creator: UInt32(truncatingIfNeeded: creator),
+                    creatorGroup: UInt32(truncatingIfNeeded: creatorGroup), count: Int(count)))
             cursor.skipLine()
         }
         return sets

@@ -5,7 +5,8 @@ import StepProgram
 /// Regular files and directories that are opened again by name.
 enum NamedFilePlan: ObjectPlan {
     static func check(_ file: PlannedFile<ImageNamedFile>, _ host: ObjectHost, _ findings: inout HostFindings) {
-        FileCheck(host.facts).checkOpen(file.state.identity, by: host.place(of: file.file), &findings)
+        FileCheck(host.facts).checkOpen(file.state.identity, host.holders.request(file.file, file.state.identity), by: host.place(of: file.file), &findings)
+        FileCheck(host.facts).checkGrowth(file.state.identity, of: file.file, by: host.place(of: file.file), &findings)
     }
 
     static func make(_ bundle: [PlannedFile<ImageNamedFile>], _ program: inout Program, _ builder: inout PlanBuilder) {
@@ -20,26 +21,70 @@ extension PlanBuilder {
         OpenFlag.O_CREAT | OpenFlag.O_EXCL | OpenFlag.O_NOCTTY | OpenFlag.O_TRUNC | OpenFlag.O_TMPFILE & ~OpenFlag.O_DIRECTORY
 
     /// Opens a file by the name that the image has of it, with its flags and its position.
+    ///
+    /// Something else can have taken its name since the plan was made: a named pipe does not hold the restart up
+    /// (O_NONBLOCK), and has no position.
     mutating func openAgain(
         _ program: inout Program, _ file: ImageOpenFile, _ identity: ImageFileIdentity, as number: UInt32
     ) {
+        let request = holders.request(file, identity)
         var flags = file.flags & ~Self.onlyAtCreation
-        if identity.mode & FileMode.S_IFMT == FileMode.S_IFDIR { flags |= OpenFlag.O_DIRECTORY }
-        openAt(&program, file, identity.path.asBytes, flags: flags, as: number)
+        let kind = identity.mode & FileMode.S_IFMT
+        let isPathOnly = flags & OpenFlag.O_PATH != 0
+        // O_TMPFILE, of a file that got a name later, has the bit of O_DIRECTORY.
+        if kind == FileMode.S_IFDIR { flags |= OpenFlag.O_DIRECTORY } else { flags &= ~OpenFlag.O_DIRECTORY }
+        if identity.removed {
+            settle(&program, openRemoved(&program, identity, request.rights, flags: UInt64(flags)), as: number)
+            return
+        }
+        let waits = kind == FileMode.S_IFREG && !isPathOnly && flags & OpenFlag.O_NONBLOCK == 0
+        settle(&program, open(&program, request, flags: UInt64(waits ? flags | OpenFlag.O_NONBLOCK : flags)), as: number)
+        if waits { program.call(.fcntl, [.number(number), .value(Fcntl.F_SETFL), .number(flags)]) }
+        seek(&program, file, as: number, always: kind == FileMode.S_IFREG)
     }
 
-    mutating func openAt(_ program: inout Program, _ file: ImageOpenFile, _ path: [UInt8], flags: UInt32, as number: UInt32) {
-        open(&program, path, flags: UInt64(flags), as: number)
-        if file.offset != 0 && flags & OpenFlag.O_PATH == 0 {
-            program.call(
-                .lseek, [.number(number), .signed(file.offset), 0], check: .equals(file.offset), "file position")
+    private func seek(_ program: inout Program, _ file: ImageOpenFile, as number: UInt32, always: Bool = false) {
+        guard file.offset != 0 || always, file.flags & OpenFlag.O_PATH == 0 else { return }
+        program.call(.lseek, [.number(number), .signed(file.offset), 0], check: .equals(file.offset), "file position")
+    }
+
+    /// Makes the prepared descriptor of a memfd that of the program. Unlike one that is opened anew it does not count as a
+    /// writer of the file, so the program in it can be executed, as before.
+    private func takeOver(_ program: inout Program, _ file: ImageOpenFile, _ prepared: UInt32, as number: UInt32) {
+        program.call(
+            .dup3, [.number(prepared), .number(number), .value(Self.cloexec)], check: .equals(Int64(number)), note(file))
+        let changeable = OpenFlag.O_APPEND | OpenFlag.O_NONBLOCK | OpenFlag.O_DIRECT | OpenFlag.O_NOATIME
+        if file.flags & changeable != 0 {
+            program.call(.fcntl, [.number(number), .value(Fcntl.F_SETFL), .number(file.flags & changeable)], "flags")
         }
+        program.call(.lseek, [.number(number), .signed(file.offset), 0], check: .equals(file.offset), "file position")
+    }
+
+    /// By memfd: the first open file that can both read and write, as that of memfd_create(2) can.
+    static func creators(_ image: CheckpointImage) -> [UInt32: UInt32] {
+        let memory = Set(image.memoryObjects.lazy.filter { !$0.unlinkedFile }.map(\.id))
+        var creators: [UInt32: UInt32] = [:]
+        for file in image.openFiles where file.flags & OpenFlag.O_ACCMODE == OpenFlag.O_RDWR && file.flags & OpenFlag.O_PATH == 0 {
+            guard case .nameless(let state)? = file.object, memory.contains(state.object), creators[state.object] == nil else { continue }
+            creators[state.object] = file.id
+        }
+        return creators
     }
 
     /// Opens a memory object once more, through the descriptor at which it was prepared.
     mutating func openObject(_ program: inout Program, _ file: ImageOpenFile, _ object: UInt32, as number: UInt32) {
-        let path = Array("/proc/self/fd/\(high.object(image.place(ofMemoryObject: object) ?? 0))".utf8)
+        if creators[object] == file.id { return takeOver(&program, file, preparedObject(object), as: number) }
+        let path = objectPath(object)
         // O_NOFOLLOW would refuse this name, which is a link.
-        openAt(&program, file, path, flags: file.flags & ~Self.onlyAtCreation & ~OpenFlag.O_NOFOLLOW, as: number)
+        var flags = file.flags & ~Self.onlyAtCreation & ~OpenFlag.O_NOFOLLOW
+        // A file that was made by O_TMPFILE tells of O_DIRECTORY, which is a part of that flag.
+        if file.flags & OpenFlag.O_TMPFILE == OpenFlag.O_TMPFILE { flags &= ~OpenFlag.O_DIRECTORY }
+        open(&program, path, flags: UInt64(flags), as: number)
+        seek(&program, file, as: number)
     }
+
+    func objectPath(_ object: UInt32) -> [UInt8] { Array("/proc/self/fd/\(preparedObject(object))".utf8) }
+
+    /// Where a memory object was prepared.
+    private func preparedObject(_ object: UInt32) -> UInt32 { high.object(image.place(ofMemoryObject: object) ?? 0) }
 }

@@ -9,8 +9,8 @@ protocol ObjectPlan: SendableMetatype {
     /// The record of the kind.
     associatedtype State: SavedObject
 
-    /// The descriptor of crrestart (0, 1 or 2) that replaces the object at the program's descriptor `number`. Nil: the
-    /// object is made. A kind returns a number for all of its objects or for none.
+    /// The descriptor of crrestart (0, 1, 2, or 3: its terminal) that replaces the object at the program's descriptor
+    /// `number`. Nil: the object is made. The answer is a number for all descriptors of an object or for none.
     static func standIn(_ state: State, for number: UInt32, _ facts: HostFacts) -> UInt32?
 
     /// Finds what this host lacks for the object.
@@ -56,6 +56,7 @@ struct PlannedFile<State: SavedObject> {
 struct ObjectHost {
     let image: CheckpointImage
     let facts: HostFacts
+    let holders: FileHolders
 
     /// The first descriptor of a file, in words.
     func place(of file: ImageOpenFile) -> String {
@@ -68,7 +69,7 @@ struct ObjectHost {
 enum ObjectPlans {
     static let all: [any ObjectPlan.Type] = [
         NamedFilePlan.self, NamelessFilePlan.self, PipePlan.self, DevicePlan.self, OutsidePlan.self, EventFilePlan.self,
-        SignalFilePlan.self, TimerFilePlan.self, EpollPlan.self,
+        SignalFilePlan.self, TimerFilePlan.self, EpollPlan.self, ProcFilePlan.self,
     ]
 
     private static let byState: [ObjectIdentifier: any ObjectPlan.Type] = {
@@ -85,8 +86,11 @@ enum ObjectPlans {
         plan(of: file).flatMap { standIn($0, file, number, facts) }
     }
 
+    /// Whether a descriptor of crrestart replaces the file.
+    static func stands(_ file: ImageOpenFile, _ facts: HostFacts) -> Bool { standIn(file, for: 0, facts) != nil }
+
     static func check(_ image: CheckpointImage, _ facts: HostFacts, _ findings: inout HostFindings) {
-        let host = ObjectHost(image: image, facts: facts)
+        let host = ObjectHost(image: image, facts: facts, holders: FileHolders(image, facts))
         for file in image.openFiles { if let plan = plan(of: file) { check(plan, file, host, &findings) } }
     }
 

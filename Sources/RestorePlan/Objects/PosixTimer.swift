@@ -73,8 +73,8 @@ extension PlanBuilder {
     /// kernel counts further expirations as overruns, and starts a periodic timer again when the signal is taken.
     mutating func letExpire(_ program: inout Program, _ timer: ImagePosixTimer) {
         // Set back by whole periods, so that later expirations come when they would have.
-        let periods = timer.interval == 0 ? 0 : Int64(timer.remaining / timer.interval) + 1
-        set(&program, timer, left: periods == 0 ? -1 : Int64(timer.remaining) - periods * Int64(timer.interval))
+        let left = timer.interval == 0 ? -1 : Int64(timer.remaining % timer.interval) - Int64(timer.interval)
+        set(&program, timer, left: left)
     }
 
     /// The timer that a pending signal belongs to. Source: sigaction(2), `SI_TIMER`: si_timerid follows the code.
@@ -82,7 +82,14 @@ extension PlanBuilder {
         let info = signal.info.asBytes
         guard Int32(bitPattern: info.littleEndian32(at: 8)) == -2 else { return nil }
         let id = info.littleEndian32(at: 16)
-        return process.posixTimers.first { $0.id == id && $0.notify != .none }
+        // By ascending ids.
+        var (low, high) = (0, process.posixTimers.count)
+        while low < high {
+            let middle = low + (high - low) / 2
+            if process.posixTimers[middle].id < id { low = middle + 1 } else { high = middle }
+        }
+        guard low < process.posixTimers.count, process.posixTimers[low].id == id, process.posixTimers[low].notify != .none else { return nil }
+        return process.posixTimers[low]
     }
 
     private func timersWithSignal(_ process: ImageProcess) -> Set<UInt32> {

@@ -9,8 +9,40 @@ extension HostFacts {
         package var changers: [UInt32]
         /// Command names of these processes, by pid; those that have ended are missing.
         package var names: [UInt32: String]
+        package var rights: Rights
 
-        package init(key: UInt32, values: [UInt32], changers: [UInt32], names: [UInt32: String] = [:]) {
+        /// Who may change the values: see ipcperms of ipc/util.c.
+        package struct Rights: Sendable, Equatable {
+            package var owner: UInt32 = 0
+            package var creator: UInt32 = 0
+            package var group: UInt32 = 0
+            package var creatorGroup: UInt32 = 0
+            package var mode: UInt32 = 0o600
+
+            package init() {}
+
+            package init(owner: UInt32, creator: UInt32, group: UInt32, creatorGroup: UInt32, mode: UInt32) {
+                self.owner = owner
+                self.creator = creator
+                self.group = group
+                self.creatorGroup = creatorGroup
+                self.mode = mode
+            }
+
+            func letChange(_ one: ImageCredentials) -> Bool {
+                if one.effective >> 15 & 1 != 0 { return true }  // CAP_IPC_OWNER
+                let write: UInt32 = 0o2
+                if [owner, creator].contains(one.effectiveUser) { return mode >> 6 & write != 0 }
+                let groups = one.groups + [one.effectiveGroup]
+                if groups.contains(group) || groups.contains(creatorGroup) { return mode >> 3 & write != 0 }
+                return mode & write != 0
+            }
+        }
+
+        package init(
+            key: UInt32, values: [UInt32], changers: [UInt32], names: [UInt32: String] = [:], rights: Rights = Rights()
+        ) {
+            self.rights = rights
             self.key = key
             self.values = values
             self.changers = changers
@@ -31,7 +63,9 @@ package struct SemaphorePlan: Sendable, Equatable {
     package let changes: [Int]
 
     /// Nil: the set cannot be used or made here, and there is a finding.
-    init?(_ set: ImageSemaphoreSet, _ facts: HostFacts, _ find: (String, String, String) -> Void) {
+    ///
+    /// - Parameter credentials: of the tree's threads. An image can claim anything: what none of them may change is left alone.
+    init?(_ set: ImageSemaphoreSet, _ facts: HostFacts, by credentials: [ImageCredentials], _ find: (String, String, String) -> Void) {
         self.set = set
         let name = "semaphore set \(set.number)" + (set.key == 0 ? "" : " (key 0x\(String(set.key, radix: 16)))")
         guard let here = facts.semaphoreSets[set.number] else {
@@ -57,14 +91,21 @@ package struct SemaphorePlan: Sendable, Equatable {
         var changes: [Int] = []
         for index in set.values.indices where here.values[index] != set.values[index] {
             let changer = here.changers[index]
-            if changer != 0 && !users.contains(changer) {
-                let process = here.names[changer].map { "\(changer) \($0)" } ?? "\(changer), which has ended"
+            // The tree has ended: who has such a number and lives is somebody else, or the tree that the image was taken of.
+            if changer != 0 && (!users.contains(changer) || here.names[changer] != nil) {
+                let process = here.names[changer].map { "\(changer) \($0), which is alive" } ?? "\(changer), which has ended"
                 find(
                     name, "semaphore \(index) was \(set.values[index]) and is \(here.values[index]): changed by \(process)",
                     "ipcrm -s \(set.number) removes the set, and the restart makes it again")
                 return nil
             }
             changes.append(index)
+        }
+        if !changes.isEmpty && !credentials.contains(where: here.rights.letChange) {
+            find(
+                name, "belongs to user \(here.rights.owner), and no task of the tree may change it",
+                "ipcrm -s \(set.number) removes the set, and the restart makes it again")
+            return nil
         }
         isMade = false
         self.changes = changes

@@ -28,15 +28,16 @@ enum TimerFilePlan: ObjectPlan {
         _ file: PlannedFile<ImageTimerFile>, at number: UInt32, _ program: inout Program, _ builder: inout PlanBuilder
     ) {
         let timer = file.state
-        if timer.remaining != 0 || timer.interval != 0 {
+        if timer.remaining != 0 || timer.interval != 0 || timer.flags != 0 {
             let arming =
                 timer.remaining == 0
                 ? builder.disarmed(interval: timer.interval)
                 : builder.arming(
                     clock: Int32(clamping: timer.clock), left: Int64(clamping: timer.remaining), interval: timer.interval,
                     isAbsolute: timer.flags & 1 != 0)
-            // The kernel ignores TFD_TIMER_CANCEL_ON_SET without TFD_TIMER_ABSTIME.
-            let flags = arming.flags | UInt64(timer.flags & 2)
+            // TFD_TIMER_CANCEL_ON_SET counts with TFD_TIMER_ABSTIME only. A timer that is not armed keeps both: it still tells
+            // when the clock was set.
+            let flags = arming.flags | UInt64(timer.flags & (timer.remaining == 0 ? 3 : 2))
             program.call(
                 .timerfd_settime, [.number(number), .value(flags), .value(arming.value), 0],
                 "set \(builder.note(file.file)) going")

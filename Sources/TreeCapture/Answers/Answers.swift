@@ -1,4 +1,5 @@
 internal import Kernel
+internal import LinuxABI
 
 /// What the tasks of a stopped tree hold themselves: what programs of steps inside of them asked, and what ptrace(2) and the
 /// kernel's memory tell of them. A value, like the sight.
@@ -20,6 +21,7 @@ struct ProcessAnswers: Codable, Sendable {
     /// PR_GET_CHILD_SUBREAPER
     var childSubreaper = false
     var currentBreak: UInt64 = 0
+    var memory: MemoryAnswers?
     /// Those that were not all zero.
     var intervalTimers: [IntervalTimer] = []
     var posixTimers: [PosixTimerAnswer] = []
@@ -29,6 +31,12 @@ struct ProcessAnswers: Codable, Sendable {
     var hasLocalDescriptors = false
     /// Its children that have stopped or gone on (SIGCONT) without wait(2) having told it.
     var unreportedChildren: [HostPid] = []
+    /// Registrations of membarrier(2); nil: the kernel does not tell (before Linux 6.3).
+    var memoryBarriers: UInt32?
+    /// ARCH_GET_XCOMP_PERM
+    var permittedStates: UInt64?
+    /// ARCH_GET_UNTAG_MASK
+    var addressMask: UInt64?
 
     /// getitimer(2). Microseconds, counted from the instant at which the tree had stopped.
     struct IntervalTimer: Codable, Sendable {
@@ -88,7 +96,22 @@ struct ThreadAnswers: Codable, Sendable {
         /// The list of robust locks that the kernel keeps for a 32-bit task; nil for others.
         var robustList32: UInt64?
         var robustListSize32: UInt64?
+        var attributes: AttributeAnswers?
+        /// It may not even look at crcheckpoint, which belongs to the same user; nil: it was not asked.
+        var isConfined: Bool?
     }
+}
+
+/// What prctl(2) and arch_prctl(2) told a thread about itself.
+struct AttributeAnswers: Codable, Sendable, Equatable {
+    /// PR_GET_TSC
+    var timeStampFaults = false
+    /// ARCH_GET_CPUID
+    var processorIDFaults = false
+    /// PR_MCE_KILL_GET
+    var memoryFailure = UInt32(Prctl.PR_MCE_KILL_DEFAULT)
+    /// PR_GET_SPECULATION_CTRL of the three kinds; 0 where there is none.
+    var speculation: [UInt32] = [0, 0, 0]
 }
 
 /// How the time that a call has left was found out.

@@ -168,7 +168,7 @@ final class Injection {
         let mapped = try Trace.registers(.general, of: task, atMost: job.raw.count).littleEndian64(at: Self.raxOffset)
         guard mapped == job.place.memory else {
             // The stub is on its way home without memory.
-            failure = SystemError(Int32(clamping: 0 &- Int64(bitPattern: mapped)), in: "mmap of working memory")
+            failure = SystemError(Int32(clamping: 0 &- Int64(bitPattern: mapped)), in: Questioner.mappingCall)
             return try turnHome()
         }
         stage = .working

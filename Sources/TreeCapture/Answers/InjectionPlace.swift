@@ -1,10 +1,13 @@
 internal import Kernel
+internal import LinuxABI
 
 /// Where in an address space the stub and the working memory of an injected program go. Pure.
 struct InjectionPlace: Sendable, Equatable {
     /// Bytes of working memory, and where in it a program's data lie.
     static let memorySize: UInt64 = 64 << 10
     static let dataOffset: UInt64 = 48 << 10
+    /// Where, from the data on, a page begins that is never used: the last one.
+    static let untouchedOffset = memorySize - dataOffset - 4096
 
     /// Where the vdso ends; the stub lies right below.
     let vdsoEnd: UInt64
@@ -32,18 +35,53 @@ struct InjectionPlace: Sendable, Equatable {
         guard slack >= size else {
             throw InjectionObstacle(Refusal("this kernel's vdso leaves no room for the stub (\(size) bytes)"))
         }
-        // A 32-bit task can have nothing above 4 GiB: between its heap and its libraries there is room.
-        let starts: [UInt64] = is32Bit ? [0xa000_0000, 0x1000_0000] : [0x6100_0000_0000]
-        let end: UInt64 = is32Bit ? 0xff00_0000 : 0x7f00_0000_0000
-        let holes = starts.map { start in
-            maps.reduce(start) { hole, map in
-                map.end > hole && map.start < hole + Self.memorySize ? (map.end + 0xf_ffff) & ~0xf_ffff : hole
-            }
-        }
-        guard let hole = holes.first(where: { $0 + Self.memorySize <= end }) else {
-            throw InjectionObstacle(Refusal("has no room for \(Self.memorySize >> 10) KiB of working memory"))
+        guard let hole = Self.hole(in: maps, is32Bit: is32Bit) else {
+            throw InjectionObstacle(
+                Refusal(
+                    "has no \(Self.memorySize >> 10) KiB of free addresses, which crcheckpoint needs for moments as working memory",
+                    help: "unmap some of what it has reserved"))
         }
         memory = hole
+    }
+
+    /// A free place. At first where programs rarely have anything, then anywhere: nothing else can be mapped while the tasks
+    /// stand still.
+    static func hole(in maps: [MemoryMap], is32Bit: Bool) -> UInt64? {
+        // A 32-bit task can have nothing above 4 GiB: between its heap and its libraries there is room.
+        let end: UInt64 = is32Bit ? 0xff00_0000 : 0x7f00_0000_0000
+        for start: UInt64 in is32Bit ? [0xa000_0000, 0x1000_0000] : [0x6100_0000_0000] {
+            let hole = maps.reduce(start) { hole, map in
+                map.end > hole && map.start < hole + memorySize ? (map.end + 0xf_ffff) & ~0xf_ffff : hole
+            }
+            if hole + memorySize <= end { return hole }
+        }
+        // Above the lowest address that any kernel lets be mapped, below the last page.
+        var free: UInt64 = 0x10000
+        for map in maps where map.start < (is32Bit ? 0xffff_e000 : 0x7fff_ffff_f000) {
+            if map.start >= free && map.start - free >= memorySize { return map.start - memorySize }
+            free = max(free, map.end)
+        }
+        let last: UInt64 = is32Bit ? 0xffff_e000 : 0x7fff_ffff_f000
+        return last > free && last - free >= memorySize ? free : nil
+    }
+
+    /// Why the kernel would refuse the working memory; nil: it would not.
+    ///
+    /// - Source: mm/mmap.c, `may_expand_vm`.
+    static func limit(of maps: [MemoryMap], _ limits: ResourceLimits, process: HostPid) -> Refusal? {
+        func refusal(_ name: String, _ option: String, _ resource: UInt32, _ used: UInt64) -> Refusal? {
+            guard let limit = limits.all.first(where: { UInt32(bitPattern: $0.resource) == resource }), limit.soft != UInt64.max,
+                used > limit.soft || limit.soft - used < memorySize
+            else { return nil }
+            return Refusal(
+                "has no room for \(memorySize >> 10) KiB of working memory, which crcheckpoint needs for moments: \(name) is \(limit.soft) bytes, of which \(used) are used",
+                help: "raise it: prlimit --pid \(process) --\(option)=\(used &+ (1 << 20)):")
+        }
+        let own = maps.filter { !$0.path.elementsEqual("[vsyscall]".utf8) }
+        let all = own.reduce(UInt64(0)) { $0 &+ $1.length }
+        let data = own.filter { !$0.isShared && $0.protection.contains(.write) && !$0.flags.contains(.growsDown) }
+        return refusal("RLIMIT_AS", "as", Rlimit.RLIMIT_AS, all)
+            ?? refusal("RLIMIT_DATA", "data", Rlimit.RLIMIT_DATA, data.reduce(UInt64(0)) { $0 &+ $1.length })
     }
 
     /// Whether an address lies in the stub.

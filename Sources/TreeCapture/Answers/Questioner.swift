@@ -18,6 +18,7 @@ struct Questioner {
 
     let sight: TreeSight
     let calls: TimedCalls
+    private let confinement: Confinement
     /// By space.
     private var queues: [[Interview]]
     private(set) var places: [InjectionPlace?]
@@ -29,6 +30,12 @@ struct Questioner {
     private var attempts: [HostPid: Int] = [:]
 
     private static let mostAttempts = 64
+    /// Of one queue: the kernel shows the n-th by counting from the first.
+    static let mostSignals = 8192
+    static let tooManySignals = Refusal(
+        "has more than \(mostSignals) signals queued: to read them would take too long", help: "let it take some of them first")
+    /// What ``Injection`` calls it.
+    static let mappingCall = "mmap of working memory"
 
     /// - Preconditions: all tasks are stopped, and nothing was found that cannot be saved: a thread with a seccomp filter,
     ///   which may kill a thread that is asked, for instance.
@@ -41,6 +48,7 @@ struct Questioner {
     private init(_ sight: TreeSight, _ calls: TimedCalls) {
         self.sight = sight
         self.calls = calls
+        confinement = Confinement(sight)
         children = ReportQuestions.livingChildren(sight)
         processes = sight.processes.map { ProcessAnswers(pid: $0.pid) }
         queues = sight.spaces.map { _ in [] }
@@ -52,8 +60,8 @@ struct Questioner {
                 obstacles[index + 1] = error.refusal
             }
         }
-        let others = sight.processes.flatMap { $0.threads.dropFirst() }.map(\.tid.rawValue)
-        let facts = others.isEmpty ? [:] : calls.facts(of: others)
+        let wide = sight.processes.filter { $0.threads.count > 1 }
+        let facts = wide.isEmpty ? [:] : calls.facts(of: wide.flatMap(\.threads).map(\.tid.rawValue))
         for (index, process) in sight.processes.enumerated() {
             if let refusal = obstacles[process.space] {
                 processes[index].refusals.append(refusal)
@@ -63,7 +71,7 @@ struct Questioner {
             // A 32-bit thread has its robust list somewhere else.
             let is32Bit = sight[space: process.space].is32Bit
             for (place, thread) in process.threads.enumerated().dropFirst() {
-                if !is32Bit, let known = facts[thread.tid.rawValue] {
+                if !is32Bit, let known = facts[thread.tid.rawValue], Self.isLike(thread, process.door, of: process, facts) {
                     own[thread.tid] = ThreadAnswers.OwnAnswers(known)
                 } else {
                     queues[process.space - 1].append(.thread(process: index, thread: place))
@@ -71,6 +79,14 @@ struct Questioner {
             }
         }
         for index in queues.indices { queues[index].reverse() }
+    }
+
+    /// Whether a thread has the attributes of the door, which will be asked, as far as the kernel's memory shows it.
+    private static func isLike(
+        _ thread: ThreadSight, _ door: ThreadSight, of process: ProcessSight, _ facts: [Int32: ThreadFacts]
+    ) -> Bool {
+        facts[thread.tid.rawValue]?.traits == facts[door.tid.rawValue]?.traits
+            && process.stat(of: thread).memoryFailureBits == process.stat(of: door).memoryFailureBits
     }
 
     // MARK: - Programs
@@ -94,12 +110,28 @@ struct Questioner {
             if batch.isEmpty { return }
             let outcomes: [Injection.Outcome]
             do throws(BatchError) { outcomes = try InjectionBatch.run(batch.map(\.job)) } catch {
+                if error.cause.call == Self.mappingCall {
+                    refuseMapping(in: batch[error.place].space, error.cause)
+                    continue
+                }
                 let task = batch[error.place].job.task
                 throw failure(process(of: batch[error.place].space), task, error.cause)
             }
             for (entry, outcome) in zip(batch, outcomes) {
                 try take(outcome, entry.space, entry.questions, entry.reports)
             }
+        }
+    }
+
+    /// The kernel gave no working memory, for a reason that the sight does not show. All tasks are home: those whose answers
+    /// are lost by this are asked again.
+    private mutating func refuseMapping(in space: Int, _ error: SystemError) {
+        queues[space].removeAll()
+        for (index, process) in sight.processes.enumerated() where process.space == space + 1 {
+            processes[index].refusals.append(
+                Refusal(
+                    "gets no \(InjectionPlace.memorySize >> 10) KiB of working memory, which crcheckpoint needs for moments: \(error.name)",
+                    help: "has it reached vm.max_map_count, RLIMIT_AS, RLIMIT_DATA or RLIMIT_MEMLOCK? prlimit --pid \(process.pid) shows these limits"))
         }
     }
 
@@ -128,10 +160,12 @@ struct Questioner {
         case .door(let index):
             let process = sight.processes[index]
             let questions = ThreadQuestions(
-                at: place.dataAddress, process: process, hasChildren: !(children[process.pid] ?? []).isEmpty, is32Bit: place.is32Bit)
+                at: place.dataAddress, process: process, hasChildren: !(children[process.pid] ?? []).isEmpty,
+                watcher: confinement.watcher(of: process, task), is32Bit: place.is32Bit)
             return (space, questions, nil, job(questions.program, questions.dataSize))
-        case .thread:
-            let questions = ThreadQuestions(at: place.dataAddress, process: nil, is32Bit: place.is32Bit)
+        case .thread(let index, _):
+            let watcher = confinement.watcher(of: sight.processes[index], task)
+            let questions = ThreadQuestions(at: place.dataAddress, process: nil, watcher: watcher, is32Bit: place.is32Bit)
             return (space, questions, nil, job(questions.program, questions.dataSize))
         case .reports(_, let children):
             let reports = ReportQuestions(at: place.dataAddress, children: children)
@@ -217,11 +251,14 @@ struct Questioner {
                         sight: sight, process: process, thread: thread, place: places[process.space - 1], calls: calls)
                     var read = try state.read(registers, raw)
                     if let known = own[thread.tid] { read.own = known }
+                    if read.own.attributes == nil { read.own.attributes = own[process.door.tid]?.attributes }
                     answers.threads.append(read)
                 } catch { throw failure(process, thread.tid, error) }
             }
             do throws(SystemError) {
-                processes[index].pending = try Trace.pendingSignals(of: process.door.tid.rawValue, shared: true).map { RawText($0) }
+                let pending = try Trace.pendingSignals(of: process.door.tid.rawValue, shared: true, atMost: Self.mostSignals)
+                if pending == nil { processes[index].refusals.append(Self.tooManySignals) }
+                processes[index].pending = (pending ?? []).map { RawText($0) }
             } catch {
                 throw CaptureError(cannot: "read the pending signals of", task: process.pid, process.stat.value.comm, error)
             }

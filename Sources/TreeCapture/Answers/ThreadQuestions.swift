@@ -5,10 +5,11 @@ internal import StepProgram
 /// What only a task itself can be asked, as a program of steps, and how the answers are read.
 ///
 /// Data segment: at 0 the alternate stack (24 bytes), at 32 clear-child-tid, at 40 the parent-death
-/// signal, at 48 the subreaper flag, at 56 the list of robust locks of a 32-bit task (address and size, 4 bytes
+/// signal, at 44 what PR_GET_TSC tells, at 48 the subreaper flag, at 56 the list of robust locks of a 32-bit task (address and size, 4 bytes
 /// each), at 64 three `struct itimerval` (32 bytes each), at 160 one
 /// `struct kernel_sigaction` (32 bytes) for each signal asked about, then one `struct itimerspec` (32 bytes)
-/// for each POSIX timer, then the first entry of the LDT, then the `siginfo_t` of a child (128 bytes).
+/// for each POSIX timer, then 8 bytes of `MemoryQuestions`, then the first entry of the LDT, then two words that arch_prctl(2) tells,
+/// then the `siginfo_t` of a child (128 bytes).
 struct ThreadQuestions {
     private(set) var program = Program(title: "questions")
     private(set) var dataSize = 64
@@ -18,8 +19,14 @@ struct ThreadQuestions {
     private var dumpable = 0
     private var currentBreak = 0
     private var timerQuestions: TimerQuestions?
+    private var memoryQuestions: MemoryQuestions?
     private var localDescriptors = 0
+    private var memoryBarriers = 0
+    private var permittedStates: (step: Int, place: Int) = (0, 0)
+    private var addressMask: (step: Int, place: Int) = (0, 0)
+    private let attributes: AttributeQuestions
     private var reports: Int?
+    private var confinement: Int?
     private let is32Bit: Bool
 
     private enum Place {
@@ -28,6 +35,7 @@ struct ThreadQuestions {
         static let stackSize = 16
         static let clearChildTid = 32
         static let parentDeathSignal = 40
+        static let timeStamp = 44
         static let subreaper = 48
         static let robustList = 56
         static let robustListSize = 60
@@ -44,7 +52,8 @@ struct ThreadQuestions {
     ///   - process: given for the thread that answers for its process, too.
     ///   - hasChildren: whether the process has living ones.
     ///   - is32Bit: whether it is a 32-bit program.
-    init(at data: UInt64, process: ProcessSight?, hasChildren: Bool = false, is32Bit: Bool) {
+    ///   - watcher: crcheckpoint, where the thread could look at it if nothing confined the thread: see ``Confinement``.
+    init(at data: UInt64, process: ProcessSight?, hasChildren: Bool = false, watcher: Int32? = nil, is32Bit: Bool) {
         self.is32Bit = is32Bit
         func address(_ place: Int) -> Step.Argument { .value(data + UInt64(place)) }
         if is32Bit {
@@ -55,7 +64,14 @@ struct ThreadQuestions {
         program.call(.prctl, [.value(Prctl.PR_GET_PDEATHSIG), address(Place.parentDeathSignal)], check: .none)
         secureBits = program.call(.prctl, [.value(Prctl.PR_GET_SECUREBITS)], check: .none)
         slack = program.call(.prctl, [.value(Prctl.PR_GET_TIMERSLACK)], check: .none)
+        attributes = AttributeQuestions(to: &program, timeStamp: data + UInt64(Place.timeStamp), at: Place.timeStamp)
+        if let watcher {
+            // What it writes is of no interest; the timers come there afterwards.
+            confinement = program.call(
+                .get_robust_list, [.number(watcher), address(Place.timers), address(Place.timers + 8)], check: .none)
+        }
         guard let process else { return }
+        memoryBarriers = program.call(.membarrier, [.value(Membarrier.MEMBARRIER_CMD_GET_REGISTRATIONS), 0, 0], check: .none)
         dumpable = program.call(.prctl, [.value(Prctl.PR_GET_DUMPABLE)], check: .none)
         program.call(.prctl, [.value(Prctl.PR_GET_CHILD_SUBREAPER), address(Place.subreaper)], check: .none)
         currentBreak = program.call(.brk, [0], check: .none)
@@ -74,9 +90,15 @@ struct ThreadQuestions {
         let questions = TimerQuestions(process.posixTimers.value.all, at: data, offset: dataSize, to: &program)
         dataSize += questions.dataSize
         timerQuestions = questions
+        memoryQuestions = MemoryQuestions(at: data, offset: dataSize, untouched: data + InjectionPlace.untouchedOffset, to: &program)
+        dataSize += MemoryQuestions.dataSize
         // Read the first entry of the LDT: 0 bytes where there is none.
         localDescriptors = program.call(.modify_ldt, [0, address(dataSize), .number(Self.descriptorSize)], check: .none)
         dataSize += Self.descriptorSize
+        permittedStates = (program.call(.arch_prctl, [.value(ArchPrctl.ARCH_GET_XCOMP_PERM), address(dataSize)], check: .none), dataSize)
+        dataSize += 8
+        addressMask = (program.call(.arch_prctl, [.value(ArchPrctl.ARCH_GET_UNTAG_MASK), address(dataSize)], check: .none), dataSize)
+        dataSize += 8
         if hasChildren {
             ReportQuestions.ask(after: nil, into: data + UInt64(dataSize), &program)
             reports = dataSize
@@ -103,6 +125,8 @@ struct ThreadQuestions {
         own.parentDeathSignal = data.littleEndian32(at: Place.parentDeathSignal)
         own.secureBits = UInt32(truncatingIfNeeded: answer.result(of: secureBits))
         own.timerSlack = UInt64(bitPattern: answer.result(of: slack))
+        own.attributes = attributes.read(answer)
+        own.isConfined = confinement.map { answer.result(of: $0) == -Int64(Errno.EPERM) }
         if is32Bit {
             own.robustList32 = UInt64(data.littleEndian32(at: Place.robustList))
             own.robustListSize32 = UInt64(data.littleEndian32(at: Place.robustListSize))
@@ -118,14 +142,16 @@ struct ThreadQuestions {
         process.dumpable = UInt32(truncatingIfNeeded: answer.result(of: dumpable))
         process.childSubreaper = data.littleEndian32(at: Place.subreaper) != 0
         process.currentBreak = UInt64(bitPattern: answer.result(of: currentBreak))
+        let registrations = answer.result(of: memoryBarriers)
+        process.memoryBarriers = registrations < 0 ? nil : UInt32(clamping: registrations)
+        if answer.result(of: permittedStates.step) == 0 { process.permittedStates = data.littleEndian64(at: permittedStates.place) }
+        if answer.result(of: addressMask.step) == 0 { process.addressMask = data.littleEndian64(at: addressMask.place) }
         process.hasLocalDescriptors = answer.result(of: localDescriptors) > 0
         for which in 0..<3 {
             let start = Place.timers + which * Self.size
-            let seconds = data.littleEndian64(at: start + 16)
-            let micros = data.littleEndian64(at: start + 24)
-            let interval = data.littleEndian64(at: start) &* 1_000_000 &+ data.littleEndian64(at: start + 8)
-            guard seconds != 0 || micros != 0 || interval != 0 else { continue }
-            var remaining = seconds &* 1_000_000 &+ micros
+            let interval = Self.microseconds(data, at: start)
+            var remaining = Self.microseconds(data, at: start + 16)
+            guard remaining != 0 || interval != 0 else { continue }
             // ITIMER_REAL runs on the monotonic clock, the others on CPU time.
             if UInt64(which) == TimerFlag.ITIMER_REAL {
                 remaining = stamp.left(of: remaining &* 1000, clock: Clock.CLOCK_MONOTONIC, at: answer.instant) / 1000
@@ -133,6 +159,7 @@ struct ThreadQuestions {
             process.intervalTimers.append(.init(which: UInt32(which), interval: interval, remaining: remaining))
         }
         process.posixTimers = timerQuestions?.read(answer, stamp) ?? []
+        process.memory = memoryQuestions?.read(answer)
         for (index, signal) in signals.enumerated() {
             let start = Place.actions + index * Self.size
             let action = ProcessAnswers.SignalAction(
@@ -143,8 +170,19 @@ struct ThreadQuestions {
     }
 }
 
+extension ThreadQuestions {
+    /// A `struct timeval`. Of the longest times of processor timers the kernel shows a negative number: they are as long as times
+    /// get.
+    private static func microseconds(_ data: [UInt8], at place: Int) -> UInt64 {
+        let seconds = data.littleEndian64(at: place)
+        guard seconds < 9_223_372_036 else { return UInt64(Int64.max) / 1000 }
+        return seconds * 1_000_000 + min(data.littleEndian64(at: place + 8), 999_999)
+    }
+}
+
 extension ThreadAnswers.OwnAnswers {
     /// The same without asking: the kernel's own memory told.
+    /// Attributes are those of the door of its process.
     init(_ facts: ThreadFacts) {
         if facts.stackSize != 0 {
             stackAddress = facts.stackAddress

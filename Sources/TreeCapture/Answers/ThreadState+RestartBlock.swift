@@ -56,7 +56,8 @@ extension ThreadState {
             answer.clock = UInt32(bitPattern: clock)
             answer.userAddress = address
             let now = processorClock(answer.clock).flatMap { try? ProcessorTime.now(onClock: $0.number) } ?? 0
-            answer.remaining = UInt64(max(0, expires - now))
+            // A sleep for the largest time ends beyond it: the kernel counts on without a sign.
+            answer.remaining = min(UInt64(bitPattern: expires) -| UInt64(now), UInt64(Int64.max))
         case .poll(let address, let count, let deadline):
             answer.kind = .poll
             answer.userAddress = address
@@ -165,7 +166,7 @@ extension ThreadState {
         answer.source = .memory
         let namespace = thread.namespaces.time
         let offset = isRealtime || namespace == 0 ? 0 : sight[namespace: namespace].monotonicOffset ?? 0
-        answer.remaining = stamp.left(until: Int64(clamping: limit) &- offset, on: isRealtime ? .realtime : .monotonic)
+        answer.remaining = stamp.left(until: Int64(clamping: limit) -| offset, on: isRealtime ? .realtime : .monotonic)
     }
 
     /// Of all its time, what has not gone by since it fell asleep.
@@ -176,7 +177,7 @@ extension ThreadState {
             return
         }
         answer.source = .lastSleep
-        answer.remaining = whole - min(whole, UInt64(max(0, stamp.now(on: .monotonic) - since)))
+        answer.remaining = whole - min(whole, UInt64(max(0, stamp.now(on: .monotonic) -| since)))
     }
 
     private func time(at address: UInt64, _ call: X86Call) -> UInt64? {

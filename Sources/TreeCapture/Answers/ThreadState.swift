@@ -25,7 +25,9 @@ struct ThreadState {
         for number in [0, 1, 2, 3, 6, 7] { answers.debugRegisters.append(try DebugRegisters.read(number, of: tid)) }
         answers.threadAreas = RawText(try Trace.threadAreas(of: tid))
         answers.signalMask = try Trace.signalMask(of: tid)
-        answers.pending = try Trace.pendingSignals(of: tid, shared: false).map { RawText($0) }
+        let pending = try Trace.pendingSignals(of: tid, shared: false, atMost: Questioner.mostSignals)
+        if pending == nil { answers.refusals.append(Questioner.tooManySignals) }
+        answers.pending = (pending ?? []).map { RawText($0) }
         if let area = try Trace.restartableSequence(of: tid), area.address != 0 {
             (answers.rseqAddress, answers.rseqSize, answers.rseqSignature) = area
         }

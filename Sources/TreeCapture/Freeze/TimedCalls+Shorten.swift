@@ -1,5 +1,6 @@
 internal import ArchState
 internal import Kernel
+internal import LinuxABI
 
 extension TimedCalls {
     /// Points the calls that will be made again at what is left of their time, so that a tree that goes on does not
@@ -14,7 +15,7 @@ extension TimedCalls {
             guard let process = processOf[tid], var registers = generalRegisters(of: tid),
                 let argument = registers.timeoutOfRepeatedCall(is32Bit: wait.is32Bit), registers.call == wait.call
             else { continue }
-            let left = UInt64(max(0, wait.deadline - SystemClock.monotonic.now()))
+            let left = UInt64(max(0, wait.deadline -| SystemClock.monotonic.now()))
             if wait.source == .memory {
                 // The kernel wrote what was left when we stopped it; the stop has lasted since.
                 try? RemoteMemory.write(tid, at: registers[argument.register], argument.bytes(nanoseconds: left))

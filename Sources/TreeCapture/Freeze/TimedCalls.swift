@@ -1,5 +1,6 @@
 internal import ArchState
 internal import Kernel
+internal import LinuxABI
 
 /// The calls in which the tasks of a tree were interrupted, and how long each was still to wait.
 ///
@@ -100,16 +101,16 @@ final class TimedCalls {
         func wait(until deadline: Int64, _ source: TimeSource) -> Wait {
             Wait(call: registers.call, is32Bit: is32Bit, deadline: deadline, source: source)
         }
-        let end = now &+ Int64(clamping: min(whole, 1 << 61))
+        let end = now +| Int64(clamping: whole)
         if wroteRest { return wait(until: end, .memory) }
         if let timer = timers[tid] {
             let isSame = timer.call == registers.call && sleeps(of: tid) == timer.sleeps + 1
             // Made since we looked, moments ago: it has its whole time.
             guard isSame else { return wait(until: end, .arguments) }
-            if let expires = timer.expires { return wait(until: expires + ownOffsets.monotonic, .kernelTimer) }
+            if let expires = timer.expires { return wait(until: expires +| ownOffsets.monotonic, .kernelTimer) }
         }
         if let sleep = lastSleep(of: tid, in: registers, is32Bit) {
-            return wait(until: min(end, end - max(0, now - sleep.since)), .lastSleep)
+            return wait(until: min(end, end -| max(0, now -| sleep.since)), .lastSleep)
         }
         unknown.insert(tid)
         return wait(until: end, .arguments)
@@ -160,6 +161,9 @@ final class TimedCalls {
     /// What threads would have to be asked one by one, where the kernel can be asked instead.
     func facts(of tids: [Int32]) -> [Int32: ThreadFacts] { (try? probe?.facts(of: tids)) ?? [:] }
 
+    /// Those of some tasks that Landlock confines; nil: the kernel's memory does not tell.
+    func confined(among tids: [Int32]) -> Set<Int32>? { probe?.confined(among: tids) }
+
     /// For want of anything better.
     func beginsAnew(_ tid: Int32) { unknown.insert(tid) }
 
@@ -174,8 +178,8 @@ final class TimedCalls {
     /// The host's point in time on our own clock.
     func own(_ hostTime: Int64, clock: SystemClock) -> Int64 {
         switch clock {
-        case .monotonic: hostTime &+ ownOffsets.monotonic
-        case .boottime, .boottimeAlarm: hostTime &+ ownOffsets.boottime
+        case .monotonic: hostTime +| ownOffsets.monotonic
+        case .boottime, .boottimeAlarm: hostTime +| ownOffsets.boottime
         default: hostTime
         }
     }

@@ -42,7 +42,7 @@ enum Captured {
 enum DescriptorCaptures {
     static let all: [any DescriptorCapture.Type] = [
         EventFile.self, SignalFile.self, TimerFile.self, Epoll.self,
-        NamedFile.self, NamelessFile.self, PipeEnd.self, Outside.self, Device.self,
+        ProcFile.self, SocketFile.self, KernelFile.self, NamedFile.self, NamelessFile.self, PipeEnd.self, Outside.self, Device.self,
         UnknownFile.self,
     ]
 

@@ -14,17 +14,19 @@ enum NamelessFile: DescriptorCapture {
     }
 
     static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) {
-        for index in sights.indices where !wasMoved(sights[index]) {
+        for index in sights.indices {
             let sight = sights[index]
+            if wasMoved(sight) {
+                sights[index].lookForMount()
+                continue
+            }
             let place = tree.object(at: "/proc/\(sight.holder)/fd/\(sight.number)", name: sight.target.bytes, sight.status)
             sights[index][number: "object"] = UInt64(place)
         }
     }
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
-        guard let place = sight[number: "object"] else {
-            return .refused("the file \(sight.target.shown) cannot be found by its name any more", help: "it was moved; move it back")
-        }
+        guard let place = sight[number: "object"] else { return NamedFile.lost(sight, recorder) }
         var object = ImageNamelessFile()
         object.object = UInt32(truncatingIfNeeded: place)
         return .object(.nameless(object))

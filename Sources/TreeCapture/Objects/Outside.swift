@@ -13,7 +13,9 @@ enum Outside: DescriptorCapture {
     }
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
-        .object(.outside(standIn(for: recorder.places[id - 1], sight.target.shown)))
+        var object = standIn(for: recorder.places[id - 1], sight.target.shown)
+        object.terminal = true
+        return .object(.outside(object))
     }
 
     /// The lowest of 0, 1, 2 that it is used as.

@@ -51,7 +51,9 @@ enum PipeEnd: DescriptorCapture {
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
         guard let number = sight[number: "pipe"] else {
-            return .refused("is a pipe opened for both reading and writing, which cannot be saved yet")
+            return .refused(
+                "is a pipe opened for both reading and writing, which cannot be saved yet",
+                help: "open its ends one by one, for reading and for writing")
         }
         if sight.details["out"] != nil { return recordOutside(sight, number, &recorder) }
         if let failure = sight.failure {
@@ -84,8 +86,12 @@ enum PipeEnd: DescriptorCapture {
         let places = ends.flatMap { recorder.places[$0] }
         let wrong = places.filter { $0.number > Outside.lastStandIn }
         if !wrong.isEmpty {
+            let isWriter = access(sight) == OpenFlag.O_WRONLY
+            let example = wrong[0].number
             recorder.find(
-                wrong, "is a pipe whose other end is outside of the tree", help: "checkpoint the tree that holds both ends")
+                wrong, "is the \(isWriter ? "write" : "read") end of a pipe whose other end is outside of the tree",
+                help: "start it with \(example)\(isWriter ? ">" : "<")&- if it does not need the pipe; else checkpoint the tree that holds both ends",
+                otherEnd: .pipe(inode: sight.status.inode, isWriter: !isWriter))
             return .found
         }
         guard let first = places.first else { return .found }

@@ -25,12 +25,11 @@ enum PosixTimer {
             case .signal: timer.notify = .signal
             case .none: timer.notify = .none
             case .thread(let tid):
-                timer.notify = .thread
                 let thread = process.threads.first { $0.tid == HostPid(tid) }
                 timer.thread = thread.flatMap { recorder.numbers(of: process.status(of: $0).namespaceTaskIDs).first } ?? 0
-                if timer.thread == 0 {
-                    recorder.find(process.pid, "timer \(state.id)", "notifies a thread that has ended, which cannot be saved")
-                }
+                // The kernel sends nothing to a thread that has ended, nor to a later one with its number: such a timer goes on as one
+                // that notifies nobody.
+                timer.notify = timer.thread == 0 ? .none : .thread
             }
             return timer
         }

@@ -8,10 +8,13 @@ enum UnknownFile: DescriptorCapture {
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
         let name = sight.target.shown
         switch sight.status.kind {
-        case .socket: return .refused("is a socket (\(name)), which cannot be saved yet", help: "sockets are refused in this version")
-        case .blockDevice: return .refused("is the block device \(name), which cannot be saved")
-        case .pipe: return .refused("is the named pipe \(name), which cannot be saved yet")
-        default: return .refused("is \(name), which cannot be saved yet")
+        case .blockDevice:
+            return .refused("is the block device \(name), which cannot be saved", help: "close it before the checkpoint")
+        case .pipe:
+            return .refused(
+                "is the named pipe (FIFO) \(name), which cannot be saved yet",
+                help: "close it before the checkpoint; a pipe without a name (in bash: coproc, <( )) is saved")
+        default: return .refused("is \(name), which cannot be saved yet", help: "close it before the checkpoint")
         }
     }
 }

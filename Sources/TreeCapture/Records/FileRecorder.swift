@@ -10,13 +10,14 @@ struct FileRecorder {
         /// Set where the table is that of a thread which does not share the process's.
         var thread: HostPid?
         var number: Int32
-        /// A file lock is held through it.
-        var holdsLock: Bool
+        /// File locks that are held through it, as `fdinfo` has them.
+        var locks: [RawText]
 
         var name: String { "fd \(number)" + (thread.map { " of thread \($0)" } ?? "") }
     }
 
     let sight: TreeSight
+    let numbers: TaskNumbers
     /// By open file: where it is.
     let places: [[Place]]
     /// Open files, file tables, and what open files share, such as pipes.
@@ -24,10 +25,16 @@ struct FileRecorder {
     private(set) var findings: [(pid: HostPid, object: String, refusal: Refusal)] = []
     private(set) var notices: [String] = []
     private let identities: FileIdentities
+    /// Sockets by inode: the open file.
+    let sockets: [UInt64: Int]
 
     init(_ sight: TreeSight, _ identities: FileIdentities) {
         self.sight = sight
+        numbers = TaskNumbers(sight)
         self.identities = identities
+        sockets = Dictionary(
+            sight.files.enumerated().filter { $0.element.status.kind == .socket }.map { ($0.element.status.inode, $0.offset) },
+            uniquingKeysWith: { first, _ in first })
         var owners: [Int: (process: HostPid, thread: HostPid?)] = [:]
         for (process, thread) in sight.threads where owners[thread.table] == nil {
             owners[thread.table] = (process.pid, thread.table == process.door.table ? nil : thread.tid)
@@ -37,8 +44,7 @@ struct FileRecorder {
             guard let owner = owners[index + 1] else { continue }
             for descriptor in table.descriptors where places.indices.contains(descriptor.file - 1) {
                 places[descriptor.file - 1].append(
-                    Place(
-                        process: owner.process, thread: owner.thread, number: descriptor.number, holdsLock: !descriptor.locks.isEmpty))
+                    Place(process: owner.process, thread: owner.thread, number: descriptor.number, locks: descriptor.locks))
             }
         }
         self.places = places
@@ -54,6 +60,10 @@ struct FileRecorder {
                 record.flags = file.info.value.openFlags
                 record.offset = Int64(bitPattern: file.info.value.position)
                 record.object = object
+                if let refusal = recordOwner(file, index + 1, in: &record) {
+                    find(places[index], refusal)
+                    continue
+                }
                 records.openFiles.append(record)
                 saved.insert(index + 1)
             case .refused(let reason, let help): find(places[index], reason, help: help)
@@ -76,24 +86,43 @@ struct FileRecorder {
     }
 
     private mutating func captured(_ file: OpenFileSight, _ id: Int) -> Captured {
-        let locked = places[id - 1].filter(\.holdsLock)
-        if !locked.isEmpty {
-            find(locked, "holds a file lock on \(file.target.shown), which cannot be saved yet")
+        let locked = places[id - 1].filter { !$0.locks.isEmpty }
+        if let lock = locked.first?.locks.first {
+            find(locked, Self.refusal(of: lock, on: file.target.shown))
             return .found
-        }
-        if file.info.value.openFlags & OpenFlag.FASYNC != 0 {
-            return .refused("sends signals (O_ASYNC) for \(file.target.shown), which cannot be saved yet")
         }
         return DescriptorCaptures.kind(of: file).record(file, id, &self)
     }
 
-    /// The file that a descriptor leads to, by its name; nil where there is none.
+    /// The file that a descriptor leads to; nil where it has no name.
     func identity(of file: OpenFileSight) -> ImageFileIdentity? {
-        identities.identity(of: file.target.bytes, in: file.mountNamespace)
+        guard file.isFoundByName || file.isRemoved, !file.target.bytes.isEmpty else { return nil }
+        return identities.identity(
+            of: PlaceSight(path: file.target, isDeleted: file.isRemoved, status: file.status), in: file.mountNamespace)
     }
 
-    mutating func find(_ places: some Sequence<Place>, _ reason: String, help: String = "") {
-        for place in places { findings.append((place.process, place.name, Refusal(reason, help: help))) }
+    /// What the name of a file leads to now.
+    func status(ofName path: [UInt8]) -> FileStatus? { identities.names[path]?.status }
+
+    mutating func find(_ places: some Sequence<Place>, _ reason: String, help: String = "", otherEnd: OtherEnd? = nil) {
+        var refusal = Refusal(reason, help: help)
+        refusal.otherEnd = otherEnd
+        find(places, refusal)
+    }
+
+    /// One finding for one thing, however many descriptors lead to it.
+    mutating func find(_ places: some Sequence<Place>, _ refusal: Refusal) {
+        let all = Array(places)
+        guard let first = all.first else { return }
+        var refusal = refusal
+        let processes = Set(all.map(\.process)).count
+        if processes > 1 {
+            refusal.reason += "; \(processes) processes have it open"
+        } else if all.count > 1 {
+            refusal.reason += "; also at " + all.dropFirst().prefix(8).map(\.name).joined(separator: ", ")
+                + (all.count > 9 ? " and \(all.count - 9) more" : "")
+        }
+        findings.append((first.process, first.name, refusal))
     }
 
     mutating func notice(_ text: String) {
@@ -118,6 +147,7 @@ struct FileIdentities {
         var identity = Self.identity(path, status)
         identity.mountNamespace = id(mountNamespace)
         if let build = name.buildID { identity.buildID = build.bytes.asData }
+        if let contents = name.contents { identity.contents = contents }
         return identity
     }
 

@@ -3,6 +3,28 @@ internal import Kernel
 internal import LinuxABI
 
 extension Recorder {
+    static let fromThePool = "is memory from the huge page pool, which cannot be saved yet"
+    static let insteadOfThePool = "let the program use ordinary memory, which can have huge pages, too (madvise, MADV_HUGEPAGE)"
+
+    /// Flags of memory that is a device's.
+    static let deviceFlags: MappingFlags = [.deviceMemory, .rawFrames, .mixedFrames]
+    /// Flags of memory that cannot be saved, how a finding goes on, and what helps.
+    static let refusedFlags: [(flags: MappingFlags, reason: String, help: String)] = [
+        (
+            [.userfaultMissing, .userfaultWriteProtect, .userfaultMinor], "is served by userfaultfd, which cannot be saved yet",
+            "let the program unregister it (UFFDIO_UNREGISTER)"
+        ),
+        (
+            [.shadowStack], "is a shadow stack, which cannot be saved yet",
+            "start the program with GLIBC_TUNABLES=glibc.cpu.x86_shstk=off"
+        ),
+        (
+            [.synchronousFaults], "is persistent memory (MAP_SYNC), which cannot be saved yet", "let the program map the file without MAP_SYNC"
+        ),
+        ([.memoryTagging], "has memory tags, which cannot be saved yet", "start the program without them"),
+        ([.branchTarget], "has protected branch targets, which cannot be saved yet", "start the program without them"),
+    ]
+
     /// Mappings of a kind that this version cannot make again.
     mutating func check(_ mapping: MappingTable.Mapping, _ space: SpaceSight, _ pid: HostPid) {
         let map = mapping.map
@@ -18,26 +40,27 @@ extension Recorder {
         func refuse(_ recorder: inout Recorder, _ reason: String, help: String = "") {
             recorder.find(pid, place, reason, help: help)
         }
-        if map.flags.contains(.hugeTLB) || mapping.path.starts(with: "/anon_hugepage".utf8) {
-            refuse(&self, "is memory from the huge page pool, which cannot be saved yet", help: "transparent huge pages can")
+        let isHuge = map.flags.contains(.hugeTLB) || mapping.path.starts(with: "/anon_hugepage".utf8)
+        if isHuge {
+            refuse(&self, Self.fromThePool, help: Self.insteadOfThePool)
         }
-        if !map.flags.isDisjoint(with: [.deviceMemory, .rawFrames, .mixedFrames]) {
-            refuse(&self, "maps a device", help: "device memory cannot be saved")
+        if let kernel = map.kernelMemory {
+            refuse(&self, kernel.reason, help: kernel.help)
+        } else if !map.flags.isDisjoint(with: Self.deviceFlags) || mapping.isDevice {
+            refuse(&self, "maps a device, whose memory cannot be saved", help: "let the program unmap it")
+        } else if let obstacle = mapping.detail?.obstacle {
+            refuse(&self, "is memory that cannot be opened once more: \(obstacle)", help: "let the program unmap it")
         }
-        if !map.flags.isDisjoint(with: [.userfaultMissing, .userfaultWriteProtect, .userfaultMinor]) {
-            refuse(&self, "is served by userfaultfd, which cannot be saved yet")
-        }
-        if map.flags.contains(.shadowStack) { refuse(&self, "is a shadow stack, which cannot be saved yet") }
-        if map.flags.contains(.sealed) { refuse(&self, "is sealed (mseal), which cannot be saved yet") }
+        for (flags, reason, help) in Self.refusedFlags where !map.flags.isDisjoint(with: flags) { refuse(&self, reason, help: help) }
         if map.protectionKey != 0 { refuse(&self, "has protection key \(map.protectionKey), which cannot be saved yet") }
-        if map.flags.contains(.lockOnFault) { refuse(&self, "is locked on fault (MLOCK_ONFAULT), which cannot be saved yet") }
         if mapping.path.starts(with: "/SYSV".utf8) { refuse(&self, "is System V shared memory, which cannot be saved yet") }
-        if map.isAsynchronousRing {
-            refuse(&self, "belongs to asynchronous input and output (io_setup), which cannot be saved yet")
-        }
         if mapping.path.starts(with: "[uprobes]".utf8) { refuse(&self, "holds user-space probes", help: "remove them first") }
         if !map.unknownFlags.isEmpty {
             refuse(&self, "has flags that this version does not know: \(map.unknownFlags.joined(separator: " "))")
+        }
+        if mapping.detail?.isLost == true {
+            let lost = LostName(mapping.path, inode: map.inode, isMounted: true, found: names[mapping.path]?.status)
+            refuse(&self, lost.reason, help: lost.help)
         }
         if mapping.detail?.isForbidden == true {
             refuse(

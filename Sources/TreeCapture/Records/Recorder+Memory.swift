@@ -3,36 +3,50 @@ internal import Kernel
 
 extension Recorder {
     mutating func recordSpaces() {
-        for index in sight.spaces.indices { records.addressSpaces.append(recordSpace(index, sight.spaces[index].maps.value.maps, isFirst: true)) }
+        let owners = spaceOwners
+        for (index, space) in sight.spaces.enumerated() {
+            records.addressSpaces.append(recordSpace(index, space.maps.value.maps, of: owners[index + 1], isFirst: true))
+        }
         for (index, object) in sight.objects.enumerated() {
+            if object.isHuge == true {
+                find(holder(of: object), object.name.shown, Self.fromThePool, help: Self.insteadOfThePool)
+            }
             var record = ImageMemoryObject()
             record.id = UInt32(index + 1)
             record.name = object.name.bytes.asData
             record.size = UInt64(max(0, object.status.size))
-            let isMemory =
-                object.name.bytes.starts(with: "/memfd:".utf8) || object.name.bytes.starts(with: "[anon_shmem".utf8)
-                || object.name == "/dev/zero"
-            record.unlinkedFile = !isMemory
+            record.unlinkedFile = !object.isMemory
             record.mode = object.status.mode & 0o7777
             record.owner = object.status.owner
             record.group = object.status.group
+            record.modified = object.status.modificationTime
+            record.accessed = object.status.accessTime ?? object.status.modificationTime
             records.memoryObjects.append(record)
         }
+    }
+
+    /// What a process told of its memory as a whole.
+    mutating func record(_ memory: MemoryAnswers, of space: Int) {
+        records.addressSpaces[space - 1].locksToCome = memory.locksToCome
+        records.addressSpaces[space - 1].writeExecute = memory.writeExecute
+        records.addressSpaces[space - 1].hugePagesDisabled = memory.hugePagesDisabled
+        records.addressSpaces[space - 1].mergesPages = memory.mergesPages
     }
 
     /// The pages of every owner, and from where they are read. The mappings of a space to which a signal was delivered
     /// since are recorded again.
     mutating func recordPages(_ memory: MemorySight) -> [PageOrigin] {
+        let owners = memory.changed.isEmpty ? [:] : spaceOwners
         for changed in memory.changed {
             let index = changed.space - 1
-            let current = records.addressSpaces[index].currentBreak
-            records.addressSpaces[index] = recordSpace(index, changed.maps.value.maps, isFirst: false)
-            records.addressSpaces[index].currentBreak = current
+            let record = recordSpace(index, changed.maps.value.maps, of: owners[changed.space], isFirst: false)
+            records.addressSpaces[index].mappings = record.mappings
         }
         var origins: [PageOrigin] = []
         for (index, runs) in memory.objects.enumerated() where records.memoryObjects.indices.contains(index) {
             records.memoryObjects[index].runPage = runs.map(\.page)
             records.memoryObjects[index].runLength = runs.map(\.count)
+            if let seals = memory.seals, seals.indices.contains(index) { records.memoryObjects[index].seals = seals[index] }
             origins.append(PageOrigin(owner: .object(UInt32(index + 1)), source: .file(sight.objects[index].link.bytes)))
         }
         for (index, runs) in memory.spaces.enumerated() where records.addressSpaces.indices.contains(index) {
@@ -40,16 +54,40 @@ extension Recorder {
             records.addressSpaces[index].runLength = runs.map(\.count)
             origins.append(PageOrigin(owner: .space(UInt32(index + 1)), source: .task(sight.spaces[index].holder)))
         }
+        for (index, runs) in (memory.guards ?? []).enumerated() where records.addressSpaces.indices.contains(index) {
+            records.addressSpaces[index].guardPage = runs.map(\.page)
+            records.addressSpaces[index].guardLength = runs.map(\.count)
+        }
+        for (index, words) in (memory.robustWords ?? []).enumerated() where records.addressSpaces.indices.contains(index) {
+            records.addressSpaces[index].robustWords = words.map { seen in
+                var word = ImageRobustWord()
+                word.address = seen.address
+                word.value = seen.value
+                return word
+            }
+        }
         return origins
     }
 
+    /// The process through whose link an object is opened.
+    private func holder(of object: ObjectSight) -> HostPid {
+        let parts = object.link.bytes.split(separator: UInt8(ascii: "/"))
+        return parts.count > 1 ? Int32(String(decoding: parts[1], as: UTF8.self)).map { HostPid($0) } ?? sight.root : sight.root
+    }
+
+    /// By space: the first process with it.
+    private var spaceOwners: [Int: ProcessSight] {
+        Dictionary(sight.processes.map { ($0.space, $0) }) { first, _ in first }
+    }
+
     /// - Parameter isFirst: what the mappings cannot be saved for is found now.
-    private mutating func recordSpace(_ index: Int, _ maps: [MemoryMap], isFirst: Bool) -> ImageAddressSpace {
+    private mutating func recordSpace(
+        _ index: Int, _ maps: [MemoryMap], of owner: ProcessSight?, isFirst: Bool
+    ) -> ImageAddressSpace {
         let seen = sight.spaces[index]
         var record = ImageAddressSpace()
         record.id = UInt32(index + 1)
         record.auxiliaryVector = seen.auxiliaryVector.bytes.asData
-        let owner = sight.processes.first { $0.space == index + 1 }
         let pid = owner?.pid ?? seen.holder
         if let owner {
             let stat = owner.stat(of: owner.door)
@@ -65,6 +103,7 @@ extension Recorder {
             record.environmentEnd = stat.environmentEnd
         }
         record.is32Bit = seen.is32Bit
+        if let filter = seen.coreFilter { record.coreFilter = filter }
         // Appending to a field of a message would copy the list each time.
         var mappings: [ImageMapping] = []
         for mapping in MappingTable(seen, maps, names).all where mapping.nature != .kernel {
@@ -72,6 +111,7 @@ extension Recorder {
             mappings.append(self.record(mapping, seen))
         }
         record.mappings = mappings
+        if isFirst { checkRoom(seen, owner) }
         return record
     }
 
@@ -92,6 +132,7 @@ extension Recorder {
         case .anonymous:
             record.kind = .anonymous
             record.offset = 0
+            record.name = Self.givenName(map.path).asData
         case .file:
             record.kind = .file
             record.file = identities.identity(of: mapping.path, in: space.mountNamespace) ?? ImageFileIdentity()
@@ -107,8 +148,26 @@ extension Recorder {
         (.growsDown, .growsDown), (.noReserve, .noReserve), (.locked, .locked), (.dontFork, .dontFork),
         (.dontDump, .dontDump), (.wipeOnFork, .wipeOnFork), (.hugePage, .hugePage), (.noHugePage, .noHugePage),
         (.mergeable, .mergeable), (.randomRead, .randomRead), (.sequentialRead, .sequentialRead),
-        (.mayWrite, .mayWrite), (.droppable, .droppable),
+        (.mayWrite, .mayWrite), (.droppable, .droppable), (.lockOnFault, .lockOnFault), (.sealed, .sealed),
     ]
+    /// Flags that need no place in the image. A test demands that each flag is in one of these tables, or in that of
+    /// ``refusedFlags``.
+    ///
+    /// - Protection, sharing, and what follows from them and from the file: rd wr ex sh mr me ms ar sd; `ac` from nr.
+    /// - `de`: of rings and devices, which are refused by their names. `gu`: guard pages are looked for themselves.
+    /// - `dw`, `nl`, `mp`, `bt`, `mt`: of older kernels and other architectures; the last two are refused there.
+    static let impliedFlags: MappingFlags = [
+        .readable, .writable, .executable, .shared, .mayRead, .mayExecute, .mayShare, .architecture, .softDirty, .accounted,
+        .dontExpand, .mayHoldGuards, .denyWrite, .nonLinear, .boundsTable,
+    ]
+    static var savedFlags: MappingFlags { flagTable.reduce([]) { $0.union($1.0) } }
+
+    /// The text that PR_SET_VMA_ANON_NAME gave to memory; nothing for other names.
+    private static func givenName(_ path: [UInt8]) -> [UInt8] {
+        let prefix = Array("[anon:".utf8)
+        guard path.starts(with: prefix), path.last == UInt8(ascii: "]") else { return [] }
+        return Array(path.dropFirst(prefix.count).dropLast())
+    }
 
     private static func imageFlags(_ flags: MappingFlags) -> UInt64 {
         var bits: UInt64 = 0

@@ -23,6 +23,7 @@ extension Recorder {
             image.hard = limit.hard
             return image
         }
+        process.loginUser = (sight.loginUser ?? .max) &+ 1
         process.oomScoreAdjustment = sight.oomScoreAdjustment
         process.personality = sight.personality
         // PER_LINUX32 is what setarch gives to 32-bit programs: uname tells another machine.
@@ -44,6 +45,11 @@ extension Recorder {
         }
         for thread in sight.threads where thread.scheduling.policy.isClamped {
             find(sight.pid, "thread \(thread.tid)", "has utilisation clamps (uclamp), which cannot be saved yet")
+        }
+        for thread in sight.threads where thread.hasCoreCookie == true {
+            find(
+                sight.pid, "thread \(thread.tid)", "shares its core with chosen tasks only (PR_SCHED_CORE), which cannot be saved yet",
+                help: "start it without core scheduling")
         }
         process.posixTimers = PosixTimer.record(of: sight, &self)
         records.processes.append(process)
@@ -87,6 +93,11 @@ extension Recorder {
 
     private mutating func executable(of process: ProcessSight) -> ImageFileIdentity {
         let place = process.executable
+        if let object = process.programObject {
+            var identity = identities.identity(of: place, in: process.door.namespaces.mount)
+            identity.object = UInt32(object)
+            return identity
+        }
         if !place.isDeleted, let known = names[place.path.bytes]?.status, known.isSameFile(as: place.status),
             let identity = identities.identity(of: place.path.bytes, in: process.door.namespaces.mount)
         {

@@ -27,6 +27,9 @@ extension Recorder {
             for thread in process.threads {
                 guard let answer = ofThread[thread.tid] else { continue }
                 for refusal in answer.refusals { find(process.pid, "thread \(thread.tid)", refusal) }
+                if answer.own.isConfined == true {
+                    find(process.pid, thread.tid == process.pid ? "task" : "thread \(thread.tid)", Confinement.refusal)
+                }
                 guard answer.refusals.isEmpty, let layout else { continue }
                 if let set = recordThread(thread, of: process, records.processes[index], answer, layout) { waiters[set] = process.pid }
             }
@@ -49,9 +52,15 @@ extension Recorder {
         if answer.hasLocalDescriptors {
             find(process.pid, "task", "has segments of its own (modify_ldt), which cannot be saved yet")
         }
+        if let mask = answer.addressMask, mask != .max {
+            find(process.pid, "task", "has tags in its addresses (linear address masking), which cannot be saved yet")
+        }
+        records.processes[index].memoryBarriers = answer.memoryBarriers ?? 0
+        records.processes[index].tileData = (answer.permittedStates ?? 0) & 1 << ArchPrctl.ARCH_XCOMP_TILEDATA != 0
         records.processes[index].dumpable = answer.dumpable
         records.processes[index].childSubreaper = answer.childSubreaper
         records.addressSpaces[process.space - 1].currentBreak = answer.currentBreak
+        if let memory = answer.memory { record(memory, of: process.space) }
         records.processes[index].pending = answer.pending.map(Self.record)
         // A periodic real-time timer that has fired stands still until its SIGALRM is taken. Without
         // that signal a timer without remaining time is not armed at all. A thread that was asked later may have taken the
@@ -144,7 +153,7 @@ extension Recorder {
         thread.innerTids = record.innerPids
         thread.exitCode = UInt32(bitPattern: leader.stat.value.exitStatus) >> 8 & 0xff
         thread.credentials = ImageCredentials(process.status.value)
-        thread.scheduling = Self.record(leader.scheduling, usualSlice: sight.host.usualTimeSlice)
+        thread.scheduling = Self.record(leader.scheduling, nice: leader.stat.value.nice, usualSlice: sight.host.usualTimeSlice)
         recordSharing(&thread, process.door, process)
         records.threads.append(thread)
     }
@@ -168,7 +177,7 @@ extension Recorder {
         thread.noNewPrivileges = status.noNewPrivileges
         thread.credentials = ImageCredentials(status)
         thread.credentials.secureBits = answer.own.secureBits
-        thread.scheduling = Self.record(seen.scheduling, usualSlice: sight.host.usualTimeSlice)
+        thread.scheduling = Self.record(seen.scheduling, nice: process.stat(of: seen).nice, usualSlice: sight.host.usualTimeSlice)
         thread.robustList = answer.own.robustList32 ?? seen.robustList
         thread.robustListSize = answer.own.robustListSize32 ?? seen.robustListSize
         if answer.rseqAddress != 0 {
@@ -184,6 +193,7 @@ extension Recorder {
         thread.clearChildTid_p = answer.own.clearChildTid
         thread.parentDeathSignal = answer.own.parentDeathSignal
         thread.timerSlack = answer.own.timerSlack
+        if let attributes = answer.own.attributes { thread.attributes = Self.record(attributes, process.stat(of: seen)) }
         thread.callIs32Bit = answer.callIs32Bit
         thread.call = Int64(registers.callNumber ?? -1)
         thread.timeLeftIs32Bit = answer.timeLeftIs32Bit

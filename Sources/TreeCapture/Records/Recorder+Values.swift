@@ -5,12 +5,13 @@ internal import LinuxABI
 // Values of the sight and of the answers in the words of the image.
 
 extension Recorder {
-    static func record(_ seen: SchedulingSight, usualSlice: UInt64) -> ImageScheduling {
+    /// - Parameter nice: as `/proc/PID/stat` has it. Under a real-time policy sched_getattr(2) tells none, and yet there is one.
+    static func record(_ seen: SchedulingSight, nice: Int32, usualSlice: UInt64) -> ImageScheduling {
         let policy = seen.policy
         var record = ImageScheduling()
         record.policy = policy.policy
         record.flags = policy.flags
-        record.nice = policy.nice
+        record.nice = nice
         record.priority = policy.priority
         // A policy without deadlines tells its time slice there: worth saving only if a program has chosen it.
         record.runtime = policy.policy != SchedulingClass.SCHED_DEADLINE && policy.runtime == usualSlice ? 0 : policy.runtime
@@ -18,6 +19,20 @@ extension Recorder {
         record.period = policy.period
         record.affinity = seen.affinity.bytes.asData
         record.ioPriority = seen.ioPriority
+        return record
+    }
+
+    static func record(_ answers: AttributeAnswers, _ stat: ProcessStat) -> ImageAttributes {
+        var record = ImageAttributes()
+        record.timeStampFaults = answers.timeStampFaults
+        record.processorIDFaults = answers.processorIDFaults
+        record.memoryFailure = UInt64(answers.memoryFailure) == Prctl.PR_MCE_KILL_DEFAULT ? 0 : answers.memoryFailure + 1
+        record.flushesIo = stat.flushesIO
+        if answers.speculation.count == 3 {
+            record.storeBypass = answers.speculation[0]
+            record.indirectBranch = answers.speculation[1]
+            record.dataCacheFlush = answers.speculation[2]
+        }
         return record
     }
 

@@ -76,6 +76,7 @@ struct Recorder {
         sortProcesses()
         checkMountNamespaces()
         checkCreation()
+        checkInjection()
     }
 
     /// Completes the records.
@@ -88,6 +89,7 @@ struct Recorder {
         var waiters: [Int32: HostPid] = [:]
         if let answers { waiters = recorder.recordAnswers(answers) }
         SemaphoreSet.record(waiters: waiters, &recorder)
+        MessageQueue.record(&recorder)
         var recorded = Recorded()
         if let memory { recorded.pages = recorder.recordPages(memory) }
         recorder.recordHeader()
@@ -117,16 +119,31 @@ struct Recorder {
     func command(of pid: HostPid) -> String { commands[pid] ?? "" }
 
     mutating func find(_ pid: HostPid, _ object: String, _ reason: String, help: String = "") {
-        let finding = Finding(pid: pid, command: command(of: pid), object: object, reason: reason, help: help)
-        if !findings.contains(finding) { findings.append(finding) }
+        find(pid, object, Refusal(reason, help: help))
     }
 
     mutating func find(_ pid: HostPid, _ object: String, _ refusal: Refusal) {
-        find(pid, object, refusal.reason, help: refusal.help)
+        let finding = Finding(
+            pid: pid, command: command(of: pid), object: object, reason: refusal.reason, help: refusal.help, otherEnd: refusal.otherEnd)
+        if !findings.contains(finding) { findings.append(finding) }
     }
 
     mutating func notice(_ text: String) {
         if !notices.contains(text) { notices.append(text) }
+    }
+
+    /// Whether the tasks can be asked at all.
+    private mutating func checkInjection() {
+        for (process, thread) in sight.threads where thread.isInDomain == true {
+            find(process.pid, thread.tid == process.pid ? "task" : "thread \(thread.tid)", Confinement.refusal)
+        }
+        for process in sight.processes {
+            let space = sight[space: process.space]
+            do throws(InjectionObstacle) { _ = try InjectionPlace(in: space, on: sight.host) } catch { find(process.pid, "task", error.refusal) }
+            if let refusal = InjectionPlace.limit(of: space.maps.value.maps, process.limits.value, process: process.pid) {
+                find(process.pid, "task", refusal)
+            }
+        }
     }
 
     private mutating func recordFiles() {
@@ -137,30 +154,6 @@ struct Recorder {
         records.pipes = files.records.pipes
         for found in files.findings { find(found.pid, found.object, found.refusal) }
         for text in files.notices { notice(text) }
-    }
-
-    private mutating func recordDirectories() {
-        var owners: [Int: (process: ProcessSight, thread: ThreadSight)] = [:]
-        for (process, thread) in sight.threads where owners[thread.directories] == nil {
-            owners[thread.directories] = (process, thread)
-        }
-        for (index, seen) in sight.directories.enumerated() {
-            var record = ImageDirectories()
-            record.id = UInt32(index + 1)
-            record.working = identities.identity(of: seen.working, in: seen.mountNamespace)
-            record.root = identities.identity(of: seen.root, in: seen.mountNamespace)
-            record.umask = seen.umask
-            records.directories.append(record)
-            guard let (process, thread) = owners[index + 1] else { continue }
-            let isDoor = thread.tid == process.door.tid
-            let suffix = isDoor ? "" : " of thread \(thread.tid)"
-            for (place, label) in [(seen.working, "working directory"), (seen.root, "root directory")] where place.isDeleted {
-                find(process.pid, label + suffix, "\(place.path.shown) has been removed", help: "make it again and let the program enter it")
-            }
-            if !isDoor, seen.root.path != sight[directories: process.door.directories].root.path {
-                find(process.pid, "thread \(thread.tid)", "has another root directory than its process, which cannot be saved yet")
-            }
-        }
     }
 
     /// Parents before children, siblings in the order of their start.

@@ -1,4 +1,5 @@
 internal import Kernel
+internal import LinuxABI
 
 /// Where a link of `/proc` leads.
 struct PlaceSight: Codable, Sendable {
@@ -8,6 +9,8 @@ struct PlaceSight: Codable, Sendable {
     var isDeleted: Bool
     /// Of the file itself, whatever its name leads to now.
     var status: FileStatus
+    /// The path has more than 4,096 bytes, which the kernel does not tell. `path` is empty.
+    var isTooLong: Bool?
 }
 
 /// What a name leads to, as crcheckpoint sees it.
@@ -17,6 +20,8 @@ struct NameSight: Codable, Sendable {
     var status: FileStatus?
     /// Of programs and libraries; looked at where a task has the file mapped for execution.
     var buildID: RawText?
+    /// CRC-32C of a file without a build-id of which a task has a private mapping, if it is not too large.
+    var contents: UInt32?
 }
 
 /// A descriptor table.
@@ -56,6 +61,14 @@ struct OpenFileSight: Codable, Sendable {
         get { details[key]?.unsigned }
         set { details[key] = newValue.map { RawText($0) } }
     }
+
+    /// The file has no name: it has been removed, or never had one.
+    var isRemoved: Bool {
+        get { details["removed"] != nil }
+        set { details["removed"] = newValue ? "yes" : nil }
+    }
+    /// Opened by O_PATH: it names a file, and nothing can be done with that.
+    var isPathOnly: Bool { info.value.openFlags & OpenFlag.O_PATH != 0 }
 
     /// Notes why the kernel did not tell what is needed.
     mutating func fail(_ error: SystemError) {

@@ -8,9 +8,13 @@ struct MappingTable {
         var isDeleted: Bool
         var nature: MappingNature
         var detail: MappingSight?
+        /// A device file by its name. `/dev/zero` is none: its memory is like anonymous memory.
+        var isDevice = false
     }
 
     let all: [Mapping]
+
+    private static let zeroDevice = deviceNumber(major: 1, minor: 5)
 
     /// - Parameter maps: those of `space`, or what they became.
     init(_ space: SpaceSight, _ maps: [MemoryMap], _ names: NameTable) {
@@ -21,7 +25,9 @@ struct MappingTable {
             let isDeleted = detail?.isDeleted ?? map.isDeleted
             let found = isDeleted || map.inode == 0 ? nil : names[path]?.status
             let nature = MappingNature(map, isDeleted: isDeleted, found: found)
-            return Mapping(map: map, path: path, isDeleted: isDeleted, nature: nature, detail: detail)
+            return Mapping(
+                map: map, path: path, isDeleted: isDeleted, nature: nature, detail: detail,
+                isDevice: nature == .file && found?.kind != .regular && found?.specialDevice != Self.zeroDevice)
         }
     }
 }

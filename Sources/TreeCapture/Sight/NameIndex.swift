@@ -1,9 +1,12 @@
+internal import HostProbe
 internal import Kernel
 
 /// What names lead to, each looked up once.
 struct NameIndex {
     private(set) var all: [NameSight] = []
     private var places: [[UInt8]: Int] = [:]
+    /// By directory: its names by inode number.
+    private var listings: [[UInt8]: [UInt64: [UInt8]]] = [:]
 
     /// What a path leads to, links followed; nil: nothing, or it is no path.
     @discardableResult
@@ -13,6 +16,28 @@ struct NameIndex {
         places[path] = all.count
         all.append(NameSight(path: RawText(path), status: try? FileStatus(of: path)))
         return all[all.count - 1].status
+    }
+
+    /// Another name of a file that has lost one, if it is in the same directory. A library that makes a file under a
+    /// temporary name and links it to its final one leaves such files (sem_open(3)).
+    ///
+    /// - Parameter device: nil: not known.
+    mutating func otherName(of inode: UInt64, on device: UInt64?, besides path: [UInt8]) -> [UInt8]? {
+        guard path.first == UInt8(ascii: "/"), let slash = path.lastIndex(of: UInt8(ascii: "/")) else { return nil }
+        let directory = Array(path[...slash])
+        if listings[directory] == nil { listings[directory] = (try? namesByInode(in: directory)) ?? [:] }
+        guard let name = listings[directory]?[inode], let found = look(directory + name), found.inode == inode,
+            device == nil || found.device == device
+        else { return nil }
+        return directory + name
+    }
+
+    /// Mapped files without a build-id are recognised by their contents, too.
+    mutating func lookAtContents(of path: [UInt8]) {
+        guard let place = places[path], all[place].contents == nil, all[place].buildID?.bytes.isEmpty != false,
+            all[place].status?.kind == .regular
+        else { return }
+        all[place].contents = (try? FileContents.checksum(of: path)) ?? nil
     }
 
     /// Programs and libraries are recognised by their build-id, too.

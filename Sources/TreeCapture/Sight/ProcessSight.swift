@@ -18,11 +18,15 @@ struct ProcessSight: Codable, Sendable {
     var actions: Int
     /// `/proc/PID/exe`
     var executable: PlaceSight
+    /// The memory object with the contents of the program file, where that cannot be started by its name any more.
+    var programObject: Int?
     var limits: Seen<ResourceLimits>
     var oomScoreAdjustment: Int32
     var personality: UInt32
     var posixTimers: Seen<PosixTimerStates>
     var pidNamespace: Int
+    /// `/proc/PID/loginuid`, all ones: none; nil where the kernel keeps none.
+    var loginUser: UInt32?
 
     /// The thread through which the process is looked into.
     var door: ThreadSight { threads[0] }
@@ -60,6 +64,10 @@ struct ThreadSight: Codable, Sendable {
     var robustListSize: UInt64
     /// It runs in its vdso, or returns into that from a signal handler.
     var insideVdso: Bool
+    /// It shares its core with chosen tasks only (PR_SCHED_CORE).
+    var hasCoreCookie: Bool?
+    /// It is in a Landlock domain, as the kernel's own memory told; nil: that could not be read.
+    var isInDomain: Bool?
 }
 
 /// The namespaces of a thread, by their places in the list.

@@ -12,6 +12,10 @@ struct SpaceSight: Codable, Sendable {
     /// Mappings of which the text of `smaps` does not tell enough, by ascending addresses.
     var details: [MappingSight]
     var mountNamespace: Int
+    /// `/proc/PID/coredump_filter`
+    var coreFilter: UInt32?
+    /// NUMA policies of mappings that are not the default; nil: not looked for.
+    var memoryPolicies: [MemoryPolicy]?
 
     /// What the header of the vdso says.
     var vdsoKind: Vdso.Kind? { vdsoHeader.map { Vdso.kind(ofHeader: $0.bytes) } }
@@ -28,6 +32,10 @@ struct MappingSight: Codable, Sendable {
     var object: Int?
     /// The object may not be looked into.
     var isForbidden: Bool?
+    /// The file has another name, which nobody knows.
+    var isLost: Bool?
+    /// The errno by which the kernel refuses to open what is mapped once more.
+    var obstacle: String?
 }
 
 /// Memory that belongs to no file which could be opened again by its name.
@@ -37,6 +45,13 @@ struct ObjectSight: Codable, Sendable {
     /// Without ` (deleted)`.
     var name: RawText
     var status: FileStatus
+    /// It is made of huge pages from the pool.
+    var isHuge: Bool?
+
+    /// Memory that never had a name in a file system.
+    var isMemory: Bool {
+        name == "/dev/zero" || name.bytes.starts(with: "/memfd:".utf8) || name.bytes.starts(with: "[anon_shmem".utf8)
+    }
 }
 
 /// What is under a mapping. Decided from what was seen of it, the same way when its file is looked for and when it is
@@ -67,17 +82,12 @@ enum MappingNature: Equatable {
             self = .anonymous
         } else if !isDeleted, let found, found.inode == map.inode {
             self = .file
-        } else if map.isFileBacked && !map.isAsynchronousRing {
+        } else if map.isFileBacked && map.kernelMemory == nil {
             self = .object
         } else {
             self = .other
         }
     }
-}
-
-extension MemoryMap {
-    /// The ring of io_setup(2).
-    var isAsynchronousRing: Bool { path.starts(with: "/[aio]".utf8) }
 }
 
 /// Which pages hold contents that have to be saved. Seen last: a signal that is delivered while the tasks are asked
@@ -93,8 +103,19 @@ struct MemorySight: Codable, Sendable {
     /// In the order of `TreeSight.spaces` and `TreeSight.objects`.
     var spaces: [[Run]] = []
     var objects: [[Run]] = []
+    /// Guard pages of the spaces; nil: they were not looked for.
+    var guards: [[Run]]?
+    /// F_GET_SEALS of the objects; nil: they were not looked at.
+    var seals: [UInt32]?
+    /// Robust mutexes that threads hold in shared mappings of files, by space.
+    var robustWords: [[RobustWordSight]]?
     /// Spaces whose mappings may have changed since the sight: their `smaps`, read again.
     var changed: [ChangedSpace] = []
+
+    struct RobustWordSight: Codable, Sendable, Equatable {
+        var address: UInt64
+        var value: UInt32
+    }
 
     struct ChangedSpace: Codable, Sendable {
         var space: Int

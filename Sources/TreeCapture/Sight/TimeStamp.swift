@@ -1,4 +1,5 @@
 internal import Kernel
+internal import LinuxABI
 
 /// One instant on the host's clocks: when the whole tree had stopped. No task has seen a later time.
 ///
@@ -33,7 +34,7 @@ struct TimeStamp: Codable, Sendable {
     func now(on clock: SystemClock) -> Int64 { time(on: clock) ?? 0 }
 
     /// Nanoseconds from this instant to `deadline` on one of the host's clocks; 0 if it has passed.
-    func left(until deadline: Int64, on clock: SystemClock) -> UInt64 { UInt64(max(0, deadline - now(on: clock))) }
+    func left(until deadline: Int64, on clock: SystemClock) -> UInt64 { UInt64(max(0, deadline -| now(on: clock))) }
 
     /// The same for what was `remaining` at `instant` of the monotonic clock, on a clock by its number; 0 stays
     /// 0, and so does CPU time, of which none goes by meanwhile.
@@ -46,6 +47,6 @@ struct TimeStamp: Codable, Sendable {
             default: clock
             }
         let since = SystemClock.monotonic.now() - instant
-        return remaining &+ UInt64(max(0, running.now() - since - then))
+        return min(remaining +| UInt64(max(0, running.now() - since - then)), UInt64(Int64.max))
     }
 }

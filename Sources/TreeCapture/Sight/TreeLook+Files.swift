@@ -56,15 +56,40 @@ extension TreeLook {
             device: status.device, inode: status.inode, flags: info.value.openFlags, position: info.value.position)
         let (known, place) = try openFiles.find(key, task: tid.rawValue, descriptor: number)
         if let known { return known }
-        let text = try descriptorTarget(of: tid.rawValue, number)
-        let path = KernelPath(link: text, of: KernelPath.Identity(status)) { names.look($0) }
-        let found = path.isDeleted ? nil : names.look(path.bytes)
-        sight.files.append(
-            OpenFileSight(
-                holder: tid, number: number, info: info, target: RawText(path.bytes), status: status,
-                isFoundByName: found.map { $0.isSameFile(as: status) } ?? false, mountNamespace: mountNamespace))
+        var text: [UInt8] = []
+        var failure: SystemError?
+        do throws(SystemError) { text = try descriptorTarget(of: tid.rawValue, number) } catch {
+            guard error.number == Errno.ENAMETOOLONG else { throw error }
+            failure = error
+        }
+        var path = KernelPath(link: text, of: KernelPath.Identity(status)) { names.look($0) }
+        var isFound = !path.isDeleted && (isName(path.bytes, of: status) || isFoundInOwnProc(tid, path.bytes, status))
+        if !isFound, status.linkCount > 0, status.kind != .directory,
+            let other = names.otherName(of: status.inode, on: status.device, besides: path.bytes)
+        {
+            (path, isFound) = (KernelPath(bytes: other, isDeleted: false), true)
+        }
+        var file = OpenFileSight(
+            holder: tid, number: number, info: info, target: RawText(path.bytes), status: status, isFoundByName: isFound,
+            mountNamespace: mountNamespace)
+        file.isRemoved = path.isDeleted
+        if let failure { file.fail(failure) }
+        file.lookAtOwner(fileSystems)
+        file.lookAtFileSystem()
+        sight.files.append(file)
         openFiles.insert(key, task: tid.rawValue, descriptor: number, id: sight.files.count, at: place)
         return sight.files.count
+    }
+
+    private mutating func isName(_ path: [UInt8], of status: FileStatus) -> Bool {
+        let found = status.kind == .link ? try? FileStatus(of: path, followingLinks: false) : names.look(path)
+        return found?.isSameFile(as: status) ?? false
+    }
+
+    /// A tree in a pid namespace of its own has another `/proc` than crcheckpoint.
+    private func isFoundInOwnProc(_ tid: HostPid, _ path: [UInt8], _ status: FileStatus) -> Bool {
+        guard path.starts(with: "/proc/".utf8) else { return false }
+        return (try? FileStatus(of: Array("/proc/\(tid)/root".utf8) + path))?.isSameFile(as: status) ?? false
     }
 
     /// What only one kind of files has, of all files of that kind. All descriptors of the tree are known by now.
@@ -80,7 +105,9 @@ extension TreeLook {
     mutating func object(at link: String, name: [UInt8], _ status: FileStatus) -> Int {
         let key = FileKey(status)
         if let known = objectIDs[key] { return known }
-        sight.objects.append(ObjectSight(link: RawText(link), name: RawText(name), status: status))
+        var object = ObjectSight(link: RawText(link), name: RawText(name), status: status)
+        if Kernel.NamelessFile.isHuge(link) { object.isHuge = true }
+        sight.objects.append(object)
         objectIDs[key] = sight.objects.count
         return sight.objects.count
     }

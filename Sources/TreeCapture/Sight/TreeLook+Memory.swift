@@ -16,7 +16,8 @@ extension TreeLook {
         var space = SpaceSight(
             holder: tid, maps: try Seen(ProcText.smaps(of: tid.rawValue)),
             auxiliaryVector: RawText(try ProcText.auxiliaryVector(of: tid.rawValue)), vdsoHeader: nil, details: [],
-            mountNamespace: mountNamespace)
+            mountNamespace: mountNamespace, coreFilter: try? coreDumpFilter(of: tid.rawValue))
+        if MemoryPolicy.matter { space.memoryPolicies = try MemoryPolicy.all(of: tid.rawValue) }
         for map in space.maps.value.maps {
             if map.path.elementsEqual("[vdso]".utf8) {
                 space.vdsoHeader = RawText(try vdsoHeader(at: map.start, of: tid))
@@ -25,6 +26,7 @@ extension TreeLook {
             guard map.path.first == UInt8(ascii: "/") || map.isFileBacked else { continue }
             if let detail = try lookAtMapping(map, of: tid) { space.details.append(detail) }
         }
+        for map in space.maps.value.maps where map.isFileBacked && !map.isShared { names.lookAtContents(of: map.path) }
         if space.is32Bit, sight.host.compatVdso == nil { sight.host.compatVdso = CompatVdso.current.map { VdsoSight($0) } }
         sight.spaces.append(space)
         identities.add(known, id: sight.spaces.count)
@@ -56,11 +58,21 @@ extension TreeLook {
         case .object:
             if detail == nil { detail = MappingSight(start: map.start) }
             let link = "/proc/\(tid)/map_files/" + String(map.start, radix: 16) + "-" + String(map.end, radix: 16)
-            do throws(SystemError) {
-                detail?.object = object(at: link, name: path, try FileStatus(of: link))
-            } catch {
-                guard error.name == "EPERM" else { throw error }
-                detail?.isForbidden = true
+            var status: FileStatus?
+            do throws(SystemError) { status = try FileStatus(of: link) } catch {
+                if error.name == "EPERM" { detail?.isForbidden = true } else { detail?.obstacle = error.name }
+            }
+            let isNamed = path.first == UInt8(ascii: "/") && status?.linkCount != 0
+            if let status, status.kind != .regular {
+                detail?.obstacle = "ENXIO"
+            } else if isNamed, let other = names.otherName(of: map.inode, on: status?.device, besides: path) {
+                detail?.path = RawText(other)
+                detail?.isDeleted = false
+                detail?.isForbidden = nil
+                if map.protection.contains(.execute) { names.lookAtBuildID(of: other) }
+            } else if let status {
+                // A copy of a file that lives on under another name would part the program from those who use that.
+                if isNamed { detail?.isLost = true } else { detail?.object = object(at: link, name: path, status) }
             }
         case .kernel, .vdsoData, .vdsoCode, .anonymous, .other: break
         }
@@ -76,6 +88,11 @@ extension MemorySight {
         let disturbedSpaces = Set(sight.processes.lazy.filter { disturbed.contains($0.pid) }.map(\.space))
         let names = NameTable(sight.names)
         var memory = MemorySight()
+        var guards: [[Run]] = []
+        var seals: [UInt32] = []
+        var words: [[RobustWordSight]] = []
+        var threads: [Int: [ThreadSight]] = [:]
+        for process in sight.processes { threads[process.space, default: []] += process.threads }
         for (index, space) in sight.spaces.enumerated() {
             do throws(SystemError) {
                 var maps = space.maps
@@ -83,36 +100,69 @@ extension MemorySight {
                     maps = try Seen(ProcText.smaps(of: space.holder.rawValue))
                     memory.changed.append(ChangedSpace(space: index + 1, maps: maps))
                 }
-                memory.spaces.append(try runs(of: space, maps.value.maps, names))
+                let table = MappingTable(space, maps.value.maps, names)
+                let found = try runs(of: space, table)
+                memory.spaces.append(found.contents)
+                guards.append(found.guards)
+                words.append(space.is32Bit ? [] : robustWords(table, threads[index + 1] ?? []))
             } catch {
                 let process = sight.processes.first { $0.space == index + 1 }
                 throw CaptureError(cannot: "look at the memory of", task: process?.pid ?? space.holder, process?.stat.comm, error)
             }
         }
         for object in sight.objects {
-            do throws(SystemError) { memory.objects.append(try runs(of: object)) } catch {
+            do throws(SystemError) {
+                if object.isHuge == true {
+                    memory.objects.append([])
+                    seals.append(0)
+                    continue
+                }
+                let file = try Descriptor.openToCopy(object.link.bytes)
+                memory.objects.append(try runs(of: object, file))
+                seals.append(object.isMemory ? Kernel.NamelessFile.seals(of: file) : 0)
+            } catch {
                 throw CaptureError(cannot: "look into \(object.name.shown)", error, help: error.call)
             }
         }
+        memory.guards = guards
+        memory.seals = seals
+        if words.contains(where: { !$0.isEmpty }) { memory.robustWords = words }
         return memory
     }
 
-    private static func runs(of space: SpaceSight, _ maps: [MemoryMap], _ names: NameTable) throws(SystemError) -> [Run] {
+    private static func robustWords(_ table: MappingTable, _ threads: [ThreadSight]) -> [RobustWordSight] {
+        let files = table.all.filter { $0.nature == .file && $0.map.isShared && $0.map.protection.contains(.write) }.map(\.map)
+        return files.isEmpty ? [] : RobustWords.look(files, threads)
+    }
+
+    private static func runs(
+        of space: SpaceSight, _ table: MappingTable
+    ) throws(SystemError) -> (contents: [Run], guards: [Run]) {
         let pages = try PageMap(of: space.holder.rawValue)
         var runs: [PageRun] = []
-        for mapping in MappingTable(space, maps, names).all where !mapping.map.isShared {
+        var guards: [PageRun] = []
+        for mapping in table.all {
             switch mapping.nature {
-            case .kernel, .vdsoData, .vdsoCode: continue
-            case .anonymous, .file, .object, .other: break
+            case .kernel, .vdsoData, .vdsoCode, .other: continue
+            case .anonymous, .file, .object: break
+            }
+            if mapping.map.isShared {
+                try pages.guardRuns(start: mapping.map.start, end: mapping.map.end, into: &guards)
+                continue
             }
             if mapping.map.flags.contains(.droppable) { continue }
             let isFileBacked = mapping.nature == .file || mapping.nature == .object
-            try pages.changedRuns(start: mapping.map.start, end: mapping.map.end, fileBacked: isFileBacked, into: &runs)
+            try pages.changedRuns(
+                start: mapping.map.start, end: mapping.map.end, fileBacked: isFileBacked, into: &runs, guards: &guards)
         }
+        return (joined(runs), joined(guards))
+    }
+
+    /// Runs of pages, those of neighbouring mappings joined.
+    private static func joined(_ runs: [PageRun]) -> [Run] {
         var result: [Run] = []
         for run in runs {
             let (page, count) = (run.start / pageSize, run.length / pageSize)
-            // Those of neighbouring mappings are joined.
             if let last = result.last, last.page + last.count == page {
                 result[result.count - 1].count += count
             } else {
@@ -122,9 +172,8 @@ extension MemorySight {
         return result
     }
 
-    private static func runs(of object: ObjectSight) throws(SystemError) -> [Run] {
-        let file = try Descriptor.open(object.link.bytes)
-        return try SparseFile.dataRuns(of: file, size: UInt64(max(0, object.status.size))).map { run in
+    private static func runs(of object: ObjectSight, _ file: borrowing Descriptor) throws(SystemError) -> [Run] {
+        try SparseFile.dataRuns(of: file, size: UInt64(max(0, object.status.size))).map { run in
             let page = run.start / pageSize
             return Run(page: page, count: (run.start + run.length + pageSize - 1) / pageSize - page)
         }

@@ -11,6 +11,7 @@ struct TreeLook {
     var names = NameIndex()
     var identities = Identities()
     var openFiles = OpenFileIndex()
+    let fileSystems = FileSystemTypes()
     /// By the kernel's name: places in the list of namespaces.
     var namespaceIDs: [NamespaceSight.Kind: [[UInt8]: Int]] = [:]
     var ownNamespaces: [NamespaceSight.Kind: [UInt8]] = [:]
@@ -55,6 +56,7 @@ struct TreeLook {
             for kind in DescriptorCaptures.all { try look.lookAtFiles(of: kind) }
         }
         SemaphoreSet.look(&look.sight)
+        MessageQueue.look(&look.sight)
         look.lookAround(relatives)
         look.sight.names = look.names.all
         return look.sight
@@ -101,8 +103,8 @@ struct TreeLook {
             threads: [door], space: 0, actions: 0, executable: try place("/proc/\(task)/exe"),
             limits: try Seen(ProcText.limits(of: task)), oomScoreAdjustment: (try? memoryKillAdjustment(of: task)) ?? 0,
             personality: (try? personality(of: task)) ?? 0, posixTimers: try Seen(ProcText.timers(of: task)),
-            pidNamespace: ownNamespace)
-        names.look(process.executable.path.bytes)
+            pidNamespace: ownNamespace, loginUser: TaskAttributes.loginUser(of: pid.rawValue))
+        lookAtProgram(&process, "/proc/\(task)/exe")
         if first.tid != pid {
             process.exitedLeader = ExitedLeaderSight(
                 stat: try Seen(ProcText.stat(of: pid.rawValue, task: pid.rawValue)), scheduling: try scheduling(of: pid))
@@ -150,7 +152,8 @@ struct TreeLook {
             undo: try identities.number(ofLate: .semaphoreUndo, number, like: door.map { ($0.tid.rawValue, $0.undo) }),
             diskContext: try identities.number(ofLate: .diskContext, number, like: door.map { ($0.tid.rawValue, $0.diskContext) }),
             namespaces: namespaces, cgroups: try cgroups(of: tid, in: pid), scheduling: try scheduling(of: tid),
-            robustList: robust.head, robustListSize: robust.length, insideVdso: thread.insideVdso)
+            robustList: robust.head, robustListSize: robust.length, insideVdso: thread.insideVdso,
+            hasCoreCookie: TaskAttributes.hasCoreCookie(number) ? true : nil)
     }
 
     private func scheduling(of tid: HostPid) throws(SystemError) -> SchedulingSight {
@@ -166,14 +169,32 @@ struct TreeLook {
             DirectoriesSight(
                 holder: tid, working: try place("/proc/\(tid)/cwd"), root: try place("/proc/\(tid)/root"),
                 umask: umask ?? 0o022, mountNamespace: mountNamespace))
+        if let seen = sight.directories.last {
+            for place in [seen.working, seen.root] where !place.isDeleted { names.look(place.path.bytes) }
+        }
         identities.add(known, id: sight.directories.count)
         return sight.directories.count
     }
 
+    /// Whether the program file can be started by its name. Otherwise it is saved with its contents.
+    private mutating func lookAtProgram(_ process: inout ProcessSight, _ link: String) {
+        let (path, status) = (process.executable.path.bytes, process.executable.status)
+        var isFound = !process.executable.isDeleted && names.look(path)?.isSameFile(as: status) == true
+        if !isFound, status.linkCount > 0, let other = names.otherName(of: status.inode, on: status.device, besides: path) {
+            (process.executable.path, process.executable.isDeleted, isFound) = (RawText(other), false, true)
+        }
+        let anyExecute = FileMode.S_IXUSR | FileMode.S_IXGRP | FileMode.S_IXOTH
+        if !isFound || status.mode & anyExecute == 0 { process.programObject = object(at: link, name: path, status) }
+    }
+
     /// Where a link of `/proc` leads.
     mutating func place(_ link: String) throws(SystemError) -> PlaceSight {
-        let text = try readLink(link)
         let status = try FileStatus(of: link)
+        let text: [UInt8]
+        do throws(SystemError) { text = try readLink(link) } catch {
+            guard error.number == Errno.ENAMETOOLONG else { throw error }
+            return PlaceSight(path: RawText([]), isDeleted: false, status: status, isTooLong: true)
+        }
         let path = KernelPath(link: text, of: KernelPath.Identity(status)) { names.look($0) }
         return PlaceSight(path: RawText(path.bytes), isDeleted: path.isDeleted, status: status)
     }

@@ -22,6 +22,8 @@ struct TreeSight: Codable, Sendable {
     /// What names lead to.
     var names: [NameSight] = []
     var semaphoreSets: [SemaphoreSetSight] = []
+    /// Nil: none concerns the tree.
+    var messageQueues: [MessageQueueSight]?
     /// Processes outside of the tree that share something with it.
     var sharers: [SharerSight] = []
     /// Processes outside of the tree that are in one of its pid namespaces.
@@ -136,6 +138,28 @@ struct SemaphoreSetSight: Codable, Sendable {
     var values: [UInt32]
     /// The process that changed each of them last; 0: none that can be told.
     var changers: [HostPid]
+    /// Why it could not be read.
+    var failure: Failure?
+}
+
+/// A System V message queue of crcheckpoint's ipc namespace that concerns the tree.
+struct MessageQueueSight: Codable, Sendable {
+    struct Message: Codable, Sendable {
+        var type: Int64
+        var text: RawText
+    }
+
+    var number: Int32
+    var key: UInt32
+    var mode: UInt32
+    var owner: UInt32
+    var group: UInt32
+    /// Bytes of the texts that fit in.
+    var limit: UInt64
+    /// The oldest first.
+    var messages: [Message]
+    /// A process of the tree that waits for it, or was the last to use it.
+    var user: HostPid
     /// Why it could not be read.
     var failure: Failure?
 }

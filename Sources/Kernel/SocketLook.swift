@@ -1,0 +1,156 @@
+internal import CKernel
+internal import Glibc
+internal import LinuxABI
+
+/// What a socket of another process is, asked by a copy of its descriptor. Nothing of it changes.
+///
+/// - Source: socket(7), getsockname(2), getpeername(2).
+package struct SocketLook: Sendable {
+    /// e.g. `TCP socket`, `unix stream socket`, `netlink socket`
+    package var kind: String
+    package var isListening: Bool
+    package var isUnix: Bool
+    package var isTCP: Bool
+    /// Its own address and that of what it is connected with, as text; nil where there is none.
+    package var local: String?
+    package var peer: String?
+
+    package init(of pid: Int32, descriptor: Int32) throws(SystemError) {
+        let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
+        let family = try Self.option(SO_DOMAIN, of: copy.number)
+        let type = try Self.option(SO_TYPE, of: copy.number)
+        let number = (try? Self.option(SO_PROTOCOL, of: copy.number)) ?? 0
+        isListening = (try? Self.option(SO_ACCEPTCONN, of: copy.number)) == 1
+        isUnix = family == AF_UNIX
+        isTCP = (family == AF_INET || family == AF_INET6) && type == 1 && (number == 6 || number == 262)
+        kind = Self.name(family, type, number) + " socket"
+        local = Self.address(of: copy.number, Int(SYS_getsockname)).flatMap { Self.text(of: $0) }
+        peer = Self.address(of: copy.number, Int(SYS_getpeername)).flatMap { Self.text(of: $0) }
+    }
+
+    @inline(never)
+    private static func option(_ option: Int32, of number: Int32) throws(SystemError) -> Int32 {
+        var value: Int32 = 0
+        var size = UInt32(4)
+        // Both outlive the call.
+        let result = unsafe withUnsafeMutablePointer(to: &value) { value in
+            unsafe withUnsafeMutablePointer(to: &size) { size in
+                ckernel_syscall(
+                    Int(SYS_getsockopt), Int(number), Int(SOL_SOCKET), Int(option), Int(bitPattern: value), Int(bitPattern: size), 0)
+            }
+        }
+        _ = try SystemError.check(result, "getsockopt")
+        return value
+    }
+
+    @inline(never)
+    private static func address(of number: Int32, _ call: Int) -> [UInt8]? {
+        var bytes = [UInt8](repeating: 0, count: 128)
+        var size = UInt32(bytes.count)
+        let result = unsafe bytes.withUnsafeMutableBytes { bytes in
+            unsafe withUnsafeMutablePointer(to: &size) { size in
+                ckernel_syscall(call, Int(number), Int(bitPattern: bytes.baseAddress), Int(bitPattern: size), 0, 0, 0)
+            }
+        }
+        return result == 0 ? Array(bytes.prefix(Int(size))) : nil
+    }
+
+    static func name(_ family: Int32, _ type: Int32, _ number: Int32) -> String {
+        let types = [1: "stream", 2: "datagram", 3: "raw", 5: "seqpacket"]
+        let kind = types[Int(type)] ?? "type \(type)"
+        switch family {
+        case 1: return "unix \(kind)"
+        case 2, 10:
+            let names = [6: "TCP", 17: "UDP", 1: "ICMP", 58: "ICMPv6", 132: "SCTP", 136: "UDP-Lite", 262: "MPTCP"]
+            return names[Int(number)] ?? "\(family == 2 ? "IPv4" : "IPv6") \(kind)"
+        case 16: return "netlink"
+        default:
+            let names = [15: "key", 17: "packet", 29: "CAN", 31: "Bluetooth", 38: "crypto (AF_ALG)", 40: "vsock", 43: "SMC", 44: "XDP"]
+            return "\(names[Int(family)] ?? "family \(family)") \(kind)"
+        }
+    }
+
+    /// A `struct sockaddr_un`, `sockaddr_in` or `sockaddr_in6` as people write it. Nil: it says nothing.
+    static func text(of address: [UInt8]) -> String? {
+        guard address.count >= 2 else { return nil }
+        func word(_ place: Int) -> UInt32 { UInt32(address[place]) << 8 | UInt32(address[place + 1]) }
+        switch UInt32(address[0]) | UInt32(address[1]) << 8 {
+        case 1:
+            guard address.count > 2 else { return nil }
+            // Abstract names begin with a zero byte, and hold any.
+            if address[2] == 0 { return "@" + printable(Array(address[3...])) }
+            return printable(Array(address[2...].prefix { $0 != 0 }))
+        case 2 where address.count >= 8:
+            return address[4..<8].map { String($0) }.joined(separator: ".") + ":\(word(2))"
+        case 10 where address.count >= 24:
+            let groups = stride(from: 8, to: 24, by: 2).map { String(word($0), radix: 16) }
+            return "[" + shortened(groups) + "]:\(word(2))"
+        default: return nil
+        }
+    }
+
+    /// The longest row of zeros, of two at least, becomes `::`. Source: RFC 5952.
+    private static func shortened(_ groups: [String]) -> String {
+        var best = 0..<0
+        var start = 0
+        while start < groups.count {
+            let end = groups[start...].firstIndex { $0 != "0" } ?? groups.count
+            if end - start > max(best.count, 1) { best = start..<end }
+            start = max(end, start + 1)
+        }
+        guard !best.isEmpty else { return groups.joined(separator: ":") }
+        return groups[..<best.lowerBound].joined(separator: ":") + "::" + groups[best.upperBound...].joined(separator: ":")
+    }
+}
+
+/// Which unix socket is at the other end of one, by sock_diag(7).
+package enum UnixSocketPeer {
+    /// - Returns: nil where there is none, or where it cannot be asked (another network namespace).
+    @inline(never)
+    package static func inode(ofPeerOf inode: UInt64) -> UInt64? {
+        let made = ckernel_syscall(Int(SYS_socket), Int(AF_NETLINK), Int(SOCK_DGRAM.rawValue) | Int(O_CLOEXEC), 4 /* NETLINK_SOCK_DIAG */, 0, 0, 0)
+        guard made >= 0 else { return nil }
+        let channel = Descriptor(owning: Int32(made))
+        let request = Self.request(inode)
+        guard (try? channel.write(request)) != nil, let answer = try? channel.read(upTo: 8192) else { return nil }
+        return peer(in: answer)
+    }
+
+    /// nlmsghdr (SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST), then unix_diag_req: any state, the inode, UDIAG_SHOW_PEER, any cookie.
+    static func request(_ inode: UInt64) -> [UInt8] {
+        let words: [UInt32] = [40, 20 | 1 << 16, 1, 0, 1, .max, UInt32(truncatingIfNeeded: inode), 4, .max, .max]
+        return words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }
+    }
+
+    /// nlmsghdr, unix_diag_msg (16 bytes), then attributes; UNIX_DIAG_PEER is number 2.
+    static func peer(in answer: [UInt8]) -> UInt64? {
+        func word(_ place: Int) -> Int {
+            guard place + 4 <= answer.count else { return 0 }
+            return (0..<4).reduce(0) { $0 | Int(answer[place + $1]) << ($1 * 8) }
+        }
+        guard answer.count >= 32, word(4) & 0xffff == 20 else { return nil }
+        let end = min(answer.count, word(0))
+        var place = 32
+        while place + 4 <= end {
+            let (size, type) = (word(place) & 0xffff, word(place) >> 16 & 0x3fff)
+            guard size >= 4 else { return nil }
+            if type == 2, size >= 8 { return word(place + 4) == 0 ? nil : UInt64(word(place + 4)) }
+            place += (size + 3) & ~3
+        }
+        return nil
+    }
+}
+
+/// `f_type` of the file system of a file.
+///
+/// - Source: statfs(2).
+@inline(never)
+package func fileSystemMagic(of path: String) throws(SystemError) -> UInt64 {
+    // struct statfs has 120 bytes, the type first.
+    var status = [UInt64](repeating: 0, count: 16)
+    let result = withPath(path) { path in
+        unsafe status.withUnsafeMutableBytes { ckernel_syscall(Int(SYS_statfs), path, Int(bitPattern: $0.baseAddress), 0, 0, 0, 0) }
+    }
+    _ = try SystemError.check(result, "statfs \(path)")
+    return status[0]
+}

@@ -1,0 +1,49 @@
+internal import Kernel
+internal import LinuxABI
+
+/// Devices with a state of their own, which cannot be saved: what each is, and what helps.
+struct DeviceKind: Sendable {
+    var major: UInt64
+    /// Nil: any.
+    var minor: UInt64?
+    var name: String
+    var help = "close it before the checkpoint"
+
+    /// - Source: Documentation/admin-guide/devices.txt; linux/miscdevice.h.
+    private static let all = [
+        DeviceKind(major: 1, minor: 1, name: "the machine's memory"),
+        DeviceKind(major: 10, minor: 229, name: "the connection of a FUSE file system", help: "unmount it, or checkpoint a tree without its server"),
+        DeviceKind(major: 10, minor: 203, name: "the connection of a character device in user space (CUSE)"),
+        DeviceKind(major: 10, minor: 200, name: "a network tunnel (tun, tap)", help: "end the tunnel before the checkpoint"),
+        DeviceKind(major: 10, minor: 232, name: "virtual machines (KVM)", help: "use the virtual machine's own snapshots"),
+        DeviceKind(major: 10, minor: 238, name: "a virtual network device (vhost)"),
+        DeviceKind(major: 10, minor: 223, name: "an input device made by a program (uinput)"),
+        DeviceKind(major: 10, minor: 130, name: "a watchdog timer"),
+        DeviceKind(major: 10, minor: 135, name: "the real-time clock device"),
+        DeviceKind(major: 10, minor: 237, name: "the control of loop devices"),
+        DeviceKind(major: 10, minor: 236, name: "the device mapper"),
+        DeviceKind(major: 10, minor: 235, name: "autofs"),
+        DeviceKind(major: 10, minor: 228, name: "the high precision timer (hpet)"),
+        DeviceKind(major: DeviceMajor.INPUT_MAJOR, name: "an input device"),
+        DeviceKind(major: DeviceMajor.FB_MAJOR, name: "a frame buffer"),
+        DeviceKind(major: 81, name: "a video device", help: "end the recording or playback"),
+        DeviceKind(major: 116, name: "a sound device", help: "end the sound, or let the program use a sound server"),
+        DeviceKind(major: 180, name: "a USB device"),
+        DeviceKind(major: 189, name: "a USB device"),
+        DeviceKind(major: 195, name: "a graphics processor (NVIDIA)", help: "let the program give up the processor"),
+        DeviceKind(major: 226, name: "a graphics processor (DRM)", help: "let the program draw without it, for instance LIBGL_ALWAYS_SOFTWARE=1 and no window"),
+    ]
+
+    static func refusal(_ sight: OpenFileSight) -> Refusal {
+        let path = sight.target.shown
+        if sight.status.isTerminalMaster {
+            return Refusal(
+                "is the master of a pseudo-terminal, which cannot be saved yet", help: "checkpoint the programs that run under it, one by one")
+        }
+        let (major, minor) = (sight.status.specialDevice.majorNumber, sight.status.specialDevice.minorNumber)
+        guard let kind = all.first(where: { $0.major == major && ($0.minor ?? minor) == minor }) else {
+            return Refusal("is the device \(path) (\(major):\(minor)), which cannot be saved", help: "close it before the checkpoint")
+        }
+        return Refusal("is the device \(path), \(kind.name), which cannot be saved", help: kind.help)
+    }
+}

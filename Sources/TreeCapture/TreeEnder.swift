@@ -1,0 +1,93 @@
+internal import Kernel
+internal import LinuxABI
+
+/// Ends or stops a tree after its image is committed: all of it, or it says who lives.
+///
+/// It holds every process by descriptor since the tree was stopped, so no signal can reach a stranger.
+final class TreeEnder {
+    private let root: Int32
+    private let handles: ProcessHandles
+    private var all: [Int] { Array(handles.pids.indices) }
+
+    /// Nanoseconds after the end of a process within which the next one has to end.
+    private static let patience: Int64 = 30_000_000_000
+
+    /// - Preconditions: the tree stands still.
+    /// - Throws: where a process may not be signalled, before anything is written.
+    init(_ tree: borrowing FrozenTree) throws(CaptureError) {
+        root = tree.root
+        Processes.raiseDescriptorLimit()
+        do throws(SystemError) { handles = try ProcessHandles(tree.processes) } catch {
+            let help =
+                error.number == Errno.EMFILE
+                ? "ending it takes a descriptor for each of its \(tree.processes.count) processes: raise ulimit -Hn" : error.call
+            throw CaptureError(cannot: "end or stop the tree of \(root)", error, help: help)
+        }
+        for position in all { try send(0, to: position) }
+    }
+
+    private func send(_ signal: Int32, to position: Int) throws(CaptureError) {
+        do throws(SystemError) { try handles.send(signal, to: position) } catch {
+            if error.isGone { return }
+            throw CaptureError(
+                cannot: "end or stop \(Self.name(handles.pids[position]))", error,
+                help: error.number == Errno.EPERM ? "it belongs to another user: be root or that user, or have CAP_KILL" : error.call)
+        }
+    }
+
+    func stop() throws(CaptureError) { for position in all { try send(Signal.SIGSTOP, to: position) } }
+
+    /// A guardian process of its own does the killing, so that it is finished even if this one dies in the middle of it. What
+    /// the guardian leaves, ``awaitEnd(image:)`` ends.
+    func kill() {
+        guard let guardian = try? Processes.fork(at: .forkGuardian) else { return killAgain(all) }
+        if guardian == 0 {
+            Processes.leaveSession()
+            killAgain(all)
+            Processes.exitNow(0)
+        }
+        while (try? Waiting.wait(guardian, block: true)) == nil {}
+    }
+
+    private func killAgain(_ positions: [Int]) { for position in positions { try? handles.send(Signal.SIGKILL, to: position) } }
+
+    /// Waits until every process has been seen to end, and then a quarter of a second at most until their numbers are free: their
+    /// new parent (init, a subreaper) frees them at a time of its own. The root's is freed by its parent.
+    ///
+    /// - Preconditions: nothing of the tree is held any more.
+    func awaitEnd(image: String) throws(CaptureError) {
+        var left = all
+        var deadline = SystemClock.monotonic.now() + Self.patience
+        var rounds = 0
+        while true {
+            while let found = try? Waiting.wait(block: false) { _ = found }
+            let now = handles.living(among: left, waiting: 2)
+            if now.isEmpty { break }
+            if now.count < left.count { deadline = SystemClock.monotonic.now() + Self.patience }
+            left = now
+            rounds += 1
+            if rounds % 32 == 0 { killAgain(left) }
+            if SystemClock.monotonic.now() < deadline { continue }
+            let names = left.prefix(5).map { Self.name(handles.pids[$0]) }.joined(separator: ", ")
+            throw CaptureError(
+                "cannot end \(names)\(left.count > 5 ? " and \(left.count - 5) more" : ""): ETIMEDOUT (not gone \(Self.patience / 1_000_000_000) s after SIGKILL; image \(image) is complete: restart it when they have ended)")
+        }
+        awaitReaping()
+    }
+
+    private func awaitReaping() {
+        let end = SystemClock.monotonic.now() + 250_000_000
+        var left = handles.pids.filter { $0 != root }
+        while true {
+            left = left.filter { (try? ProcessStat(of: $0)) != nil }
+            if left.isEmpty || SystemClock.monotonic.now() > end { return }
+            Waiting.pause(atMost: 1_000_000)
+            while let found = try? Waiting.wait(block: false) { _ = found }
+        }
+    }
+
+    private static func name(_ pid: Int32) -> String {
+        guard let stat = try? ProcessStat(of: pid) else { return "\(pid)" }
+        return "\(pid) \(printable(stat.comm)) (state \(UnicodeScalar(stat.state)))"
+    }
+}

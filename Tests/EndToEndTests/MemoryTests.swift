@@ -1,0 +1,53 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// What a checkpoint does to memory, and what it says about memory that it cannot save.
+    @Suite struct Memory {
+        /// What the processes of a tree take of the machine's memory, KiB: a page that several share counts once.
+        private func share(of tree: [pid_t]) -> Int {
+            tree.reduce(0) { sum, pid in
+                let text = (try? String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)) ?? ""
+                let line = text.split(separator: "\n").first { $0.hasPrefix("Pss:") }
+                return sum + (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0)
+            }
+        }
+
+        /// A server that has loaded 64 MiB and forked workers goes on with one copy of it.
+        @Test func checkpointsPartNothing() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("prefork", ["64", "5"])
+            let tree = ProcessTable.tree(of: child.pid).map(\.pid)
+            #expect(tree.count == 6)
+            let before = share(of: tree)
+            #expect(before > 64 << 10 && before < 80 << 10, "\(before) KiB")
+            for _ in 0..<2 {
+                try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force"]).require()
+            }
+            // The pages that an injected program touches, one or the other by each process.
+            let after = share(of: tree)
+            #expect(after < before + 2 << 10, "\(before) KiB before, \(after) KiB after")
+            try scratch.finishWorkload("prefork", child)
+        }
+
+        @Test(arguments: [
+            ("uring", "is a ring of io_uring"), ("secret", "is secret memory (memfd_secret)"),
+            ("performance", "is the buffer of a performance counter"), ("packet", "is the ring of a packet or XDP socket"),
+            ("asynchronous", "is the ring of asynchronous input and output"), ("userfault", "is served by userfaultfd"),
+        ], [[], ["--dry-run"]])
+        func kernelMemoryIsNamed(kind: (String, String), options: [String]) throws {
+            let scratch = try Scratch()
+            let child = try scratch.start([Host.path(of: "Workloads"), "kernelmemory", scratch.path, kind.0])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") || child.poll() != nil })
+            // 77: this kernel, or this user, has none.
+            if child.poll() == .exited(77) { return }
+            let refused = try scratch.run(
+                "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image")] + options
+            ).expect(4)
+            let lines = refused.errorLines.filter { $0.contains("\(child.pid) Workloads: mapping 0x") && $0.contains(kind.1) }
+            #expect(lines.count == 1, "\(refused.errors)")
+            #expect(!scratch.exists("image"))
+            try scratch.finishWorkload("kernelmemory", child)
+        }
+    }
+}
