@@ -14,14 +14,20 @@ extension PlanBuilder {
         for bundle in bundles { ObjectPlans.make(bundle.files.compactMap(image.openFile), &program, &self) }
     }
 
+    /// Makes the open files that no descendant inherits, at their high descriptors. The directories of the process are not
+    /// those of the program yet: files are opened by their names as crrestart sees them.
+    mutating func makeOwnFiles(_ program: inout Program, _ process: ImageProcess) {
+        make(&program, graph.own[process.pid] ?? [])
+        makeLateFiles(&program, process.pid)
+    }
+
     /// Moves every open file to the descriptors that the program had, and closes the high descriptors.
     ///
+    /// Comes when no process with this table opens anything for a moment any more: the kernel would open it at a low number.
     /// Objects are connected before that, while the low numbers are free: an epoll, for instance, has to register a file by
     /// its old number. High descriptors stay open if threads with a descriptor table of their own will be created.
     mutating func installDescriptors(_ program: inout Program, _ process: ImageProcess) {
         dropStrayDescriptors(&program)
-        make(&program, graph.own[process.pid] ?? [])
-        makeLateFiles(&program, process.pid)
         for file in (graph.kept[process.pid] ?? []).compactMap(image.openFile) { ObjectPlans.connect(file, &program, &self) }
         install(&program, image.fileTable(of: process))
         if process.pid == image.header.root { handOver(&program) }

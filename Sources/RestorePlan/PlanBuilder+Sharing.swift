@@ -5,7 +5,8 @@ import StepProgram
 /// Objects that several processes share are loaded once, by their owner, when the other processes are done with them.
 ///
 /// All tasks do this in the same order, so no two of them wait for each other: first each creates its children; then memory
-/// is loaded, then descriptors, then directories. For each of these the owner waits for earlier steps of the others only.
+/// is loaded, then open files are made, then directories are entered, then descriptors are installed. For each of these the
+/// owner waits for earlier steps of the others only.
 extension PlanBuilder {
     mutating func joinClocksFirst(_ program: inout Program) {
         guard joinsClocksFirst else { return }

@@ -134,7 +134,7 @@ struct PlanBuilder {
     ///    create the other children. Nothing else is loaded yet, so that a fork copies as little as possible.
     /// 4. Join the process group when it exists. Be a subreaper for a while, if other processes created its children, and
     ///    reap ghosts and placeholders.
-    /// 5. Map and load memory; then descriptors, mount namespace, directories, signal actions. What several processes share
+    /// 5. Map and load memory; then open files, mount namespace, directories, descriptors, signal actions. What several share
     ///    only its owner loads.
     /// 6. Say "loaded" and wait until all tasks have. The monitor then chooses the instant of the release, and writes the
     ///    offsets of the time namespace. Join it before there are threads, because the kernel demands that.
@@ -166,11 +166,12 @@ struct PlanBuilder {
         awaitMemory(&program, process)
         memoryKillAdjustment(&program, process)
         loginUser(&program, process)
-        once(.files, &program, process) { $0.installDescriptors(&$1, process) }
+        if owners.owns(.files, process) { makeOwnFiles(&program, process) }
         once(.directories, &program, process) {
             $0.enterMountNamespace(&$1, process)
             $0.placeInFiles(&$1, process)
         }
+        once(.files, &program, process) { $0.installDescriptors(&$1, process) }
         if owners.owns(.actions, process) { signalActions(&program, process) }
         program.advance(word(.loaded), "loaded")
         program.wait(for: word(.go), toReach: 1, "until all tasks have loaded")
