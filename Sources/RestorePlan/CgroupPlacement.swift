@@ -4,6 +4,9 @@ package import CheckpointImage
 package struct CgroupOptions: Sendable {
     /// The tree stays in the cgroups of crrestart.
     package var isIgnored = false
+    /// A cgroup that has been removed is a finding. Otherwise its tasks stay in the cgroup of crrestart, which is told: a batch
+    /// system removes the cgroup of a job that has ended, a session manager that of a session.
+    package var isStrict = false
     package var roots: [CgroupRoot] = []
 
     package init() {}
@@ -40,6 +43,8 @@ package struct CgroupPlacement: Sendable {
     package private(set) var sets: [[String: [UInt8]]] = []
     private let own: [String: [UInt8]]
     private let isIgnored: Bool
+    /// What has been removed, and the cgroup of crrestart that takes its place; each once.
+    private var removed: [(place: CgroupPlace, instead: CgroupPlace)] = []
 
     /// By set of the image: the places on this host that its cgroups correspond to.
     package static func wanted(_ image: CheckpointImage, _ options: CgroupOptions) -> [[CgroupPlace]] {
@@ -65,7 +70,12 @@ package struct CgroupPlacement: Sendable {
                 let state = isOurs ? .usable : facts.states[place] ?? .noHierarchy
                 // The top cgroup of a hierarchy limits and counts nothing, so nothing is lost without the hierarchy.
                 if state == .noHierarchy && place.path == [UInt8(ascii: "/")] { continue }
-                if let problem = Self.problem(state) {
+                if state == .missing, !options.isStrict, options.roots.isEmpty, let path = own[place.hierarchy] {
+                    paths[place.hierarchy] = path
+                    if !removed.contains(where: { $0.place == place }) {
+                        removed.append((place, CgroupPlace(hierarchy: place.hierarchy, path: path)))
+                    }
+                } else if let problem = Self.problem(state) {
                     find("cgroup \(place)", problem.reason, problem.help)
                 } else {
                     paths[place.hierarchy] = place.path
@@ -81,6 +91,11 @@ package struct CgroupPlacement: Sendable {
                 "--cgroup-root \(CgroupPlace(hierarchy: hierarchy, path: root.path))",
                 "the tree was in no cgroup of that hierarchy", "crimage info shows which it was in")
         }
+    }
+
+    /// What is different from the checkpoint, for the user.
+    package var notices: [String] {
+        removed.map { "cgroup \($0.place) has been removed: its tasks run in \($0.instead), with the limits of that (--cgroup strict refuses this)" }
     }
 
     /// The set of a task, counted from 0; nil: it stays in the cgroups that it is born in.

@@ -81,7 +81,7 @@ extension Restart {
     }
 
     func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {
-        var notices = valid.objectNotices + valid.attributeNotices
+        var notices = valid.objectNotices + valid.attributeNotices + valid.cgroups.notices
         if valid.facts.numbers.isUnderFilter {
             notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
         }

@@ -176,6 +176,7 @@ struct Command: ParsableCommand {
         options.plan.isStrictAboutCPU = cpu == .strict
         options.isOnlyShown = dryRun
         options.plan.cgroups.isIgnored = cgroup == .ignore
+        options.plan.cgroups.isStrict = cgroup == .strict
         options.plan.cgroups.roots = cgroupRoot
         options.plan.handed = handed
         options.ownDescriptors = kept

@@ -56,7 +56,7 @@ extension EndToEnd {
             let child = try Self.start(scratch, group)
             try scratch.checkpointAndKill(child.pid, of: child)
             group.removeAll()
-            let refused = try scratch.run("crrestart", ["--pidns", scratch.file("image")]).expect(3)
+            let refused = try scratch.run("crrestart", ["--pidns", "--cgroup", "strict", scratch.file("image")]).expect(3)
             for name in ["/one", "/two"] {
                 #expect(refused.errors.contains("cgroup \(hierarchy):\(group.path)\(name): does not exist here"))
             }
@@ -64,6 +64,12 @@ extension EndToEnd {
             #expect(scratch.living().isEmpty)
             let restarted = try scratch.restart(.namespace, options: ["--cgroup", "ignore"])
             try scratch.finishWorkload("cgroups", restarted.command)
+            #expect(!scratch.read("after").contains(group.path))
+            // Without an option, too: a batch system removes the cgroup of a job.
+            scratch.remove("after")
+            let told = try scratch.restart(.namespace)
+            try scratch.finishWorkload("cgroups", told.command)
+            #expect(told.command.errors.contains("cgroup \(hierarchy):\(group.path)/one has been removed"), "\(told.command.errors)")
             #expect(!scratch.read("after").contains(group.path))
         }
 

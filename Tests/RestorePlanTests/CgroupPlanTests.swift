@@ -86,12 +86,26 @@ import Testing
         var sample = sample()
         sample.facts.cgroups.states[CgroupPlace(hierarchy: "memory", path: "/m/x")] = .missing
         sample.facts.cgroups.states[CgroupPlace(hierarchy: "", path: "/u")] = .frozen
+        sample.options.cgroups.isStrict = true
         let findings = try sample.refusals()
         #expect(findings.map(\.object) == ["cgroup memory:/m/x", "cgroup v2:/u"])
         #expect(findings[0].reason == "does not exist here" && findings[1].reason.hasPrefix("is frozen"))
         #expect(findings.allSatisfy { $0.help.contains("--cgroup ignore") })
         sample.options.cgroups.isIgnored = true
         _ = try sample.valid()
+    }
+
+    /// Its tasks leave the group of their creator for that of crrestart.
+    @Test func removedOneIsReplaced() throws {
+        var sample = sample()
+        sample.facts.cgroups.own["memory"] = Array("/ours".utf8)
+        sample.facts.cgroups.states[CgroupPlace(hierarchy: "memory", path: "/m")] = .usable
+        sample.facts.cgroups.states[CgroupPlace(hierarchy: "memory", path: "/m/x")] = .missing
+        let cgroups = try sample.valid().cgroups
+        #expect(cgroups.moves(from: 0, to: 1).map(\.description) == ["v2:/u", "memory:/ours"])
+        #expect(cgroups.notices.count == 1 && cgroups.notices[0].hasPrefix("cgroup memory:/m/x has been removed: its tasks run in memory:/ours"))
+        sample.options.cgroups.roots = [try #require(CgroupRoot("memory:/m"))]
+        #expect(try sample.refusals().count == 1)
     }
 
     @Test func aHierarchyThatIsNotHere() throws {
