@@ -101,7 +101,7 @@ extension ImageError.Reason {
         case .failedCheckpoint: "the image holds nothing to restart; take another checkpoint"
         case .source: "nothing is known about the image itself"
         case .writerOrder: "a defect in the tool"
-        case .rule: "its checksums are right, so it is as it was written: by a tool with a defect, or by somebody else"
+        case .rule: "its checksums are right, so it is as it was written: by a tool with a defect, or by another program"
         case .writerTooLong: "the format allows \(ImageFormat.longestBody >> 20) MiB for one record"
         default: "crimage verify lists all bad places; copy the image again or use another one"
         }

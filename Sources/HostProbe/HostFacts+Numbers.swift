@@ -4,7 +4,7 @@ internal import LinuxABI
 package import RestorePlan
 
 extension HostFacts {
-    /// Who has the numbers that the tree needs, and which ones nobody needs.
+    /// Which processes have the numbers that the tree needs, and which numbers are free.
     ///
     /// - Parameter tree: its numbers count as free. Then the other processes of this host are looked at only where that matters,
     ///   because the tree stands still meanwhile.
@@ -13,7 +13,7 @@ extension HostFacts {
         probeChoice(highest: wanted.max() ?? 0)
         let helpers = HelperNumbers(of: image)
         let fresh = options.keepsPids ? 0 : wanted.count
-        // The numbers of a new namespace are nobody's.
+        // The numbers of a new namespace are free.
         // Nor do they matter where the tree can have a new namespace once it has ended.
         let looksForCollisions = options.keepsPids && options.newPidNamespace != true && !image.rootIsNamespaceInit
             && !(tree != nil && mayMakeNamespaces)
@@ -62,13 +62,13 @@ extension HostFacts {
         }
     }
 
-    /// For how long nobody has to be reaped until that is no more expected; in nanoseconds.
+    /// How long no process has to have been reaped until that is no more expected; in nanoseconds.
     private static let reapingTime: Int64 = 1_000_000_000
 
     /// Who has a number.
     private struct Holder {
         var description: String
-        /// It has ended, and nobody has reaped it yet.
+        /// It has ended, and has not been reaped yet.
         var isDead = false
     }
 
@@ -78,7 +78,7 @@ extension HostFacts {
         return found
     }
 
-    /// A number is taken as long as it is somebody's session or group, too: of the living, if there are such.
+    /// A number is taken as long as it is the session or group of a process, too: of the living, if there are such.
     private static func numbersOfGroups(without members: Set<Int32> = []) -> [UInt32: Holder] {
         var led: [UInt32: Holder] = [:]
         for pid in (try? allProcesses()) ?? [] where !members.contains(pid) {

@@ -36,7 +36,7 @@ extension ImageScheduling {
         flags = found.flags
         nice = found.nice
         priority = found.priority
-        // A policy without deadlines tells its time slice there: worth saving only if somebody has chosen it.
+        // A policy without deadlines tells its time slice there: worth saving only if it has been chosen.
         runtime = found.policy != 6 && found.runtime == Self.usualSlice ? 0 : found.runtime
         deadline = found.deadline
         period = found.period
@@ -46,7 +46,7 @@ extension ImageScheduling {
 }
 
 extension ImageScheduling {
-    /// The time slice of this process: where nobody has chosen one, that of every task here. Read from
+    /// The time slice of this process: where none has been chosen, that of every task here. Read from
     /// sched_getattr(2), since Linux 6.12.
     fileprivate static let usualSlice: UInt64 = {
         guard let own = try? SchedulingPolicy(of: 0), own.policy == 0 || own.policy == 3 else { return 0 }

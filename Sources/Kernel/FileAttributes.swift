@@ -4,7 +4,7 @@ internal import LinuxABI
 
 /// What statx(2) says about a file and stat(2) does not.
 package struct FileAttributes: Sendable {
-    /// Nobody may write to it (`chattr +i`).
+    /// No user may write to it (`chattr +i`).
     package let isImmutable: Bool
     /// It can be written at its end only (`chattr +a`).
     package let isAppendOnly: Bool

@@ -2,7 +2,7 @@ internal import CKernel
 internal import Glibc
 internal import LinuxABI
 
-/// Landlock: rules that a task gives to itself and its descendants, and that nobody can take back or read.
+/// Landlock: rules that a task gives to itself and its descendants, and that cannot be taken back or read.
 ///
 /// - Source: landlock(7).
 package enum Landlock {

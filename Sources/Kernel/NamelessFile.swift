@@ -103,7 +103,7 @@ package enum NamelessFile {
         _ = try SystemError.check(result, "utimensat")
     }
 
-    /// The same file, open for reading: the kernel starts no program from a file that somebody has open for writing.
+    /// The same file, open for reading: the kernel starts no program from a file that is open for writing.
     package static func forReading(_ number: Int32) throws(SystemError) -> Descriptor {
         try Descriptor.open("/proc/self/fd/\(number)", O_RDONLY)
     }

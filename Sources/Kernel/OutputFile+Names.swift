@@ -77,7 +77,7 @@ extension OutputFile {
 }
 
 extension FileStatus {
-    /// It is the same file, and nobody has written to it.
+    /// It is the same file, and has not been written to.
     func isUnchanged(since other: FileStatus) -> Bool {
         kind == .regular && isSameFile(as: other) && size == other.size && modificationTime == other.modificationTime
     }
@@ -102,7 +102,7 @@ enum PartialName {
 
 /// flock(2): held until the open file is closed.
 enum FileLock {
-    /// False: somebody else holds it, or the file system has no locks.
+    /// False: another process holds it, or the file system has no locks.
     @inline(never)
     static func take(_ number: Int32) -> Bool {
         ckernel_syscall(Int(SYS_flock), Int(number), Int(LOCK_EX | LOCK_NB), 0, 0, 0, 0) == 0
@@ -111,7 +111,7 @@ enum FileLock {
 
 /// One checkpoint after the other gives its image a name in a directory.
 enum DirectoryLock {
-    /// Whoever may read a directory can lock it, so nobody is waited for longer than two seconds: without the lock, three
+    /// Every user who may read a directory can lock it, so the wait is two seconds at most: without the lock, three
     /// that change the same name within microseconds could lose the oldest of them.
     static func with(_ directory: String, _ body: () throws(SystemError) -> Void) throws(SystemError) {
         let open = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY).release()

@@ -55,7 +55,7 @@ package final class OutputFile {
             descriptor = try Descriptor.open(aside, O_RDWR | O_CREAT | O_EXCL, mode: 0o600).release()
             temporary = aside
         }
-        // Tells others that a name belongs to somebody who still writes.
+        // Tells other writers that a name belongs to a file that is still being written.
         _ = FileLock.take(descriptor)
     }
 
@@ -64,7 +64,7 @@ package final class OutputFile {
         if !isCommitted, let temporary { _ = unsafe unlink(temporary) }
     }
 
-    /// What is replaced: nothing, or a regular file. Anything else that has the name is somebody's who would miss it.
+    /// What is replaced: nothing, or a regular file. Anything else of that name is not an image, and its owner would miss it.
     private static func former(at path: String, force: Bool) throws(SystemError) -> FileStatus? {
         guard let status = try? FileStatus(of: path, followingLinks: false) else { return nil }
         let only = ": an image replaces regular files only"

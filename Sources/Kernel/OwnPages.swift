@@ -1,7 +1,7 @@
 internal import CKernel
 internal import Glibc
 
-/// Which pages of a task nobody else has mapped.
+/// Which pages of a task no other task has mapped.
 ///
 /// Reads `/proc/PID/pagemap` in windows, each of the pages that one page table holds: runs that are asked for lie mostly
 /// side by side.
@@ -26,7 +26,7 @@ internal import Glibc
 
     /// Whether the page at `start` is only this task's, and up to where, `end` at most, the pages behind it are of that kind.
     ///
-    /// A page that is swapped out, or was not seen, counts as one that somebody else has, too.
+    /// A page that is swapped out, or was not seen, counts as one that another task has, too.
     @inline(never)
     mutating func stretch(from start: UInt64, to end: UInt64) throws(SystemError) -> (isOwn: Bool, end: UInt64) {
         let page = start / pageSize

@@ -4,7 +4,7 @@ internal import Glibc
 /// Pages of a task.
 ///
 /// `process_vm_readv` is the fastest way, but it pins what it reads, and since Linux 5.19 pinning gives the task a copy of
-/// its own of every page that it shares copy-on-write with another process. So it is used only for pages that nobody else
+/// its own of every page that it shares copy-on-write with another process. So it is used only for pages that no other task
 /// has; the others are read through `/proc/PID/mem`, which leaves them as they are.
 ///
 /// - Source: mm/gup.c, `gup_must_unshare`.

@@ -41,7 +41,7 @@ package final class ProcessHandles {
     package func send(_ signal: Int32, to position: Int) throws(SystemError) { try Self.send(signal, to: numbers[position]) }
 
     /// The positions of those that have not ended yet, after a wait of at most `milliseconds` for the first of them. A process
-    /// has ended when its last thread has, whether anybody has waited for it or not.
+    /// has ended when its last thread has, whether its parent has waited for it or not.
     ///
     /// - Source: pidfd_open(2): readable.
     @inline(never)

@@ -93,7 +93,7 @@ package enum Processes {
     /// A fault of this process writes no core file. The hard limit stays: it is a fact that a restart goes by.
     static func writeNoCore() { setLimit(Rlimit.RLIMIT_CORE, (0, limit(Rlimit.RLIMIT_CORE).hard)) }
 
-    /// Writes that nobody reads, or that go beyond a limit, fail (`EPIPE`, `EFBIG`): no signal ends this process.
+    /// Writes that no process reads, or that go beyond a limit, fail (`EPIPE`, `EFBIG`): no signal ends this process.
     package static func letWritesFail() { for number in [SIGPIPE, SIGXFSZ] { _ = Glibc.signal(number, SIG_IGN) } }
 
     /// The registration of the calling thread's rseq area. A forked child has to unregister it before it unmaps that

@@ -6,7 +6,7 @@ internal import CKernel
 /// code runs. Otherwise the first file that a command opens, for instance its image, would get such a number, and messages
 /// would be written into it.
 package enum StandardDescriptors {
-    /// Whether a descriptor was closed when this process started. Whoever means to read or write data there has to refuse.
+    /// Whether a descriptor was closed when this process started. Code that is to read or write data there has to refuse.
     package static func wasClosed(_ number: Int32) -> Bool {
         (0...2).contains(number) && ckernel_closed_at_start() >> UInt32(number) & 1 != 0
     }

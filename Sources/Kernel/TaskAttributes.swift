@@ -4,7 +4,7 @@ internal import LinuxABI
 
 /// Attributes of tasks that prctl(2) and its like tell.
 package enum TaskAttributes {
-    /// What this process has from whoever started it, in the order of ``speculations``; 0 where the kernel does not say.
+    /// What this process has from the one that started it, in the order of ``speculations``; 0 where the kernel does not say.
     package static var ownSpeculation: [UInt32] {
         speculations.map { UInt32(clamping: max(0, ckernel_prctl(Int(Prctl.PR_GET_SPECULATION_CTRL), Int($0), 0, 0, 0))) }
     }
@@ -28,7 +28,7 @@ package enum TaskAttributes {
         UInt32(clamping: max(0, ckernel_syscall(Int(SYS_membarrier), Int(Membarrier.MEMBARRIER_CMD_QUERY), 0, 0, 0, 0, 0)))
     }
 
-    /// `/proc/PID/loginuid`, all ones where nobody has logged in; nil where the kernel keeps none (CONFIG_AUDIT).
+    /// `/proc/PID/loginuid`, all ones where no user has logged in; nil where the kernel keeps none (CONFIG_AUDIT).
     package static func loginUser(of pid: Int32) -> UInt32? {
         guard let text = try? readKernelText("/proc/\(pid)/loginuid", capacity: 64) else { return nil }
         var cursor = ByteCursor(text)

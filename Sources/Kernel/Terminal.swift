@@ -5,7 +5,7 @@ package enum Terminal {
     package static func isTerminal(_ number: Int32) -> Bool { isatty(number) == 1 }
 
     /// Whether any process of this user can open the terminal behind a descriptor once more. `/dev/tty` cannot: what it
-    /// opens is the controlling terminal of whoever opens it.
+    /// opens is the controlling terminal of the process that opens it.
     package static func opensAnew(_ number: Int32) -> Bool {
         guard let status = try? FileStatus(of: "/proc/self/fd/\(number)"),
             status.specialDevice.majorNumber != DeviceMajor.TTYAUX_MAJOR || status.specialDevice.minorNumber != 0

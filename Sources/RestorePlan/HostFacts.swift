@@ -39,11 +39,11 @@ package struct HostFacts: Sendable {
     /// By path: what is there, or the name of the errno.
     package var files: [[UInt8]: Result<File, MissingFile>] = [:]
     /// Why those who hold a file may not open it without following a link: the name of the errno. Where there is
-    /// nothing, they may, or nobody asked.
+    /// nothing, they may, or the host was not asked.
     package var refusals: [FileRequest: String] = [:]
     /// Numbers of the image that are taken here, each with the pid and name of a process that has it.
     package var takenPids: [UInt32: String] = [:]
-    /// Those of them whose holders have all ended: they are free as soon as somebody reaps these.
+    /// Those of them whose holders have all ended: they are free as soon as these are reaped.
     package var dyingPids: [UInt32: String] = [:]
     /// Numbers that neither the image nor a task here has, for placeholders.
     package var spareNumbers: [UInt32] = []

@@ -19,7 +19,7 @@ package struct ImageTrust: Sendable {
     ///
     /// Other users need no warning: they can make nothing of an image that they could not have made themselves.
     package func warning(about name: String, holding image: CheckpointImage) -> String? {
-        let writers = mode & 0o002 != 0 ? "everybody" : mode & 0o020 != 0 ? "its group (\(group))" : nil
+        let writers = mode & 0o002 != 0 ? "every user" : mode & 0o020 != 0 ? "its group (\(group))" : nil
         if let writers {
             let bits = String(mode & 0o7777, radix: 8)
             return "image \(name) can be written by \(writers) (mode \(bits), owner \(owner)), and root makes processes of what it says"

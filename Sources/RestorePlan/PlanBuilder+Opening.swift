@@ -55,7 +55,7 @@ extension PlanBuilder {
     }
 
     /// Fails unless an open file has the device and inode of the checkpoint. FUTEX_CMP_REQUEUE compares a word with a value:
-    /// `EAGAIN` where they differ; it moves nobody.
+    /// `EAGAIN` where they differ; it moves no file position.
     private mutating func checkIdentity(_ program: inout Program, of descriptor: Int, _ request: FileRequest) {
         let room = identityRoom ?? room(Statx.size)
         identityRoom = room

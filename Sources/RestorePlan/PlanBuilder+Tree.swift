@@ -146,7 +146,7 @@ extension PlanBuilder {
             signals.insert(image.process(child)?.exitSignal ?? CreationPlan.childSignal)
         }
         if awaitStops(&program, of: process) { signals.insert(CreationPlan.childSignal) }
-        // Above 64 there is none: such an end tells nobody.
+        // Above 64 there is none: no signal tells of such an end.
         for signal in signals.sorted() where (1...64).contains(signal) {
             let set = data([UInt8](repeating: 0, count: 8).settingBit(Int(signal) - 1))
             program.call(

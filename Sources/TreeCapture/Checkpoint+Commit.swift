@@ -10,11 +10,11 @@ extension Checkpoint {
     /// Nanoseconds that the reader of a stream has for its acknowledgement after the last byte.
     private static let longestAcknowledgement: Int64 = 60_000_000_000
 
-    /// Refuses to end a tree for an image that nobody would be seen to keep. Called before anything is stopped.
+    /// Refuses to end a tree for an image that may not be kept. Called before anything is stopped.
     func requireKeeper(of output: OutputFile) throws(CaptureError) {
         guard options.afterwards == .kill, !output.isRegularFile, options.acknowledgement == nil else { return }
         throw CaptureError(
-            "cannot end the tree of \(options.root) after writing its image to standard output: EINVAL (it is no file, and nobody says whether the image arrived: --ack FD names a descriptor by which crrestart --ack says so; -o IMG writes a file)")
+            "cannot end the tree of \(options.root) after writing its image to standard output: EINVAL (it is no file, and no process says whether the image arrived: --ack FD names a descriptor by which crrestart --ack says so; -o IMG writes a file)")
     }
 
     /// Makes the image durable, finds out whether it could be restarted, and gives it its name.

@@ -33,7 +33,7 @@ struct RestartCheck: Sendable {
         } catch { return .unreadable("cannot open image \(name) to check it: \(error.cause.name)") }
     }
 
-    /// Of records that have not been written, or that somebody else reads.
+    /// Of records that have not been written, or that another process reads.
     func verdict(of records: ImageRecords) -> Verdict {
         verdict { () throws(ImageError) in
             var reader = SequentialImageReader(ByteSource(try ImageOutput.bytes(of: records)))

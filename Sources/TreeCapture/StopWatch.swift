@@ -1,7 +1,7 @@
 internal import Kernel
 internal import LinuxABI
 
-/// How long a tree may stand still, and whether somebody has asked the checkpoint to end.
+/// How long a tree may stand still, and whether a signal has asked the checkpoint to end.
 ///
 /// Every wait of a checkpoint looks at it. Where that cannot be, because a call does not come back (a file system served by
 /// a stopped task, a pipe whose reader is stopped), a thread of its own ends crcheckpoint a moment after the deadline
@@ -64,7 +64,7 @@ final class StopWatch {
         isActive = false
     }
 
-    /// - Throws: if the time is over, or somebody has asked for the end.
+    /// - Throws: if the time is over, or a signal has asked for the end.
     func check() throws(CaptureError) {
         if let interruption = interruption() { throw interruption }
         if let deadline, SystemClock.monotonic.now() > deadline { throw late }

@@ -141,7 +141,7 @@ struct InnerHalf {
         } catch { return false }
     }
 
-    /// Takes handles of all processes while they are traced: nobody else can get their numbers.
+    /// Takes handles of all processes while they are traced: no other process can get their numbers.
     ///
     /// Where a pid namespace ends with its init none are needed: that is this process, or the root.
     private func takeHandles(_ handles: inout ProcessHandles) {

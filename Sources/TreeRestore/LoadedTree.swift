@@ -9,7 +9,7 @@ struct LoadedTree: ~Copyable {
     init(_ tree: consuming ForkedTree) { self.tree = tree }
 
     /// Puts back the words of mutexes that the kernel has marked as left by a dead owner. Those that have another value by now
-    /// somebody else has taken over.
+    /// another process has taken over.
     private borrowing func takeBackMutexes() {
         for mutex in tree.plan.heldMutexes {
             let host = tree.hostPids[mutex.program]

@@ -10,7 +10,7 @@ struct ProcessHandles {
 
     private var handles: [Int32: Handle] = [:]
 
-    /// Whether it is there still, alive or as a zombie: until it has been reaped nobody else gets its number.
+    /// Whether it is there still, alive or as a zombie: until it has been reaped no other process gets its number.
     private static func exists(_ handle: Handle) -> Bool {
         do throws(SystemError) { try handle.process.send(0) } catch { return error.number != Errno.ESRCH }
         return true
@@ -25,7 +25,7 @@ struct ProcessHandles {
         handles[pid] = Handle(try ProcessHandle(pid))
     }
 
-    /// Its number is somebody else's soon, or is not of interest any more.
+    /// Its number may soon be that of another process, or is not of interest any more.
     mutating func close(_ pid: Int32) { handles[pid] = nil }
 
     /// - Errors: `ESRCH`: it was reaped, or there is no handle of it.

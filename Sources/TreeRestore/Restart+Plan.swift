@@ -32,8 +32,8 @@ extension Restart {
         return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
     }
 
-    /// Waits until the numbers that the tree needs are free, where all who have them have ended: whoever has to reap them may be slow.
-    /// Where a pid namespace will do as well, nobody waits.
+    /// Waits until the numbers that the tree needs are free, where all who have them have ended: the parents that have to reap them may be slow.
+    /// Where a pid namespace will do as well, there is no wait.
     private func awaitReaping(
         _ image: CheckpointImage, _ choice: RestartOptions, _ facts: inout HostFacts
     ) throws(RestoreError) {

@@ -16,7 +16,7 @@ extension EndToEnd {
             chmod(image, 0o666)
             #expect(
                 try warnings() == [
-                    "warning: image \(image) can be written by everybody (mode 666, owner 0), and root makes processes of what it says"
+                    "warning: image \(image) can be written by every user (mode 666, owner 0), and root makes processes of what it says"
                 ])
             chmod(image, 0o600)
             chown(image, 65534, 65534)

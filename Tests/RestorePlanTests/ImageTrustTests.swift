@@ -25,7 +25,7 @@ import Testing
     @Test func whatOthersCanWrite() throws {
         #expect(
             try warning(0, 0o602)
-                == "image a.img can be written by everybody (mode 602, owner 0), and root makes processes of what it says")
+                == "image a.img can be written by every user (mode 602, owner 0), and root makes processes of what it says")
         #expect(try warning(1000, 0o660)?.hasPrefix("image a.img can be written by its group (7) (mode 660, owner 1000)") == true)
     }
 

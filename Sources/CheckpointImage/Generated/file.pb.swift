@@ -81,7 +81,7 @@ package nonisolated struct ImageOpenFile: @unchecked Sendable {
     set {_uniqueStorage()._offset = newValue}
   }
 
-  /// who gets the signals of the file (F_SETOWN); missing: nobody
+  /// who gets the signals of the file (F_SETOWN); missing: no process
   package var owner: ImageFileOwner {
     get {_storage._owner ?? ImageFileOwner()}
     set {_uniqueStorage()._owner = newValue}

@@ -6,7 +6,7 @@ internal import LinuxABI
 package struct FileOwnerState: Equatable, Sendable {
     /// F_OWNER_TID, F_OWNER_PID, F_OWNER_PGRP.
     package var type: UInt32
-    /// In the pid namespace of this process; 0: nobody, or somebody who has ended.
+    /// In the pid namespace of this process; 0: no owner, or one that has ended.
     package var number: UInt32
     /// 0: SIGIO, without data.
     package var signal: UInt32

@@ -13,7 +13,7 @@ package struct PosixTimerState: Equatable, Sendable {
     }
 
     package var id: UInt32
-    /// Of a timer that notifies nobody: whatever the program had there.
+    /// Of a timer without notification: what the program had there.
     package var signal: UInt32
     package var value: UInt64
     package var notify: Notify

@@ -6,7 +6,7 @@ extension HostFacts {
         /// Keys by number.
         package var keys: [UInt32: UInt32] = [:]
         package var mayChooseNumbers = true
-        /// kernel.msgmax, which binds everybody, and kernel.msgmnb, which binds who lacks CAP_SYS_RESOURCE.
+        /// kernel.msgmax, which binds all users, and kernel.msgmnb, which binds those without CAP_SYS_RESOURCE.
         package var longestMessage: UInt64 = .max
         package var largestQueue: UInt64 = .max
 

@@ -91,7 +91,7 @@ package struct SemaphorePlan: Sendable, Equatable {
         var changes: [Int] = []
         for index in set.values.indices where here.values[index] != set.values[index] {
             let changer = here.changers[index]
-            // The tree has ended: who has such a number and lives is somebody else, or the tree that the image was taken of.
+            // The tree has ended: a living process with such a number is not of the tree, or of the tree that the image was taken of.
             if changer != 0 && (!users.contains(changer) || here.names[changer] != nil) {
                 let process = here.names[changer].map { "\(changer) \($0), which is alive" } ?? "\(changer), which has ended"
                 find(

@@ -21,7 +21,7 @@ struct MemoryQuestions {
     ///
     /// - Parameters:
     ///   - data: address of the data segment; the answer of mincore(2) goes to `data + offset`.
-    ///   - untouched: address of a page of working memory that nobody has touched.
+    ///   - untouched: address of a page of working memory that has not been touched.
     init(at data: UInt64, offset: Int, untouched: UInt64, to program: inout Program) {
         self.offset = offset
         let page: [Step.Argument] = [.value(untouched), .value(pageSize)]

@@ -61,7 +61,7 @@ protocol FreezeGround {
 
     /// Tasks that a freezer of cgroups holds.
     func heldByCgroup(_ tasks: [FrozenTree.Task]) -> [Finding]
-    /// Set when somebody has asked this command to end.
+    /// Set when a signal has asked this command to end.
     func interruption() -> CaptureError?
 }
 
@@ -75,6 +75,6 @@ enum TaskCondition: Equatable {
     case ours
     /// It is traced by another process, of that pid.
     case traced(by: Int32)
-    /// It lives, and nobody traces it.
+    /// It lives, and is not traced.
     case free
 }

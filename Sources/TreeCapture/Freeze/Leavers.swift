@@ -4,7 +4,7 @@ internal import Kernel
 ///
 /// An orphan comes to the nearest subreaper above it, or to the init of its pid namespace. If that is outside of the tree,
 /// and its parent ended before it was seized, an orphan is not below the root any more. It is then no part of the
-/// tree, just as if it had become an orphan before; but whoever takes a checkpoint is told.
+/// tree, just as if it had become an orphan before; but the user who takes the checkpoint is told.
 ///
 /// What tells such an orphan from another child that a process outside has got meanwhile, which the kernel does not
 /// say: it has the layout of memory of a process of the tree (a child has that of its parent until it calls

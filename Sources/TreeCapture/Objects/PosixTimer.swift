@@ -28,7 +28,7 @@ enum PosixTimer {
                 let thread = process.threads.first { $0.tid == HostPid(tid) }
                 timer.thread = thread.flatMap { recorder.numbers(of: process.status(of: $0).namespaceTaskIDs).first } ?? 0
                 // The kernel sends nothing to a thread that has ended, nor to a later one with its number: such a timer goes on as one
-                // that notifies nobody.
+                // without notification.
                 timer.notify = timer.thread == 0 ? .none : .thread
             }
             return timer

@@ -58,7 +58,7 @@ enum ProcFile: DescriptorCapture {
         }
         guard let process = numbers.process(name.process) else {
             guard let command = sight.details["command"] else {
-                return .refused("is \(path) of a process that has ended, which nobody can open again", help: "close it before the checkpoint")
+                return .refused("is \(path) of a process that has ended, which cannot be opened again", help: "close it before the checkpoint")
             }
             return .refused(
                 "is \(path), of process \(name.process) \(command.shown), which is outside of the tree",
@@ -68,7 +68,7 @@ enum ProcFile: DescriptorCapture {
             return .refused("is \(path), which cannot be opened again before its process runs", help: "close it before the checkpoint")
         }
         if ImageProcFile.isIdentityMap(name.rest), sight.info.value.openFlags & OpenFlag.O_ACCMODE != OpenFlag.O_RDONLY {
-            return .refused("is \(path), open for writing: the right to write it is that of whoever opened it", help: "close it")
+            return .refused("is \(path), open for writing: the right to write it is that of the process that opened it", help: "close it")
         }
         var object = ImageProcFile()
         object.process = process

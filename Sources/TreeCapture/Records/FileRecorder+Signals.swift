@@ -7,7 +7,7 @@ internal import LinuxABI
 /// Details of a file: `owner`, the number of a task or group in the pid namespace of crcheckpoint; `ownerType`; `signal`; `ownerErrno`,
 /// where the kernel refused to tell.
 extension OpenFileSight {
-    /// Asks the kernel for the owner of a file, where that cannot disturb anybody.
+    /// Asks the kernel for the owner of a file, where that cannot disturb a program.
     mutating func lookAtOwner(_ types: FileSystemTypes) {
         guard Self.mayBeAsked(status, types), info.value.flags & OpenFlag.O_PATH == 0 else { return }
         let owner: FileOwnerState

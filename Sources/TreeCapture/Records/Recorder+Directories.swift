@@ -73,7 +73,7 @@ struct LostName {
     var reason: String {
         if !isMounted { return "leads to \(printable(path)) of a file system that is not mounted there any more" }
         if found != nil { return "leads to a file that \(printable(path)) does not lead to any more: another file or mount is in its place" }
-        return "leads to a file that has lost its name \(printable(path)) and has another one, which nobody knows (inode \(inode))"
+        return "leads to a file that has lost its name \(printable(path)) and has another one, which is not known (inode \(inode))"
     }
     var help: String {
         if !isMounted { return "let the program close it: it is reached by no name (umount -l leaves such files)" }

@@ -1,6 +1,6 @@
 internal import Kernel
 
-/// What the kernel shares with a program through a mapping, and what nobody else can open: told by the name in `smaps`.
+/// What the kernel shares with a program through a mapping, and what no other process can open: told by the name in `smaps`.
 enum KernelMemory: CaseIterable {
     case asynchronousRing
     case uring
@@ -40,7 +40,7 @@ enum KernelMemory: CaseIterable {
         case .uring: "is a ring of io_uring, which cannot be saved yet"
         case .performanceBuffer: "is the buffer of a performance counter (perf_event_open), which cannot be saved"
         case .packetRing: "is the ring of a packet or XDP socket, which cannot be saved yet"
-        case .secret: "is secret memory (memfd_secret), which the kernel shows to nobody but the program"
+        case .secret: "is secret memory (memfd_secret), which the kernel shows to the program alone"
         case .virtualMachine: "is memory of a virtual machine (KVM), which cannot be saved"
         case .other: "is memory that the kernel shares with the program, which cannot be saved"
         }

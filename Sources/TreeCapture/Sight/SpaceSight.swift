@@ -32,7 +32,7 @@ struct MappingSight: Codable, Sendable {
     var object: Int?
     /// The object may not be looked into.
     var isForbidden: Bool?
-    /// The file has another name, which nobody knows.
+    /// The file has another name, which is not known.
     var isLost: Bool?
     /// The errno by which the kernel refuses to open what is mapped once more.
     var obstacle: String?
