@@ -52,11 +52,12 @@ extension ImageLookup {
         try require(count <= Int(pipe.capacity), .pipeContents, subject())
     }
 
-    /// A path, and a mount namespace in which it can have been read, or none.
+    /// A path, a mount namespace in which it can have been read, and a copy in the image, or none.
     func requireFile(_ identity: ImageFileIdentity, _ subject: @autoclosure () -> String) throws(ImageError) {
         try requirePath(identity.path, subject())
         try require(
             identity.mountNamespace == 0 || mountNamespaces.contains(identity.mountNamespace), .noNamespace, subject())
+        try require(identity.copy == 0 || memoryObject[identity.copy] != nil, .noMemoryObject, subject())
     }
 
     /// Absolute, without a zero byte.

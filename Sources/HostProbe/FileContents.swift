@@ -19,4 +19,27 @@ package enum FileContents {
             sum = crc32c(part, from: sum)
         }
     }
+
+    /// How much of a file's beginning and end is read, in bytes, to know it again when more was added.
+    package static let reach: UInt64 = 512 << 10
+
+    /// Checksums of the beginning and of the end of the first `size` bytes of a file.
+    ///
+    /// - Returns: CRC-32C of ``reach`` bytes each, or of all where there are fewer; nil: the file is shorter.
+    package static func ends(of file: borrowing Descriptor, size: UInt64) throws(SystemError) -> (head: UInt32, tail: UInt32)? {
+        func sum(_ start: UInt64, _ end: UInt64) throws(SystemError) -> UInt32? {
+            var sum: UInt32 = 0
+            var place = start
+            while place < end {
+                let part = try file.read(upTo: Int(min(end - place, reach)), at: place)
+                if part.isEmpty { return nil }
+                sum = crc32c(part, from: sum)
+                place += UInt64(part.count)
+            }
+            return sum
+        }
+        guard let head = try sum(0, min(size, reach)) else { return nil }
+        if size <= reach { return (head, head) }
+        return try sum(size - reach, size).map { (head, $0) }
+    }
 }

@@ -8,13 +8,14 @@ extension HostFacts {
     /// who had them.
     ///
     /// - Precondition: what crrestart itself may is known.
-    mutating func probeFiles(of image: CheckpointImage) {
+    mutating func probeFiles(of image: CheckpointImage, _ options: FileOptions) {
         let requests = requests(of: image)
         var wanted: [[UInt8]: FileRequest] = [:]
         for request in requests {
             if wanted[request.path] == nil { wanted[request.path] = request } else { wanted[request.path]?.access.formUnion(request.access) }
         }
         let checksums = Self.filesWithChecksum(image)
+        let outputs = options.changed == .rollback ? Self.outputFiles(image) : [:]
         for (path, request) in wanted {
             do throws(SystemError) {
                 let status = try FileStatus(of: path, followingLinks: !request.isLink)
@@ -28,6 +29,7 @@ extension HostFacts {
                 if let there = checksums[path], isRegular, file.size == there.size, file.modified != there.modified {
                     file.contents = try? FileContents.checksum(of: path)
                 }
+                if let size = outputs[path], isRegular, file.size > size { file.ends = Self.ends(of: path, size: size) }
                 files[path] = .success(file)
             } catch {
                 files[path] = .failure(MissingFile(errno: error.name))
@@ -62,6 +64,22 @@ extension HostFacts {
         }
     }
 
+    /// Files of which the image tells how they began and ended, with their sizes.
+    private static func outputFiles(_ image: CheckpointImage) -> [[UInt8]: UInt64] {
+        var found: [[UInt8]: UInt64] = [:]
+        for file in image.openFiles {
+            if case .named(let named)? = file.object, named.hasContents { found[named.identity.path.asBytes] = named.identity.size }
+        }
+        return found
+    }
+
+    private static func ends(of path: [UInt8], size: UInt64) -> ImageFileEnds? {
+        guard let file = try? Descriptor.openWithoutLinks(path, OpenFlag.O_RDONLY | OpenFlag.O_NONBLOCK),
+            let ends = try? FileContents.ends(of: file, size: size)
+        else { return nil }
+        return ImageFileEnds(ends)
+    }
+
     /// Mapped files that the image recognises by their contents.
     private static func filesWithChecksum(_ image: CheckpointImage) -> [[UInt8]: ImageFileIdentity] {
         var found: [[UInt8]: ImageFileIdentity] = [:]
@@ -71,5 +89,13 @@ extension HostFacts {
             }
         }
         return found
+    }
+}
+
+extension ImageFileEnds {
+    package init(_ ends: (head: UInt32, tail: UInt32)) {
+        self.init()
+        head = ends.head
+        tail = ends.tail
     }
 }

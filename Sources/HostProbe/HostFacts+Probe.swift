@@ -15,7 +15,7 @@ extension HostFacts {
         facts.probeProcessor()
         facts.probe32Bit(for: image)
         facts.probeSelf()
-        facts.probeFiles(of: image)
+        facts.probeFiles(of: image, options.files)
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
         facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0  // CAP_SYS_ADMIN
         facts.bootID = (try? Kernel.bootID()) ?? ""

@@ -10,6 +10,10 @@ package struct FileSystemTypes: Sendable {
             "tracefs", "securityfs", "bpf", "configfs",
         ].map { Array($0.utf8) })
 
+    /// File systems on disks of this host or in its memory: reading a file there has no effect, and waits for nobody.
+    private static let storage: Set<[UInt8]> = Set(
+        ["ext2", "ext3", "ext4", "xfs", "btrfs", "f2fs", "tmpfs", "ramfs", "overlay", "vfat", "exfat", "bcachefs", "zfs"].map { Array($0.utf8) })
+
     package init() {
         self.init(parsing: (try? ProcText.mounts(of: Processes.ownPid)) ?? [])
     }
@@ -29,4 +33,16 @@ package struct FileSystemTypes: Sendable {
 
     /// Whether closing a copy of a descriptor of a file there has no effect. False where that is not known.
     package func isQuiet(_ device: UInt64) -> Bool { types[device].map { Self.quiet.contains($0) } ?? false }
+
+    /// Whether a path is the name that an NFS client gives to an open file which was removed: it goes when the file is closed.
+    ///
+    /// - Source: fs/nfs/unlink.c, `nfs_sillyrename`.
+    package func isSillyName(_ path: [UInt8], on device: UInt64) -> Bool {
+        guard types[device].map({ $0.starts(with: "nfs".utf8) }) == true, let end = path.lastIndex(of: UInt8(ascii: "/")) else { return false }
+        let name = path[(end + 1)...]
+        return name.count > 12 && name.starts(with: ".nfs".utf8) && name.dropFirst(4).allSatisfy { (0x30...0x39).contains($0) || (0x61...0x66).contains($0) }
+    }
+
+    /// Whether the files there are bytes on a disk of this host or in its memory. False where that is not known.
+    package func isStorage(_ device: UInt64) -> Bool { types[device].map { Self.storage.contains($0) } ?? false }
 }

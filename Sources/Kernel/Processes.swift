@@ -8,6 +8,13 @@ package enum Processes {
 
     package static var ownPid: Int32 { getpid() }
 
+    /// The words of the command line, as bytes. Swift's own text of them has other characters in place of bytes that are not UTF-8.
+    /// Empty where there is no `/proc`.
+    package static var arguments: [[UInt8]] {
+        let text = (try? readFile("/proc/self/cmdline")) ?? []
+        return text.split(separator: 0, omittingEmptySubsequences: false).dropLast().map { Array($0) }
+    }
+
     /// Namespace bits of clone(2).
     package static let newPidNamespace = CloneFlag.CLONE_NEWPID
     package static let newMountNamespace = CloneFlag.CLONE_NEWNS

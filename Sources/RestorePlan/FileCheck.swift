@@ -4,39 +4,75 @@ import LinuxABI
 /// Checks that files which are opened by name exist on this host, and are the same as at the checkpoint.
 struct FileCheck {
     private let facts: HostFacts
+    private let changed: FileOptions.Changed
 
-    init(_ facts: HostFacts) { self.facts = facts }
+    init(_ facts: HostFacts, _ changed: FileOptions.Changed = .refuse) {
+        self.facts = facts
+        self.changed = changed
+    }
 
     /// Checks a file that the program had open. It can have grown since.
     func checkOpen(_ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings) {
         if identity.removed { return checkRemoved(identity, request, by: place, &findings) }
-        guard let file = find(identity, request, by: place, &findings) else { return }
-        if identity.mode & FileMode.S_IFMT == FileMode.S_IFREG && file.size < identity.size {
-            findings.find(
-                identity.path.asText, "is shorter than at the checkpoint (\(file.size) of \(identity.size) bytes), needed by \(place)",
-                help: "put the old file back")
-        }
+        guard let file = find(identity, request, by: place, &findings), identity.mode & FileMode.S_IFMT == FileMode.S_IFREG,
+            file.size < identity.size
+        else { return }
+        find(
+            identity, "is shorter than at the checkpoint (\(file.size) of \(identity.size) bytes), needed by \(place)",
+            help: "put the old file back; \(Self.moveHelp(identity)); --files accept takes this one", &findings)
     }
 
-    /// Checks whether something was added behind the place at which the program goes on writing: it would overwrite that.
-    func checkGrowth(_ identity: ImageFileIdentity, of open: ImageOpenFile, by place: String, _ findings: inout HostFindings) {
-        guard identity.mode & FileMode.S_IFMT == FileMode.S_IFREG, open.offset == Int64(clamping: identity.size), identity.size > 0,
-            FileRequest.access(open.flags).contains(.write), open.flags & OpenFlag.O_APPEND == 0,
-            case .success(let file)? = facts.files[identity.path.asBytes], file.size > identity.size
+    /// Says that a file which the program had open has grown, or was written to, since. If something was added behind the
+    /// place at which the program goes on writing, it will overwrite that.
+    func noteChange(_ identity: ImageFileIdentity, of open: ImageOpenFile, by place: String, _ findings: inout HostFindings) {
+        guard identity.mode & FileMode.S_IFMT == FileMode.S_IFREG, open.flags & OpenFlag.O_PATH == 0,
+            case .success(let file)? = facts.files[identity.path.asBytes], file.size >= identity.size
         else { return }
-        findings.find(
-            identity.path.asText,
-            "has grown since the checkpoint (\(file.size) bytes, not \(identity.size)), and \(place) writes on at byte \(open.offset), over what was added",
-            help: "truncate -s \(identity.size) cuts it off; a copy keeps it")
+        if file.size == identity.size {
+            guard file.modified != identity.modified else { return }
+            return findings.note(
+                identity.path.asText, "has another time than at the checkpoint and as many bytes: its contents may be others; \(place) goes on with it")
+        }
+        let grown = "has grown since the checkpoint (\(file.size) bytes, not \(identity.size)), and \(place)"
+        guard FileRequest.access(open.flags).contains(.write) else { return findings.note(identity.path.asText, grown + " reads it") }
+        // It is cut, or there is a finding: see `FileCut`.
+        if changed == .rollback { return }
+        let rollback = "--files rollback cuts it off and keeps it beside the file"
+        guard open.offset == Int64(clamping: identity.size), identity.size > 0, open.flags & OpenFlag.O_APPEND == 0 else {
+            return findings.note(identity.path.asText, grown + " writes to it", help: rollback)
+        }
+        findings.note(
+            identity.path.asText, grown + " writes on at byte \(open.offset), over what was added",
+            help: rollback + "; by hand: truncate -s \(identity.size), a copy keeps it")
     }
 
     /// Checks a mapped program or library. It must be the same build, because the program's memory refers to its code.
     func checkMapped(_ identity: ImageFileIdentity, _ request: FileRequest, by place: String, _ findings: inout HostFindings) {
-        guard let file = find(identity, request, by: place, &findings) else { return }
-        let isSame = file.size == identity.size && file.modified == identity.modified
-        if isSame || file.size == identity.size && hasSameContents(file, identity) { return }
-        findings.find(
-            identity.path.asText, "has changed since the checkpoint, and \(place) has it mapped", help: "put the old file back")
+        guard let file = find(identity, request, by: place, &findings), let difference = difference(file, identity) else { return }
+        find(
+            identity, "has changed since the checkpoint, and \(place) has it mapped: \(difference)",
+            help: "put the old file back; \(Self.moveHelp(identity)); --files accept takes this one", &findings)
+    }
+
+    /// How a mapped file differs from that of the checkpoint; nil: it is the same.
+    private func difference(_ file: HostFacts.File, _ identity: ImageFileIdentity) -> String? {
+        if file.size < identity.size { return "it is shorter (\(file.size) of \(identity.size) bytes)" }
+        if file.size > identity.size { return "it has grown (\(file.size) bytes, not \(identity.size))" }
+        if file.modified == identity.modified || hasSameContents(file, identity) { return nil }
+        let isKnown = !identity.buildID.isEmpty && !file.buildID.isEmpty || identity.hasContents && file.contents != nil
+        return isKnown ? "it has other contents" : "it has another time, and nothing tells whether the contents are the same"
+    }
+
+    /// What to type where a file is elsewhere now.
+    static func moveHelp(_ identity: ImageFileIdentity) -> String { "--path \(identity.path.asText)=FILE names it where it is elsewhere" }
+
+    /// Refuses a file that has changed, or says that it is taken as it is.
+    private func find(_ identity: ImageFileIdentity, _ reason: String, help: String, _ findings: inout HostFindings) {
+        if changed == .accept {
+            findings.note(identity.path.asText, reason + "; it is taken as it is", help: "--files accept")
+        } else {
+            findings.find(identity.path.asText, reason, help: help)
+        }
     }
 
     private func hasSameContents(_ file: HostFacts.File, _ identity: ImageFileIdentity) -> Bool {
@@ -51,10 +87,10 @@ struct FileCheck {
         switch facts.files[identity.path.asBytes] {
         case nil: return
         case .failure(let missing)?:
-            findings.find(identity.path.asText, "\(missing.errno), \(place)", help: missing.isRefusal ? missing.help : "make it again")
+            findings.find(identity.path.asText, "\(missing.errno), \(place)", help: missing.isRefusal ? missing.help : "make it again, or \(Self.moveHelp(identity))")
         case .success(let file)?:
             if file.mode & FileMode.S_IFMT != FileMode.S_IFDIR {
-                findings.find(identity.path.asText, "ENOTDIR, \(place)", help: "make it again")
+                findings.find(identity.path.asText, "ENOTDIR, \(place)", help: "make it again, or \(Self.moveHelp(identity))")
             } else {
                 checkDoor(identity, request, by: place, &findings)
             }
@@ -78,11 +114,12 @@ struct FileCheck {
         switch facts.files[identity.path.asBytes] {
         case nil: return nil
         case .failure(let missing)?:
-            findings.find(identity.path.asText, "\(missing.errno), needed by \(place)", help: missing.help)
+            findings.find(identity.path.asText, "\(missing.errno), needed by \(place)", help: missing.isRefusal ? missing.help : missing.help + ", or " + Self.moveHelp(identity))
             return nil
         case .success(let file)?:
             if file.mode & FileMode.S_IFMT != identity.mode & FileMode.S_IFMT {
-                findings.find(identity.path.asText, "is another kind of file than at the checkpoint", help: "needed by \(place)")
+                findings.find(identity.path.asText, "is another kind of file than at the checkpoint, needed by \(place)",
+                    help: "put the old file back, or \(Self.moveHelp(identity))")
                 return nil
             }
             return checkDoor(identity, request, by: "needed by \(place)", &findings) ? file : nil

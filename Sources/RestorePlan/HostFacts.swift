@@ -15,6 +15,8 @@ package struct HostFacts: Sendable {
         package var inode: UInt64 = 0
         /// CRC-32C of the contents, where the image has one to compare it with.
         package var contents: UInt32?
+        /// Of the first bytes, as many as there were at the checkpoint; asked where files may be cut.
+        package var ends: ImageFileEnds?
 
         package init(size: UInt64, modified: Int64, mode: UInt32, buildID: [UInt8]) {
             self.size = size
@@ -168,6 +170,7 @@ package struct RestartOptions: Sendable {
     /// Refuses a host that lacks instructions which the source host offered.
     package var isStrictAboutCPU = false
     package var cgroups = CgroupOptions()
+    package var files = FileOptions()
     /// Numbers of processes that have ended are waited for, until they are reaped.
     package var waitsForNumbers = true
     /// Descriptors of crrestart that the root of the tree inherits.

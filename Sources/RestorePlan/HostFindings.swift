@@ -18,10 +18,17 @@ package struct HostFinding: Sendable, Hashable {
 /// All reasons, each once, in the order in which they were found.
 package struct HostFindings: Sendable {
     package private(set) var all: [HostFinding] = []
+    /// What the user should know of a restart that is possible.
+    package private(set) var notes: [HostFinding] = []
     private var seen: Set<HostFinding> = []
 
     package mutating func find(_ object: String, _ reason: String, help: String = "") {
         let finding = HostFinding(object: shown(object), reason: shown(reason), help: shown(help))
         if seen.insert(finding).inserted { all.append(finding) }
+    }
+
+    package mutating func note(_ object: String, _ reason: String, help: String = "") {
+        let note = HostFinding(object: shown(object), reason: shown(reason), help: shown(help))
+        if seen.insert(note).inserted { notes.append(note) }
     }
 }

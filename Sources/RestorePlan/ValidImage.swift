@@ -1,5 +1,6 @@
 package import ArchState
 package import CheckpointImage
+internal import LinuxABI
 internal import PidControl
 
 /// An image that has been checked against this host. Nothing has been created yet.
@@ -35,7 +36,11 @@ package struct ValidImage: Sendable {
     }
 
     /// What the user should know about open files, for instance that a descriptor of crrestart replaces one.
-    package var objectNotices: [String] { image.openFiles.compactMap(ObjectPlans.notice) }
+    package var objectNotices: [String] { fileNotices + image.openFiles.compactMap(ObjectPlans.notice) }
+    /// Files that are not as they were, and that are used nevertheless.
+    private let fileNotices: [String]
+    /// Files that are cut to their length at the checkpoint.
+    package let cuts: [FileCut]
 
     package init(_ image: CheckpointImage, on facts: HostFacts, options: RestartOptions) throws(Refusal) {
         var findings = HostFindings()
@@ -64,9 +69,13 @@ package struct ValidImage: Sendable {
         // A root that is an init is created with CLONE_NEWPID, so it needs no other init.
         let namespace = !image.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, facts, options))
         Self.checkNumbers(image, facts, options, newNamespace: namespace, find)
-        FileCheck(facts).check(image, &findings)
+        FileCheck(facts, options.files.changed).check(image, &findings)
+        if options.files.moves.root != nil, facts.ownCredentials.effective & Capability.set(Capability.CAP_SYS_CHROOT) == 0 {
+            find("--root", "EPERM: the directory cannot be made the root directory of the tree", help: "be root, or name the files by --path")
+        }
+        cuts = options.files.changed == .rollback ? FileCut.all(of: image, facts, &findings) : []
         MemoryCheck(facts).check(image, &findings)
-        ObjectPlans.check(image, facts, &findings)
+        ObjectPlans.check(image, facts, options, &findings)
         threadCreation = ThreadCreation(image)
         threadCreation.check(image, &findings)
         Self.checkPosixTimers(image, facts, find)
@@ -131,6 +140,7 @@ package struct ValidImage: Sendable {
         let descriptors = RestorePlan.HighDescriptors(image, facts, options, &findings)
         guard findings.all.isEmpty, let hole = found, let high = descriptors else { throw Refusal(findings: findings.all) }
         self.high = high
+        fileNotices = findings.notes.map(\.line)
         self.image = image
         self.hole = hole
         self.facts = facts

@@ -26,6 +26,8 @@ package struct Checkpoint {
         package var ignoresCgroups = false
         /// Where the reader of a stream says that the tree runs there; nil: nowhere.
         package var acknowledgement: Int32?
+        /// Files that the image carries.
+        package var carried = CarriedFiles()
         package var freezeTimeout: Int64 = 10_000_000_000
         /// Where a recording of the values goes; nil: nowhere.
         package var recording: String?
@@ -91,6 +93,7 @@ package struct Checkpoint {
 
         report("collect")
         var sight = try TreeSight.look(at: TreeMembers(tree), on: host, at: stamp, relatives: relatives)
+        sight.carry(options.carried)
         sight.noteDomains(calls.confined(among: sight.threads.map(\.thread.tid.rawValue)))
         calls.memoryOwners = sight.memoryOwners
         try watch.check()
@@ -170,7 +173,8 @@ package struct Checkpoint {
             let living = entry.tasks.filter { !(entry.stat.isZombie && $0 == entry.pid) }
             members.threads[pid] = living.map { TreeMembers.Thread(tid: HostPid($0), stopSignal: nil) }
         }
-        let sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives)
+        var sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives)
+        sight.carry(options.carried)
         let memory = try MemorySight.look(at: sight)
         try record(Recording(sight: sight, memory: memory))
         let recorded = Recorder.records(sight, nil, memory)

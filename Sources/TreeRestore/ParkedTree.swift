@@ -34,10 +34,17 @@ struct ParkedTree: ~Copyable {
         try finaliser.takeBackExitKill()
         // The last chance: what is made next belongs to no process, and would stay.
         try watch.check()
-        let queues = MessageQueueMaker(tree)
-        try queues.run(tree.memory)
-        do throws(RestoreError) { try SemaphoreSetMaker(tree).run(tree.memory) } catch {
-            queues.remove(tree.memory)
+        let cutter = FileCutter(tree)
+        try cutter.run()
+        do throws(RestoreError) {
+            let queues = MessageQueueMaker(tree)
+            try queues.run(tree.memory)
+            do throws(RestoreError) { try SemaphoreSetMaker(tree).run(tree.memory) } catch {
+                queues.remove(tree.memory)
+                throw error
+            }
+        } catch {
+            cutter.putBack()
             throw error
         }
         release.wait()
@@ -46,6 +53,6 @@ struct ParkedTree: ~Copyable {
         tree.letGo()
         // 6. Go.
         finaliser.detachAll()
-        return RunningTree(tree, release, kept: kept, beginAnew: finaliser.beginAnew)
+        return RunningTree(tree, release, kept: kept, beginAnew: finaliser.beginAnew, cuts: cutter.notices)
     }
 }

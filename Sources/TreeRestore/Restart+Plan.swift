@@ -8,13 +8,18 @@ internal import RestorePlan
 extension Restart {
     /// - Parameter waits: for numbers of processes that have ended, as long as the user wants.
     func makePlan(for source: any PageSource, waits: Bool = true) throws(RestoreError) -> RestorePlan {
-        let image = source.image
+        var image = try moved(source.image)
         var choice = options.plan
         choice.delivery = source.delivery
         choice.imageIsStandardInput = source.number == 0
         var facts = HostFacts.probe(for: image, options: choice)
         facts.ownDescriptors = options.ownDescriptors
         if waits { try awaitReaping(image, choice, &facts) }
+        if CarriedCopies.isNeeded(in: image) {
+            do throws(ImageError) { image = try CarriedCopies.chosen(in: image, facts, choice.files) } catch {
+                throw RestoreError("cannot use the files that the image carries: \(error)", exitStatus: 2)
+            }
+        }
         func validated(_ image: CheckpointImage) throws(RestoreError) -> ValidImage {
             do throws(ValidImage.Refusal) { return try ValidImage(image, on: facts, options: choice) } catch {
                 throw RestoreError(error)
@@ -30,6 +35,13 @@ extension Restart {
             throw RestoreError("cannot give the tree fresh numbers: \(error) (a defect of crrestart)", exitStatus: 70)
         }
         return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
+    }
+
+    /// The image with the paths that its files have here.
+    private func moved(_ image: CheckpointImage) throws(RestoreError) -> CheckpointImage {
+        do throws(ImageError) { return try options.plan.files.moves.applied(to: image) } catch {
+            throw RestoreError("cannot give the files other paths: \(error) (look at --path and --root)", exitStatus: 3)
+        }
     }
 
     /// Waits until the numbers that the tree needs are free, where all who have them have ended: the parents that have to reap them may be slow.

@@ -62,7 +62,7 @@ package struct Restart {
         watch.stage("prepare")
         // Refused without CAP_SYS_RESOURCE, where the plan does not count on it.
         Processes.raiseDescriptorLimit(to: plan.descriptorsNeeded)
-        var objects = try PreparedObjects(of: source.image, at: plan.high)
+        var objects = try PreparedObjects(of: plan.valid.image, at: plan.high)
         var pages = PageFeeder(source, watch)
         try pages.fill(&objects)
         var attempts = 1

@@ -23,13 +23,15 @@ package struct RunningTree: ~Copyable {
     private let sharesProcessGroup: Bool
     private let channels: MonitorChannels
 
-    /// - Parameter beginAnew: threads whose calls begin with their whole timeout again.
-    init(_ tree: borrowing ForkedTree, _ release: ReleaseInstant, kept: [KeptNumber], beginAnew: [UInt32]) {
+    /// - Parameters:
+    ///   - beginAnew: threads whose calls begin with their whole timeout again.
+    ///   - cuts: what is to be said about files that were cut.
+    init(_ tree: borrowing ForkedTree, _ release: ReleaseInstant, kept: [KeptNumber], beginAnew: [UInt32], cuts: [String]) {
         let image = tree.plan.valid.image
         rootPid = tree.hostPids[0]
         tasks = tree.plan.tasks.count
         processes = image.processes.count
-        notices = beginAnew.map { "thread \($0) begins its call anew with its whole timeout: too many threads wait that way" }
+        notices = cuts + beginAnew.map { "thread \($0) begins its call anew with its whole timeout: too many threads wait that way" }
         stopped = tree.plan.valid.time.stopped
         released = release.instant
         renumbering = tree.plan.renumbering

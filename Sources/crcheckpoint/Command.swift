@@ -54,6 +54,13 @@ struct Command: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "Carry files in the image, for a host that lacks them or has others: programs (program files and libraries), open (regular files that are open, up to SIZE, 64M), or all.",
+            valueName: "WHICH[:SIZE]"))
+    var withFiles: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "With -o - --kill: end the tree only when the line \"restarted\" has come from this descriptor; crrestart --ack writes it.",
             valueName: "FD"))
     var ack: Int32?
@@ -79,6 +86,9 @@ struct Command: ParsableCommand {
     }
 
     func validate() throws {
+        if let withFiles, CarriedFiles(withFiles) == nil {
+            throw ValidationError("--with-files \(withFiles): programs, open, open:SIZE, all or all:SIZE is expected; SIZE is a number with K, M or G.")
+        }
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }
         if ack != nil && !(kill && output == "-") { throw ValidationError("--ack goes with -o - --kill: a file needs no reader's word.") }
@@ -99,6 +109,7 @@ struct Command: ParsableCommand {
         options.isUnchecked = unchecked
         options.ignoresCgroups = cgroup == .ignore
         options.acknowledgement = ack
+        options.carried = withFiles.flatMap { CarriedFiles($0) } ?? CarriedFiles()
         options.recording = recordSight
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
         let isJSON = common.json

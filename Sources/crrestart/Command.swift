@@ -122,6 +122,28 @@ struct Command: ParsableCommand {
             valueName: "N"))
     var handed: [UInt32] = []
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "What to do about files that are not as they were at the checkpoint. Those that only grew are told in any case.",
+            valueName: "HOW"))
+    var files = FileOptions.Changed.refuse
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Take NEW for the file or directory OLD of the image, and for everything below it; may be repeated, the longest OLD wins.",
+            valueName: "OLD=NEW"), completion: .file())
+    var path: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Look for all files of the image below DIR, but for those of --path and below /dev, /proc and /sys; DIR becomes the root directory of the tree.",
+            valueName: "DIR"),
+        completion: .directory)
+    var root: String?
+
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
@@ -151,6 +173,7 @@ struct Command: ParsableCommand {
             if number > Int32.max || !DescriptorTable.isOpen(Int32(number)) { throw ValidationError("--fd \(number): this descriptor is not open.") }
             if handed[..<index].contains(number) { throw ValidationError("--fd \(number) is given twice.") }
         }
+        _ = try FileArguments.options(files, path, root)
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
@@ -178,6 +201,7 @@ struct Command: ParsableCommand {
         options.plan.cgroups.isIgnored = cgroup == .ignore
         options.plan.cgroups.isStrict = cgroup == .strict
         options.plan.cgroups.roots = cgroupRoot
+        options.plan.files = try FileArguments.options(files, path, root)
         options.plan.handed = handed
         options.ownDescriptors = kept
         options.patience = timeout

@@ -347,6 +347,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.pathMissing, "open file 2") { $0.openFiles[1].named.clearIdentity() },
         Breach(.pathRelative, "open file 9") { $0.openFiles[8].device.identity.path = Data("null".utf8) },
         Breach(.noPipe, "pipe 0 of open file 3") { $0.openFiles[2].pipeEnd.pipe = 0 },
+        Breach(.noMemoryObject, "open file 2") { $0.openFiles[1].named.identity.copy = 9 },
         Breach(.noMemoryObject, "memory object 9 of open file 4") { $0.openFiles[3].nameless.object = 9 },
         Breach(.preferred, "open file 1") { $0.openFiles[0].outside.preferred = 4 },
         // A pipe has no terminal in its place.

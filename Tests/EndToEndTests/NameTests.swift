@@ -11,15 +11,15 @@ extension EndToEnd {
         private static let user = ["setpriv", "--reuid=65000", "--regid=65000", "--clear-groups"]
 
         /// An ordinary user's program has been checkpointed by root and ended.
-        private func end(as user: [String] = Self.user) throws {
-            let child = try scratch.start(user + ["/usr/bin/python3", Host.programs + "/names.py", scratch.path])
+        private func end(as user: [String] = Self.user, program: String = "/usr/bin/python3", _ options: [String] = []) throws {
+            let child = try scratch.start(user + [program, Host.programs + "/names.py", scratch.path])
             try #require(Clock.wait(seconds: 20) { scratch.exists("ready") }, "\(child.errors)")
-            try scratch.checkpointAndKill(child.pid, of: child)
+            try scratch.checkpointAndKill(child.pid, of: child, options: options)
         }
 
-        private func restart(_ place: Place = .namespace) throws -> Finished {
+        private func restart(_ place: Place = .namespace, _ options: [String] = []) throws -> Finished {
             try scratch.write("finish")
-            return try scratch.run("crrestart", place.options + [scratch.file("image")], seconds: 30)
+            return try scratch.run("crrestart", place.options + options + [scratch.file("image")], seconds: 30)
         }
 
         /// A directory that root alone has.
@@ -131,15 +131,57 @@ extension EndToEnd {
             try refuse("is another kind of file than at the checkpoint")
         }
 
-        /// What was added would be overwritten in its middle.
+        /// The program goes on at the old end, and says so.
         @Test func grownLog() throws {
             try end()
             try scratch.write("log", Array("line 1\nof a run that was lost\n".utf8))
             chmod(scratch.file("log"), 0o666)
-            try refuse("truncate -s 7 cuts it off")
-            truncate(scratch.file("log"), 7)
-            try restart().expect(0)
+            let told = try restart().expect(0)
+            #expect(told.errors.contains("log: has grown since the checkpoint (30 bytes, not 7)"), "\(told.errors)")
+            #expect(scratch.read("log") == "line 1\nline 2\n that was lost\n")
+        }
+
+        /// What was added is kept beside the file.
+        @Test(arguments: Place.allCases) func rollback(place: Place) throws {
+            try end()
+            chmod(scratch.path, 0o777)
+            try scratch.write("log", Array("line 1\nof a run that was lost\n".utf8))
+            chmod(scratch.file("log"), 0o666)
+            let told = try restart(place, ["--files", "rollback"]).expect(0)
+            #expect(told.errors.contains("log: cut to its 7 bytes at the checkpoint"), "\(told.errors)")
             #expect(scratch.read("log") == "line 1\nline 2\n")
+            #expect(scratch.read("log.after-checkpoint") == "of a run that was lost\n")
+            // What was there before is another file's: it is left alone.
+            scratch.remove("result")
+            try scratch.write("log", Array("LINE 1\nof a run that was lost\n".utf8))
+            chmod(scratch.file("log"), 0o666)
+            let refused = try restart(place, ["--files", "rollback"]).expect(3)
+            #expect(refused.errors.contains("its first 7 bytes are not those of the checkpoint"), "\(refused.errors)")
+            #expect(scratch.read("log").hasPrefix("LINE 1\nof"))
+        }
+
+        @Test func acceptedFiles() throws {
+            try end()
+            try scratch.write("log", Array("li".utf8))
+            chmod(scratch.file("log"), 0o666)
+            try refuse("log: is shorter than at the checkpoint (2 of 7 bytes)")
+            try scratch.write("data", Array("CONSTANT".utf8))
+            let told = try restart(.namespace, ["--files", "accept"])
+            #expect(told.errors.contains("it is taken as it is"), "\(told.errors)")
+            #expect(scratch.read("log") == "li\0\0\0\0\0line 2\n")
+        }
+
+        /// The directory of all its files is elsewhere now.
+        @Test(arguments: Place.allCases) func moved(place: Place) throws {
+            try end()
+            let folder = scratch.path + "-moved"
+            try scratch.run(["cp", "-a", scratch.path, folder]).require()
+            defer { try? FileManager.default.removeItem(atPath: folder) }
+            for name in ["f", "log", "data"] { scratch.remove(name) }
+            try refuse("--path \(scratch.file("log"))=FILE names it where it is elsewhere")
+            try restart(place, ["--path", "\(scratch.path)=\(folder)"]).expect(0)
+            #expect(try String(contentsOfFile: folder + "/log", encoding: .utf8) == "line 1\nline 2\n")
+            #expect(!scratch.exists("log"))
         }
 
         /// Its time says that it has changed, its contents say that it has not.
@@ -155,6 +197,17 @@ extension EndToEnd {
             try end()
             try scratch.write("data", Array("CONSTANT".utf8))
             try refuse("has changed since the checkpoint")
+        }
+
+        /// The program and a mapped file are gone, or others: the image has them.
+        @Test(arguments: Place.allCases) func carriedPrograms(place: Place) throws {
+            try scratch.run(["cp", "-L", "/usr/bin/python3", scratch.file("python")]).require()
+            try end(program: scratch.file("python"), ["--with-files", "programs"])
+            scratch.remove("python")
+            try scratch.write("data", Array("CONSTANT".utf8))
+            try restart(place).expect(0)
+            #expect(scratch.read("result").hasPrefix("OK first "))
+            #expect(scratch.read("data") == "CONSTANT" && !scratch.exists("python"))
         }
 
         // MARK: - Refused while the program still runs

@@ -47,9 +47,9 @@ extension Scratch {
     /// Checkpoints a tree and ends it.
     @discardableResult
     func checkpointAndKill(
-        _ root: pid_t, of child: Child, image: String = "image", sourceLocation: SourceLocation = #_sourceLocation
+        _ root: pid_t, of child: Child, image: String = "image", options: [String] = [], sourceLocation: SourceLocation = #_sourceLocation
     ) throws -> Finished {
-        let finished = try run("crcheckpoint", ["--tree", "\(root)", "-o", file(image), "--kill", "--force"])
+        let finished = try run("crcheckpoint", ["--tree", "\(root)", "-o", file(image), "--kill", "--force"] + options)
         try requireEnd(finished, of: child, sourceLocation)
         return finished
     }

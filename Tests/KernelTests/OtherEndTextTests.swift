@@ -58,5 +58,18 @@ import Testing
         #expect(types.type(of: far) == Array("fuse.sshfs".utf8))
         // What is not known might be one that is told of every close.
         #expect(types.isQuiet(near) && !types.isQuiet(far) && !types.isQuiet(5))
+        #expect(types.isStorage(near) && !types.isStorage(far) && !types.isStorage(5))
+    }
+
+    /// What an NFS client calls a removed file that is open.
+    @Test func sillyNames() {
+        let types = FileSystemTypes(
+            parsing: Array("36 35 98:0 / /mnt rw - ext4 /dev/root rw\n37 35 0:44 / /far rw - nfs4 host:/ rw\n".utf8))
+        let (near, far) = (deviceNumber(major: 98, minor: 0), deviceNumber(major: 0, minor: 44))
+        let name = Array("/far/.nfs00000000012ab34c00000001".utf8)
+        #expect(types.isSillyName(name, on: far) && !types.isSillyName(name, on: near))
+        for other in ["/far/.nfs", "/far/.nfsxyz0000000000000", "/far/nfs0000000000000000", ".nfs0000000000000000"] {
+            #expect(!types.isSillyName(Array(other.utf8), on: far))
+        }
     }
 }

@@ -112,19 +112,37 @@ import Testing
         #expect(rights.user == 65000)
     }
 
-    /// Written behind the place where the program goes on writing.
+    /// Files that grew or were written to since: told, never refused.
     @Test func grownFiles() throws {
         var sample = Sample()
         sample.shareFile()
+        func notes() throws -> [String] {
+            #expect(try sample.findings() == [])
+            return try sample.valid().objectNotices
+        }
         sample.records.openFiles[0].named.identity.size = 1234
-        #expect(try sample.findings() == [])
+        let grown = "/log: has grown since the checkpoint (2000 bytes, not 1234), and fd 5"
+        let told = [grown + " writes to it (--files rollback cuts it off and keeps it beside the file)"]
+        #expect(try notes() == told)
+        // Written behind the place where the program goes on writing.
         sample.records.openFiles[0].flags = 0o100001
         #expect(
-            try sample.findings() == [
-                "/log: has grown since the checkpoint (2000 bytes, not 1234), and fd 5 writes on at byte 1234, over what was added (truncate -s 1234 cuts it off; a copy keeps it)"
+            try notes() == [
+                grown
+                    + " writes on at byte 1234, over what was added (--files rollback cuts it off and keeps it beside the file; by hand: truncate -s 1234, a copy keeps it)"
             ])
         sample.records.openFiles[0].offset = 1000
-        #expect(try sample.findings() == [])
+        #expect(try notes() == told)
+        sample.records.openFiles[0].flags = 0o100000
+        #expect(try notes() == [grown + " reads it"])
+        sample.records.openFiles[0].named.identity.size = 2000
+        sample.records.openFiles[0].named.identity.modified += 1
+        #expect(
+            try notes() == [
+                "/log: has another time than at the checkpoint and as many bytes: its contents may be others; fd 5 goes on with it"
+            ])
+        sample.records.openFiles[0].named.identity.modified -= 1
+        #expect(try notes() == [])
     }
 
     @Test func removedDirectory() throws {

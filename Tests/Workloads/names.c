@@ -103,9 +103,34 @@ int run_removed(int count, char **arguments) {
     return verdict("removed");
 }
 
-// Property: a file that has lost the name by which it was opened is the same file as that which its other name leads to.
+/// Counts the entries of a directory from where it is read, in pieces of a few entries.
+static long entries_left(int directory, long most) {
+    char piece[256];
+    long entries = 0;
+    for (long got; entries < most && (got = syscall(SYS_getdents64, directory, piece, sizeof piece)) > 0;)
+        for (long place = 0; place < got; place += *(unsigned short *)(piece + place + 16)) entries++;
+    return entries;
+}
+
+// Property: a file that has lost the name by which it was opened is the same file as that which its other name leads to, also
+// in another directory that is in use; a directory that is half read goes on there.
 int run_links(int count, char **arguments) {
     (void)count, (void)arguments;
+    enum { ENTRIES = 300 };
+    char name[40];
+    mkdir(run_path("aside"), 0755);
+    int aside = open(run_path("aside"), O_RDONLY | O_DIRECTORY), three = make("three", 0, "three"), four = make("four", 0, "mapped");
+    int half = open(run_path("aside"), O_RDONLY | O_DIRECTORY);
+    char *away = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, four, 0);
+    if (aside < 0 || half < 0 || away == MAP_FAILED || linkat(AT_FDCWD, run_path("three"), aside, "three", 0)
+        || linkat(AT_FDCWD, run_path("four"), aside, "four", 0) || unlink(run_path("three")) || unlink(run_path("four")))
+        cannot_prepare("aside");
+    close(four);
+    for (int i = 0; i < ENTRIES; i++) {
+        snprintf(name, sizeof name, "entry %d", i);
+        close(openat(aside, name, O_WRONLY | O_CREAT, 0600));
+    }
+    long seen = entries_left(half, ENTRIES / 2);
     int one = make("one", 0, "abc"), two = make("two", 0, "mapped");
     char *shared = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, two, 0);
     if (shared == MAP_FAILED || !also_called("one", "other one") || !also_called("two", "other two"))
@@ -119,6 +144,14 @@ int run_links(int count, char **arguments) {
     say_ready();
     wait_for_finish();
 
+    // With two files, `.` and `..`.
+    long left = entries_left(half, 10 * ENTRIES);
+    expect(seen + left == ENTRIES + 4, "the directory has %ld entries, and then %ld more", seen, left);
+    expect(pwrite(three, "T", 1, 0) == 1, "three: cannot write");
+    int third = openat(aside, "three", O_RDONLY), fourth = openat(aside, "four", O_RDONLY);
+    expect_text("aside/three", third, "Three");
+    memcpy(away, "MAPPED", 6);
+    expect_text("aside/four", fourth, "MAPPED");
     expect(write(one, "def", 3) == 3, "one: cannot write");
     int again = open(run_path("other one"), O_RDONLY), mapped = open(run_path("other two"), O_RDWR);
     expect_text("other one", again, "abcdef");

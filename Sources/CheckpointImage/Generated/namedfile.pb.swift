@@ -42,11 +42,39 @@ package nonisolated struct ImageNamedFile: Sendable {
   /// Clears the value of `identity`. Subsequent reads from it will return its default value.
   package mutating func clearIdentity() {self._identity = nil}
 
+  /// of a regular file that is open for writing, as far as it was read
+  package var contents: ImageFileEnds {
+    get {_contents ?? ImageFileEnds()}
+    set {_contents = newValue}
+  }
+  /// Returns true if `contents` has been explicitly set.
+  package var hasContents: Bool {self._contents != nil}
+  /// Clears the value of `contents`. Subsequent reads from it will return its default value.
+  package mutating func clearContents() {self._contents = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _identity: ImageFileIdentity? = nil
+  fileprivate var _contents: ImageFileEnds? = nil
+}
+
+/// What a file held: checksums of its first and last 512 KiB, by which what was there is known again when more was added.
+package nonisolated struct ImageFileEnds: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// CRC-32C of bytes 0 to 524,287, or of all of a shorter file
+  package var head: UInt32 = 0
+
+  /// CRC-32C of the last 524,288 bytes of identity.size, or of all of a shorter file
+  package var tail: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// A file that is found again by name.
@@ -96,6 +124,10 @@ package nonisolated struct ImageFileIdentity: Sendable {
   /// Clears the value of `contents`. Subsequent reads from it will return its default value.
   package mutating func clearContents() {self._contents = nil}
 
+  /// The image carries the file (crcheckpoint --with-files): id of record 107, the memory object with its contents, for a host
+  /// that has no such file or another one. 0: it does not.
+  package var copy: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -109,7 +141,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageNamedFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".NamedFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0\u{1}contents\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -118,6 +150,7 @@ nonisolated extension ImageNamedFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularMessageField(value: &self._identity) }()
+      case 2: try { try decoder.decodeSingularMessageField(value: &self._contents) }()
       default: break
       }
     }
@@ -131,11 +164,50 @@ nonisolated extension ImageNamedFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
     try { if let v = self._identity {
       try visitor.visitSingularMessageField(value: v, fieldNumber: 1)
     } }()
+    try { if let v = self._contents {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 2)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageNamedFile, rhs: ImageNamedFile) -> Bool {
     if lhs._identity != rhs._identity {return false}
+    if lhs._contents != rhs._contents {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageFileEnds: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FileEnds"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}head\0\u{1}tail\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.head) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.tail) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.head != 0 {
+      try visitor.visitSingularUInt32Field(value: self.head, fieldNumber: 1)
+    }
+    if self.tail != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tail, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageFileEnds, rhs: ImageFileEnds) -> Bool {
+    if lhs.head != rhs.head {return false}
+    if lhs.tail != rhs.tail {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -143,7 +215,7 @@ nonisolated extension ImageNamedFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
 
 nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FileIdentity"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}device\0\u{1}inode\0\u{1}size\0\u{1}modified\0\u{1}mode\0\u{3}build_id\0\u{3}mount_namespace\0\u{1}object\0\u{1}removed\0\u{1}contents\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}path\0\u{1}device\0\u{1}inode\0\u{1}size\0\u{1}modified\0\u{1}mode\0\u{3}build_id\0\u{3}mount_namespace\0\u{1}object\0\u{1}removed\0\u{1}contents\0\u{1}copy\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -162,6 +234,7 @@ nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._M
       case 9: try { try decoder.decodeSingularUInt32Field(value: &self.object) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.removed) }()
       case 11: try { try decoder.decodeSingularUInt32Field(value: &self._contents) }()
+      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.copy) }()
       default: break
       }
     }
@@ -205,6 +278,9 @@ nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._M
     try { if let v = self._contents {
       try visitor.visitSingularUInt32Field(value: v, fieldNumber: 11)
     } }()
+    if self.copy != 0 {
+      try visitor.visitSingularUInt32Field(value: self.copy, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -220,6 +296,7 @@ nonisolated extension ImageFileIdentity: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.object != rhs.object {return false}
     if lhs.removed != rhs.removed {return false}
     if lhs._contents != rhs._contents {return false}
+    if lhs.copy != rhs.copy {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -5,8 +5,10 @@ import StepProgram
 /// Regular files and directories that are opened again by name.
 enum NamedFilePlan: ObjectPlan {
     static func check(_ file: PlannedFile<ImageNamedFile>, _ host: ObjectHost, _ findings: inout HostFindings) {
-        FileCheck(host.facts).checkOpen(file.state.identity, host.holders.request(file.file, file.state.identity), by: host.place(of: file.file), &findings)
-        FileCheck(host.facts).checkGrowth(file.state.identity, of: file.file, by: host.place(of: file.file), &findings)
+        let place = host.place(of: file.file)
+        let check = FileCheck(host.facts, host.files.changed)
+        check.checkOpen(file.state.identity, host.holders.request(file.file, file.state.identity), by: place, &findings)
+        check.noteChange(file.state.identity, of: file.file, by: place, &findings)
     }
 
     static func make(_ bundle: [PlannedFile<ImageNamedFile>], _ program: inout Program, _ builder: inout PlanBuilder) {

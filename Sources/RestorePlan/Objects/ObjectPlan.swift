@@ -57,6 +57,7 @@ struct ObjectHost {
     let image: CheckpointImage
     let facts: HostFacts
     let holders: FileHolders
+    var files = FileOptions()
 
     /// The first descriptor of a file, in words.
     func place(of file: ImageOpenFile) -> String {
@@ -89,8 +90,8 @@ enum ObjectPlans {
     /// Whether a descriptor of crrestart replaces the file.
     static func stands(_ file: ImageOpenFile, _ facts: HostFacts) -> Bool { standIn(file, for: 0, facts) != nil }
 
-    static func check(_ image: CheckpointImage, _ facts: HostFacts, _ findings: inout HostFindings) {
-        let host = ObjectHost(image: image, facts: facts, holders: FileHolders(image, facts))
+    static func check(_ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions, _ findings: inout HostFindings) {
+        let host = ObjectHost(image: image, facts: facts, holders: FileHolders(image, facts), files: options.files)
         for file in image.openFiles { if let plan = plan(of: file) { check(plan, file, host, &findings) } }
     }
 

@@ -1,4 +1,5 @@
 internal import CheckpointImage
+internal import HostProbe
 internal import Kernel
 internal import LinuxABI
 
@@ -10,9 +11,11 @@ enum NamedFile: DescriptorCapture {
     }
 
     static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) {
+        let isSeen = tree.watchesFiles
         for index in sights.indices {
             let sight = sights[index]
             if !sight.isFoundByName && !sight.isRemoved { sights[index].lookForMount() }
+            if !isSeen { sights[index].lookAtEnds(tree) }
             guard sight.status.kind == .regular, sight.info.value.openFlags & OpenFlag.O_ACCMODE != OpenFlag.O_RDONLY, !sight.isPathOnly,
                 let attributes = try? FileAttributes(of: "/proc/\(sight.holder)/fd/\(sight.number)")
             else { continue }
@@ -33,6 +36,10 @@ enum NamedFile: DescriptorCapture {
         var object = ImageNamedFile()
         object.identity = identity
         object.identity.removed = sight.isRemoved
+        if let head = sight[number: "head"], let tail = sight[number: "tail"] {
+            object.contents.head = UInt32(truncatingIfNeeded: head)
+            object.contents.tail = UInt32(truncatingIfNeeded: tail)
+        }
         return .object(.named(object))
     }
 
@@ -51,5 +58,30 @@ extension OpenFileSight {
     mutating func lookForMount() {
         guard let mounts = try? ProcText.mounts(of: holder.rawValue) else { return }
         if MountTable.mountPoint(of: info.value.mountID, in: mounts) == nil { details["unmounted"] = "yes" }
+    }
+}
+
+extension OpenFileSight {
+    /// Reads the beginning and the end of an output file, so that a restart can tell whether what is added later stands behind
+    /// the same contents. Nothing is noted of a file that this process may not read, and of one whose reading could be seen or
+    /// could wait: on a file system of another host or of a process, and with a lease.
+    fileprivate mutating func lookAtEnds(_ tree: TreeLook) {
+        let access = info.value.openFlags & OpenFlag.O_ACCMODE
+        guard status.kind == .regular, isFoundByName, !isPathOnly, access != OpenFlag.O_RDONLY, tree.fileSystems.isStorage(status.device),
+            !info.value.locks.contains(where: Self.isLease),
+            let file = try? Descriptor.openToCopy(Array("/proc/\(holder)/fd/\(number)".utf8)),
+            let ends = try? FileContents.ends(of: file, size: UInt64(max(0, status.size)))
+        else { return }
+        self[number: "head"] = UInt64(ends.head)
+        self[number: "tail"] = UInt64(ends.tail)
+    }
+
+    private static func isLease(_ lock: [UInt8]) -> Bool { lock.split(separator: UInt8(ascii: " ")).contains { $0.elementsEqual("LEASE".utf8) } }
+}
+
+extension TreeLook {
+    /// The tree would see in its own queue of events that its files are read.
+    fileprivate var watchesFiles: Bool {
+        sight.files.contains { $0.target.bytes.elementsEqual("anon_inode:inotify".utf8) || $0.target.bytes.elementsEqual("anon_inode:[fanotify]".utf8) }
     }
 }

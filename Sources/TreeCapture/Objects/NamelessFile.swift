@@ -10,7 +10,7 @@ enum NamelessFile: DescriptorCapture {
     static func claims(_ sight: OpenFileSight) -> Bool { sight.status.kind == .regular && !sight.isFoundByName }
 
     private static func wasMoved(_ sight: OpenFileSight) -> Bool {
-        sight.status.linkCount > 0 && !sight.target.bytes.starts(with: memory)
+        sight.status.linkCount > 0 && sight.details["silly"] == nil && !sight.target.bytes.starts(with: memory)
     }
 
     static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) {

@@ -148,6 +148,7 @@ struct FileIdentities {
         identity.mountNamespace = id(mountNamespace)
         if let build = name.buildID { identity.buildID = build.bytes.asData }
         if let contents = name.contents { identity.contents = contents }
+        if let object = name.object { identity.copy = UInt32(object) }
         return identity
     }
 
@@ -155,6 +156,9 @@ struct FileIdentities {
     func identity(of place: PlaceSight, in mountNamespace: Int) -> ImageFileIdentity {
         var identity = Self.identity(place.path.bytes, place.status)
         identity.mountNamespace = id(mountNamespace)
+        if let name = names[place.path.bytes], let object = name.object, name.status?.isSameFile(as: place.status) == true {
+            identity.copy = UInt32(object)
+        }
         return identity
     }
 

@@ -78,7 +78,7 @@ struct LostName {
     var help: String {
         if !isMounted { return "let the program close it: it is reached by no name (umount -l leaves such files)" }
         if found != nil { return "move or unmount what is there now: findmnt -T \(printable(path))" }
-        return "find the name by find \(directory) -xdev -inum \(inode), or in another directory of its file system, and link it to the old one again by ln"
+        return "it is in none of the directories that the tree has in use: find the name by find \(directory) -xdev -inum \(inode), or in another directory of its file system, and link it to the old one again by ln"
     }
     var directoryReason: String {
         "\(printable(path)) is another directory now, or none: it was mounted over, unmounted (umount -l) or replaced"

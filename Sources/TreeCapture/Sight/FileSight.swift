@@ -22,6 +22,8 @@ struct NameSight: Codable, Sendable {
     var buildID: RawText?
     /// CRC-32C of a file without a build-id of which a task has a private mapping, if it is not too large.
     var contents: UInt32?
+    /// The memory object as which the image carries it.
+    var object: Int?
 }
 
 /// A descriptor table.

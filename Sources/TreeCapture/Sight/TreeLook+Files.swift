@@ -69,10 +69,14 @@ extension TreeLook {
         {
             (path, isFound) = (KernelPath(bytes: other, isDeleted: false), true)
         }
+        // Of a removed file the contents are saved: its present name goes with the tree.
+        let isSilly = isFound && fileSystems.isSillyName(path.bytes, on: status.device)
+        if isSilly { isFound = false }
         var file = OpenFileSight(
             holder: tid, number: number, info: info, target: RawText(path.bytes), status: status, isFoundByName: isFound,
             mountNamespace: mountNamespace)
         file.isRemoved = path.isDeleted
+        if isSilly { file.details["silly"] = "yes" }
         if let failure { file.fail(failure) }
         file.lookAtOwner(fileSystems)
         file.lookAtFileSystem()

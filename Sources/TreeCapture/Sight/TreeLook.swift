@@ -52,6 +52,7 @@ struct TreeLook {
             }
         }
         look.finishNamespaces()
+        look.findMovedFiles()
         try look.describing(members.root, "look at the descriptors of") { (look: inout TreeLook) throws(SystemError) in
             for kind in DescriptorCaptures.all { try look.lookAtFiles(of: kind) }
         }
