@@ -4,11 +4,11 @@ import LinuxABI
 /// Checks that files which are opened by name exist on this host, and are the same as at the checkpoint.
 struct FileCheck {
     private let facts: HostFacts
-    private let changed: FileOptions.Changed
+    private let options: FileOptions
 
-    init(_ facts: HostFacts, _ changed: FileOptions.Changed = .refuse) {
+    init(_ facts: HostFacts, _ options: FileOptions = FileOptions()) {
         self.facts = facts
-        self.changed = changed
+        self.options = options
     }
 
     /// Checks a file that the program had open. It can have grown since.
@@ -19,7 +19,7 @@ struct FileCheck {
         else { return }
         find(
             identity, "is shorter than at the checkpoint (\(file.size) of \(identity.size) bytes), needed by \(place)",
-            help: "put the old file back; \(Self.moveHelp(identity)); --files accept takes this one", &findings)
+            help: "put the old file back; \(moveHelp(identity)); --files accept takes this one", &findings)
     }
 
     /// Says that a file which the program had open has grown, or was written to, since. If something was added behind the
@@ -36,7 +36,7 @@ struct FileCheck {
         let grown = "has grown since the checkpoint (\(file.size) bytes, not \(identity.size)), and \(place)"
         guard FileRequest.access(open.flags).contains(.write) else { return findings.note(identity.path.asText, grown + " reads it") }
         // It is cut, or there is a finding: see `FileCut`.
-        if changed == .rollback { return }
+        if options.changed == .rollback { return }
         let rollback = "--files rollback cuts it off and keeps it beside the file"
         guard open.offset == Int64(clamping: identity.size), identity.size > 0, open.flags & OpenFlag.O_APPEND == 0 else {
             return findings.note(identity.path.asText, grown + " writes to it", help: rollback)
@@ -51,7 +51,7 @@ struct FileCheck {
         guard let file = find(identity, request, by: place, &findings), let difference = difference(file, identity) else { return }
         find(
             identity, "has changed since the checkpoint, and \(place) has it mapped: \(difference)",
-            help: "put the old file back; \(Self.moveHelp(identity)); --files accept takes this one", &findings)
+            help: "put the old file back; \(moveHelp(identity)); --files accept takes this one", &findings)
     }
 
     /// How a mapped file differs from that of the checkpoint; nil: it is the same.
@@ -63,12 +63,14 @@ struct FileCheck {
         return isKnown ? "it has other contents" : "it has another time, and nothing tells whether the contents are the same"
     }
 
-    /// What to type where a file is elsewhere now.
-    static func moveHelp(_ identity: ImageFileIdentity) -> String { "--path \(identity.path.asText)=FILE names it where it is elsewhere" }
+    /// What to type where a file is elsewhere now: with the path that it has in the image.
+    private func moveHelp(_ identity: ImageFileIdentity) -> String {
+        "--path \(printable(options.moves.original(identity.path.asBytes)))=FILE names it where it is elsewhere"
+    }
 
     /// Refuses a file that has changed, or says that it is taken as it is.
     private func find(_ identity: ImageFileIdentity, _ reason: String, help: String, _ findings: inout HostFindings) {
-        if changed == .accept {
+        if options.changed == .accept {
             findings.note(identity.path.asText, reason + "; it is taken as it is", help: "--files accept")
         } else {
             findings.find(identity.path.asText, reason, help: help)
@@ -87,10 +89,10 @@ struct FileCheck {
         switch facts.files[identity.path.asBytes] {
         case nil: return
         case .failure(let missing)?:
-            findings.find(identity.path.asText, "\(missing.errno), \(place)", help: missing.isRefusal ? missing.help : "make it again, or \(Self.moveHelp(identity))")
+            findings.find(identity.path.asText, "\(missing.errno), \(place)", help: missing.isRefusal ? missing.help : "make it again, or \(moveHelp(identity))")
         case .success(let file)?:
             if file.mode & FileMode.S_IFMT != FileMode.S_IFDIR {
-                findings.find(identity.path.asText, "ENOTDIR, \(place)", help: "make it again, or \(Self.moveHelp(identity))")
+                findings.find(identity.path.asText, "ENOTDIR, \(place)", help: "make it again, or \(moveHelp(identity))")
             } else {
                 checkDoor(identity, request, by: place, &findings)
             }
@@ -114,12 +116,12 @@ struct FileCheck {
         switch facts.files[identity.path.asBytes] {
         case nil: return nil
         case .failure(let missing)?:
-            findings.find(identity.path.asText, "\(missing.errno), needed by \(place)", help: missing.isRefusal ? missing.help : missing.help + ", or " + Self.moveHelp(identity))
+            findings.find(identity.path.asText, "\(missing.errno), needed by \(place)", help: missing.isRefusal ? missing.help : missing.help + ", or " + moveHelp(identity))
             return nil
         case .success(let file)?:
             if file.mode & FileMode.S_IFMT != identity.mode & FileMode.S_IFMT {
                 findings.find(identity.path.asText, "is another kind of file than at the checkpoint, needed by \(place)",
-                    help: "put the old file back, or \(Self.moveHelp(identity))")
+                    help: "put the old file back, or \(moveHelp(identity))")
                 return nil
             }
             return checkDoor(identity, request, by: "needed by \(place)", &findings) ? file : nil

@@ -69,6 +69,19 @@ package struct PathMoves: Sendable, Equatable {
         return Self.joined(root, path)
     }
 
+    /// The path in the image of what is at `path` here.
+    func original(_ path: [UInt8]) -> [UInt8] {
+        for move in moves where Self.isBelow(path, move.new) {
+            let old = Self.joined(move.old, move.new == [Self.slash] ? path : Array(path.dropFirst(move.new.count)))
+            if moved(old) == path { return old }
+        }
+        if let root, Self.isBelow(path, root) {
+            let old = path == root ? [Self.slash] : Array(path.dropFirst(root.count))
+            if moved(old) == path { return old }
+        }
+        return path
+    }
+
     private static func isBelow(_ path: [UInt8], _ folder: [UInt8]) -> Bool {
         folder == [slash] || path == folder || path.starts(with: folder + [slash])
     }

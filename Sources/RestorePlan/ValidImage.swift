@@ -69,7 +69,7 @@ package struct ValidImage: Sendable {
         // A root that is an init is created with CLONE_NEWPID, so it needs no other init.
         let namespace = !image.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, facts, options))
         Self.checkNumbers(image, facts, options, newNamespace: namespace, find)
-        FileCheck(facts, options.files.changed).check(image, &findings)
+        FileCheck(facts, options.files).check(image, &findings)
         if options.files.moves.root != nil, facts.ownCredentials.effective & Capability.set(Capability.CAP_SYS_CHROOT) == 0 {
             find("--root", "EPERM: the directory cannot be made the root directory of the tree", help: "be root, or name the files by --path")
         }

@@ -78,7 +78,9 @@ import Testing
         var facts = HostFacts()
         facts.files[Array("/f".utf8)] = .success(file(size: 9, modified: 6))
         var findings = HostFindings()
-        let check = FileCheck(facts, .accept)
+        var options = FileOptions()
+        options.changed = .accept
+        let check = FileCheck(facts, options)
         check.checkMapped(identity("/f"), request(identity("/f")), by: "7 sh", &findings)
         check.checkOpen(identity("/f"), request(identity("/f")), by: "fd 3", &findings)
         #expect(findings.all.isEmpty)

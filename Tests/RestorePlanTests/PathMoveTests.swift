@@ -42,6 +42,10 @@ import Testing
         #expect(moved("/data/f", moves) == "/srv/data/f")
         for kernel in ["/dev/null", "/proc", "/sys/fs"] { #expect(moved(kernel, moves) == kernel) }
         #expect(moved("/device", moves) == "/new/device")
+        // And back.
+        for path in ["/", "/bin/sh", "/data", "/data/f", "/dev/null"] {
+            #expect(moves.original(moves.moved(Array(path.utf8))) == Array(path.utf8))
+        }
     }
 
     /// Every place of an image that names a file.

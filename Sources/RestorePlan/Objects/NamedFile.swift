@@ -6,7 +6,7 @@ import StepProgram
 enum NamedFilePlan: ObjectPlan {
     static func check(_ file: PlannedFile<ImageNamedFile>, _ host: ObjectHost, _ findings: inout HostFindings) {
         let place = host.place(of: file.file)
-        let check = FileCheck(host.facts, host.files.changed)
+        let check = FileCheck(host.facts, host.files)
         check.checkOpen(file.state.identity, host.holders.request(file.file, file.state.identity), by: place, &findings)
         check.noteChange(file.state.identity, of: file.file, by: place, &findings)
     }

@@ -16,6 +16,7 @@ extension TreeLook {
             guard let name = name(of: file.status.inode, on: file.status.device, in: folders) else { continue }
             sight.files[index].target = RawText(name)
             sight.files[index].isFoundByName = true
+            sight.files[index].isRemoved = false
         }
         for index in spaces {
             let maps = Dictionary(sight.spaces[index].maps.value.maps.map { ($0.start, $0) }) { first, _ in first }
