@@ -29,14 +29,15 @@ struct ParkedTree: ~Copyable {
         // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
         try finaliser.loadAll()
         if staysStopped { try finaliser.stopRunning() }
-        // 4. No task dies with the monitor any more. The guardian first: it has to outlive it.
-        try finaliser.releaseGuardian(tree.inner)
-        try finaliser.takeBackExitKill()
-        // The last chance: what is made next belongs to no process, and would stay.
-        try watch.check()
+        // Output files are cut while the tasks still die with this process: it may take a while.
         let cutter = FileCutter(tree)
         try cutter.run()
         do throws(RestoreError) {
+            // 4. No task dies with the monitor any more. The guardian first: it has to outlive it.
+            try finaliser.releaseGuardian(tree.inner)
+            try finaliser.takeBackExitKill()
+            // The last chance: what is made next belongs to no process, and would stay.
+            try watch.check()
             let queues = MessageQueueMaker(tree)
             try queues.run(tree.memory)
             do throws(RestoreError) { try SemaphoreSetMaker(tree).run(tree.memory) } catch {
