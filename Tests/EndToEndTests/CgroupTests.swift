@@ -65,12 +65,6 @@ extension EndToEnd {
             let restarted = try scratch.restart(.namespace, options: ["--cgroup", "ignore"])
             try scratch.finishWorkload("cgroups", restarted.command)
             #expect(!scratch.read("after").contains(group.path))
-            // Without an option, too: a batch system removes the cgroup of a job.
-            scratch.remove("after")
-            let told = try scratch.restart(.namespace)
-            try scratch.finishWorkload("cgroups", told.command)
-            #expect(told.command.errors.contains("cgroup \(hierarchy):\(group.path)/one has been removed"), "\(told.command.errors)")
-            #expect(!scratch.read("after").contains(group.path))
         }
 
         @Test(arguments: hierarchies)
