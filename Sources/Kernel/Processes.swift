@@ -9,10 +9,12 @@ package enum Processes {
     package static var ownPid: Int32 { getpid() }
 
     /// The words of the command line, as bytes. Swift's own text of them has other characters in place of bytes that are not UTF-8.
-    /// Empty where there is no `/proc`.
     package static var arguments: [[UInt8]] {
-        let text = (try? readFile("/proc/self/cmdline")) ?? []
-        return text.split(separator: 0, omittingEmptySubsequences: false).dropLast().map { Array($0) }
+        let words = unsafe CommandLine.unsafeArgv
+        return (0..<Int(CommandLine.argc)).map { index in
+            guard let word = unsafe words[index] else { return [] }
+            return unsafe UnsafeBufferPointer(start: word, count: strlen(word)).map { UInt8(bitPattern: $0) }
+        }
     }
 
     /// Namespace bits of clone(2).
