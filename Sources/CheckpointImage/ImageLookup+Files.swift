@@ -18,7 +18,7 @@ extension ImageLookup {
     func validate(_ file: ImageOpenFile, _ records: ImageRecords) throws(ImageError) {
         let subject = { "open file \(file.id)" }
         guard let object = file.saved else { throw .rule(.fileKind, subject()) }
-        try require(file.offset >= 0 || object.hasAnyPosition || file.hasUnsignedOffset, .fileOffset, subject())
+        try require(file.offset >= 0 || object.hasAnyPosition, .fileOffset, subject())
         try require(file.ownerSignal <= 64, .signalRange, subject())
         if file.hasOwner { try require(isOwner(file.owner), .fileOwner, subject()) }
         for reference in object.references {
@@ -69,18 +69,4 @@ extension ImageLookup {
 
     /// At most 15 bytes, as the kernel keeps it.
     func isCommandName(_ name: Data) -> Bool { name.count <= 15 && !name.contains(0) }
-}
-
-extension ImageOpenFile {
-    /// Whether the kernel counts its offset without a sign, as it does where a file is memory: `/proc/PID/mem`, `/dev/mem`. Such an
-    /// offset above 2^63 is negative here.
-    ///
-    /// - Source: Linux, FMODE_UNSIGNED_OFFSET.
-    fileprivate var hasUnsignedOffset: Bool {
-        switch object {
-        case .nameless?, nil: false
-        case .named(let file)?: file.identity.path.asBytes.suffix(4).elementsEqual("/mem".utf8)
-        default: true
-        }
-    }
 }

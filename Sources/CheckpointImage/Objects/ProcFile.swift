@@ -6,7 +6,6 @@ extension ImageProcFile: SavedObject {
     private static let maps: Set<[UInt8]> = Set(["uid_map", "gid_map", "projid_map", "setgroups"].map { Array($0.utf8) })
 
     package var awaited: UInt32? { process }
-    package var hasAnyPosition: Bool { true }
     /// Other threads than the first are made last.
     package var isMadeLast: Bool { thread != 0 && thread != process }
 

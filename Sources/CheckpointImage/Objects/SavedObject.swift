@@ -21,7 +21,10 @@ package protocol SavedObject: Sendable {
     /// It is made by its only holder, as the last thing, when all threads of that process exist.
     var isMadeLast: Bool { get }
 
-    /// Whether its position is not a number of bytes but any 64 bits, as that of `/proc/PID/mem` is.
+    /// Whether its position can be any 64 bits: it is not one in a file, or the kernel counts it without a sign, as it does where a
+    /// file is memory (`/proc/PID/mem`, `/dev/mem`). One above 2^63 is negative in the image.
+    ///
+    /// - Source: Linux, FMODE_UNSIGNED_OFFSET.
     var hasAnyPosition: Bool { get }
 
     /// Checks the bounds of every value: an image can hold anything.
@@ -38,7 +41,7 @@ extension SavedObject {
     package var momentaryNumbers: [UInt32] { [] }
     package var awaited: UInt32? { nil }
     package var isMadeLast: Bool { false }
-    package var hasAnyPosition: Bool { false }
+    package var hasAnyPosition: Bool { true }
     package func check(_ rules: RuleContext) throws(ImageError) {}
 }
 
