@@ -35,7 +35,7 @@ extension EndToEnd {
             // Collect: from outside.
             Fault("proc-fdinfo:3", "read the state of"),
             Fault("proc-limits=ENOMEM", "read the state of"),
-            Fault("kcmp:3=EPERM", "read the state of"),
+            Fault("kcmp=EPERM", "read the state of"),
             Fault("pidfd-getfd:2=EPERM", status: 4, "cannot be asked who gets the signals"),
             // Collect: by calls of the tasks themselves, at their beginning and in the middle.
             Fault("set-registers", "ask thread"),
