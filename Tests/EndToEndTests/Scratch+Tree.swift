@@ -73,7 +73,9 @@ extension Scratch {
 
     /// Whether a checkpoint failed because the tree came to its end just before.
     func hasMissed(_ finished: Finished, _ child: Child) -> Bool {
-        let isGone = ["it ended meanwhile", "there is no such process"].contains { finished.errors.contains($0) }
+        let isGone = ["it ended meanwhile", "it has ended and waits", "there is no such process"].contains {
+            finished.errors.contains($0)
+        }
         return isGone && Clock.wait(seconds: 20) { child.poll() != nil }
     }
 
