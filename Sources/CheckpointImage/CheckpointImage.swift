@@ -11,6 +11,7 @@ package struct CheckpointImage: Sendable {
     package var fileTables: [ImageFileTable]
     package var openFiles: [ImageOpenFile]
     package var pipes: [ImagePipe]
+    package var terminals: [ImageTerminal]
     package var memoryObjects: [ImageMemoryObject]
     package var semaphoreSets: [ImageSemaphoreSet]
     package var messageQueues: [ImageMessageQueue]
@@ -32,6 +33,7 @@ package struct CheckpointImage: Sendable {
         fileTables = records.fileTables
         openFiles = records.openFiles
         pipes = records.pipes
+        terminals = records.terminals
         memoryObjects = records.memoryObjects
         semaphoreSets = records.semaphoreSets
         messageQueues = records.messageQueues
@@ -50,6 +52,7 @@ package struct CheckpointImage: Sendable {
         records.fileTables = fileTables
         records.openFiles = openFiles
         records.pipes = pipes
+        records.terminals = terminals
         records.memoryObjects = memoryObjects
         records.semaphoreSets = semaphoreSets
         records.messageQueues = messageQueues
@@ -69,6 +72,7 @@ package struct ImageRecords: Sendable {
     package var fileTables: [ImageFileTable] = []
     package var openFiles: [ImageOpenFile] = []
     package var pipes: [ImagePipe] = []
+    package var terminals: [ImageTerminal] = []
     package var memoryObjects: [ImageMemoryObject] = []
     package var semaphoreSets: [ImageSemaphoreSet] = []
     package var messageQueues: [ImageMessageQueue] = []
@@ -91,6 +95,9 @@ extension CheckpointImage {
     package func fileTable(_ id: UInt32) -> ImageFileTable? { lookup.fileTable[id].map { fileTables[$0] } }
     package func openFile(_ id: UInt32) -> ImageOpenFile? { lookup.openFile[id].map { openFiles[$0] } }
     package func pipe(_ id: UInt32) -> ImagePipe? { lookup.pipe[id].map { pipes[$0] } }
+    package func terminal(_ id: UInt32) -> ImageTerminal? { lookup.terminal[id].map { terminals[$0] } }
+    /// The position of a terminal in `terminals`.
+    package func place(ofTerminal id: UInt32) -> Int? { lookup.terminal[id] }
     package func memoryObject(_ id: UInt32) -> ImageMemoryObject? {
         lookup.memoryObject[id].map { memoryObjects[$0] }
     }

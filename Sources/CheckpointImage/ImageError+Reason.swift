@@ -128,6 +128,7 @@ extension RecordType {
         case .signalActions: "signal actions"
         case .namespace: "namespace"
         case .messageQueue: "message queue"
+        case .terminal: "terminal"
         case .pageDescription: "page description"
         case .pageData: "page data"
         case .pageChecksums: "page checksums"

@@ -25,6 +25,7 @@ extension ImageLookup {
             try require(holds(reference), reference.missing, "\(reference) of \(subject())")
         }
         try object.check(RuleContext(id: file.id, records: records, lookup: self))
+        try validate(file.locks, of: file)
     }
 
     /// Whether signals go to a task of the image only: signals of a file are not to reach strangers.
@@ -42,6 +43,8 @@ extension ImageLookup {
         case .openFile(let id): openFile[id] != nil
         case .pipe(let id): pipe[id] != nil
         case .memoryObject(let id): memoryObject[id] != nil
+        case .terminal(let id): terminal[id] != nil
+        case .unixSockets: true
         }
     }
 
@@ -50,6 +53,24 @@ extension ImageLookup {
         try require((4096...1 << 31).contains(pipe.capacity), .pipeCapacity, subject())
         let count = pipe.contents.reduce(0) { $0 + $1.count }
         try require(count <= Int(pipe.capacity), .pipeContents, subject())
+    }
+
+    func validate(_ terminal: ImageTerminal, _ records: ImageRecords) throws(ImageError) {
+        let subject = { "terminal \(terminal.id)" }
+        let words = [terminal.rows, terminal.columns, terminal.width, terminal.height]
+        try require(words.allSatisfy { $0 <= UInt32(UInt16.max) } && terminal.number < 1 << 20, .terminalRange, subject())
+        try require(terminal.settings.isEmpty || terminal.settings.count == ImageLimits.terminalSettings, .terminalRange, subject())
+        try require(max(terminal.input.count, terminal.output.count) <= ImageLimits.terminalContents, .terminalRange, subject())
+        try require(terminal.mode & ~0o777 == 0 && terminal.held <= 2, .terminalRange, subject())
+        let ends = terminal.lineEnds
+        try require(ends.count <= ImageLimits.terminalContents, .terminalRange, subject())
+        try require(zip(ends, ends.dropFirst()).allSatisfy { $0 <= $1 } && (ends.last ?? 0) <= terminal.input.count, .terminalRange, subject())
+        let isLeader = records.processes.contains { $0.pid == terminal.session && $0.session == terminal.session }
+        try require(terminal.session == 0 || isLeader, .terminalSession, subject())
+        let isGroup = groups.contains(terminal.foreground)
+        try require(terminal.foreground == 0 || isGroup, .terminalSession, subject())
+        let others = records.terminals.count { $0.session == terminal.session }
+        try require(terminal.session == 0 || others == 1, .terminalSession, subject())
     }
 
     /// A path, a mount namespace in which it can have been read, and a copy in the image, or none.

@@ -14,6 +14,7 @@ struct ImageLookup: Sendable {
     var fileTable: [UInt32: Int] = [:]
     var openFile: [UInt32: Int] = [:]
     var pipe: [UInt32: Int] = [:]
+    var terminal: [UInt32: Int] = [:]
     var memoryObject: [UInt32: Int] = [:]
     var directories: [UInt32: Int] = [:]
     var signalActions: [UInt32: Int] = [:]
@@ -43,6 +44,7 @@ struct ImageLookup: Sendable {
         fileTable = try index(records.fileTables, "file table", \.id)
         openFile = try index(records.openFiles, "open file", \.id)
         pipe = try index(records.pipes, "pipe", \.id)
+        terminal = try index(records.terminals, "terminal", \.id)
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
         _ = try index(records.semaphoreSets, "semaphore set", \.id)
         _ = try index(records.messageQueues, "message queue", \.id)
@@ -70,13 +72,18 @@ struct ImageLookup: Sendable {
                 !space.is32Bit || records.header.architecture == "x86_64", .wordSize, "address space \(space.id)")
             try validate(space, userEnd: userEnd(space))
         }
-        for table in records.fileTables { try validate(table) }
+        for table in records.fileTables {
+            try validate(table)
+            try validatePosixLocks(of: table, records)
+        }
         for file in records.openFiles { try validate(file, records) }
         for pipe in records.pipes { try validate(pipe) }
+        for terminal in records.terminals { try validate(terminal, records) }
         for object in records.memoryObjects { try validate(object) }
         try validateNesting(of: records.openFiles)
         try validate(records.semaphoreSets)
         try validate(records.messageQueues)
+        try validateSegments(records.memoryObjects)
         try validateCgroups(records)
     }
 
@@ -132,6 +139,10 @@ enum ImageLimits {
     /// MAX_LFS_FILESIZE
     static let objectSize = UInt64(Int64.max)
     static let vdsoCode = 1 << 16
+    /// `struct termios2`. Source: asm-generic/termbits.h.
+    static let terminalSettings = 44
+    /// More than a terminal holds in one direction. Source: drivers/tty/tty_buffer.c, TTYB_DEFAULT_MEM_LIMIT, and n_tty.c.
+    static let terminalContents = 1 << 17
     /// The kernel's longest time, which programs use for "for ever": 292 years in nanoseconds. Source: Linux, KTIME_MAX.
     static let time = UInt64(Int64.max)
     /// The same in microseconds, rounded up to a power of two: it stays in 64 bits when it is counted in nanoseconds.

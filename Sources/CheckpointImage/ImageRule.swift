@@ -25,10 +25,13 @@ package enum ImageRule: String, Sendable, CaseIterable {
     // Files.
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
     case procTask, procName, fileOwner
-    case pipeCapacity, pipeContents
+    case pipeCapacity, pipeContents, lockKind, lockRange, lockFile, externalName
+    case noTerminal, terminalRange, terminalSession, terminalEnds
     // Objects.
     case eventCount, clock, timerRange, timerFlags, notify, noSuchThread
+    case socketType, socketState, socketName, socketPeer, socketQueue, socketOption
     case epollEvents, epollTwice, epollLoop, semaphoreRange, semaphoreTwice, messageRange, messageTwice
+    case watchNumbers, watchMask, pidFileTask, segmentRange, segmentTwice, queueName, queueRange
     // Pages.
     case noOwner, twoSections, pagesDiffer, pagesMissing
 
@@ -124,6 +127,14 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .fileOwner: "what gets its signals is not a task or process group of the tree"
         case .pipeCapacity: "the capacity is out of range"
         case .pipeContents: "it holds more than its capacity"
+        case .noTerminal: "its terminal does not exist"
+        case .terminalRange: "its numbers, settings or contents are out of range"
+        case .terminalSession: "its session or foreground process group is not one of the tree, or has two terminals"
+        case .terminalEnds: "its master is there twice, or is not in the tree"
+        case .lockKind: "a lock is of a kind that does not belong there"
+        case .lockRange: "the range of a lock is out of bounds"
+        case .lockFile: "a lock is on a file that is not open for it"
+        case .externalName: "an external file has no name"
         case .eventCount: "the count is larger than an eventfd can hold"
         case .clock: "a clock is unknown, or is that of another process"
         case .timerRange: "the times of a timer are out of range"
@@ -137,6 +148,19 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .semaphoreTwice: "there are two sets with one number or key"
         case .messageRange: "the messages are out of range"
         case .messageTwice: "there are two queues with one number or key"
+        case .watchNumbers: "the numbers of its watches do not ascend from 1"
+        case .watchMask: "a watch is for events that there are not"
+        case .segmentRange: "the shared memory segment is out of range"
+        case .segmentTwice: "there are two shared memory segments with one number or key"
+        case .queueName: "it is no name of a message queue"
+        case .queueRange: "the message queue is out of range"
+        case .pidFileTask: "it stands for a task that is not there"
+        case .socketType: "it is a unix socket of an unknown type"
+        case .socketState: "what a unix socket is, listening or connected, contradicts itself"
+        case .socketName: "the name of a unix socket is none"
+        case .socketPeer: "what a unix socket is connected with is not connected with it"
+        case .socketQueue: "what waits in a unix socket cannot be there"
+        case .socketOption: "an option of a socket is unknown, or there twice"
         case .noOwner: "the owner does not exist"
         case .twoSections: "there are two sections of pages"
         case .pagesDiffer: "the section has other pages than the owner"

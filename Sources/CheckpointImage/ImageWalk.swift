@@ -54,6 +54,7 @@ struct ImageWalk<Source: SequentialSource> {
         case .fileTable: try add(header, type, at, to: &records.fileTables, \.id)
         case .openFile: try add(header, type, at, to: &records.openFiles, \.id)
         case .pipe: try add(header, type, at, to: &records.pipes, \.id)
+        case .terminal: try add(header, type, at, to: &records.terminals, \.id)
         case .memoryObject: try add(header, type, at, to: &records.memoryObjects, \.id)
         case .semaphoreSet: try add(header, type, at, to: &records.semaphoreSets, \.id)
         case .messageQueue: try add(header, type, at, to: &records.messageQueues, \.id)

@@ -35,12 +35,20 @@ extension HostFacts {
                 files[path] = .failure(MissingFile(errno: error.name))
             }
         }
-        probeRefusals(requests)
+        probeRefusals(requests.union(fifoRequests(of: image)))
+    }
+
+    /// Looks at this host as a task with `rights` would.
+    func run(_ look: () -> Void, with rights: FileRights) throws(SystemError) {
+        if rights == FileRights(ownCredentials) { return look() }
+        let kept = ownCredentials.effective & FileRights.kept
+        let borrowed = BorrowedRights(
+            user: rights.user, group: rights.group, groups: rights.groups, effective: (rights.capabilities | kept) & ownCredentials.permitted)
+        try borrowed.use(look)
     }
 
     /// What the holders of the files may, asked with their rights.
     private mutating func probeRefusals(_ requests: Set<FileRequest>) {
-        let own = FileRights(ownCredentials)
         for (rights, requests) in Dictionary(grouping: requests, by: \.rights) {
             var found: [FileRequest: String] = [:]
             func look() {
@@ -49,16 +57,8 @@ extension HostFacts {
                     if let refusal = access.refusalWithoutLinks(of: request.path, isLink: request.isLink) { found[request] = refusal.name }
                 }
             }
-            if rights == own {
-                look()
-            } else {
-                let kept = ownCredentials.effective & FileRights.kept
-                let borrowed = BorrowedRights(
-                    user: rights.user, group: rights.group, groups: rights.groups,
-                    effective: (rights.capabilities | kept) & ownCredentials.permitted)
-                do throws(SystemError) { try borrowed.use(look) } catch {
-                    for request in requests { found[request] = error.name }
-                }
+            do throws(SystemError) { try run(look, with: rights) } catch {
+                for request in requests { found[request] = error.name }
             }
             refusals.merge(found) { first, _ in first }
         }

@@ -16,6 +16,7 @@ extension HostFacts {
         facts.probe32Bit(for: image)
         facts.probeSelf()
         facts.probeFiles(of: image, options.files)
+        facts.probeLocks(of: image, endOf: tree)
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
         facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0  // CAP_SYS_ADMIN
         facts.bootID = (try? Kernel.bootID()) ?? ""
@@ -24,23 +25,44 @@ extension HostFacts {
         facts.mayMakeTimeNamespace = TimeNamespace.canBeMade
         facts.probeNumbers(of: image, options: options, endOf: tree)
         facts.probeTerminal()
-        facts.probeObjects(of: image, options: options)
+        facts.probeObjects(of: image, options: options, endOf: tree)
         facts.probeCgroups(of: image, options: options.cgroups)
         if let tree { facts.foresee(endOf: tree) }
         return facts
     }
 
+    /// What has the names that sockets of the image want. A tree that was killed a moment ago can have left garbage, which has them
+    /// until the kernel has found it.
+    private mutating func probeSockets(of image: CheckpointImage) {
+        let wanted: [[UInt8]] = image.openFiles.compactMap { file in
+            guard case .unix(let socket)? = file.object, !socket.address.isEmpty else { return nil }
+            return [UInt8(truncatingIfNeeded: socket.type)] + socket.shownInTable
+        }
+        if wanted.isEmpty { return }
+        boundSockets = UnixSocketTable.boundInodes()
+        socketNames = UnixSocketTable.names()
+        for _ in 0..<50 where wanted.contains(where: socketNames.contains) {
+            UnixSocketTable.collectGarbage()
+            boundSockets = UnixSocketTable.boundInodes()
+            socketNames = UnixSocketTable.names()
+        }
+    }
+
     /// What kernel objects of the image need.
-    private mutating func probeObjects(of image: CheckpointImage, options: RestartOptions) {
+    private mutating func probeObjects(of image: CheckpointImage, options: RestartOptions, endOf tree: LivingTree?) {
         watchable = (0...2).map { isWatchable($0) } + [true]
         // The image came on standard input: the terminal stands in, or /dev/null, which cannot be watched.
         if options.imageIsStandardInput { watchable[0] = (try? Descriptor.open("/dev/tty", 2)) != nil }
         let readsMessages = image.openFiles.contains { if case .device(let device)? = $0.object { device.readMessages != 0 } else { false } }
         if readsMessages { kernelMessages = (try? KernelLog.sequenceNumbers()) ?? [] }
+        probeSockets(of: image)
         mayChooseTimerIDs = PosixTimerState.mayChooseID()
         maySetExpirations = TimerFileState.maySetExpirations()
+        mayNumberWatches = InotifyState.mayChooseNumber()
         mayWakeSystem = Capabilities.currentEffective & 1 << 35 != 0  // CAP_WAKE_ALARM
         probeMessageQueues(of: image)
+        probeSegments(of: image, endOf: tree)
+        probeQueues(of: image)
         guard !image.semaphoreSets.isEmpty else { return }
         mayChooseSemaphoreNumbers = SemaphoreSets.mayChooseNumber()
         for var set in (try? SemaphoreSetState.all()) ?? [] {

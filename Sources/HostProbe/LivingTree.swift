@@ -23,5 +23,6 @@ extension HostFacts {
         // Which descriptors crrestart will have is its user's choice.
         (terminal, terminalOpensAnew) = (0, true)
         watchable = [true, true, true, true]
+        (socketNames, boundSockets) = ([], nil)
     }
 }

@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// The build-id of an ELF file: the linker's digest of what it linked.
 ///
 /// - Source: elf(5), `NT_GNU_BUILD_ID`.
@@ -10,15 +12,18 @@ package enum BuildID {
         }
     }
 
+    /// open(2) does not wait: for another program to give up its lease, or for a writer where the name leads to a FIFO.
+    private static let unwaiting = Int32(OpenFlag.O_NONBLOCK)
+
     /// Of the file at `path`.
     package static func read(from path: String) throws(SystemError) -> [UInt8]? {
-        let file = try Descriptor.open(path)
+        let file = try Descriptor.open(path, unwaiting)
         return try read(from: file)
     }
 
     /// The same with a path of any bytes.
     package static func read(from path: [UInt8]) throws(SystemError) -> [UInt8]? {
-        let file = try Descriptor.open(path)
+        let file = try Descriptor.open(path, unwaiting)
         return try read(from: file)
     }
 

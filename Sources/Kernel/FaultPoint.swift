@@ -100,6 +100,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case getRobustList = "get-robust-list"
     /// F_GETPIPE_SZ, FIONREAD and tee(2) of a pipe: collect.
     case lookIntoPipe = "look-into-pipe"
+    /// Requests of ioctl_tty(2): collect, fork.
+    case terminal
     /// timerfd_gettime(2): collect.
     case timerfdGettime = "timerfd-gettime"
     /// NS_GET_PARENT of ioctl(2): collect.
@@ -138,7 +140,7 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     /// fork of the process that ends the tree: release with `--kill`; without it crcheckpoint does that itself.
     case forkGuardian = "fork-guardian"
     /// clone(2) of the process that finds out whether the image could be restarted: commit, with `--kill` and `--stop`; without
-    /// it crcheckpoint does that itself.
+    /// it crcheckpoint does that itself. Also of the one that asks for the peer of a unix socket in a nested pid namespace: collect.
     case forkCheck = "fork-check"
     /// Not a call: our own reader refuses the image that was just written (a defect): commit, with `--kill` and `--stop`.
     case ownReader = "own-reader"
@@ -167,6 +169,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case setFileSize = "set-file-size"
     /// pwrite(2) into a memory object: load.
     case writeFilePages = "write-file-pages"
+    /// shmget(2): prepare.
+    case segmentMake = "segment-make"
     /// semget(2): prepare.
     case semaphoreMake = "semaphore-make"
     /// semctl(2) IPC_SET: prepare.

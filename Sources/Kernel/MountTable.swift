@@ -83,6 +83,30 @@ package struct MountTable: Sendable {
         return nil
     }
 
+    /// Where the file system with a device number is mounted, in the order in which it was.
+    package static func mountPoints(major: UInt64, minor: UInt64, in mountinfo: [UInt8]) -> [[UInt8]] {
+        let device = Array("\(major):\(minor)".utf8)
+        return mountinfo.split(separator: .newline).compactMap { line in
+            let fields = line.split(separator: .blank, maxSplits: 5)
+            return fields.count > 5 && fields[2].elementsEqual(device) ? unescapingMountField(fields[4]) : nil
+        }
+    }
+
+    /// `major:minor` of the file system that a path leads to, by the mount points in the path.
+    package static func device(of path: [UInt8], in mountinfo: [UInt8]) -> [UInt8]? {
+        var best: (length: Int, device: [UInt8])?
+        for line in mountinfo.split(separator: .newline) {
+            let fields = line.split(separator: .blank, maxSplits: 5)
+            guard fields.count > 5 else { continue }
+            let point = unescapingMountField(fields[4])
+            let slash = UInt8(ascii: "/")
+            let isAbove = point == [slash] || path.starts(with: point) && (path.count == point.count || path[point.count] == slash)
+            // A later mount covers an earlier one.
+            if isAbove, point.count >= best?.length ?? 0 { best = (point.count, Array(fields[2])) }
+        }
+        return best?.device
+    }
+
     /// Mount points of mounts that only one of the two has, sorted.
     package func differingMountPoints(from other: MountTable) -> [[UInt8]] {
         Set(Set(mounts).symmetricDifference(other.mounts).map(\.mountPoint)).sorted { $0.lexicographicallyPrecedes($1) }

@@ -144,6 +144,17 @@ package enum DescriptorTable {
         ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_GETFD), 0, 0, 0, 0) >= 0
     }
 
+    /// What it is open for, and its status flags (F_GETFL).
+    package static func flags(of number: Int32) throws(SystemError) -> UInt32 {
+        UInt32(truncatingIfNeeded: try SystemError.check(ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_GETFL), 0, 0, 0, 0), "fcntl(F_GETFL)"))
+    }
+
+    /// Its status flags (F_SETFL).
+    static func set(_ number: Int32, statusFlags: UInt32) throws(SystemError) {
+        _ = try SystemError.check(
+            ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_SETFL), Int(statusFlags), 0, 0, 0), "fcntl(F_SETFL)")
+    }
+
     package static func close(_ number: Int32) { _ = ckernel_syscall(Int(SYS_close), Int(number), 0, 0, 0, 0, 0) }
 
     /// Closes all numbers from `first` on.

@@ -9,6 +9,7 @@ package struct PipeLook: ~Copyable {
     private let end: Descriptor
     private let pid: Int32
     private let descriptor: Int32
+    private let isReader: Bool
     /// Bytes it can hold (F_GETPIPE_SZ).
     package let capacity: UInt32
     /// Whether any process holds the other end; true for the end that was looked at.
@@ -17,9 +18,9 @@ package struct PipeLook: ~Copyable {
 
     /// - Parameters:
     ///   - descriptor: an end of the pipe in process `pid`.
-    ///   - forWriting: it is a write end.
+    ///   - access: for what it is opened: O_RDONLY, O_WRONLY, O_RDWR.
     @inline(never)
-    package init(of pid: Int32, descriptor: Int32, forWriting: Bool) throws(SystemError) {
+    package init(of pid: Int32, descriptor: Int32, access: UInt32) throws(SystemError) {
         try FaultPoint.lookIntoPipe.pass("fcntl F_GETPIPE_SZ")
         let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
         let size = try SystemError.check(
@@ -29,8 +30,9 @@ package struct PipeLook: ~Copyable {
         self.pid = pid
         self.descriptor = descriptor
         capacity = UInt32(size)
-        hasReader = forWriting ? look.revents & Int16(POLLERR) == 0 : true
-        hasWriter = forWriting ? true : look.revents & Int16(POLLHUP) == 0
+        hasReader = look.revents & Int16(POLLERR) == 0
+        hasWriter = look.revents & Int16(POLLHUP) == 0
+        isReader = access != OpenFlag.O_WRONLY
         end = copy
     }
 
@@ -44,9 +46,6 @@ package struct PipeLook: ~Copyable {
         }
         _ = try SystemError.check(asked, "ioctl FIONREAD")
         if waiting == 0 { return [] }
-        // Opening a pipe through /proc gives a new read end even where the descriptor is a write end. It is closed
-        // again when this function returns, while the tree is still stopped.
-        let reader = try Descriptor.open("/proc/\(pid)/fd/\(descriptor)", O_RDONLY | O_NONBLOCK)
         try FaultPoint.makePipe.pass("pipe2")
         var ends: [Int32] = [0, 0]
         let flags = Int32(O_CLOEXEC | O_NONBLOCK) | (packets ? Int32(O_DIRECT) : 0)
@@ -56,7 +55,16 @@ package struct PipeLook: ~Copyable {
         let size = ckernel_syscall(Int(SYS_fcntl), Int(input.number), Int(Fcntl.F_SETPIPE_SZ), Int(capacity), 0, 0, 0)
         _ = try SystemError.check(size, "fcntl F_SETPIPE_SZ")
         try FaultPoint.lookIntoPipe.pass("tee")
-        let teed = ckernel_syscall(Int(SYS_tee), Int(reader.number), Int(input.number), Int(capacity), 0, 0, 0)
+        let teed: Int
+        if isReader {
+            // A writer that waits for a reader of the FIFO shall not take a new one for it.
+            teed = Self.tee(end.number, input.number, capacity)
+        } else {
+            // Opening a pipe through /proc gives a new read end even where the descriptor is a write end. It is closed
+            // again at once, while the tree is still stopped.
+            let reader = try Descriptor.open("/proc/\(pid)/fd/\(descriptor)", O_RDONLY | O_NONBLOCK)
+            teed = Self.tee(reader.number, input.number, capacity)
+        }
         let count = try SystemError.check(teed, "tee")
         if count < Int(waiting) { throw SystemError(EIO, in: "tee: \(count) of \(waiting) bytes") }
         var pieces: [[UInt8]] = []
@@ -71,6 +79,11 @@ package struct PipeLook: ~Copyable {
             if packets { pieces.append(part) } else { whole += part }
         }
         return packets ? pieces : [whole]
+    }
+
+    @inline(never)
+    private static func tee(_ from: Int32, _ to: Int32, _ capacity: UInt32) -> Int {
+        ckernel_syscall(Int(SYS_tee), Int(from), Int(to), Int(capacity), Int(Splice.SPLICE_F_NONBLOCK), 0, 0)
     }
 }
 

@@ -7,6 +7,8 @@ package enum Processes {
     package static var parentPid: Int32 { getppid() }
 
     package static var ownPid: Int32 { getpid() }
+    package static var ownGroup: Int32 { getpgrp() }
+    package static var ownSession: Int32 { getsid(0) }
 
     /// The words of the command line, as bytes. Swift's own text of them has other characters in place of bytes that are not UTF-8.
     package static var arguments: [[UInt8]] {
@@ -173,7 +175,7 @@ package enum Processes {
 
 /// Signals that the tool takes by sigtimedwait instead of dying of them.
 package struct SignalQueue {
-    private let mask: UInt64
+    let mask: UInt64
 
     /// Blocks the signals in the calling thread.
     package init(_ signals: [Int32]) {

@@ -103,44 +103,6 @@ package struct SocketLook: Sendable {
     }
 }
 
-/// Which unix socket is at the other end of one, by sock_diag(7).
-package enum UnixSocketPeer {
-    /// - Returns: nil where there is none, or where it cannot be asked (another network namespace).
-    @inline(never)
-    package static func inode(ofPeerOf inode: UInt64) -> UInt64? {
-        let made = ckernel_syscall(Int(SYS_socket), Int(AF_NETLINK), Int(SOCK_DGRAM.rawValue) | Int(O_CLOEXEC), 4 /* NETLINK_SOCK_DIAG */, 0, 0, 0)
-        guard made >= 0 else { return nil }
-        let channel = Descriptor(owning: Int32(made))
-        let request = Self.request(inode)
-        guard (try? channel.write(request)) != nil, let answer = try? channel.read(upTo: 8192) else { return nil }
-        return peer(in: answer)
-    }
-
-    /// nlmsghdr (SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST), then unix_diag_req: any state, the inode, UDIAG_SHOW_PEER, any cookie.
-    static func request(_ inode: UInt64) -> [UInt8] {
-        let words: [UInt32] = [40, 20 | 1 << 16, 1, 0, 1, .max, UInt32(truncatingIfNeeded: inode), 4, .max, .max]
-        return words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }
-    }
-
-    /// nlmsghdr, unix_diag_msg (16 bytes), then attributes; UNIX_DIAG_PEER is number 2.
-    static func peer(in answer: [UInt8]) -> UInt64? {
-        func word(_ place: Int) -> Int {
-            guard place + 4 <= answer.count else { return 0 }
-            return (0..<4).reduce(0) { $0 | Int(answer[place + $1]) << ($1 * 8) }
-        }
-        guard answer.count >= 32, word(4) & 0xffff == 20 else { return nil }
-        let end = min(answer.count, word(0))
-        var place = 32
-        while place + 4 <= end {
-            let (size, type) = (word(place) & 0xffff, word(place) >> 16 & 0x3fff)
-            guard size >= 4 else { return nil }
-            if type == 2, size >= 8 { return word(place + 4) == 0 ? nil : UInt64(word(place + 4)) }
-            place += (size + 3) & ~3
-        }
-        return nil
-    }
-}
-
 /// `f_type` of the file system of a file.
 ///
 /// - Source: statfs(2).

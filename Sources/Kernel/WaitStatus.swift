@@ -44,16 +44,17 @@ package enum TraceEvent {
 package enum Waiting {
     /// Waits for one task, or for any (`-1`). Nil: nothing to report now (only with `block` false).
     ///
+    /// - Parameter stops: children that job control stops are reported, too.
     /// - Errors: `ECHILD` where there is no such child or traced task. `EINTR` is thrown, not retried: the signal may
     ///   ask the caller to stop.
     @inline(never)
-    package static func wait(_ task: Int32 = -1, block: Bool) throws(SystemError) -> (
+    package static func wait(_ task: Int32 = -1, block: Bool, stops: Bool = false) throws(SystemError) -> (
         task: Int32, status: WaitStatus, raw: Int32
     )? {
         try FaultPoint.wait.pass("wait4")
         var raw: Int32 = 0
         // __WALL: threads and children without an exit signal, too.
-        let options = Int32(WaitOption.__WALL | (block ? 0 : WaitOption.WNOHANG))
+        let options = Int32(WaitOption.__WALL | (block ? 0 : WaitOption.WNOHANG) | (stops ? WaitOption.WUNTRACED : 0))
         let result = unsafe ckernel_wait4(Int(task), &raw, options)
         let found = try SystemError.check(result, "wait4")
         return found == 0 ? nil : (Int32(found), WaitStatus(raw: raw), raw)

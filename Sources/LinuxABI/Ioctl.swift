@@ -1,6 +1,6 @@
 /// Requests of ioctl(2).
 ///
-/// - Source: asm-generic/ioctls.h, linux/fs.h, linux/nsfs.h, linux/sockios.h, linux/timerfd.h,
+/// - Source: asm-generic/ioctls.h, linux/fs.h, linux/nsfs.h, linux/sockios.h, linux/timerfd.h, linux/inotify.h,
 ///   linux/userfaultfd.h, linux/if_tun.h, linux/eventpoll.h.
 package enum Ioctl {
     package static let TCGETS: UInt64 = 0x5401
@@ -67,6 +67,8 @@ package enum Ioctl {
     package static let SIOCGSKNS: UInt64 = 0x894c
     package static let SIOCGIFNAME: UInt64 = 0x8910
     package static let SIOCGIFINDEX: UInt64 = 0x8933
+    /// The number of the next watch of an inotify (CONFIG_CHECKPOINT_RESTORE).
+    package static let INOTIFY_IOC_SETNEXTWD: UInt64 = 0x4004_4900
     package static let TFD_IOC_SET_TICKS: UInt64 = 0x4008_5400
     package static let NS_GET_USERNS: UInt64 = 0xb701
     package static let NS_GET_PARENT: UInt64 = 0xb702

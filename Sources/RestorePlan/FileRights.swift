@@ -178,7 +178,8 @@ extension HostFacts {
             for mapping in space.mappings where mapping.kind == .file { requests.insert(holders.request(mapping, ofSpace: space.id)) }
         }
         for file in image.openFiles {
-            if let identity = file.saved?.namedFile { want(identity, holders.request(file, identity)) }
+            if case .unix(let socket)? = file.object { requests.formUnion(socket.requests(holders.rights(of: file))) }
+            for identity in file.saved?.namedFiles ?? [] { want(identity, holders.request(file, identity)) }
         }
         return requests
     }

@@ -13,15 +13,21 @@ extension RestorePlan {
             var mounts = 0
             /// Descriptors of crrestart that the root of the tree inherits.
             var handed = 0
+            /// Those that take the place of open files.
+            var given = 0
+            /// Both ends of each terminal.
+            var terminals = 0
             var objects = 0
             var files = 0
             /// Processes that share a descriptor table with another one.
             var sharers = 0
 
-            var count: Int { firstDropped + 6 + handed + objects + files + sharers }
+            var count: Int { firstDropped + 6 + handed + given + terminals + objects + files + sharers }
             fileprivate var firstDropped: Int { 2 + mounts }
             fileprivate var firstHanded: Int { firstDropped + 6 }
-            fileprivate var firstObject: Int { firstHanded + handed }
+            fileprivate var firstGiven: Int { firstHanded + handed }
+            fileprivate var firstTerminal: Int { firstGiven + given }
+            fileprivate var firstObject: Int { firstTerminal + terminals }
             fileprivate var firstFile: Int { firstObject + objects }
         }
 
@@ -30,7 +36,7 @@ extension RestorePlan {
 
         private let need: Need
         /// By role, ascending: the time namespace, `ns_last_pid`, mount namespaces; 0 to 2 of crrestart, the image, a number for
-        /// files that are open for a few steps, the terminal of crrestart, what the root inherits, memory objects, open files; then one number more for
+        /// files that are open for a few steps, the terminal of crrestart, what the root inherits, what is given, terminals, memory objects, open files; then one number more for
         /// such files for each process that shares a table.
         private let numbers: [UInt32]
         private let areAbovePrograms: Bool
@@ -81,6 +87,11 @@ extension RestorePlan {
         var scratch: UInt32 { numbers[need.firstDropped + 4] }
         /// A descriptor of crrestart that the root inherits, by its place among the user's options.
         package func handed(_ index: Int) -> UInt32 { numbers[need.firstHanded + index] }
+        /// What takes the place of open files of the tree, by its place among the user's choices.
+        package func given(_ index: Int) -> UInt32 { numbers[need.firstGiven + index] }
+        /// Master and slave of a terminal, by its place in the image.
+        package func terminal(_ index: Int) -> UInt32 { numbers[need.firstTerminal + 2 * index] }
+        package func terminalSlave(_ index: Int) -> UInt32 { numbers[need.firstTerminal + 2 * index + 1] }
         package func object(_ index: Int) -> UInt32 { numbers[need.firstObject + index] }
         func file(_ index: Int) -> UInt32 { numbers[need.firstFile + index] }
         /// For files that are open for a few steps, in a process that shares a table, by its place there; the first has `scratch`.
@@ -139,7 +150,8 @@ extension RestorePlan.HighDescriptors {
                 help: "choose another number: crrestart --fd M M<&\(number)")
         }
         let need = Need(
-            mounts: Int(image.mountDescriptors), handed: options.handed.count, objects: image.memoryObjects.count,
+            mounts: Int(image.mountDescriptors), handed: options.handed.count, given: options.given.count,
+            terminals: 2 * image.terminals.count, objects: image.memoryObjects.count,
             files: image.openFiles.count, sharers: image.tableSharers)
         let highest = options.handed.reduce(image.highestDescriptor, max)
         let limit = facts.descriptorLimit

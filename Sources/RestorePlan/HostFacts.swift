@@ -95,19 +95,34 @@ package struct HostFacts: Sendable {
     package var terminal: UInt32?
     /// The terminal can be opened anew through its descriptor.
     package var terminalOpensAnew = false
+    /// The terminal is a pty that crrestart makes for the tree: it can be the controlling terminal of a session of the tree.
+    package var terminalIsFresh = false
     /// The descriptors 0, 1 and 2 of the tool, and its terminal, that an epoll can watch.
     package var watchable: [Bool] = [true, true, true, true]
     /// Sequence numbers of the messages that `/dev/kmsg` has; asked where the image has a reader of it.
     package var kernelMessages: [UInt64] = []
+    /// Names of unix sockets that are in use here, each with the type of the socket before it, as `/proc/net/unix` shows them.
+    package var socketNames: Set<[UInt8]> = []
+    /// Inodes, without the upper 32 bits, of files that unix sockets are bound to. Nil: not known.
+    package var boundSockets: Set<UInt32>?
     /// PR_TIMER_CREATE_RESTORE_IDS, TFD_IOC_SET_TICKS, CAP_WAKE_ALARM.
     package var mayChooseTimerIDs = true
     package var maySetExpirations = true
+    /// INOTIFY_IOC_SETNEXTWD
+    package var mayNumberWatches = true
     package var mayWakeSystem = true
     /// Semaphore sets of this host by number, and whether a set can be made with a given number.
     package var semaphoreSets: [UInt32: SemaphoreSet] = [:]
     package var mayChooseSemaphoreNumbers = true
     package var messageQueues = MessageQueues()
+    /// System V shared memory of this host by number; asked where the image has some.
+    package var sharedSegments: [UInt32: SharedSegment] = [:]
+    package var mayChooseSegmentNumbers = true
+    /// POSIX message queues of the image, each asked for in the name of its holder.
+    package var queues: [QueueRequest: QueueAnswer] = [:]
     package var cgroups = CgroupFacts()
+    /// By path: locks that others have on files that the image has locks on.
+    package var locks: [[UInt8]: [HeldLock]] = [:]
 
     package init() {}
 
@@ -175,6 +190,8 @@ package struct RestartOptions: Sendable {
     package var waitsForNumbers = true
     /// Descriptors of crrestart that the root of the tree inherits.
     package var handed: [UInt32] = []
+    /// What takes the place of open files of the tree. Belongs to the image that has been changed for it.
+    package var given = ChosenDescriptors()
 
     package init() {}
 }

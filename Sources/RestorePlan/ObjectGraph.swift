@@ -94,10 +94,12 @@ struct ObjectGraph {
         for file in files where !stands(file) { number[file.id] = place(number.count) }
         let waits = Dictionary(
             files.compactMap { file in file.saved?.awaited.map { (file.id, $0) } }, uniquingKeysWith: { first, _ in first })
+        let madeByRoot = Set(files.filter { $0.saved?.isMadeByRoot == true }.map(\.id))
         for bundle in Self.bundles(files.filter { !stands($0) && $0.saved?.isMadeLast != true }, references) {
             var makers = bundle.files.flatMap { users[$0] ?? [] }[...]
             guard let one = makers.popFirst() else { continue }
-            let maker = makers.reduce(one, ancestor)
+            let isRoots = bundle.files.contains { madeByRoot.contains($0) }
+            let maker = isRoots ? root : makers.reduce(one, ancestor)
             if let file = bundle.files.first, let target = waits[file], ancestor(target, maker) != target, let holder = keeper[file] {
                 late[holder, default: []].append(file)
                 awaited.insert(target)
@@ -107,7 +109,7 @@ struct ObjectGraph {
                 }
                 continue
             }
-            let isAlone = bundle.files.allSatisfy { users[$0] == [maker] }
+            let isAlone = !isRoots && bundle.files.allSatisfy { users[$0] == [maker] }
             if isAlone { own[maker, default: []].append(bundle) } else { shared[maker, default: []].append(bundle) }
         }
         unheldFiles = Set(files.map(\.id)).subtracting(isHeld)

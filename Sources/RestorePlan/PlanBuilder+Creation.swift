@@ -36,10 +36,11 @@ extension PlanBuilder {
 
     /// - Parameters:
     ///   - index: of the program and slot that the new task gets.
+    ///   - other: of its program, where that is another.
     ///   - numbers: its own, from the pid namespace of the root inwards.
     ///   - seen: its number in the pid namespace of its creator, which `clone` returns.
     mutating func clone(
-        _ program: inout Program, _ index: Int, numbers: [UInt32], seenAs seen: UInt32, _ title: String, flags: UInt64,
+        _ program: inout Program, _ index: Int, program other: Int? = nil, numbers: [UInt32], seenAs seen: UInt32, _ title: String, flags: UInt64,
         exitSignal: UInt64
     ) {
         if valid.usesLastPid {
@@ -56,7 +57,7 @@ extension PlanBuilder {
         // set_tid, set_tid_size, cgroup
         let arguments = launchpad.add(words: [flags, 0, 0, 0, exitSignal, 0, 0, 0, set, UInt64(numbers.count), 0])
         program.call(
-            .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(index)], check: .equals(Int64(seen)),
+            .clone3, [.value(arguments), 88, 0, 0, .slot(index), .program(other ?? index)], check: .equals(Int64(seen)),
             title)
     }
 }

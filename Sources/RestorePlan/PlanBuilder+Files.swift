@@ -29,6 +29,7 @@ extension PlanBuilder {
     mutating func installDescriptors(_ program: inout Program, _ process: ImageProcess) {
         dropStrayDescriptors(&program)
         for file in (graph.kept[process.pid] ?? []).compactMap(image.openFile) { ObjectPlans.connect(file, &program, &self) }
+        takeLocks(&program, process.pid)
         install(&program, image.fileTable(of: process))
         if process.pid == image.header.root { handOver(&program) }
         awaitFetchers(&program, process.pid)
@@ -87,6 +88,7 @@ extension PlanBuilder {
             guard let number = numbers[id], let file = image.openFile(id) else { continue }
             ObjectPlans.go(file, at: number, &program, &self)
             setOwner(&program, of: file, at: number, by: pid)
+            takeLeases(&program, of: file, at: number)
         }
         // A thread exists for certain only now and in its own process.
         let kept = Set(graph.kept[pid] ?? [])

@@ -28,6 +28,24 @@ extension PlanBuilder {
         }
     }
 
+    /// Reads at the position of a file and forgets what that gives. The call read(2) has the number that ends a program of steps.
+    mutating func readAway(_ program: inout Program, _ number: UInt32, _ room: UInt64, _ count: Int, check: Step.Check = .noError, _ note: String) {
+        let vector = launchpad.add(words: [room, UInt64(count)])
+        program.call(.readv, [.number(number), .value(vector), 1], check: check, note)
+    }
+
+    /// Puts a file that is made last to all numbers of the table that has it.
+    mutating func putToAllNumbers(_ program: inout Program, _ file: ImageOpenFile, from scratch: UInt32) {
+        for table in image.fileTables {
+            for descriptor in table.descriptors where descriptor.file == file.id {
+                program.call(
+                    .dup3, [.number(scratch), .number(descriptor.number), descriptor.closeOnExec ? .value(Self.cloexec) : 0],
+                    check: .equals(Int64(descriptor.number)), note(file))
+            }
+        }
+        program.call(.close, [.number(scratch)])
+    }
+
     /// Keeps high descriptors open until all other holders have got the files from there.
     mutating func awaitFetchers(_ program: inout Program, _ pid: UInt32) {
         for file in graph.late[pid] ?? [] where fetchers(of: file) > 0 {

@@ -161,6 +161,7 @@ extension PlanBuilder {
             map(&program, mapping, isFilled: isFilled, descriptor: .number(scratchDescriptor), note: mapping.file.path.asText)
         case .object:
             let place = image.place(ofMemoryObject: mapping.object) ?? 0
+            if image.memoryObjects[place].hasSegment { return attach(&program, mapping, image.memoryObjects[place].segment) }
             // A mapping that must never become writable is made through a descriptor that cannot write: a writable one would
             // keep the object from being sealed.
             let isReadOnly = mapping.shared && !mapping.has(.mayWrite)

@@ -57,10 +57,11 @@ extension PlanBuilder {
             case .setsid:
                 leadsSession = true
                 program.call(.setsid, check: .equals(Int64(seen(pid))))
+                takeTerminal(&program, session: pid)
             case .enterNamespace(let namespace): enterNamespace(&program, namespace, of: pid)
             case .leadGroup:
                 if !leadsSession { program.call(.setpgid, [0, 0], "lead process group \(pid)") }
-                if joiners(of: pid) > 0 { program.advance(word(.made(group: pid)), "process group \(pid) exists") }
+                if joiners(of: pid) > 0 || becomesForeground(pid) { program.advance(word(.made(group: pid)), "process group \(pid) exists") }
             case .joinGroup(let group):
                 program.wait(for: word(.made(group: group)), toReach: 1, "until process group \(group) exists")
                 program.call(.setpgid, [0, .number(seen(group))], "join process group \(group)")
@@ -85,6 +86,7 @@ extension PlanBuilder {
                 program.call(.ioprio_set, [1, 0, 0], "an io context that can be shared")
             }
         }
+        setForeground(&program, session: pid)
         letGo(&program, valid.creation.task(pid)?.carriesToItsEnd ?? CloneObjectIDs())
     }
 

@@ -49,6 +49,8 @@ struct PlanBuilder {
     /// Where a task puts what statx(2) says of a file. Each task has its own: they share this memory.
     var identityRoom: UInt64?
     let holders: FileHolders
+    /// Programs of processes that stand in for others for a moment: see `act`. They have the last slot in turn.
+    var substitutes: [Program] = []
     /// A futex that tasks lock while they create by `ns_last_pid`.
     var lastPidLock: UInt64?
     /// File tables that keep `ns_last_pid` open until the threads of their processes exist.
@@ -106,6 +108,7 @@ struct PlanBuilder {
             identityRoom = nil
             launchpad.add(helperProgram(helper))
         }
+        for substitute in substitutes { launchpad.add(substitute) }
     }
 
     /// A string or structure in the data segment; the same bytes are put there once.
@@ -185,6 +188,7 @@ struct PlanBuilder {
         // All threads exist, so no descriptor table will begin as a copy of this one.
         if threadCreation.hasOwnTables(task.pid) { dropHighDescriptors(&program, process) }
         dropLastPid(&program, process)
+        if owners.owns(.files, process) { takePosixLocks(&program, image.fileTable(of: process)) }
         if task.exits {
             program.advance(word(.parked), "all is done")
             program.call(.exit, [.number(thread.exitCode)], "the first thread exits, the other threads stay")
@@ -207,6 +211,7 @@ struct PlanBuilder {
         threadState(&program, thread, process, isLeader: false, index: task.thread ?? 0)
         program.advance(word(.threads), "thread done")
         dropOwnHighDescriptors(&program, thread)
+        if threadCreation.begins(.files, thread.tid) { takePosixLocks(&program, image.ownFileTable(of: thread)) }
         park(&program, thread)
         return program
     }

@@ -80,6 +80,10 @@ package struct Renumbering: Sendable {
             }
             for index in records.processes.indices { translate(&records.processes[index]) }
             for index in records.threads.indices { translate(&records.threads[index]) }
+            for index in records.terminals.indices {
+                records.terminals[index].session = new(records.terminals[index].session)
+                records.terminals[index].foreground = new(records.terminals[index].foreground)
+            }
             for index in records.openFiles.indices { translate(&records.openFiles[index]) }
         }
     }

@@ -99,7 +99,7 @@ package struct RestorePlan: Sendable {
             occupied: PageSchedule.occupied(by: vdso, in: valid))
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, helpers: helpers, high: high,
-            launchpad: Launchpad(base: valid.hole.base, slots: tasks.count + helpers.count),
+            launchpad: Launchpad(base: valid.hole.base, slots: tasks.count + helpers.count + 1),
             scratch: valid.hole.scratch, vdso: vdso, pages: schedule)
         builder.build()
         self.valid = valid
@@ -146,7 +146,9 @@ package struct RestorePlan: Sendable {
 
     /// The title of a task, ghost or placeholder by the index of its program.
     package func title(of index: Int) -> String {
-        index < tasks.count ? tasks[index].title : helpers[index - tasks.count].title
+        if index < tasks.count { return tasks[index].title }
+        let helper = index - tasks.count
+        return helper < helpers.count ? helpers[helper].title : "what stands in for a process for a moment"
     }
 
     /// Whether it ends before the tree is released.

@@ -17,6 +17,9 @@ package struct ValidImage: Sendable {
     /// The changes to the image's semaphore sets.
     package let semaphores: [SemaphorePlan]
     package let messageQueues: [MessageQueuePlan]
+    package let sharedSegments: [SharedSegmentPlan]
+    /// POSIX message queues that are gone.
+    package let missingQueues: [ImageQueueFile]
     let creation: CreationPlan
     let threadCreation: ThreadCreation
     /// Whether the source kernel's vdso differs from this kernel's, and is kept beside it.
@@ -70,6 +73,7 @@ package struct ValidImage: Sendable {
         let namespace = !image.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, facts, options))
         Self.checkNumbers(image, facts, options, newNamespace: namespace, find)
         FileCheck(facts, options.files).check(image, &findings)
+        ImageLocks(image).check(facts, &findings)
         if options.files.moves.root != nil, facts.ownCredentials.effective & Capability.set(Capability.CAP_SYS_CHROOT) == 0 {
             find("--root", "EPERM: the directory cannot be made the root directory of the tree", help: "be root, or name the files by --path")
         }
@@ -83,6 +87,10 @@ package struct ValidImage: Sendable {
         cgroups = CgroupPlacement(image, facts.cgroups, options.cgroups, find)
         let credentials = image.semaphoreSets.isEmpty ? [] : image.threads.map(\.credentials)
         semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, by: credentials, find) }
+        missingQueues = QueueFilePlan.missing(image, facts)
+        let segments = image.memoryObjects.filter(\.hasSegment)
+        let segmentUsers = segments.isEmpty ? [] : image.threads.map(\.credentials)
+        sharedSegments = segments.compactMap { SharedSegmentPlan($0, facts, by: segmentUsers, find) }
         messageQueues = image.messageQueues.compactMap { MessageQueuePlan($0, facts, find) }
         var states: [CPUState?] = []
         var users: [CPUCompatibility.Thread] = []

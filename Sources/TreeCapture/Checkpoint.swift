@@ -28,6 +28,8 @@ package struct Checkpoint {
         package var acknowledgement: Int32?
         /// Files that the image carries.
         package var carried = CarriedFiles()
+        /// Open files that are let through, by name.
+        package var external: [String] = []
         package var freezeTimeout: Int64 = 10_000_000_000
         /// Where a recording of the values goes; nil: nowhere.
         package var recording: String?
@@ -94,6 +96,7 @@ package struct Checkpoint {
         report("collect")
         var sight = try TreeSight.look(at: TreeMembers(tree), on: host, at: stamp, relatives: relatives)
         sight.carry(options.carried)
+        if !options.external.isEmpty { sight.external = options.external }
         sight.noteDomains(calls.confined(among: sight.threads.map(\.thread.tid.rawValue)))
         calls.memoryOwners = sight.memoryOwners
         try watch.check()
@@ -175,6 +178,7 @@ package struct Checkpoint {
         }
         var sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives)
         sight.carry(options.carried)
+        if !options.external.isEmpty { sight.external = options.external }
         let memory = try MemorySight.look(at: sight)
         try record(Recording(sight: sight, memory: memory))
         let recorded = Recorder.records(sight, nil, memory)

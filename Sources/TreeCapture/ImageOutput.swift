@@ -81,6 +81,7 @@ struct ImageOutput {
         for table in records.fileTables { try add(encoder.record(.fileTable, id: table.id, table)) }
         for file in records.openFiles { try add(encoder.record(.openFile, id: file.id, file)) }
         for pipe in records.pipes { try add(encoder.record(.pipe, id: pipe.id, pipe)) }
+        for terminal in records.terminals { try add(encoder.record(.terminal, id: terminal.id, terminal)) }
         for object in records.memoryObjects { try add(encoder.record(.memoryObject, id: object.id, object)) }
         for set in records.semaphoreSets { try add(encoder.record(.semaphoreSet, id: set.id, set)) }
         for queue in records.messageQueues { try add(encoder.record(.messageQueue, id: queue.id, queue)) }

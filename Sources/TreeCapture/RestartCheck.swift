@@ -52,6 +52,7 @@ struct RestartCheck: Sendable {
     private func verdict(of image: CheckpointImage) -> Verdict {
         var options = RestartOptions()
         options.cgroups.isIgnored = ignoresCgroups
+        options.given.isAssumed = true
         var facts = HostFacts.probe(for: image, options: options, endOf: tree)
         do throws(SystemError) { try FaultPoint.restartHere.pass("a fault point") } catch {
             facts.architecture = "\(error)"

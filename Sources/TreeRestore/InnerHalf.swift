@@ -70,7 +70,14 @@ struct InnerHalf {
         for (index, number) in plan.valid.options.handed.enumerated() {
             try DescriptorTable.place(Int32(bitPattern: number), at: high.handed(index))
         }
+        for (index, number) in inheritance.given.enumerated() where number >= 0 && index < plan.valid.options.given.count {
+            try DescriptorTable.place(number, at: high.given(index))
+        }
         for number in Int32(0)...2 {
+            if let terminal = inheritance.terminal, Terminal.isTerminal(number) {
+                try DescriptorTable.place(terminal, at: high.standard(UInt32(number)))
+                continue
+            }
             if number != inheritance.image {
                 try DescriptorTable.place(number, at: high.standard(UInt32(number)))
                 continue
@@ -83,9 +90,12 @@ struct InnerHalf {
             try DescriptorTable.place(instead.number, at: high.standard(UInt32(number)))
         }
         if plan.valid.facts.terminal == 3 {
-            let terminal = try Descriptor.open("/dev/tty", Int32(OpenFlag.O_RDWR | OpenFlag.O_NOCTTY))
-            try DescriptorTable.place(terminal.number, at: high.standard(3))
+            if let terminal = inheritance.terminal { try DescriptorTable.place(terminal, at: high.standard(3)) } else {
+                let terminal = try Descriptor.open("/dev/tty", Int32(OpenFlag.O_RDWR | OpenFlag.O_NOCTTY))
+                try DescriptorTable.place(terminal.number, at: high.standard(3))
+            }
         }
+        try Terminals.make(plan)
         if tasksReadImage { try DescriptorTable.place(inheritance.image, at: high.image) }
         if let timeNamespace { try DescriptorTable.place(timeNamespace, at: high.timeNamespace) }
         for (index, mount) in mounts.enumerated() { try DescriptorTable.place(mount, at: high.mount(UInt32(index))) }
@@ -121,17 +131,23 @@ struct InnerHalf {
                 if !staysForOrphans { Processes.exitNow(0) }
             }
             while true {
-                guard let found = try? Waiting.wait(block: false) else { break }
+                // Job control of the tree is told from its release on: the monitor stops with it.
+                guard let found = try? Waiting.wait(block: false, stops: isCommitted) else { break }
+                if found.task == root, case .stopped = found.status { tellMonitor(found.raw) }
                 if found.task == root && found.status.isDead {
                     rootEnded = true
-                    let raw = UInt32(bitPattern: found.raw)
-                    Channel.send((0..<4).map { UInt8(truncatingIfNeeded: raw >> ($0 * 8)) }, over: status)
+                    tellMonitor(found.raw)
                     if !staysForOrphans { Processes.exitNow(0) }
                 }
             }
             if rootEnded && !hasChildren() { Processes.exitNow(0) }
             _ = signals.next(within: isCommitted && staysForOrphans ? 1_000_000_000 : 50_000_000)
         }
+    }
+
+    private func tellMonitor(_ status: Int32) {
+        let raw = UInt32(bitPattern: status)
+        Channel.send((0..<4).map { UInt8(truncatingIfNeeded: raw >> ($0 * 8)) }, over: self.status)
     }
 
     private func hasChildren() -> Bool {
@@ -162,6 +178,7 @@ struct InnerHalf {
     private func endTree(_ handles: ProcessHandles) -> Never {
         MessageQueueMaker.remove(first: memory.load32(plan.launchpad.address(of: .messageQueues)), of: plan)
         SemaphoreSetMaker.remove(first: memory.load32(plan.launchpad.address(of: .semaphoreSets)), of: plan)
+        PreparedObjects.remove(madeBy: plan)
         handles.killAll()
         Processes.exitNow(1)
     }

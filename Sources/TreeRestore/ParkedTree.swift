@@ -16,7 +16,7 @@ struct ParkedTree: ~Copyable {
     /// From "every task is parked" to "the tree runs". Numbered as in the design: each position has its reason.
     ///
     /// - If it fails, or this process dies before the point of no return: nothing is left of the tree.
-    consuming func finalise(staysStopped: Bool, _ watch: Watch) throws(RestoreError) -> RunningTree {
+    consuming func finalise(staysStopped: Bool, _ watch: Watch, _ terminal: (any TreeTerminal)?) throws(RestoreError) -> RunningTree {
         try tree.setGuard(watch)
         let kept = KeptNumber.all(in: tree)
         var finaliser = try Finaliser(tree, release, watch)
@@ -52,8 +52,9 @@ struct ParkedTree: ~Copyable {
         // 5. The point of no return, one store.
         tree.publish(.committed, 1)
         tree.letGo()
-        // 6. Go.
+        // 6. Go. Before it runs a program has its terminal, or it would be stopped for using it.
+        terminal?.give(to: TreeGroups(tree, staysStopped: staysStopped))
         finaliser.detachAll()
-        return RunningTree(tree, release, kept: kept, beginAnew: finaliser.beginAnew, cuts: cutter.notices)
+        return RunningTree(tree, release, kept: kept, beginAnew: finaliser.beginAnew, cuts: cutter.notices, terminal)
     }
 }

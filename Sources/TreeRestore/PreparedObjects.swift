@@ -10,13 +10,35 @@ struct PreparedObjects: ~Copyable {
     /// Ids of those that are program files.
     private let programs: Set<UInt32>
 
+    /// System V shared memory that has been made, which outlives this process.
+    private var made: [Int32] = []
+    /// Names of POSIX message queues, likewise.
+    private var madeQueues: [[UInt8]] = []
+
     /// Makes them empty, each at the number at which the tree inherits it.
-    init(of image: CheckpointImage, at high: RestorePlan.HighDescriptors) throws(RestoreError) {
+    init(of plan: RestorePlan) throws(RestoreError) {
+        let (image, high) = (plan.valid.image, plan.high)
         programs = Set(image.processes.lazy.map(\.executable.object).filter { $0 != 0 })
+        for queue in plan.valid.missingQueues {
+            do throws(SystemError) {
+                try QueueFileState(mostMessages: queue.mostMessages, longestMessage: queue.longestMessage, messages: 0)
+                    .make(queue.name.asBytes, mode: queue.mode, owner: queue.owner, group: queue.group)
+                madeQueues.append(queue.name.asBytes)
+            } catch {
+                for name in madeQueues { QueueFileState.remove(name) }
+                throw RestoreError(cannot: "make the POSIX message queue /\(queue.name.asText) again", error)
+            }
+        }
         for (index, object) in image.memoryObjects.enumerated() {
             // A program file that could not be started any more was one of the reasons to save it.
             let mode = object.mode | (programs.contains(object.id) ? 0o500 : 0)
             do throws(SystemError) {
+                if let segment = plan.valid.sharedSegments.first(where: { $0.object == object.id }) {
+                    let file = try openSegment(segment, size: object.size)
+                    try DescriptorTable.place(file.number, at: high.object(index))
+                    descriptors.append(Int32(bitPattern: high.object(index)))
+                    continue
+                }
                 let file =
                     object.unlinkedFile
                     ? try NamelessFile.unlinked(like: object.name.asBytes, mode: mode)
@@ -25,6 +47,8 @@ struct PreparedObjects: ~Copyable {
                 try DescriptorTable.place(file.number, at: high.object(index))
                 descriptors.append(Int32(bitPattern: high.object(index)))
             } catch {
+                for number in made { SharedSegments.remove(number) }
+                for name in madeQueues { QueueFileState.remove(name) }
                 throw RestoreError(cannot: "make \(object.name.asText) again", error)
             }
         }
@@ -45,7 +69,40 @@ struct PreparedObjects: ~Copyable {
         }
     }
 
-    deinit { for number in descriptors { _ = Descriptor(owning: number) } }
+    deinit {
+        for number in descriptors { _ = Descriptor(owning: number) }
+        for number in made { SharedSegments.remove(number) }
+        for name in madeQueues { QueueFileState.remove(name) }
+    }
+
+    // MARK: - System V shared memory
+
+    private mutating func openSegment(_ plan: SharedSegmentPlan, size: UInt64) throws(SystemError) -> Descriptor {
+        let number = Int32(bitPattern: plan.segment.number)
+        if plan.isMade {
+            try SharedSegments.make(number: number, key: plan.segment.removed ? 0 : plan.segment.key, size: size, mode: plan.segment.mode)
+            made.append(number)
+            try SharedSegments.setOwner(of: number, owner: plan.segment.owner, group: plan.segment.group, mode: plan.segment.mode)
+        }
+        let file = try SharedSegments.open(number, size: size)
+        if !plan.isMade { try SharedSegments.clear(file, size: size) }
+        if plan.segment.locked { try SharedSegments.lock(number) }
+        return file
+    }
+
+    /// Removes those that the program had removed: they go with their last attachment. Comes when all are attached.
+    borrowing func removeSegments(_ plan: RestorePlan) {
+        for one in plan.valid.sharedSegments where one.segment.removed { SharedSegments.remove(Int32(bitPattern: one.segment.number)) }
+    }
+
+    /// The tree has them: they stay.
+    mutating func keepAll() { (made, madeQueues) = ([], []) }
+
+    /// What the guardian does if the monitor dies before the point of no return.
+    static func remove(madeBy plan: RestorePlan) {
+        for queue in plan.valid.missingQueues { QueueFileState.remove(queue.name.asBytes) }
+        for one in plan.valid.sharedSegments where one.isMade { SharedSegments.remove(Int32(bitPattern: one.segment.number)) }
+    }
 
     /// Writes a piece of an object's pages.
     borrowing func write(_ bytes: [UInt8], at offset: UInt64, into index: Int) throws(SystemError) {

@@ -33,6 +33,10 @@ struct PreparedRestart: ~Copyable {
         var image: Int32
         /// No process waits for the root: the inner half keeps only what a namespace needs.
         var detaches: Bool
+        /// The pty that takes the place of crrestart's terminal.
+        var terminal: Int32?
+        /// What the user gives in the place of open files, by choice; -1: nothing.
+        var given: [Int32] = []
     }
 
     /// Forks the inner half, which creates the root, and waits until the tree has unfolded.

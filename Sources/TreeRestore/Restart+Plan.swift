@@ -10,10 +10,18 @@ extension Restart {
     func makePlan(for source: any PageSource, waits: Bool = true) throws(RestoreError) -> RestorePlan {
         var image = try moved(source.image)
         var choice = options.plan
+        do throws(ImageError) { (image, choice.given) = try ChosenDescriptors.applied(options.descriptors, to: image) } catch {
+            throw RestoreError("cannot put something in the place of these descriptors (--fd): \(error) (what belongs together is replaced together, or not at all)", exitStatus: 3)
+        }
+        try GivenDescriptors.requireMeaning(choice.given)
         choice.delivery = source.delivery
         choice.imageIsStandardInput = source.number == 0
         var facts = HostFacts.probe(for: image, options: choice)
         facts.ownDescriptors = options.ownDescriptors
+        // The leader of a session in the tree needs a terminal that controls no session.
+        if facts.terminal != nil, !options.detaches, image.terminals.contains(where: { $0.outside && $0.session != 0 }) {
+            (facts.terminalIsFresh, facts.terminalOpensAnew) = (true, true)
+        }
         if waits { try awaitReaping(image, choice, &facts) }
         if CarriedCopies.isNeeded(in: image) {
             do throws(ImageError) { image = try CarriedCopies.chosen(in: image, facts, choice.files) } catch {

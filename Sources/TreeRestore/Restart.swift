@@ -11,6 +11,8 @@ package struct Restart {
         package var path: String?
         /// What decides about the plan.
         package var plan = RestartOptions()
+        /// What takes the place of open files of the tree.
+        package var descriptors: [DescriptorChoice] = []
         package var staysStopped = false
         /// No process waits for the root: the inner half keeps only what a namespace needs.
         package var detaches = false
@@ -59,10 +61,13 @@ package struct Restart {
         try warn(about: source)
         watch.stage("plan")
         var plan = try makePlan(for: source)
+        tellAboutTerminal(source.image, plan.valid.facts)
         watch.stage("prepare")
         // Refused without CAP_SYS_RESOURCE, where the plan does not count on it.
         Processes.raiseDescriptorLimit(to: plan.descriptorsNeeded)
-        var objects = try PreparedObjects(of: plan.valid.image, at: plan.high)
+        let terminal = try makeTerminal(plan)
+        let given = try GivenDescriptors(plan.valid.options.given)
+        var objects = try PreparedObjects(of: plan)
         var pages = PageFeeder(source, watch)
         try pages.fill(&objects)
         var attempts = 1
@@ -71,7 +76,8 @@ package struct Restart {
             let lastPid = plan.valid.usesLastPid ? PidChoice.lastPid() : nil
             do throws(RestoreError) {
                 // The objects live until the tree has them.
-                var running = try attempt(plan, objects, &pages)
+                var running = try attempt(plan, objects, &pages, terminal, given.numbers)
+                objects.keepAll()
                 running.note(notices(source.image, plan.valid), since: begin)
                 return running
             } catch {
@@ -86,18 +92,20 @@ package struct Restart {
 
     /// From the plan to the tree that runs. What a failed attempt made is gone.
     private func attempt(
-        _ plan: RestorePlan, _ objects: borrowing PreparedObjects, _ pages: inout PageFeeder
+        _ plan: RestorePlan, _ objects: borrowing PreparedObjects, _ pages: inout PageFeeder, _ terminal: (any TreeTerminal)?,
+        _ given: [Int32]
     ) throws(RestoreError) -> RunningTree {
         let prepared = try PreparedRestart(plan)
         let inheritance = PreparedRestart.Inheritance(
-            image: pages.number, detaches: options.detaches)
+            image: pages.number, detaches: options.detaches, terminal: (terminal as? RelayedTerminal)?.slave, given: given)
         watch.stage("fork")
         let forked = try prepared.fork(inheritance, watch)
         watch.stage("load")
         let loaded = try forked.load(&pages, watch)
         let parked = try loaded.awaitParked(watch)
         try objects.seal(plan.valid.image.memoryObjects)
+        objects.removeSegments(plan)
         watch.stage("finalise")
-        return try parked.finalise(staysStopped: options.staysStopped, watch)
+        return try parked.finalise(staysStopped: options.staysStopped, watch, terminal)
     }
 }

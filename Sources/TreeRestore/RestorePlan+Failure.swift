@@ -40,6 +40,9 @@ extension RestorePlan {
 
     /// The end of one task brings about that of others: its threads, and tasks that wait for a lock that it held.
     func cause(of index: Int, _ status: WaitStatus, _ memory: borrowing SharedMemory) -> RestoreError {
+        // What stood in for a process has ended before the one that waits for it did.
+        let substitute = launchpad.slots - 1
+        if hasFailed(substitute, memory) { return failure(of: substitute, status, memory) }
         var first: RestoreError?
         for other in 0..<launchpad.slots where hasFailed(other, memory) {
             let found = failure(of: other, status, memory)

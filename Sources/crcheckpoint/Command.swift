@@ -61,6 +61,13 @@ struct Command: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
+            "Let through an open file that leads out of the tree, by the name that a finding prints: pipe:[4711], socket:[4711], /dev/fuse; may be repeated. crrestart --fd puts something in its place.",
+            valueName: "ID"))
+    var external: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
             "With -o - --kill: end the tree only when the line \"restarted\" has come from this descriptor; crrestart --ack writes it.",
             valueName: "FD"))
     var ack: Int32?
@@ -110,6 +117,7 @@ struct Command: ParsableCommand {
         options.ignoresCgroups = cgroup == .ignore
         options.acknowledgement = ack
         options.carried = withFiles.flatMap { CarriedFiles($0) } ?? CarriedFiles()
+        options.external = external
         options.recording = recordSight
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
         let isJSON = common.json

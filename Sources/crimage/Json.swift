@@ -29,6 +29,7 @@ struct Json: ParsableCommand {
             try list("file_tables", image.fileTables)
             try list("open_files", image.openFiles)
             try list("pipes", image.pipes)
+            try list("terminals", image.terminals)
             try list("memory_objects", image.memoryObjects)
             try list("semaphore_sets", image.semaphoreSets)
             try list("message_queues", image.messageQueues)

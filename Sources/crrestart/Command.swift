@@ -6,28 +6,6 @@ import LinuxABI
 import RestorePlan
 import TreeRestore
 
-extension TimeModel: ExpressibleByArgument {
-    package static var allValueDescriptions: [String: String] {
-        [
-            relative.rawValue: "It does not count: sleeps, timers and the tree's clocks go on where they were.",
-            absolute.rawValue: "It counts: deadlines that have passed meanwhile expire at once.",
-        ]
-    }
-}
-
-/// What to do about instructions that the source host offered and this one lacks.
-enum CPUStrictness: String, CaseIterable, ExpressibleByArgument {
-    case lenient, strict
-
-    static var allValueDescriptions: [String: String] {
-        [lenient.rawValue: "Warn.", strict.rawValue: "Refuse, with exit status 3."]
-    }
-}
-
-extension CgroupRoot: ExpressibleByArgument {
-    public init?(argument: String) { self.init(argument) }
-}
-
 @main
 struct Command: ParsableCommand {
     static let configuration = CommandConfiguration(
@@ -118,31 +96,11 @@ struct Command: ParsableCommand {
     @Option(
         name: .customLong("fd"),
         help: ArgumentHelp(
-            "Let the root of the tree inherit descriptor N of crrestart, at the same number; may be repeated. No other above 2 is inherited.",
-            valueName: "N"))
-    var handed: [UInt32] = []
+            "N alone: let the root of the tree inherit descriptor N of crrestart, at the same number. N=WHAT, PID:N=WHAT: put something in the place of descriptor N of all processes, or of one: null, close, /path, append:/path, fd:M (descriptor M of crrestart). N=ID: put descriptor N of crrestart in the place of what crcheckpoint --external let through. May be repeated; no other descriptor above 2 is inherited.",
+            valueName: "N|[PID:]N=WHAT|N=ID"))
+    var fd: [String] = []
 
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "What to do about files that are not as they were at the checkpoint. Those that only grew are told in any case.",
-            valueName: "HOW"))
-    var files = FileOptions.Changed.refuse
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Take NEW for the file or directory OLD of the image, and for everything below it; may be repeated, the longest OLD wins.",
-            valueName: "OLD=NEW"), completion: .file())
-    var path: [String] = []
-
-    @Option(
-        name: .long,
-        help: ArgumentHelp(
-            "Look for all files of the image below DIR, but for those of --path and below /dev, /proc and /sys; DIR becomes the root directory of the tree.",
-            valueName: "DIR"),
-        completion: .directory)
-    var root: String?
+    @OptionGroup var file: FileArguments
 
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
@@ -168,19 +126,16 @@ struct Command: ParsableCommand {
         if !pids && pidns == true {
             throw ValidationError("--no-pids gives fresh numbers of this pid namespace; in one of its own (--pidns) the tree has its old ones.")
         }
-        for (index, number) in handed.enumerated() {
-            if number <= 2 { throw ValidationError("--fd \(number): descriptors 0 to 2 stand in for those that led out of the tree.") }
-            if number > Int32.max || !DescriptorTable.isOpen(Int32(number)) { throw ValidationError("--fd \(number): this descriptor is not open.") }
-            if handed[..<index].contains(number) { throw ValidationError("--fd \(number) is given twice.") }
-        }
-        _ = try FileArguments.options(files, path, root)
+        _ = try DescriptorArguments(fd)
+        _ = try file.options()
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
     }
 
     func run() throws {
-        let kept = Surroundings.closeInherited(but: handed + (ack.map { [UInt32(bitPattern: $0)] } ?? []), [image, pidFile, statusFile, common.logFile])
+        let descriptors = try DescriptorArguments(fd)
+        let kept = Surroundings.closeInherited(but: descriptors.inherited + (ack.map { [UInt32(bitPattern: $0)] } ?? []), [image, pidFile, statusFile, common.logFile])
         try checkFiles()
         if let ack, !DescriptorTable.isOpen(ack) {
             Messages.error("cannot acknowledge the restart: EBADF (--ack names descriptor \(ack), which is not open; nothing was restarted)")
@@ -201,8 +156,9 @@ struct Command: ParsableCommand {
         options.plan.cgroups.isIgnored = cgroup == .ignore
         options.plan.cgroups.isStrict = cgroup == .strict
         options.plan.cgroups.roots = cgroupRoot
-        options.plan.files = try FileArguments.options(files, path, root)
-        options.plan.handed = handed
+        options.plan.files = try file.options()
+        options.plan.handed = descriptors.handed
+        options.descriptors = descriptors.choices
         options.ownDescriptors = kept
         options.patience = timeout
         options.patienceForPids = waitForPids
@@ -229,6 +185,7 @@ struct Command: ParsableCommand {
             writeStatus(tool: error.exitStatus, error: error.sentence, root: nil)
             throw ExitCode(error.exitStatus)
         }
+        letGo(descriptors)
         if let ack { acknowledge(ack, log) }
         for notice in running.notices where !common.json { log.write(.warning, notice) }
         if !common.json, let renumbering = running.renumbering { NewNumbers.show(renumbering, running.kept) }
@@ -245,6 +202,15 @@ struct Command: ParsableCommand {
         guard copyStatus else { return }
         guard let status else { throw ExitCode(1) }
         Processes.end(like: status)
+    }
+
+    /// Closes what the tree has now: if crrestart held a pipe, its reader would not see that the tree has closed it.
+    private func letGo(_ descriptors: DescriptorArguments) {
+        let paths = [image, pidFile, statusFile, common.logFile].compactMap { $0.flatMap { DescriptorTable.number(inPath: $0) } }
+        let used = Set(paths + descriptors.handed + (ack.map { [UInt32(bitPattern: $0)] } ?? []))
+        for number in descriptors.choices.compactMap(\.inherited) where number > 2 && !used.contains(number) {
+            DescriptorTable.close(Int32(bitPattern: number))
+        }
     }
 
     /// Tells crcheckpoint that the tree runs here, so that it ends it there.

@@ -14,11 +14,33 @@ extension FileOptions.Changed: ExpressibleByArgument {
 }
 
 /// The options `--files`, `--path` and `--root`. Paths are bytes: those of the command line itself, not of Swift's text of it.
-enum FileArguments {
-    static func options(_ changed: FileOptions.Changed, _ moves: [String], _ root: String?) throws -> FileOptions {
+struct FileArguments: ParsableArguments {
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "What to do about files that are not as they were at the checkpoint. Those that only grew are told in any case.",
+            valueName: "HOW"))
+    var files = FileOptions.Changed.refuse
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Take NEW for the file or directory OLD of the image, and for everything below it; may be repeated, the longest OLD wins.",
+            valueName: "OLD=NEW"), completion: .file())
+    var path: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Look for all files of the image below DIR, but for those of --path and below /dev, /proc and /sys; DIR becomes the root directory of the tree.",
+            valueName: "DIR"),
+        completion: .directory)
+    var root: String?
+
+    func options() throws -> FileOptions {
         var options = FileOptions()
-        options.changed = changed
-        for bytes in values(of: "--path", moves) {
+        options.changed = files
+        for bytes in Self.values(of: "--path", path) {
             guard let move = PathMove(bytes) else {
                 throw ValidationError("--path \(printable(bytes)): OLD=NEW is expected, two absolute paths without . and ..")
             }
@@ -27,7 +49,7 @@ enum FileArguments {
             }
             options.moves.moves.append(move)
         }
-        if let bytes = values(of: "--root", root.map { [$0] } ?? []).first {
+        if let bytes = Self.values(of: "--root", root.map { [$0] } ?? []).first {
             guard let folder = PathMove.plain(bytes) else {
                 throw ValidationError("--root \(printable(bytes)): an absolute path without . and .. is expected.")
             }
@@ -37,7 +59,7 @@ enum FileArguments {
     }
 
     /// The bytes that were given for an option, in their order.
-    private static func values(of option: String, _ texts: [String]) -> [[UInt8]] {
+    static func values(of option: String, _ texts: [String]) -> [[UInt8]] {
         let name = Array(option.utf8)
         let words = Processes.arguments
         var found: [[UInt8]] = []

@@ -82,7 +82,7 @@ import Testing
             "root            10 sh -c true",
             "processes       3 (1 zombie)", "threads         3",
             "memory          28.0 KiB saved of 2 address spaces and 1 memory object",
-            "pipes           1 (9 B in flight)",
+            "pipes           2 (11 B in flight)",
         ] { #expect(outcome.output.contains(line + "\n"), "\(line)\n\(outcome.output)") }
     }
 

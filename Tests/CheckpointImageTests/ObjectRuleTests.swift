@@ -1,9 +1,158 @@
 import CheckpointImage
 import FoundationEssentials
+import LinuxABI
 
 /// Rules of kernel objects: eventfds, timerfds, epolls, POSIX timers, semaphore sets.
 extension RuleTests {
+    private static func watching(_ numbers: Int32..., mask: UInt32 = 2, path: String = "/d") -> ImageOpenFile {
+        var file = ImageOpenFile()
+        file.id = 20
+        file.inotify.watches = numbers.map { number in
+            var watch = ImageWatch()
+            watch.number = number
+            watch.mask = mask
+            watch.file.path = Array(path.utf8).asData
+            return watch
+        }
+        return file
+    }
+
+    private static func queue(_ name: String, most: UInt64 = 1) -> ImageOpenFile {
+        var file = ImageOpenFile()
+        file.id = 20
+        file.queue.name = Array(name.utf8).asData
+        file.queue.mostMessages = most
+        file.queue.longestMessage = 1
+        return file
+    }
+
+    private static func segment(_ id: UInt32, number: UInt32) -> ImageMemoryObject {
+        var object = ImageMemoryObject()
+        object.id = id
+        object.size = 4096
+        object.segment.number = number
+        return object
+    }
+
+    private static func pidfd(of process: UInt32, thread: UInt32 = 0) -> ImageOpenFile {
+        var file = ImageOpenFile()
+        file.id = 20
+        file.pid.process = process
+        file.pid.thread = thread
+        return file
+    }
+
+    /// A pair of sockets, of which the first is made wrong.
+    private static func socket(_ rule: ImageRule, _ change: @escaping @Sendable (inout ImageUnixSocket) -> Void) -> Breach {
+        Breach(rule, "open file 30") { records in
+            for (id, peer) in [(UInt32(30), UInt32(31)), (31, 30)] {
+                var file = ImageOpenFile()
+                file.id = id
+                var socket = ImageUnixSocket()
+                socket.type = 1
+                socket.peer = peer
+                if id == 30 { change(&socket) }
+                file.unix = socket
+                records.openFiles.append(file)
+            }
+        }
+    }
+
+    private static func message(_ bytes: [UInt8], files: Int = 0) -> ImageUnixMessage {
+        var message = ImageUnixMessage()
+        message.bytes = bytes.asData
+        message.files = [UInt32](repeating: 30, count: files)
+        return message
+    }
+
+    private static func lock(_ kind: ImageFileLock.Kind, start: UInt64 = 0, length: UInt64 = 0, file: UInt32 = 0) -> ImageFileLock {
+        var lock = ImageFileLock()
+        lock.kind = kind
+        lock.start = start
+        lock.length = length
+        lock.file = file
+        return lock
+    }
+
+    static let locks: [Breach] = [
+        // Those of a table belong to no open file, and the other way round.
+        Breach(.lockKind, "open file 2") { $0.openFiles[1].locks = [lock(.posix)] },
+        Breach(.lockKind, "open file 2") { $0.openFiles[1].locks = [lock(.flock, file: 2)] },
+        Breach(.lockKind, "a lock of open file 2") { $0.openFiles[1].locks = [lock(.UNRECOGNIZED(9))] },
+        Breach(.lockKind, "file table 1") { $0.fileTables[0].locks = [lock(.openFile, file: 2)] },
+        Breach(.lockRange, "a lock of open file 2") { $0.openFiles[1].locks = [lock(.flock, length: 5)] },
+        Breach(.lockRange, "a lock of open file 2") { $0.openFiles[1].locks = [lock(.lease, start: 5)] },
+        Breach(.lockRange, "a lock of open file 2") { $0.openFiles[1].locks = [lock(.openFile, start: 1 << 63)] },
+        Breach(.lockRange, "a lock of open file 2") { $0.openFiles[1].locks = [lock(.openFile, start: 2, length: 1 << 63 - 2)] },
+        // It can be a writer's only.
+        Breach(.lockFile, "a lock of open file 2") { records in
+            records.openFiles[1].locks = [lock(.openFile)]
+            records.openFiles[1].locks[0].write = true
+        },
+        Breach(.lockFile, "open file 5") { $0.openFiles[4].locks = [lock(.flock)] },
+        Breach(.lockFile, "open file 2") { records in
+            records.openFiles[1].locks = [lock(.flock)]
+            records.openFiles[1].flags = OpenFlag.O_PATH
+        },
+        Breach(.lockFile, "file table 1") { $0.fileTables[0].locks = [lock(.posix, file: 99)] },
+        Breach(.externalName, "open file 20") { records in
+            var file = ImageOpenFile()
+            file.id = 20
+            file.external.identifier = [UInt8]().asData
+            records.openFiles.append(file)
+        },
+        Breach(.noPipe, "pipe 9 of open file 20") { records in
+            var file = ImageOpenFile()
+            file.id = 20
+            file.fifo.pipe = 9
+            file.fifo.identity.path = Array("/f".utf8).asData
+            records.openFiles.append(file)
+        },
+        Breach(.pathMissing, "open file 20") { records in
+            var file = ImageOpenFile()
+            file.id = 20
+            file.fifo.pipe = 1
+            records.openFiles.append(file)
+        },
+    ]
+
     static let objects: [Breach] = [
+        socket(.socketType) { $0.type = 3 },
+        socket(.socketState) { $0.shutdown = 4 },
+        socket(.socketState) { $0.listening = true },
+        socket(.socketState) { $0.peerGone = true },
+        socket(.socketState) { $0.waiting = [31] },
+        socket(.socketName) { $0.address = [UInt8](repeating: 65, count: 109).asData },
+        socket(.socketName) { $0.address = [65, 0].asData },
+        socket(.socketName) { $0.name.directory = Array("/tmp".utf8).asData },
+        socket(.pathRelative) {
+            $0.address = [65].asData
+            $0.name.directory = Array("tmp".utf8).asData
+        },
+        socket(.socketPeer) { $0.type = 5 },
+        socket(.socketPeer) { $0.peer = 30 },
+        socket(.socketPeer) { $0.peer = 5 },
+        socket(.socketQueue) { $0.queue = [message([])] },
+        socket(.socketQueue) { $0.queue = [message([1], files: 254)] },
+        Breach(.socketQueue, "open file 30") { records in
+            var file = ImageOpenFile()
+            file.id = 30
+            file.unix.type = 5
+            file.unix.queue = [message([1])]
+            records.openFiles.append(file)
+        },
+        socket(.socketOption) { socket in
+            var option = ImageSocketOption()
+            option.number = 77
+            option.value = [1, 0, 0, 0].asData
+            socket.options = [option]
+        },
+        socket(.socketOption) { socket in
+            var option = ImageSocketOption()
+            option.number = 9
+            option.value = [1].asData
+            socket.options = [option]
+        },
         Breach(.eventCount, "open file 5") { $0.openFiles[4].event.count = .max },
         Breach(.clock, "open file 7") { $0.openFiles[6].timer.clock = 2 },
         Breach(.timerFlags, "open file 7") { $0.openFiles[6].timer.flags = 4 },
@@ -37,6 +186,21 @@ extension RuleTests {
         Breach(.signalRange, "timer 3 of process 10") { $0.processes[0].posixTimers[0].signal = 0 },
         Breach(.signalRange, "timer 7 of process 10") { $0.processes[0].posixTimers[1].signal = 65 },
         Breach(.noSuchThread, "timer 7 of process 10") { $0.processes[0].posixTimers[1].thread = 12 },
+        Breach(.watchNumbers, "open file 20") { $0.openFiles.append(watching(2, 2)) },
+        Breach(.watchNumbers, "open file 20") { $0.openFiles.append(watching(0)) },
+        Breach(.watchMask, "open file 20") { $0.openFiles.append(watching(1, mask: 1 << 25)) },
+        Breach(.pathRelative, "open file 20") { $0.openFiles.append(watching(1, path: "d")) },
+        Breach(.noOpenFile, "open file 99 of open file 20") { records in
+            var file = watching(1)
+            file.inotify.watches[0].openFile = 99
+            records.openFiles.append(file)
+        },
+        Breach(.pidFileTask, "open file 20") { $0.openFiles.append(pidfd(of: 77)) },
+        Breach(.queueName, "open file 20") { $0.openFiles.append(queue("a/b")) },
+        Breach(.queueRange, "open file 20") { $0.openFiles.append(queue("a", most: 0)) },
+        Breach(.segmentRange, "memory object 30") { $0.memoryObjects.append(segment(30, number: 1 << 31)) },
+        Breach(.segmentTwice, "memory object 31") { $0.memoryObjects += [segment(30, number: 1), segment(31, number: 1)] },
+        Breach(.pidFileTask, "open file 20") { $0.openFiles.append(pidfd(of: 10, thread: 77)) },
         Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].number = 1 << 31 },
         Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].mode = 0o1000 },
         Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].values = [] },

@@ -61,6 +61,7 @@ struct RawImage {
         for one in records.pipes { record(.pipe, id: one.id, one) }
         for one in records.memoryObjects { record(.memoryObject, id: one.id, one) }
         for one in records.semaphoreSets { record(.semaphoreSet, id: one.id, one) }
+        for one in records.terminals { record(.terminal, id: one.id, one) }
         for one in records.messageQueues { record(.messageQueue, id: one.id, one) }
         for one in records.directories { record(.directories, id: one.id, one) }
         for one in records.signalActions { record(.signalActions, id: one.id, one) }

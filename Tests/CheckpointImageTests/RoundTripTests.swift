@@ -15,6 +15,7 @@ import Testing
             #expect(image.pipes == records.pipes)
             #expect(image.memoryObjects == records.memoryObjects)
             #expect(image.semaphoreSets == records.semaphoreSets)
+            #expect(image.terminals == records.terminals)
             #expect(image.directories == records.directories)
             #expect(image.signalActions == records.signalActions)
             #expect(image.namespaces == records.namespaces)

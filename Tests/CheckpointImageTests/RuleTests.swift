@@ -28,7 +28,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
         _ = try CheckpointImage(validating: records)
     }
 
-    @Test(arguments: tree + tasks + memory + files + objects + namespaces) func refused(_ breach: Breach) {
+    @Test(arguments: tree + tasks + memory + files + objects + locks + namespaces) func refused(_ breach: Breach) {
         var records = Sample.records()
         breach.make(&records)
         #expect(throws: ImageError(.rule(breach.rule, breach.subject))) {
@@ -38,7 +38,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
 
     /// The rules about sections of pages need a whole image (`SectionRuleTests`).
     @Test func everyRuleHasItsTest() {
-        let all = Self.tree + Self.tasks + Self.memory + Self.files + Self.objects + Self.namespaces
+        let all = Self.tree + Self.tasks + Self.memory + Self.files + Self.objects + Self.locks + Self.namespaces
         let elsewhere: Set<ImageRule> = [.noOwner, .twoSections, .pagesDiffer, .pagesMissing]
         #expect(Set(all.map(\.rule)).union(elsewhere) == Set(ImageRule.allCases))
     }
@@ -362,6 +362,19 @@ struct Breach: Sendable, CustomTestStringConvertible {
         Breach(.signalRange, "open file 2") { $0.openFiles[1].ownerSignal = 65 },
         Breach(.fileOwner, "open file 2") { $0.openFiles[1].owner.number = 99 },
         Breach(.fileOwner, "open file 2") { $0.openFiles[1].owner.type = 3 },
+        Breach(.noTerminal, "terminal 9 of open file 12") { $0.openFiles[11].terminal.terminal = 9 },
+        Breach(.terminalEnds, "open file 12") { $0.terminals[0].outside = true },
+        Breach(.terminalEnds, "open file 11") { $0.openFiles[10].terminal = $0.openFiles[11].terminal },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].rows = 65536 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].number = 1 << 20 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].settings = Data(count: 36) },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].output = Data(count: 1 << 17 + 1) },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].mode = 0o4620 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].held = 3 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].lineEnds = [8] },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].lineEnds = [3, 2] },
+        Breach(.terminalSession, "terminal 1") { $0.terminals[0].session = 12 },
+        Breach(.terminalSession, "terminal 1") { $0.terminals[0].foreground = 99 },
         Breach(.pipeCapacity, "pipe 1") { $0.pipes[0].capacity = 0 },
         Breach(.pipeContents, "pipe 1") { $0.pipes[0].contents = [Data(count: 65536), Data(count: 1)] },
     ]

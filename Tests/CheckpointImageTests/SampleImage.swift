@@ -14,13 +14,14 @@ enum Sample {
         records.addressSpaces = [space(1), space(2)]
         records.fileTables = [table()]
         records.openFiles = files()
-        records.pipes = [pipe()]
+        records.pipes = [pipe(), fifo()]
         records.memoryObjects = [object()]
         records.processes[0].posixTimers = [timer(3, .signal), timer(7, .thread)]
         records.semaphoreSets = [semaphores()]
         records.directories = [directories(1), directories(2)]
         records.signalActions = [actions(1), actions(2)]
         records.namespaces = [surrounding()]
+        records.terminals = [terminal()]
         return records
     }
 
@@ -196,6 +197,16 @@ enum Sample {
         return table
     }
 
+    static func terminal() -> ImageTerminal {
+        var terminal = ImageTerminal()
+        terminal.id = 1
+        terminal.number = 4
+        terminal.input = Data("ls\nkeys".utf8)
+        terminal.output = Data("shown".utf8)
+        (terminal.session, terminal.mode) = (10, 0o620)
+        return terminal
+    }
+
     /// One of each kind; file N is number N of these.
     static func files() -> [ImageOpenFile] {
         var outside = ImageOutsideFile()
@@ -224,9 +235,36 @@ enum Sample {
         var proc = ImageProcFile()
         proc.process = 10
         proc.name = Data("maps".utf8)
+        var message = ImageUnixMessage()
+        message.bytes = Data("hello".utf8)
+        var socket = ImageUnixSocket()
+        socket.type = 5
+        socket.peerGone = true
+        socket.shutdown = 3
+        socket.queue = [message]
+        var master = ImageTerminalEnd()
+        (master.terminal, master.master) = (1, true)
+        var watch = ImageWatch()
+        watch.number = 1
+        watch.mask = 2
+        watch.file.path = Data("/etc".utf8)
+        var inotify = ImageInotify()
+        inotify.watches = [watch]
+        var pid = ImagePidFile()
+        pid.process = 10
+        var queue = ImageQueueFile()
+        queue.name = Data("jobs".utf8)
+        queue.mostMessages = 10
+        queue.longestMessage = 100
+        var fifo = ImageFifoEnd()
+        fifo.pipe = 2
+        fifo.identity.path = Data("/tmp/fifo".utf8)
+        var external = ImageExternalFile()
+        external.identifier = Data("pipe:[77]".utf8)
         let objects: [ImageOpenFile.OneOf_Object] = [
             .outside(outside), .named(named), .pipeEnd(end), .nameless(nameless), .event(event), .signal(signal), .timer(timer),
-            .epoll(epoll), .device(device), .proc(proc),
+            .epoll(epoll), .device(device), .proc(proc), .unix(socket), .terminal(master), .inotify(inotify), .pid(pid),
+            .queue(queue), .fifo(fifo), .external(external),
         ]
         return objects.enumerated().map { index, object in
             var file = ImageOpenFile()
@@ -275,6 +313,14 @@ enum Sample {
         pipe.id = 1
         pipe.capacity = 65536
         pipe.contents = [Data("in flight".utf8)]
+        return pipe
+    }
+
+    /// What waits in the FIFO.
+    static func fifo() -> ImagePipe {
+        var pipe = pipe()
+        pipe.id = 2
+        pipe.contents = [Data("xx".utf8)]
         return pipe
     }
 

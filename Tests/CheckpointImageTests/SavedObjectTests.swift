@@ -39,11 +39,20 @@ import Testing
 
     @Test func whatTheyReferTo() {
         let references = Sample.files().map { $0.saved?.references ?? [] }
-        #expect(references == [[], [], [.pipe(1)], [.memoryObject(1)], [], [], [], [.openFile(5)], [], []])
+        #expect(
+            references == [
+                [], [], [.pipe(1)], [.memoryObject(1)], [], [], [], [.openFile(5)], [], [], [], [.terminal(1)], [], [], [], [.pipe(2)], [],
+            ])
         let bundles = Sample.files().map { $0.saved?.bundle }
-        #expect(bundles == [nil, nil, .pipe(1), nil, nil, nil, nil, nil, nil, nil])
+        #expect(
+            bundles == [
+                nil, nil, .pipe(1), nil, nil, nil, nil, nil, nil, nil, .unixSockets, .terminal(1), nil, nil, nil, .pipe(2), nil,
+            ])
         let names = Sample.files().map { $0.saved?.namedFile.map { $0.path.asText } }
-        #expect(names.map { $0 ?? "" } == ["", "/tmp/log", "", "", "", "", "", "", "/dev/null", ""])
+        #expect(
+            names.map { $0 ?? "" } == [
+                "", "/tmp/log", "", "", "", "", "", "", "/dev/null", "", "", "", "", "", "", "/tmp/fifo", "",
+            ])
     }
 
     @Test func summaries() throws {
@@ -52,7 +61,9 @@ import Testing
             image.openFiles.map { $0.summary(in: image) } == [
                 "/dev/pts/3, outside of the tree: becomes fd 0 of crrestart", "/tmp/log", "read end of pipe 1, 9 bytes in flight",
                 "memory object 1 /dev/zero", "eventfd, count 3", "signalfd of 10", "timerfd, 5.000 s left", "epoll of 5", "/dev/null",
-                "/proc/10/maps",
+                "/proc/10/maps", "unix seqpacket socket, its peer is gone, 5 bytes wait", "master of /dev/pts/4, 5 bytes to be read",
+                "inotify of /etc", "pidfd of process 10", "POSIX message queue /jobs", "FIFO /tmp/fifo, 2 bytes in flight",
+                "pipe:[77], external",
             ])
     }
 

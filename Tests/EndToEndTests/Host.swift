@@ -21,7 +21,7 @@ enum Host {
     static func path(of tool: String) -> String { directory + "/" + tool }
 
     /// How much text the pipeline works on, in MB.
-    static let pipelineMegabytes = number("TREERESTORE_TEST_MB", otherwise: 100)
+    static let pipelineMegabytes = number("TREERESTORE_TEST_MB", otherwise: 60)
 
     /// How often each command is killed at a random moment.
     static let kills = number("TREERESTORE_TEST_KILLS", otherwise: 120)

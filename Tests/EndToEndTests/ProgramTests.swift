@@ -81,6 +81,58 @@ struct Program: CustomTestStringConvertible {
                 sed -i 's/^ *\\t/\t/' Makefile
                 make -s -j2 && cat $(ls part* | sort -V) > out
                 """#),
+        // Pairs of unix sockets, descriptors in flight, semaphores in shared memory.
+        Program(
+            name: "python3 with a pool and a manager",
+            commands: #"""
+                cat > pool.py << 'END'
+                import multiprocessing, time
+                def work(n):
+                    time.sleep(0.004)
+                    return sum(i * i for i in range(n))
+                if __name__ == "__main__":
+                    with multiprocessing.Manager() as manager, multiprocessing.Pool(4) as pool:
+                        shared, total = manager.dict(), 0
+                        for n, one in enumerate(pool.imap(work, range(3000, 3500))):
+                            shared[n] = one
+                            total += shared[n]
+                        print(total, len(shared))
+                END
+                python3 pool.py > out
+                """#),
+        Program(
+            name: "python3 with asyncio and a socket",
+            commands: #"""
+                python3 -c '
+                import asyncio
+                async def serve(reader, writer):
+                    while line := await reader.readline():
+                        writer.write(b"%d\n" % (int(line) ** 2 % 1009))
+                        await writer.drain()
+                    writer.close()
+                async def client(n):
+                    reader, writer = await asyncio.open_unix_connection("s")
+                    total = 0
+                    for i in range(150):
+                        writer.write(b"%d\n" % (i * n))
+                        total += int(await reader.readline())
+                        await asyncio.sleep(0.01)
+                    writer.close()
+                    return total
+                async def main():
+                    server = await asyncio.start_unix_server(serve, "s")
+                    process = await asyncio.create_subprocess_exec("cat", stdin=-1, stdout=-1)
+                    totals = await asyncio.gather(*(client(n) for n in range(5)))
+                    out, _ = await process.communicate(repr(totals).encode())
+                    print(out.decode())
+                asyncio.run(main())' > out
+                """#),
+        Program(
+            name: "rsync",
+            commands: #"""
+                mkdir from; for i in $(seq 200); do seq $((i * 173)) > from/$i; done
+                rsync -a --whole-file --bwlimit=20M from/ to/; diff -r from to && cat to/* | sha256sum > out
+                """#),
         // timer_create: coreutils' timeout ends a command that takes too long.
         Program(
             name: "timeout",

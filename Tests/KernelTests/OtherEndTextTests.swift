@@ -28,17 +28,52 @@ import Testing
         #expect(SocketLook.name(16, 3, 15) == "netlink" && SocketLook.name(17, 3, 0) == "packet raw" && SocketLook.name(99, 9, 0) == "family 99 type 9")
     }
 
-    @Test func peerOfAUnixSocket() {
-        let request = UnixSocketPeer.request(4711)
+    @Test func unixSockets() {
+        let request = UnixSocketState.request(4711)
         #expect(request.count == 40 && request[0] == 40 && request[4] == 20 && request[16] == 1)
-        #expect(request[24] == 0x67 && request[25] == 0x12 && request[28] == 4)
-        let header: [UInt8] = [40, 0, 0, 0, 20, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
-        let message = [UInt8](repeating: 1, count: 16)
-        #expect(UnixSocketPeer.peer(in: header + message + [8, 0, 2, 0, 0x67, 0x12, 0, 0]) == 4711)
-        #expect(UnixSocketPeer.peer(in: header + message + [8, 0, 0, 0, 0x67, 0x12, 0, 0]) == nil)
-        #expect(UnixSocketPeer.peer(in: header + message + [0, 0, 2, 0, 1, 1, 1, 1]) == nil)
-        // NLMSG_ERROR, and nothing.
-        #expect(UnixSocketPeer.peer(in: [36, 0, 0, 0, 2, 0, 0, 0] + [UInt8](repeating: 0, count: 28)) == nil && UnixSocketPeer.peer(in: []) == nil)
+        #expect(request[24] == 0x67 && request[25] == 0x12 && request[28] == 30)
+        func state(_ kind: UInt8, _ attributes: [UInt8]) -> UnixSocketState? {
+            let header = [UInt8(32 + attributes.count), 0, 0, 0, 20, 0, 0, 0] + [UInt8](repeating: 0, count: 8)
+            return UnixSocketState(parsing: header + [1, 1, kind] + [UInt8](repeating: 0, count: 13) + attributes)
+        }
+        // UNIX_DIAG_PEER, UNIX_DIAG_SHUTDOWN (padded).
+        let connected = state(1, [8, 0, 2, 0, 0x67, 0x12, 0, 0] + [5, 0, 6, 0, 3, 0, 0, 0])
+        #expect(connected?.peer == 4711 && connected?.shutdown == 3 && connected?.isListening == false && connected?.waiting == [])
+        // UNIX_DIAG_VFS, UNIX_DIAG_ICONS, UNIX_DIAG_RQLEN.
+        let listening = state(10, [12, 0, 1, 0, 7, 0, 0, 0, 1, 0, 0, 0] + [12, 0, 3, 0, 5, 0, 0, 0, 0, 0, 0, 0] + [12, 0, 4, 0, 2, 0, 0, 0, 9, 0, 0, 0])
+        #expect(listening?.isListening == true && listening?.waiting == [5, 0] && listening?.backlog == 9 && listening?.fileInode == 7)
+        #expect(listening?.peer == nil)
+        // An attribute without a size or beyond the end, NLMSG_ERROR, and nothing.
+        #expect(state(1, [0, 0, 2, 0, 1, 1, 1, 1]) == nil && state(1, [9, 0, 2, 0, 1, 1, 1, 1]) == nil)
+        #expect(UnixSocketState(parsing: [36, 0, 0, 0, 2, 0, 0, 0] + [UInt8](repeating: 0, count: 28)) == nil && UnixSocketState(parsing: []) == nil)
+    }
+
+    /// Listening, accepted by it, a datagram socket with an abstract name, one without a name.
+    @Test func namesOfUnixSockets() {
+        let text = """
+            Num       RefCount Protocol Flags    Type St Inode Path
+            0000000000000000: 00000002 00000000 00010000 0001 01    11 /run/a b
+            0000000000000000: 00000003 00000000 00000000 0001 03    12 /run/c
+            0000000000000000: 00000002 00000000 00000000 0002 03    13 @d@
+            0000000000000000: 00000003 00000000 00000000 0001 03    14
+            nonsense
+            """
+        #expect(UnixSocketTable.names(in: Array(text.utf8)) == [[1] + Array("/run/a b".utf8), [2] + Array("@d@".utf8)])
+    }
+
+    /// Two sockets, one with a file, in one message of a dump; then its end.
+    @Test func filesOfUnixSockets() {
+        func bytes(_ words: [UInt32]) -> [UInt8] { words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } } }
+        let bound = bytes([44, 20, 1, 0, 1, 7, 0, 0, 12 | 1 << 16, 4711, 2])
+        let nameless = bytes([32, 20, 1, 0, 1, 8, 0, 0])
+        let end = bytes([20, 3, 1, 0, 0])
+        var found: Set<UInt32> = []
+        #expect(UnixSocketTable.read(bound + nameless, into: &found) == false && found == [4711])
+        #expect(UnixSocketTable.read(end, into: &found) == true && found == [4711])
+        // NLMSG_ERROR, a message that is cut off, and none.
+        #expect(UnixSocketTable.read(bytes([36, 2, 1, 0, 0]), into: &found) == nil)
+        #expect(UnixSocketTable.read(Array(bound.dropLast(4)), into: &found) == nil)
+        #expect(UnixSocketTable.read([], into: &found) == nil)
     }
 
     @Test func connections() {

@@ -125,13 +125,13 @@ import Testing
         sample.facts.bootID = boot
         sample.facts.kernelMessages = known
         let steps = RestorePlan(for: try sample.valid()).launchpad.programs[1].steps
-        return steps.filter { ["read", "lseek"].contains($0.name) }
+        return steps.filter { ["readv", "lseek"].contains($0.name) }
     }
 
     @Test func readersOfMessages() throws {
         // Nothing new: behind the last one. New ones: those that were read are read again. Another boot: all are new.
         #expect(try messages([9, 10, 11]).map(\.arguments).map { $0.dropFirst() } == [[0, 2]])
-        #expect(try messages([9, 10, 11, 12]).map(\.name) == ["read", "read", "read"])
+        #expect(try messages([9, 10, 11, 12]).map(\.name) == ["readv", "readv", "readv"])
         #expect(try messages([12, 13]).isEmpty && messages([1, 2], boot: "elsewhere").isEmpty)
     }
 }

@@ -10,7 +10,8 @@ import Testing
     /// One file of each case of `oneof object`, as the generated code has them: `ImageOpenFile.OneOf_Object`.
     static let objects: [ImageOpenFile.OneOf_Object] = [
         .named(.init()), .nameless(.init()), .pipeEnd(.init()), .device(.init()), .outside(.init()), .event(.init()),
-        .signal(.init()), .timer(.init()), .epoll(.init()), .proc(.init()),
+        .signal(.init()), .timer(.init()), .epoll(.init()), .proc(.init()), .inotify(.init()), .pid(.init()), .terminal(.init()),
+        .queue(.init()), .fifo(.init()), .unix(.init()), .external(.init()),
     ]
 
     static let files: [ImageOpenFile] = objects.enumerated().map { index, object in

@@ -49,6 +49,20 @@ import Testing
         #expect(HelperNumbers(of: image).ghosts == [905])
     }
 
+    @Test func peersOfSockets() throws {
+        var sample = sample()
+        let file = sample.addFile(.unix(.init()), at: [(0, 7)])
+        sample.records.openFiles[file].unix.type = 2
+        sample.records.openFiles[file].unix.peerCredentials.process = 101
+        var message = ImageUnixMessage()
+        message.sender.process = 102
+        sample.records.openFiles[file].unix.queue = [message, ImageUnixMessage()]
+        let image = try renumbering().applied(to: try sample.image())
+        let socket = image.openFiles[file].unix
+        #expect(socket.peerCredentials.process == 903)
+        #expect(socket.queue.map(\.sender.process) == [904, 0])
+    }
+
     /// Everything that comes after knows the new numbers only.
     @Test func planHasNoOldNumber() throws {
         var sample = sample()
@@ -191,6 +205,30 @@ import Testing
         #expect(open.proc.process == 901 && open.proc.thread == 902)
     }
 
+    @Test func filesOfTasks() throws {
+        var sample = sample()
+        var pid = ImagePidFile()
+        (pid.process, pid.thread) = (100, 105)
+        let pidFile = sample.addFile(.pid(pid), at: [(0, 7)])
+        var message = ImageUnixMessage()
+        message.sender.process = 100
+        var socket = ImageUnixSocket()
+        (socket.type, socket.peerGone, socket.queue) = (5, true, [message])
+        socket.peerCredentials.process = 100
+        let socketFile = sample.addFile(.unix(socket), at: [(0, 8)])
+        var terminal = ImageTerminal()
+        (terminal.id, terminal.session, terminal.foreground) = (1, 100, 100)
+        var end = ImageTerminalEnd()
+        (end.terminal, end.master) = (1, true)
+        sample.records.terminals = [terminal]
+        _ = sample.addFile(.terminal(end), at: [(0, 9)])
+        let image = try renumbering().applied(to: try sample.image())
+        #expect(image.openFiles[pidFile].pid.process == 901 && image.openFiles[pidFile].pid.thread == 902)
+        #expect(image.openFiles[socketFile].unix.peerCredentials.process == 901)
+        #expect(image.openFiles[socketFile].unix.queue.map(\.sender.process) == [901])
+        #expect(image.terminals.map(\.session) == [901] && image.terminals.map(\.foreground) == [901])
+    }
+
     // MARK: No field is forgotten
 
     /// What is translated (and tested above), and what only sounds like it: by message and field.
@@ -198,7 +236,8 @@ import Testing
         "Header.root", "Process.pid", "Process.parent", "Process.group", "Process.session", "Process.pending",
         "Process.posix_timers", "PosixTimer.clock", "PosixTimer.thread", "Thread.tid", "Thread.process", "Thread.cpu",
         "Thread.pending", "RestartBlock.clock", "PendingSignal.info",
-        "PidNamespace.init", "FileOwner.number", "ProcFile.process", "ProcFile.thread",
+        "PidNamespace.init", "FileOwner.number", "ProcFile.process", "ProcFile.thread", "PidFile.process",
+        "PidFile.thread", "UnixCredentials.process", "Terminal.session", "Terminal.foreground",
     ]
     private static let others: Set<String> = [
         // Numbers of tasks outside of the tree, or of the time of the checkpoint.
@@ -213,10 +252,10 @@ import Testing
         "MemoryObject.owner", "MemoryObject.group", "SemaphoreSet.owner", "SemaphoreSet.group",
         "Credentials.real_user", "Credentials.effective_user", "Credentials.saved_user", "Credentials.file_system_user",
         "Credentials.real_group", "Credentials.effective_group", "Credentials.saved_group", "Credentials.file_system_group",
-        "Credentials.groups",
+        "Credentials.groups", "Terminal.owner", "Terminal.group", "UnixName.owner", "UnixName.group", "UnixCredentials.group",
         // Where something lies, and what reads it by its own checksum only.
         "IndexEntry.id", "PageDescription.owner", "PageDescription.id", "PageDescription.pages", "AddressSpace.auxiliary_vector",
-        "MessageQueue.owner", "MessageQueue.group", "Process.login_user",
+        "MessageQueue.owner", "MessageQueue.group", "SharedSegment.owner", "SharedSegment.group", "QueueFile.owner", "QueueFile.group", "Process.login_user",
         "MemoryObject.name", "Process.start_time", "Process.exit_signal", "Process.oom_score_adjustment", "Process.command",
         "Thread.parent_death_signal",
         // An address: the word there is the program's.

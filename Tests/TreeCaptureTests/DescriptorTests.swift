@@ -86,6 +86,27 @@ import Testing
         #expect(recorded.notices.count == 1 && recorded.notices[0].contains("a restart uses its own terminal instead"))
     }
 
+    /// A pty of the tree: both ends, and what waits in it.
+    @Test func masterOfATerminal() throws {
+        var recording = try Recordings.files()
+        let index = try recording.file(Int32(Number.terminal))
+        recording.sight.files[index].status.specialDevice = 5 << 8 | 2
+        recording.sight.files[index].details = [
+            "terminal": "1", "inside": "1", "device": "34822", "pty": "6", "packets": "1", "locked": "1", "exclusive": "1", "input": "ab",
+            "lineEnds": "1 2 2", "output": "cd", "held": "2", "size": RawText([24, 0, 80, 0, 1, 0, 2, 0]), "fileOwner": "5",
+            "fileGroup": "6", "fileMode": "400", "settings": RawText([UInt8](repeating: 0, count: 44)),
+        ]
+        let recorded = recording.recorded()
+        guard case .terminal(let end) = try recorded.object(Number.terminal) else { throw Unexpected() }
+        let terminal = try #require(recorded.records.terminals.first { $0.id == end.terminal })
+        #expect(end.master && !terminal.outside && terminal.number == 6 && terminal.settings.count == 44)
+        #expect(terminal.packets && terminal.locked && terminal.exclusive && !terminal.slaveUnused)
+        #expect(terminal.input.asBytes == Array("ab".utf8) && terminal.output.asBytes == Array("cd".utf8))
+        #expect(terminal.lineEnds == [1, 2, 2] && terminal.held == 2)
+        #expect([terminal.rows, terminal.columns, terminal.width, terminal.height] == [24, 80, 1, 2])
+        #expect([terminal.owner, terminal.group, terminal.mode] == [5, 6, 400])
+    }
+
     /// Used as a standard stream, too.
     @Test func terminalAsAStandardStream() throws {
         var recording = try Recordings.files()

@@ -122,16 +122,13 @@ int run_unsaved(int count, char **arguments) {
         fd = open("/tmp", O_RDONLY | O_DIRECTORY);
         signal(SIGIO, SIG_IGN);
         if (fcntl(fd, F_NOTIFY, DN_RENAME | DN_MULTISHOT)) cannot_prepare("F_NOTIFY");
-    } else if (strcmp(what, "lease") == 0) {
-        fd = open(run_path("leased"), O_RDONLY | O_CREAT, 0600);
-        if (fcntl(fd, F_SETLEASE, F_RDLCK)) cannot_prepare("F_SETLEASE");
     } else if (strcmp(what, "queue") == 0) {
         fd = mq_open("/treerestore-unsaved", O_RDWR | O_CREAT, 0600, NULL);
         mq_unlink("/treerestore-unsaved");
         if (fd < 0) cannot_prepare("mq_open");
-    } else if (strcmp(what, "pair") == 0) {
-        int pair[2];
-        if (socketpair(AF_UNIX, SOCK_STREAM, 0, pair)) cannot_prepare("socketpair");
+    } else if (strcmp(what, "listener") == 0) {
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (listen(fd, 3)) cannot_prepare("a listening socket");
     } else if (strcmp(what, "unread") == 0) {
         char record[8192];
         fd = open("/dev/kmsg", O_RDONLY);

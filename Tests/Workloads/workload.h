@@ -95,7 +95,7 @@ void fill_pattern(void *memory, size_t bytes, uint64_t seed);
 /// The offset of the first wrong byte, or -1.
 long wrong_byte(const void *memory, size_t bytes, uint64_t seed);
 
-workload_function run_registers, run_vectors, run_sleepers, run_waits, run_memory, run_files, run_pipes, run_signals,
+workload_function run_registers, run_locks, run_fifos, run_vectors, run_sleepers, run_waits, run_memory, run_files, run_pipes, run_signals,
     run_credentials, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_moments, run_breakpoints,
     run_rseq, run_calls, run_narrow, run_borrowed, run_mixed, run_yardstick;
 
@@ -112,5 +112,8 @@ workload_function run_procfiles, run_owners, run_kernelmessages, run_census;
 workload_function run_renumbered, run_confined;
 
 workload_function run_attributes, run_extremes, run_messages;
+workload_function run_socketpairs, run_sockets;
 workload_function run_handover, run_obstinate;
+workload_function run_watchers, run_pidfiles, run_segments, run_queuefiles;
 workload_function run_nameless, run_removed, run_links, run_program;
+workload_function run_ptys, run_ptyfloods;

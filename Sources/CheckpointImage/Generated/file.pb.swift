@@ -33,6 +33,9 @@ package nonisolated struct ImageFileTable: Sendable {
   /// ascending numbers
   package var descriptors: [ImageDescriptor] = []
 
+  /// POSIX locks
+  package var locks: [ImageFileLock] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -193,6 +196,75 @@ package nonisolated struct ImageOpenFile: @unchecked Sendable {
     set {_uniqueStorage()._object = .proc(newValue)}
   }
 
+  /// inotify_init(2)
+  package var inotify: ImageInotify {
+    get {
+      if case .inotify(let v)? = _storage._object {return v}
+      return ImageInotify()
+    }
+    set {_uniqueStorage()._object = .inotify(newValue)}
+  }
+
+  /// pidfd_open(2)
+  package var pid: ImagePidFile {
+    get {
+      if case .pid(let v)? = _storage._object {return v}
+      return ImagePidFile()
+    }
+    set {_uniqueStorage()._object = .pid(newValue)}
+  }
+
+  /// one end of a pty whose master the tree holds
+  package var terminal: ImageTerminalEnd {
+    get {
+      if case .terminal(let v)? = _storage._object {return v}
+      return ImageTerminalEnd()
+    }
+    set {_uniqueStorage()._object = .terminal(newValue)}
+  }
+
+  /// mq_open(3)
+  package var queue: ImageQueueFile {
+    get {
+      if case .queue(let v)? = _storage._object {return v}
+      return ImageQueueFile()
+    }
+    set {_uniqueStorage()._object = .queue(newValue)}
+  }
+
+  /// an end of a FIFO
+  package var fifo: ImageFifoEnd {
+    get {
+      if case .fifo(let v)? = _storage._object {return v}
+      return ImageFifoEnd()
+    }
+    set {_uniqueStorage()._object = .fifo(newValue)}
+  }
+
+  /// unix(7) socket
+  package var unix: ImageUnixSocket {
+    get {
+      if case .unix(let v)? = _storage._object {return v}
+      return ImageUnixSocket()
+    }
+    set {_uniqueStorage()._object = .unix(newValue)}
+  }
+
+  /// let through by crcheckpoint --external
+  package var external: ImageExternalFile {
+    get {
+      if case .external(let v)? = _storage._object {return v}
+      return ImageExternalFile()
+    }
+    set {_uniqueStorage()._object = .external(newValue)}
+  }
+
+  /// flock(2), F_OFD_SETLK, F_SETLEASE
+  package var locks: [ImageFileLock] {
+    get {_storage._locks}
+    set {_uniqueStorage()._locks = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   /// Each kind of kernel object has a .proto file of its own.
@@ -217,6 +289,20 @@ package nonisolated struct ImageOpenFile: @unchecked Sendable {
     case epoll(ImageEpoll)
     /// a file or directory below /proc/PID of a task of the tree
     case proc(ImageProcFile)
+    /// inotify_init(2)
+    case inotify(ImageInotify)
+    /// pidfd_open(2)
+    case pid(ImagePidFile)
+    /// one end of a pty whose master the tree holds
+    case terminal(ImageTerminalEnd)
+    /// mq_open(3)
+    case queue(ImageQueueFile)
+    /// an end of a FIFO
+    case fifo(ImageFifoEnd)
+    /// unix(7) socket
+    case unix(ImageUnixSocket)
+    /// let through by crcheckpoint --external
+    case external(ImageExternalFile)
 
   }
 
@@ -248,7 +334,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageFileTable: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".FileTable"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}descriptors\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}descriptors\0\u{1}locks\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -258,6 +344,7 @@ nonisolated extension ImageFileTable: SwiftProtobuf.Message, SwiftProtobuf._Mess
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
       case 2: try { try decoder.decodeRepeatedMessageField(value: &self.descriptors) }()
+      case 3: try { try decoder.decodeRepeatedMessageField(value: &self.locks) }()
       default: break
       }
     }
@@ -270,12 +357,16 @@ nonisolated extension ImageFileTable: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.descriptors.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.descriptors, fieldNumber: 2)
     }
+    if !self.locks.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.locks, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageFileTable, rhs: ImageFileTable) -> Bool {
     if lhs.id != rhs.id {return false}
     if lhs.descriptors != rhs.descriptors {return false}
+    if lhs.locks != rhs.locks {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -323,7 +414,7 @@ nonisolated extension ImageDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OpenFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}owner\0\u{3}owner_signal\0\u{2}\u{5}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0\u{1}proc\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}owner\0\u{3}owner_signal\0\u{2}\u{5}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0\u{1}proc\0\u{2}\u{5}locks\0\u{2}\u{6}unix\0\u{2}\u{5}fifo\0\u{2}\u{5}terminal\0\u{2}\u{5}inotify\0\u{1}pid\0\u{1}queue\0\u{1}external\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -332,6 +423,7 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
     var _owner: ImageFileOwner? = nil
     var _ownerSignal: UInt32 = 0
     var _object: ImageOpenFile.OneOf_Object?
+    var _locks: [ImageFileLock] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -348,6 +440,7 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
       _owner = source._owner
       _ownerSignal = source._ownerSignal
       _object = source._object
+      _locks = source._locks
     }
   }
 
@@ -501,6 +594,98 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
             _storage._object = .proc(v)
           }
         }()
+        case 24: try { try decoder.decodeRepeatedMessageField(value: &_storage._locks) }()
+        case 30: try {
+          var v: ImageUnixSocket?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .unix(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .unix(v)
+          }
+        }()
+        case 35: try {
+          var v: ImageFifoEnd?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .fifo(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .fifo(v)
+          }
+        }()
+        case 40: try {
+          var v: ImageTerminalEnd?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .terminal(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .terminal(v)
+          }
+        }()
+        case 45: try {
+          var v: ImageInotify?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .inotify(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .inotify(v)
+          }
+        }()
+        case 46: try {
+          var v: ImagePidFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .pid(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .pid(v)
+          }
+        }()
+        case 47: try {
+          var v: ImageQueueFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .queue(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .queue(v)
+          }
+        }()
+        case 48: try {
+          var v: ImageExternalFile?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .external(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .external(v)
+          }
+        }()
         default: break
         }
       }
@@ -569,7 +754,41 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
         guard case .proc(let v)? = _storage._object else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
       }()
-      case nil: break
+      default: break
+      }
+      if !_storage._locks.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._locks, fieldNumber: 24)
+      }
+      switch _storage._object {
+      case .unix?: try {
+        guard case .unix(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
+      }()
+      case .fifo?: try {
+        guard case .fifo(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
+      }()
+      case .terminal?: try {
+        guard case .terminal(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 40)
+      }()
+      case .inotify?: try {
+        guard case .inotify(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 45)
+      }()
+      case .pid?: try {
+        guard case .pid(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 46)
+      }()
+      case .queue?: try {
+        guard case .queue(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 47)
+      }()
+      case .external?: try {
+        guard case .external(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+      }()
+      default: break
       }
     }
     try unknownFields.traverse(visitor: &visitor)
@@ -586,6 +805,7 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
         if _storage._owner != rhs_storage._owner {return false}
         if _storage._ownerSignal != rhs_storage._ownerSignal {return false}
         if _storage._object != rhs_storage._object {return false}
+        if _storage._locks != rhs_storage._locks {return false}
         return true
       }
       if !storagesAreEqual {return false}

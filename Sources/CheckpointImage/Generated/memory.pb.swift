@@ -462,31 +462,114 @@ package nonisolated struct ImageMapping: @unchecked Sendable {
 
 /// Memory that belongs to no file which could be opened again: shared anonymous memory, and files
 /// without a name that a task still maps or holds open.
-package nonisolated struct ImageMemoryObject: Sendable {
+package nonisolated struct ImageMemoryObject: @unchecked Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
   /// not 0
-  package var id: UInt32 = 0
+  package var id: UInt32 {
+    get {_storage._id}
+    set {_uniqueStorage()._id = newValue}
+  }
 
   /// as /proc/PID/maps shows it, without " (deleted)"
-  package var name: Data = Data()
+  package var name: Data {
+    get {_storage._name}
+    set {_uniqueStorage()._name = newValue}
+  }
 
   /// bytes
-  package var size: UInt64 = 0
+  package var size: UInt64 {
+    get {_storage._size}
+    set {_uniqueStorage()._size = newValue}
+  }
 
   /// had a name in a file system once: is made there again
-  package var unlinkedFile: Bool = false
+  package var unlinkedFile: Bool {
+    get {_storage._unlinkedFile}
+    set {_uniqueStorage()._unlinkedFile = newValue}
+  }
+
+  /// permission bits
+  package var mode: UInt32 {
+    get {_storage._mode}
+    set {_uniqueStorage()._mode = newValue}
+  }
+
+  /// saved pages, as in AddressSpace; page number in the object
+  package var runPage: [UInt64] {
+    get {_storage._runPage}
+    set {_uniqueStorage()._runPage = newValue}
+  }
+
+  /// pages
+  package var runLength: [UInt64] {
+    get {_storage._runLength}
+    set {_uniqueStorage()._runLength = newValue}
+  }
+
+  /// uid
+  package var owner: UInt32 {
+    get {_storage._owner}
+    set {_uniqueStorage()._owner = newValue}
+  }
+
+  /// gid
+  package var group: UInt32 {
+    get {_storage._group}
+    set {_uniqueStorage()._group = newValue}
+  }
+
+  /// F_GET_SEALS of fcntl(2), for a memfd
+  package var seals: UInt32 {
+    get {_storage._seals}
+    set {_uniqueStorage()._seals = newValue}
+  }
+
+  /// Of a file that had a name in a file system, or was made there without one (O_TMPFILE).
+  package var modified: Int64 {
+    get {_storage._modified}
+    set {_uniqueStorage()._modified = newValue}
+  }
+
+  /// likewise
+  package var accessed: Int64 {
+    get {_storage._accessed}
+    set {_uniqueStorage()._accessed = newValue}
+  }
+
+  /// it is System V shared memory; missing: it is not
+  package var segment: ImageSharedSegment {
+    get {_storage._segment ?? ImageSharedSegment()}
+    set {_uniqueStorage()._segment = newValue}
+  }
+  /// Returns true if `segment` has been explicitly set.
+  package var hasSegment: Bool {_storage._segment != nil}
+  /// Clears the value of `segment`. Subsequent reads from it will return its default value.
+  package mutating func clearSegment() {_uniqueStorage()._segment = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A System V shared memory segment. Its size is that of the memory object.
+package nonisolated struct ImageSharedSegment: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// as shmget(2) gave it
+  package var number: UInt32 = 0
+
+  /// key_t, 0: IPC_PRIVATE
+  package var key: UInt32 = 0
 
   /// permission bits
   package var mode: UInt32 = 0
-
-  /// saved pages, as in AddressSpace; page number in the object
-  package var runPage: [UInt64] = []
-
-  /// pages
-  package var runLength: [UInt64] = []
 
   /// uid
   package var owner: UInt32 = 0
@@ -494,14 +577,11 @@ package nonisolated struct ImageMemoryObject: Sendable {
   /// gid
   package var group: UInt32 = 0
 
-  /// F_GET_SEALS of fcntl(2), for a memfd
-  package var seals: UInt32 = 0
+  /// SHM_DEST: it goes with its last attachment
+  package var removed: Bool = false
 
-  /// Of a file that had a name in a file system, or was made there without one (O_TMPFILE).
-  package var modified: Int64 = 0
-
-  /// likewise
-  package var accessed: Int64 = 0
+  /// SHM_LOCK of shmctl(2)
+  package var locked: Bool = false
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -928,7 +1008,161 @@ nonisolated extension ImageMapping.Kind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MemoryObject"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0\u{1}segment\0")
+
+  fileprivate class _StorageClass {
+    var _id: UInt32 = 0
+    var _name: Data = Data()
+    var _size: UInt64 = 0
+    var _unlinkedFile: Bool = false
+    var _mode: UInt32 = 0
+    var _runPage: [UInt64] = []
+    var _runLength: [UInt64] = []
+    var _owner: UInt32 = 0
+    var _group: UInt32 = 0
+    var _seals: UInt32 = 0
+    var _modified: Int64 = 0
+    var _accessed: Int64 = 0
+    var _segment: ImageSharedSegment? = nil
+
+      // This property is used as the initial default value for new instances of the type.
+      // The type itself is protecting the reference to its storage via CoW semantics.
+      // This will force a copy to be made of this reference when the first mutation occurs;
+      // hence, it is safe to mark this as `nonisolated(unsafe)`.
+      static nonisolated(unsafe) let defaultInstance = _StorageClass()
+
+    private init() {}
+
+    init(copying source: _StorageClass) {
+      _id = source._id
+      _name = source._name
+      _size = source._size
+      _unlinkedFile = source._unlinkedFile
+      _mode = source._mode
+      _runPage = source._runPage
+      _runLength = source._runLength
+      _owner = source._owner
+      _group = source._group
+      _seals = source._seals
+      _modified = source._modified
+      _accessed = source._accessed
+      _segment = source._segment
+    }
+  }
+
+  fileprivate mutating func _uniqueStorage() -> _StorageClass {
+    if !isKnownUniquelyReferenced(&_storage) {
+      _storage = _StorageClass(copying: _storage)
+    }
+    return _storage
+  }
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    _ = _uniqueStorage()
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      while let fieldNumber = try decoder.nextFieldNumber() {
+        // The use of inline closures is to circumvent an issue where the compiler
+        // allocates stack space for every case branch when no optimizations are
+        // enabled. https://github.com/apple/swift-protobuf/issues/1034
+        switch fieldNumber {
+        case 1: try { try decoder.decodeSingularUInt32Field(value: &_storage._id) }()
+        case 2: try { try decoder.decodeSingularBytesField(value: &_storage._name) }()
+        case 3: try { try decoder.decodeSingularUInt64Field(value: &_storage._size) }()
+        case 4: try { try decoder.decodeSingularBoolField(value: &_storage._unlinkedFile) }()
+        case 5: try { try decoder.decodeSingularUInt32Field(value: &_storage._mode) }()
+        case 6: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runPage) }()
+        case 7: try { try decoder.decodeRepeatedUInt64Field(value: &_storage._runLength) }()
+        case 8: try { try decoder.decodeSingularUInt32Field(value: &_storage._owner) }()
+        case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._group) }()
+        case 10: try { try decoder.decodeSingularUInt32Field(value: &_storage._seals) }()
+        case 11: try { try decoder.decodeSingularSInt64Field(value: &_storage._modified) }()
+        case 12: try { try decoder.decodeSingularSInt64Field(value: &_storage._accessed) }()
+        case 13: try { try decoder.decodeSingularMessageField(value: &_storage._segment) }()
+        default: break
+        }
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    try withExtendedLifetime(_storage) { (_storage: _StorageClass) in
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every if/case branch local when no optimizations
+      // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+      // https://github.com/apple/swift-protobuf/issues/1182
+      if _storage._id != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._id, fieldNumber: 1)
+      }
+      if !_storage._name.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._name, fieldNumber: 2)
+      }
+      if _storage._size != 0 {
+        try visitor.visitSingularUInt64Field(value: _storage._size, fieldNumber: 3)
+      }
+      if _storage._unlinkedFile != false {
+        try visitor.visitSingularBoolField(value: _storage._unlinkedFile, fieldNumber: 4)
+      }
+      if _storage._mode != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._mode, fieldNumber: 5)
+      }
+      if !_storage._runPage.isEmpty {
+        try visitor.visitPackedUInt64Field(value: _storage._runPage, fieldNumber: 6)
+      }
+      if !_storage._runLength.isEmpty {
+        try visitor.visitPackedUInt64Field(value: _storage._runLength, fieldNumber: 7)
+      }
+      if _storage._owner != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._owner, fieldNumber: 8)
+      }
+      if _storage._group != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._group, fieldNumber: 9)
+      }
+      if _storage._seals != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._seals, fieldNumber: 10)
+      }
+      if _storage._modified != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._modified, fieldNumber: 11)
+      }
+      if _storage._accessed != 0 {
+        try visitor.visitSingularSInt64Field(value: _storage._accessed, fieldNumber: 12)
+      }
+      try { if let v = _storage._segment {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
+      } }()
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageMemoryObject, rhs: ImageMemoryObject) -> Bool {
+    if lhs._storage !== rhs._storage {
+      let storagesAreEqual: Bool = withExtendedLifetime((lhs._storage, rhs._storage)) { (_args: (_StorageClass, _StorageClass)) in
+        let _storage = _args.0
+        let rhs_storage = _args.1
+        if _storage._id != rhs_storage._id {return false}
+        if _storage._name != rhs_storage._name {return false}
+        if _storage._size != rhs_storage._size {return false}
+        if _storage._unlinkedFile != rhs_storage._unlinkedFile {return false}
+        if _storage._mode != rhs_storage._mode {return false}
+        if _storage._runPage != rhs_storage._runPage {return false}
+        if _storage._runLength != rhs_storage._runLength {return false}
+        if _storage._owner != rhs_storage._owner {return false}
+        if _storage._group != rhs_storage._group {return false}
+        if _storage._seals != rhs_storage._seals {return false}
+        if _storage._modified != rhs_storage._modified {return false}
+        if _storage._accessed != rhs_storage._accessed {return false}
+        if _storage._segment != rhs_storage._segment {return false}
+        return true
+      }
+      if !storagesAreEqual {return false}
+    }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageSharedSegment: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SharedSegment"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}number\0\u{1}key\0\u{1}mode\0\u{1}owner\0\u{1}group\0\u{1}removed\0\u{1}locked\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -936,76 +1170,51 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
       // allocates stack space for every case branch when no optimizations are
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
-      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
-      case 2: try { try decoder.decodeSingularBytesField(value: &self.name) }()
-      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.size) }()
-      case 4: try { try decoder.decodeSingularBoolField(value: &self.unlinkedFile) }()
-      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
-      case 6: try { try decoder.decodeRepeatedUInt64Field(value: &self.runPage) }()
-      case 7: try { try decoder.decodeRepeatedUInt64Field(value: &self.runLength) }()
-      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.owner) }()
-      case 9: try { try decoder.decodeSingularUInt32Field(value: &self.group) }()
-      case 10: try { try decoder.decodeSingularUInt32Field(value: &self.seals) }()
-      case 11: try { try decoder.decodeSingularSInt64Field(value: &self.modified) }()
-      case 12: try { try decoder.decodeSingularSInt64Field(value: &self.accessed) }()
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.number) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.key) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.owner) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.group) }()
+      case 6: try { try decoder.decodeSingularBoolField(value: &self.removed) }()
+      case 7: try { try decoder.decodeSingularBoolField(value: &self.locked) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
-    if self.id != 0 {
-      try visitor.visitSingularUInt32Field(value: self.id, fieldNumber: 1)
+    if self.number != 0 {
+      try visitor.visitSingularUInt32Field(value: self.number, fieldNumber: 1)
     }
-    if !self.name.isEmpty {
-      try visitor.visitSingularBytesField(value: self.name, fieldNumber: 2)
-    }
-    if self.size != 0 {
-      try visitor.visitSingularUInt64Field(value: self.size, fieldNumber: 3)
-    }
-    if self.unlinkedFile != false {
-      try visitor.visitSingularBoolField(value: self.unlinkedFile, fieldNumber: 4)
+    if self.key != 0 {
+      try visitor.visitSingularUInt32Field(value: self.key, fieldNumber: 2)
     }
     if self.mode != 0 {
-      try visitor.visitSingularUInt32Field(value: self.mode, fieldNumber: 5)
-    }
-    if !self.runPage.isEmpty {
-      try visitor.visitPackedUInt64Field(value: self.runPage, fieldNumber: 6)
-    }
-    if !self.runLength.isEmpty {
-      try visitor.visitPackedUInt64Field(value: self.runLength, fieldNumber: 7)
+      try visitor.visitSingularUInt32Field(value: self.mode, fieldNumber: 3)
     }
     if self.owner != 0 {
-      try visitor.visitSingularUInt32Field(value: self.owner, fieldNumber: 8)
+      try visitor.visitSingularUInt32Field(value: self.owner, fieldNumber: 4)
     }
     if self.group != 0 {
-      try visitor.visitSingularUInt32Field(value: self.group, fieldNumber: 9)
+      try visitor.visitSingularUInt32Field(value: self.group, fieldNumber: 5)
     }
-    if self.seals != 0 {
-      try visitor.visitSingularUInt32Field(value: self.seals, fieldNumber: 10)
+    if self.removed != false {
+      try visitor.visitSingularBoolField(value: self.removed, fieldNumber: 6)
     }
-    if self.modified != 0 {
-      try visitor.visitSingularSInt64Field(value: self.modified, fieldNumber: 11)
-    }
-    if self.accessed != 0 {
-      try visitor.visitSingularSInt64Field(value: self.accessed, fieldNumber: 12)
+    if self.locked != false {
+      try visitor.visitSingularBoolField(value: self.locked, fieldNumber: 7)
     }
     try unknownFields.traverse(visitor: &visitor)
   }
 
-  package static func ==(lhs: ImageMemoryObject, rhs: ImageMemoryObject) -> Bool {
-    if lhs.id != rhs.id {return false}
-    if lhs.name != rhs.name {return false}
-    if lhs.size != rhs.size {return false}
-    if lhs.unlinkedFile != rhs.unlinkedFile {return false}
+  package static func ==(lhs: ImageSharedSegment, rhs: ImageSharedSegment) -> Bool {
+    if lhs.number != rhs.number {return false}
+    if lhs.key != rhs.key {return false}
     if lhs.mode != rhs.mode {return false}
-    if lhs.runPage != rhs.runPage {return false}
-    if lhs.runLength != rhs.runLength {return false}
     if lhs.owner != rhs.owner {return false}
     if lhs.group != rhs.group {return false}
-    if lhs.seals != rhs.seals {return false}
-    if lhs.modified != rhs.modified {return false}
-    if lhs.accessed != rhs.accessed {return false}
+    if lhs.removed != rhs.removed {return false}
+    if lhs.locked != rhs.locked {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -41,6 +41,9 @@ package nonisolated struct ImageOutsideFile: Sendable {
   /// otherwise a pipe
   package var terminal: Bool = false
 
+  /// of record 118; 0: not a terminal, or one that has been hung up
+  package var terminalID: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -52,7 +55,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OutsideFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}preferred\0\u{1}description\0\u{1}terminal\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}preferred\0\u{1}description\0\u{1}terminal\0\u{3}terminal_id\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -63,6 +66,7 @@ nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._Me
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.preferred) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.description_p) }()
       case 3: try { try decoder.decodeSingularBoolField(value: &self.terminal) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.terminalID) }()
       default: break
       }
     }
@@ -78,6 +82,9 @@ nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._Me
     if self.terminal != false {
       try visitor.visitSingularBoolField(value: self.terminal, fieldNumber: 3)
     }
+    if self.terminalID != 0 {
+      try visitor.visitSingularUInt32Field(value: self.terminalID, fieldNumber: 4)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -85,6 +92,7 @@ nonisolated extension ImageOutsideFile: SwiftProtobuf.Message, SwiftProtobuf._Me
     if lhs.preferred != rhs.preferred {return false}
     if lhs.description_p != rhs.description_p {return false}
     if lhs.terminal != rhs.terminal {return false}
+    if lhs.terminalID != rhs.terminalID {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -38,6 +38,9 @@ package nonisolated struct ImagePipeEnd: Sendable {
   /// opened for writing
   package var writeEnd: Bool = false
 
+  /// opened for reading and writing, through /proc
+  package var bothEnds: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -71,7 +74,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImagePipeEnd: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PipeEnd"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pipe\0\u{3}write_end\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}pipe\0\u{3}write_end\0\u{3}both_ends\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -81,6 +84,7 @@ nonisolated extension ImagePipeEnd: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.pipe) }()
       case 2: try { try decoder.decodeSingularBoolField(value: &self.writeEnd) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.bothEnds) }()
       default: break
       }
     }
@@ -93,12 +97,16 @@ nonisolated extension ImagePipeEnd: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.writeEnd != false {
       try visitor.visitSingularBoolField(value: self.writeEnd, fieldNumber: 2)
     }
+    if self.bothEnds != false {
+      try visitor.visitSingularBoolField(value: self.bothEnds, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImagePipeEnd, rhs: ImagePipeEnd) -> Bool {
     if lhs.pipe != rhs.pipe {return false}
     if lhs.writeEnd != rhs.writeEnd {return false}
+    if lhs.bothEnds != rhs.bothEnds {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -5,6 +5,6 @@ extension ImagePipeEnd: SavedObject {
 
     package func summary(in image: CheckpointImage) -> String {
         let waiting = image.pipe(pipe)?.contents.reduce(0) { $0 + $1.count } ?? 0
-        return "\(writeEnd ? "write" : "read") end of pipe \(pipe)" + (waiting == 0 ? "" : ", \(waiting) bytes in flight")
+        return "\(bothEnds ? "both ends" : writeEnd ? "write end" : "read end") of pipe \(pipe)" + (waiting == 0 ? "" : ", \(waiting) bytes in flight")
     }
 }

@@ -12,6 +12,11 @@ package protocol SavedObject: Sendable {
     /// The file that is opened again by its name, where there is one.
     var namedFile: ImageFileIdentity? { get }
 
+    /// It is made by the root of the tree before it creates any process, whatever process holds it.
+    var isMadeByRoot: Bool { get }
+    /// All files that are looked for by their names.
+    var namedFiles: [ImageFileIdentity] { get }
+
     /// Numbers of descriptors under which it needs other files for a moment while it is made again.
     var momentaryNumbers: [UInt32] { get }
 
@@ -38,9 +43,11 @@ extension SavedObject {
     package var references: [ObjectReference] { [] }
     package var bundle: ObjectReference? { nil }
     package var namedFile: ImageFileIdentity? { nil }
+    package var namedFiles: [ImageFileIdentity] { namedFile.map { [$0] } ?? [] }
     package var momentaryNumbers: [UInt32] { [] }
     package var awaited: UInt32? { nil }
     package var isMadeLast: Bool { false }
+    package var isMadeByRoot: Bool { false }
     package var hasAnyPosition: Bool { true }
     package func check(_ rules: RuleContext) throws(ImageError) {}
 }
@@ -50,12 +57,17 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
     case openFile(UInt32)
     case pipe(UInt32)
     case memoryObject(UInt32)
+    case terminal(UInt32)
+    /// All unix sockets: a bundle, no record.
+    case unixSockets
 
     package var description: String {
         switch self {
         case .openFile(let id): "open file \(id)"
         case .pipe(let id): "pipe \(id)"
         case .memoryObject(let id): "memory object \(id)"
+        case .terminal(let id): "terminal \(id)"
+        case .unixSockets: "unix sockets"
         }
     }
 
@@ -65,6 +77,8 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .openFile: .noOpenFile
         case .pipe: .noPipe
         case .memoryObject: .noMemoryObject
+        case .terminal: .noTerminal
+        case .unixSockets: .noOpenFile
         }
     }
 }

@@ -12,10 +12,19 @@ extension ImageOpenFile {
         case .timer(let one)?: one
         case .epoll(let one)?: one
         case .proc(let one)?: one
+        case .fifo(let one)?: one
+        case .inotify(let one)?: one
+        case .pid(let one)?: one
+        case .terminal(let one)?: one
+        case .queue(let one)?: one
+        case .unix(let one)?: one
+        case .external(let one)?: one
         case nil: nil
         }
     }
 
     /// The object of the open file, in words.
-    package func summary(in image: CheckpointImage) -> String { saved?.summary(in: image) ?? "open file \(id)" }
+    package func summary(in image: CheckpointImage) -> String {
+        (saved?.summary(in: image) ?? "open file \(id)") + locks.map { ", holds \($0.words)" }.joined()
+    }
 }

@@ -40,7 +40,7 @@ package struct EpollState: Equatable, Sendable {
 
 extension ByteCursor {
     /// Steps over blanks and `name:`.
-    fileprivate mutating func field(_ name: StaticString) -> Bool {
+    mutating func field(_ name: StaticString) -> Bool {
         skipBlanks()
         return key() == Kernel.key(name)
     }

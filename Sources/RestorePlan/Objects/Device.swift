@@ -30,7 +30,7 @@ enum DevicePlan: ObjectPlan {
         }
         let room = builder.room(messageSize)
         for _ in 0..<read {
-            program.call(.read, [.number(file.number), .value(room), .number(messageSize)], "a message that has been read")
+            builder.readAway(&program, file.number, room, messageSize, "a message that has been read")
         }
     }
 

@@ -18,9 +18,9 @@ enum NamedFilePlan: ObjectPlan {
 
 extension PlanBuilder {
     /// Flags that matter only when a file is created: O_CREAT, O_EXCL, O_NOCTTY, O_TRUNC, and the bit of O_TMPFILE that
-    /// O_DIRECTORY does not have.
+    /// O_DIRECTORY does not have. And O_ASYNC, which has an effect only where fcntl(2) switches it on.
     private static let onlyAtCreation: UInt32 =
-        OpenFlag.O_CREAT | OpenFlag.O_EXCL | OpenFlag.O_NOCTTY | OpenFlag.O_TRUNC | OpenFlag.O_TMPFILE & ~OpenFlag.O_DIRECTORY
+        OpenFlag.FASYNC | OpenFlag.O_CREAT | OpenFlag.O_EXCL | OpenFlag.O_NOCTTY | OpenFlag.O_TRUNC | OpenFlag.O_TMPFILE & ~OpenFlag.O_DIRECTORY
 
     /// Opens a file by the name that the image has of it, with its flags and its position.
     ///

@@ -58,6 +58,7 @@ struct ObjectHost {
     let facts: HostFacts
     let holders: FileHolders
     var files = FileOptions()
+    var given = ChosenDescriptors()
 
     /// The first descriptor of a file, in words.
     func place(of file: ImageOpenFile) -> String {
@@ -70,7 +71,8 @@ struct ObjectHost {
 enum ObjectPlans {
     static let all: [any ObjectPlan.Type] = [
         NamedFilePlan.self, NamelessFilePlan.self, PipePlan.self, DevicePlan.self, OutsidePlan.self, EventFilePlan.self,
-        SignalFilePlan.self, TimerFilePlan.self, EpollPlan.self, ProcFilePlan.self,
+        SignalFilePlan.self, TimerFilePlan.self, EpollPlan.self, ProcFilePlan.self, InotifyPlan.self, PidFilePlan.self,
+        QueueFilePlan.self, TerminalPlan.self, FifoPlan.self, UnixSocketPlan.self, ExternalPlan.self,
     ]
 
     private static let byState: [ObjectIdentifier: any ObjectPlan.Type] = {
@@ -91,7 +93,7 @@ enum ObjectPlans {
     static func stands(_ file: ImageOpenFile, _ facts: HostFacts) -> Bool { standIn(file, for: 0, facts) != nil }
 
     static func check(_ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions, _ findings: inout HostFindings) {
-        let host = ObjectHost(image: image, facts: facts, holders: FileHolders(image, facts), files: options.files)
+        let host = ObjectHost(image: image, facts: facts, holders: FileHolders(image, facts), files: options.files, given: options.given)
         for file in image.openFiles { if let plan = plan(of: file) { check(plan, file, host, &findings) } }
     }
 

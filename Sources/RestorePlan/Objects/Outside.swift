@@ -14,10 +14,28 @@ enum OutsidePlan: ObjectPlan {
     }
 
     static func check(_ file: PlannedFile<ImageOutsideFile>, _ host: ObjectHost, _ findings: inout HostFindings) {
-        guard file.state.preferred == ImageOutsideFile.terminal, host.facts.terminal == nil else { return }
+        if host.facts.terminal != nil { return }
+        if let terminal = host.image.terminal(file.state.terminalID), isFullScreen(terminal), isFirst(file, host.image) {
+            return findings.find(
+                file.state.description_p.asText,
+                "a program reads single keys from this terminal (an editor, for instance), and crrestart has none",
+                help: "start crrestart in a terminal, or give it one: script -qec \"crrestart IMAGE\" /dev/null")
+        }
+        guard file.state.preferred == ImageOutsideFile.terminal else { return }
         findings.find(
             file.state.description_p.asText, "\(host.place(of: file.file)) is a terminal, and crrestart has none",
             help: "start crrestart in a terminal, or give it one: script -qec \"crrestart IMAGE\" /dev/null")
+    }
+
+    /// Keys arrive one by one (ICANON is off) at a program of the tree.
+    private static func isFullScreen(_ terminal: ImageTerminal) -> Bool {
+        let bytes = terminal.settings.asBytes
+        return bytes.count > 12 && UInt32(bytes[12]) & TerminalFlags.ICANON == 0
+    }
+
+    private static func isFirst(_ file: PlannedFile<ImageOutsideFile>, _ image: CheckpointImage) -> Bool {
+        let first = image.openFiles.first { if case .outside(let one)? = $0.object { one.terminalID == file.state.terminalID } else { false } }
+        return first?.id == file.file.id
     }
 
     static func make(_ bundle: [PlannedFile<ImageOutsideFile>], _ program: inout Program, _ builder: inout PlanBuilder) {

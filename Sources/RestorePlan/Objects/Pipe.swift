@@ -25,7 +25,13 @@ enum PipePlan: ObjectPlan {
         var first: [Bool: UInt32] = [:]
         for end in bundle {
             let isWriter = end.state.writeEnd
-            if let known = first[isWriter] {
+            if end.state.bothEnds {
+                let scratch = builder.scratchDescriptor
+                program.call(.dup3, [reader, .number(scratch), .value(PlanBuilder.cloexec)])
+                builder.open(
+                    &program, Array("/proc/self/fd/\(scratch)".utf8), flags: UInt64(OpenFlag.O_RDWR | OpenFlag.O_NONBLOCK), as: end.number)
+                program.call(.close, [.number(scratch)])
+            } else if let known = first[isWriter] {
                 // Another open file of the same end is opened through /proc.
                 builder.open(
                     &program, Array("/proc/self/fd/\(known)".utf8),

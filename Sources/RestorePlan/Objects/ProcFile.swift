@@ -14,14 +14,7 @@ enum ProcFilePlan: ObjectPlan {
         program.wait(for: builder.word(.threads), toReach: UInt32(builder.threadCount), "until all threads are there")
         let scratch = builder.scratchDescriptor
         open(file, as: scratch, &program, &builder)
-        for table in builder.image.fileTables {
-            for descriptor in table.descriptors where descriptor.file == file.file.id {
-                program.call(
-                    .dup3, [.number(scratch), .number(descriptor.number), descriptor.closeOnExec ? .value(PlanBuilder.cloexec) : 0],
-                    check: .equals(Int64(descriptor.number)), builder.note(file.file))
-            }
-        }
-        program.call(.close, [.number(scratch)])
+        builder.putToAllNumbers(&program, file.file, from: scratch)
     }
 
     /// Opens it and sets its position.

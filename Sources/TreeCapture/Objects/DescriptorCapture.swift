@@ -38,11 +38,13 @@ enum Captured {
     case found
 }
 
-/// The kinds of open files. The order matters where several claim a file; the last one claims all.
+/// The kinds of open files. The order matters where several claim a file; the last one claims all. Sockets are looked at
+/// first: there can be further files in them.
 enum DescriptorCaptures {
     static let all: [any DescriptorCapture.Type] = [
-        EventFile.self, SignalFile.self, TimerFile.self, Epoll.self,
-        ProcFile.self, SocketFile.self, KernelFile.self, NamedFile.self, NamelessFile.self, PipeEnd.self, Outside.self, Device.self,
+        SocketFile.self, EventFile.self, SignalFile.self, TimerFile.self, Epoll.self, InotifyFile.self, PidFile.self,
+        QueueFile.self, ProcFile.self, KernelFile.self, NamedFile.self, NamelessFile.self, PipeEnd.self, Fifo.self,
+        TerminalEnd.self, Outside.self, External.self, Device.self,
         UnknownFile.self,
     ]
 

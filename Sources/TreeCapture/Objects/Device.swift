@@ -27,7 +27,7 @@ enum Device: DescriptorCapture {
     }
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
-        if sight.status.specialDevice.majorNumber == DeviceMajor.MEM_MAJOR, sight.isFoundByName,
+        if sight.status.specialDevice.majorNumber == DeviceMajor.MEM_MAJOR || DeviceKind.isOnlyADoor(sight), sight.isFoundByName,
             let identity = recorder.identity(of: sight)
         {
             var object = ImageDeviceFile()

@@ -2,8 +2,6 @@ internal import CheckpointImage
 internal import Kernel
 
 /// Files without a path that the kernel makes for one purpose, and that cannot be saved yet: each by its proper name.
-///
-/// Detail `messageQueue`: it is a POSIX message queue.
 enum KernelFile: DescriptorCapture {
     struct Kind: Sendable {
         /// What the link in `/proc/PID/fd` begins with.
@@ -16,10 +14,7 @@ enum KernelFile: DescriptorCapture {
 
     static let kinds = [
         Kind(link: "anon_inode:[io_uring]", name: "an io_uring", help: "let the program use its other way of input and output; many have an option for it"),
-        Kind(link: "anon_inode:inotify", name: "an inotify instance", help: "close it before the checkpoint; some programs have an option to poll instead"),
         Kind(link: "anon_inode:[fanotify]", name: "a fanotify group", help: close),
-        Kind(link: "anon_inode:[pidfd]", name: "a pidfd", help: close),
-        Kind(link: "pidfd:", name: "a pidfd", help: close),
         Kind(link: "anon_inode:bpf-map", name: "a BPF map", help: close),
         Kind(link: "anon_inode:bpf-prog", name: "a BPF program", help: close),
         Kind(link: "anon_inode:bpf_link", name: "a BPF link", help: close),
@@ -53,7 +48,7 @@ enum KernelFile: DescriptorCapture {
     }
 
     static func claims(_ sight: OpenFileSight) -> Bool {
-        if sight.details["messageQueue"] != nil || kind(of: sight) != nil { return true }
+        if kind(of: sight) != nil { return true }
         let isSpecial = [.pipe, .socket, .characterDevice, .blockDevice].contains(sight.status.kind)
         // Where the kernel does not tell a path that is too long there is none.
         return !isSpecial && !sight.target.bytes.isEmpty && sight.target.bytes.first != UInt8(ascii: "/")
@@ -61,11 +56,6 @@ enum KernelFile: DescriptorCapture {
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
         let name = sight.target.shown
-        if sight.details["messageQueue"] != nil {
-            return .refused(
-                "is the POSIX message queue \(name), which cannot be saved yet",
-                help: "mq_close it before the checkpoint; its messages could only be looked at by taking them")
-        }
         guard let kind = kind(of: sight) else { return .refused("is \(name), which cannot be saved yet", help: close) }
         return .refused("is \(kind.name), which cannot be saved yet", help: kind.help)
     }

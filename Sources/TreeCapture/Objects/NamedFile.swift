@@ -17,6 +17,8 @@ enum NamedFile: DescriptorCapture {
             if !sight.isFoundByName && !sight.isRemoved { sights[index].lookForMount() }
             if !isSeen { sights[index].lookAtEnds(tree) }
             guard sight.status.kind == .regular, sight.info.value.openFlags & OpenFlag.O_ACCMODE != OpenFlag.O_RDONLY, !sight.isPathOnly,
+                // Opening it would break the lease of its holder.
+                !sight.info.value.locks.contains(where: { FileLockState(parsing: $0)?.kind == .lease }),
                 let attributes = try? FileAttributes(of: "/proc/\(sight.holder)/fd/\(sight.number)")
             else { continue }
             if attributes.isImmutable { sights[index].details["attribute"] = "i" }

@@ -1,22 +1,17 @@
 internal import CheckpointImage
 internal import Kernel
 
-/// Terminals, which belong to a process outside of the tree: a descriptor of crrestart stands in for them.
+/// Open files that lead out of the tree: a descriptor of crrestart stands in for them.
 enum Outside: DescriptorCapture {
     /// The standard error stream; crrestart has nothing in place of descriptors above it.
     static let lastStandIn: Int32 = 2
     /// Stands for the terminal of crrestart.
-    private static let terminal: UInt32 = 3
+    static let terminal: UInt32 = 3
 
-    static func claims(_ sight: OpenFileSight) -> Bool {
-        sight.status.kind == .characterDevice && sight.status.isTerminal && !sight.status.isTerminalMaster
-    }
+    /// Pipes and terminals record what leads outside.
+    static func claims(_ sight: OpenFileSight) -> Bool { false }
 
-    static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
-        var object = standIn(for: recorder.places[id - 1], sight.target.shown)
-        object.terminal = true
-        return .object(.outside(object))
-    }
+    static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured { .found }
 
     /// The lowest of 0, 1, 2 that it is used as.
     static func standIn(for places: [FileRecorder.Place], _ description: String) -> ImageOutsideFile {

@@ -12,19 +12,22 @@ enum PipeEnd: DescriptorCapture {
         sight.status.kind == .pipe && sight.target.bytes.starts(with: "pipe:".utf8)
     }
 
-    private static func access(_ sight: OpenFileSight) -> UInt32 { sight.info.value.openFlags & OpenFlag.O_ACCMODE }
+    static func access(_ sight: OpenFileSight) -> UInt32 { sight.info.value.openFlags & OpenFlag.O_ACCMODE }
 
-    static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) {
-        var order: [UInt64] = []
-        var ends: [UInt64: [Int]] = [:]
-        for index in sights.indices where access(sights[index]) != OpenFlag.O_RDWR {
-            let inode = sights[index].status.inode
-            if ends[inode] == nil { order.append(inode) }
-            ends[inode, default: []].append(index)
+    static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) { look(&sights, after: 0) }
+
+    /// - Parameter count: of the pipes that have numbers already.
+    static func look(_ sights: inout [OpenFileSight], after count: Int) {
+        var order: [TreeLook.FileKey] = []
+        var ends: [TreeLook.FileKey: [Int]] = [:]
+        for index in sights.indices {
+            let key = TreeLook.FileKey(sights[index].status)
+            if ends[key] == nil { order.append(key) }
+            ends[key, default: []].append(index)
         }
-        for (number, inode) in order.enumerated() {
-            let places = ends[inode] ?? []
-            for place in places { sights[place][number: "pipe"] = UInt64(number + 1) }
+        for (number, key) in order.enumerated() {
+            let places = ends[key] ?? []
+            for place in places { sights[place][number: "pipe"] = UInt64(count + number + 1) }
             do throws(SystemError) { try look(&sights, places) } catch { sights[places[0]].fail(error) }
         }
     }
@@ -32,16 +35,18 @@ enum PipeEnd: DescriptorCapture {
     /// Looks into one pipe. Whether its other end is held at all is seen through a writing end for the readers, through a
     /// reading one for the writers.
     private static func look(_ sights: inout [OpenFileSight], _ places: [Int]) throws(SystemError) {
-        let hasReaders = places.contains { access(sights[$0]) == OpenFlag.O_RDONLY }
-        let hasWriters = places.contains { access(sights[$0]) == OpenFlag.O_WRONLY }
-        let first = sights[places[0]]
-        let look = try PipeLook(of: first.holder.rawValue, descriptor: first.number, forWriting: !hasReaders)
-        if !hasReaders && look.hasReader || !hasWriters && look.hasWriter {
+        let hasReaders = places.contains { access(sights[$0]) != OpenFlag.O_WRONLY }
+        let hasWriters = places.contains { access(sights[$0]) != OpenFlag.O_RDONLY }
+        let first = sights[places.first { access(sights[$0]) != OpenFlag.O_WRONLY } ?? places[0]]
+        let look = try PipeLook(of: first.holder.rawValue, descriptor: first.number, access: access(first))
+        if Fifo.claims(first) {
+            if !look.hasWriter { for place in places where access(sights[place]) == OpenFlag.O_RDONLY { try Fifo.noteEnd(&sights[place]) } }
+        } else if !hasReaders && look.hasReader || !hasWriters && look.hasWriter {
             for place in places { sights[place].details["out"] = "1" }
             return
         }
         sights[places[0]][number: "capacity"] = UInt64(look.capacity)
-        let areKept = hasPackets(sights[places.first { access(sights[$0]) == OpenFlag.O_WRONLY } ?? places[0]])
+        let areKept = places.contains { access(sights[$0]) != OpenFlag.O_RDONLY && hasPackets(sights[$0]) } || !hasWriters && hasPackets(sights[places[0]])
         if areKept { sights[places[0]].details["packets"] = "1" }
         let packets = try look.contents(packets: areKept)
         for (index, packet) in packets.enumerated() { sights[places[0]].details["packet\(index)"] = RawText(packet) }
@@ -50,18 +55,24 @@ enum PipeEnd: DescriptorCapture {
     private static func hasPackets(_ sight: OpenFileSight) -> Bool { sight.info.value.openFlags & OpenFlag.O_DIRECT != 0 }
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
-        guard let number = sight[number: "pipe"] else {
-            return .refused(
-                "is a pipe opened for both reading and writing, which cannot be saved yet",
-                help: "open its ends one by one, for reading and for writing")
-        }
+        let number = sight[number: "pipe"] ?? 0
         if sight.details["out"] != nil { return recordOutside(sight, number, &recorder) }
+        recordPipe(sight, id, &recorder)
+        var object = ImagePipeEnd()
+        object.pipe = UInt32(truncatingIfNeeded: number)
+        object.writeEnd = access(sight) == OpenFlag.O_WRONLY
+        object.bothEnds = access(sight) == OpenFlag.O_RDWR
+        return .object(.pipeEnd(object))
+    }
+
+    /// What the ends share, at the first of them.
+    static func recordPipe(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) {
         if let failure = sight.failure {
             recorder.find(recorder.places[id - 1].prefix(1), "the pipe cannot be looked into: \(failure.errno)", help: failure.call)
         }
         if let capacity = sight[number: "capacity"] {
             var pipe = ImagePipe()
-            pipe.id = UInt32(truncatingIfNeeded: number)
+            pipe.id = UInt32(truncatingIfNeeded: sight[number: "pipe"] ?? 0)
             pipe.capacity = UInt32(truncatingIfNeeded: capacity)
             pipe.packets = sight.details["packets"] != nil
             var index = 0
@@ -71,10 +82,6 @@ enum PipeEnd: DescriptorCapture {
             }
             recorder.records.pipes.append(pipe)
         }
-        var object = ImagePipeEnd()
-        object.pipe = UInt32(truncatingIfNeeded: number)
-        object.writeEnd = access(sight) == OpenFlag.O_WRONLY
-        return .object(.pipeEnd(object))
     }
 
     /// A pipe to a process outside of the tree: one of descriptors 0, 1, 2 of crrestart can stand in for it where no other

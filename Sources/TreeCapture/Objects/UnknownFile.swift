@@ -10,10 +10,6 @@ enum UnknownFile: DescriptorCapture {
         switch sight.status.kind {
         case .blockDevice:
             return .refused("is the block device \(name), which cannot be saved", help: "close it before the checkpoint")
-        case .pipe:
-            return .refused(
-                "is the named pipe (FIFO) \(name), which cannot be saved yet",
-                help: "close it before the checkpoint; a pipe without a name (in bash: coproc, <( )) is saved")
         default: return .refused("is \(name), which cannot be saved yet", help: "close it before the checkpoint")
         }
     }

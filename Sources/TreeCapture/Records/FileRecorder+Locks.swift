@@ -1,34 +1,82 @@
+internal import CheckpointImage
 internal import Kernel
 
+/// File locks: those of open files go with these, POSIX locks with the table of the process that took them.
+///
+/// Details of a file: `lockSharer`, a process outside of the tree that has the open file itself.
 extension FileRecorder {
-    /// A line of fdinfo about a lock, in words. Such a line begins with a number and the kind:
-    /// `1: POSIX  ADVISORY  WRITE 4711 08:01:123 0 EOF`.
+    /// Records the locks that belong to an open file.
     ///
-    /// - Source: fs/locks.c, `lock_get_status`.
-    static func refusal(of lock: RawText, on name: String) -> Refusal {
-        let words = lock.bytes.split(separator: UInt8(ascii: " ")).map { String(decoding: $0, as: UTF8.self) }
-        let kind = words.count > 1 ? words[1] : ""
-        let access = words.count > 3 ? words[3] : ""
-        let isWriting = access == "WRITE"
-        let range = words.count >= 2 ? words.suffix(2) : []
-        let bytes = range.count == 2 ? ", bytes \(range.first ?? "") to \(range.last == "EOF" ? "the end" : range.last ?? "")" : ""
-        switch kind {
-        case "LEASE", "DELEG":
+    /// - Returns: why they cannot be saved, if so.
+    func recordLocks(_ file: OpenFileSight, _ id: Int, in record: inout ImageOpenFile) -> Refusal? {
+        let name = file.target.shown
+        var seen: Set<FileLockState> = []
+        for place in places[id - 1] {
+            for text in place.locks {
+                guard let lock = FileLockState(parsing: text.bytes) else {
+                    return Refusal("has a lock on \(name) that is not known: \(text.shown)", help: "let the program give it up")
+                }
+                // The same from each descriptor.
+                guard seen.insert(lock).inserted else { continue }
+                if let refusal = refusal(of: lock, on: name, file, record) { return refusal }
+                if lock.kind == .posix { continue }
+                record.locks.append(ImageFileLock(lock))
+            }
+        }
+        return nil
+    }
+
+    private func refusal(of lock: FileLockState, on name: String, _ file: OpenFileSight, _ record: ImageOpenFile) -> Refusal? {
+        let words = ImageFileLock(lock).words
+        switch lock.kind {
+        case .delegation:
+            return Refusal("holds a delegation (nfsd) of \(name), which cannot be saved", help: "checkpoint a tree without the file server")
+        case .lease where lock.isBreaking:
+            return Refusal("holds a lease on \(name) that another process has asked it to give up", help: "try again when it has")
+        default: break
+        }
+        switch record.object {
+        case .named?, .nameless?, .fifo?, .pipeEnd?, .device?: break
+        default: return Refusal("holds \(words) on \(name), which a restart could not take", help: "let the program unlock it")
+        }
+        if lock.kind != .posix, let sharer = file.details["lockSharer"] {
             return Refusal(
-                "holds a lease (F_SETLEASE) for \(isWriting ? "writing" : "reading") on \(name), which cannot be saved yet",
-                help: "let the program give it up: fcntl(F_SETLEASE, F_UNLCK)")
-        case "FLOCK":
-            return Refusal(
-                "holds \(isWriting ? "an exclusive" : "a shared") lock by flock(2) on \(name), which cannot be saved yet",
-                help: "let the program unlock it (LOCK_UN), or start it without the command flock")
-        case "OFDLCK":
-            return Refusal(
-                "holds a lock of the open file (F_OFD_SETLK) for \(isWriting ? "writing" : "reading") on \(name)\(bytes), which cannot be saved yet",
-                help: "let the program unlock it (F_UNLCK)")
-        default:
-            return Refusal(
-                "holds a POSIX lock (F_SETLK, lockf) for \(isWriting ? "writing" : "reading") on \(name)\(bytes), which cannot be saved yet",
-                help: "let the program unlock it (F_UNLCK), or close the file")
+                "holds \(words) on \(name) together with \(sharer.shown), which is outside of the tree and would keep it",
+                help: "checkpoint a tree that holds both, or start the program without this descriptor: \(file.number)>&-")
+        }
+        return nil
+    }
+
+    /// The POSIX locks of a descriptor table.
+    func posixLocks(of table: TableSight, saved: Set<Int>) -> [ImageFileLock] {
+        var seen: Set<FileLockState> = []
+        var locks: [ImageFileLock] = []
+        for descriptor in table.descriptors where saved.contains(descriptor.file) {
+            for text in descriptor.locks {
+                guard let lock = FileLockState(parsing: text.bytes), lock.kind == .posix, seen.insert(lock).inserted else { continue }
+                var record = ImageFileLock(lock)
+                record.file = UInt32(descriptor.file)
+                locks.append(record)
+            }
+        }
+        return locks
+    }
+}
+
+extension ImageFileLock {
+    init(_ lock: FileLockState) {
+        self.init()
+        kind =
+            switch lock.kind {
+            case .flock: .flock
+            case .openFile: .openFile
+            case .lease, .delegation: .lease
+            case .posix: .posix
+            }
+        write = lock.isWrite
+        if [.posix, .openFile].contains(lock.kind) {
+            start = lock.start
+            length = lock.last.map { $0 &- lock.start &+ 1 } ?? 0
         }
     }
 }

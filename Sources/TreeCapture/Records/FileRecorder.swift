@@ -24,9 +24,13 @@ struct FileRecorder {
     var records = ImageRecords()
     private(set) var findings: [(pid: HostPid, object: String, refusal: Refusal)] = []
     private(set) var notices: [String] = []
+    /// The open file that is being recorded, where it is one alone.
+    private var current: Int?
     private let identities: FileIdentities
     /// Sockets by inode: the open file.
     let sockets: [UInt64: Int]
+    /// Unix sockets, by inode, that a listening one of the tree has not accepted yet.
+    let waiting: Set<UInt64>
 
     init(_ sight: TreeSight, _ identities: FileIdentities) {
         self.sight = sight
@@ -35,6 +39,7 @@ struct FileRecorder {
         sockets = Dictionary(
             sight.files.enumerated().filter { $0.element.status.kind == .socket }.map { ($0.element.status.inode, $0.offset) },
             uniquingKeysWith: { first, _ in first })
+        waiting = Set(sight.files.flatMap { UnixSocket.waiting($0) })
         var owners: [Int: (process: HostPid, thread: HostPid?)] = [:]
         for (process, thread) in sight.threads where owners[thread.table] == nil {
             owners[thread.table] = (process.pid, thread.table == process.door.table ? nil : thread.tid)
@@ -52,7 +57,21 @@ struct FileRecorder {
 
     mutating func recordAll() {
         var saved: Set<Int> = []
+        var external: Set<Int> = []
         for (index, file) in sight.files.enumerated() {
+            current = index + 1
+            defer { current = nil }
+            if External.isNamed(file, sight.external ?? []) {
+                var record = ImageOpenFile()
+                record.id = UInt32(index + 1)
+                record.flags = file.info.value.openFlags
+                record.external = External.object(file)
+                records.openFiles.append(record)
+                saved.insert(index + 1)
+                external.insert(index + 1)
+                if places[index].contains(where: { !$0.locks.isEmpty }) { notice("locks on \(file.target.shown) are not in the image (--external)") }
+                continue
+            }
             switch captured(file, index + 1) {
             case .object(let object):
                 var record = ImageOpenFile()
@@ -60,6 +79,10 @@ struct FileRecorder {
                 record.flags = file.info.value.openFlags
                 record.offset = Int64(bitPattern: file.info.value.position)
                 record.object = object
+                if let refusal = recordLocks(file, index + 1, in: &record) {
+                    find(places[index], refusal)
+                    continue
+                }
                 if let refusal = recordOwner(file, index + 1, in: &record) {
                     find(places[index], refusal)
                     continue
@@ -81,17 +104,13 @@ struct FileRecorder {
                 descriptor.closeOnExec = one.isCloseOnExec
                 return descriptor
             }
+            record.locks = posixLocks(of: table, saved: saved.subtracting(external))
             return record
         }
     }
 
     private mutating func captured(_ file: OpenFileSight, _ id: Int) -> Captured {
-        let locked = places[id - 1].filter { !$0.locks.isEmpty }
-        if let lock = locked.first?.locks.first {
-            find(locked, Self.refusal(of: lock, on: file.target.shown))
-            return .found
-        }
-        return DescriptorCaptures.kind(of: file).record(file, id, &self)
+        DescriptorCaptures.kind(of: file).record(file, id, &self)
     }
 
     /// The file that a descriptor leads to; nil where it has no name.
@@ -100,6 +119,9 @@ struct FileRecorder {
         return identities.identity(
             of: PlaceSight(path: file.target, isDeleted: file.isRemoved, status: file.status), in: file.mountNamespace)
     }
+
+    /// The file that a name leads to.
+    func identity(ofName path: [UInt8], in mountNamespace: Int) -> ImageFileIdentity? { identities.identity(of: path, in: mountNamespace) }
 
     /// What the name of a file leads to now.
     func status(ofName path: [UInt8]) -> FileStatus? { identities.names[path]?.status }
@@ -121,6 +143,9 @@ struct FileRecorder {
         } else if all.count > 1 {
             refusal.reason += "; also at " + all.dropFirst().prefix(8).map(\.name).joined(separator: ", ")
                 + (all.count > 9 ? " and \(all.count - 9) more" : "")
+        }
+        if let current, let help = External.help(sight.files[current - 1], at: first.number) {
+            refusal.help += (refusal.help.isEmpty ? "" : "; ") + help
         }
         findings.append((first.process, first.name, refusal))
     }

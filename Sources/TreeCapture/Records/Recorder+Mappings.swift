@@ -53,7 +53,9 @@ extension Recorder {
         }
         for (flags, reason, help) in Self.refusedFlags where !map.flags.isDisjoint(with: flags) { refuse(&self, reason, help: help) }
         if map.protectionKey != 0 { refuse(&self, "has protection key \(map.protectionKey), which cannot be saved yet") }
-        if mapping.path.starts(with: "/SYSV".utf8) { refuse(&self, "is System V shared memory, which cannot be saved yet") }
+        if SharedSegment.isSegment(mapping.path), !SharedSegment.isKnown(mapping.detail?.object, in: sight) {
+            refuse(&self, "is System V shared memory of another ipc namespace, which cannot be saved yet", help: "let the program unmap it (shmdt)")
+        }
         if mapping.path.starts(with: "[uprobes]".utf8) { refuse(&self, "holds user-space probes", help: "remove them first") }
         if !map.unknownFlags.isEmpty {
             refuse(&self, "has flags that this version does not know: \(map.unknownFlags.joined(separator: " "))")

@@ -21,8 +21,13 @@ extension Recorder {
             record.group = object.status.group
             record.modified = object.status.modificationTime
             record.accessed = object.status.accessTime ?? object.status.modificationTime
+            if let segment = SharedSegment.segment(of: object, in: sight) {
+                record.segment = segment
+                record.unlinkedFile = false
+            }
             records.memoryObjects.append(record)
         }
+        checkSegments()
     }
 
     /// What a process told of its memory as a whole.

@@ -152,6 +152,7 @@ struct Recorder {
         records.fileTables = files.records.fileTables
         records.openFiles = files.records.openFiles
         records.pipes = files.records.pipes
+        records.terminals = files.records.terminals
         for found in files.findings { find(found.pid, found.object, found.refusal) }
         for text in files.notices { notice(text) }
     }

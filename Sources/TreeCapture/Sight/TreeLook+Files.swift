@@ -48,7 +48,8 @@ extension TreeLook {
         return sight.tables.count
     }
 
-    private mutating func openFile(
+    /// The place of the open file behind a descriptor, counted from 1. Notes it where it was not known.
+    mutating func openFile(
         _ tid: HostPid, _ number: Int32, _ info: Seen<DescriptorInfo>, _ mountNamespace: Int
     ) throws(SystemError) -> Int {
         let status = try FileStatus(ofDescriptor: number, of: tid.rawValue)
@@ -107,7 +108,7 @@ extension TreeLook {
 
     /// The memory object of a file without a name that can be opened through a link of `/proc`.
     mutating func object(at link: String, name: [UInt8], _ status: FileStatus) -> Int {
-        let key = FileKey(status)
+        let key = FileKey(status, isSegment: name.starts(with: "/SYSV".utf8))
         if let known = objectIDs[key] { return known }
         var object = ObjectSight(link: RawText(link), name: RawText(name), status: status)
         if Kernel.NamelessFile.isHuge(link) { object.isHuge = true }

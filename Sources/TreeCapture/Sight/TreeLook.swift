@@ -28,7 +28,11 @@ struct TreeLook {
         var device: UInt64
         var inode: UInt64
 
-        init(_ status: FileStatus) {
+        /// The inode number of System V shared memory is its own number, which another file of memory can have, too.
+        var isSegment: Bool
+
+        init(_ status: FileStatus, isSegment: Bool = false) {
+            self.isSegment = isSegment
             device = status.device
             inode = status.inode
         }
@@ -56,8 +60,10 @@ struct TreeLook {
         try look.describing(members.root, "look at the descriptors of") { (look: inout TreeLook) throws(SystemError) in
             for kind in DescriptorCaptures.all { try look.lookAtFiles(of: kind) }
         }
+        look.lookForOutsideHolders()
         SemaphoreSet.look(&look.sight)
         MessageQueue.look(&look.sight)
+        SharedSegment.look(&look.sight)
         look.lookAround(relatives)
         look.sight.names = look.names.all
         return look.sight

@@ -15,11 +15,15 @@ struct TreeMembers: Sendable {
     /// By process: its living threads, the first thread of the process before all others, these by their tids.
     var threads: [HostPid: [Thread]] = [:]
 
+    /// False: it runs on while it is looked at (a dry run).
+    private(set) var standsStill = false
+
     init(root: Int32) { self.root = HostPid(root) }
 
     /// Of a tree that stands still.
     init(_ tree: borrowing FrozenTree) {
         self.init(root: tree.root)
+        standsStill = true
         processes = tree.processes.map { HostPid($0) }
         zombies = tree.zombies.map { HostPid($0) }
         for task in tree.tasks.values {

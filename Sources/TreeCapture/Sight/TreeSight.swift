@@ -24,10 +24,15 @@ struct TreeSight: Codable, Sendable {
     var semaphoreSets: [SemaphoreSetSight] = []
     /// Nil: none concerns the tree.
     var messageQueues: [MessageQueueSight]?
+    /// Nil: there is none.
+    var segments: [SharedSegmentSight]?
     /// Processes outside of the tree that share something with it.
     var sharers: [SharerSight] = []
     /// Processes outside of the tree that are in one of its pid namespaces.
     var strangers: [StrangerSight] = []
+
+    /// What the user lets through, by the names that `/proc/PID/fd` shows. Nil: nothing.
+    var external: [String]?
 
     subscript(space id: Int) -> SpaceSight { spaces[id - 1] }
     subscript(directories id: Int) -> DirectoriesSight { directories[id - 1] }
@@ -162,6 +167,22 @@ struct MessageQueueSight: Codable, Sendable {
     var user: HostPid
     /// Why it could not be read.
     var failure: Failure?
+}
+
+/// A System V shared memory segment of crcheckpoint's ipc namespace.
+struct SharedSegmentSight: Codable, Sendable {
+    var number: Int32
+    var key: UInt32
+    var mode: UInt32
+    var owner: UInt32
+    var group: UInt32
+    var size: UInt64
+    var isRemoved: Bool
+    var isLocked: Bool
+    /// The process that made it.
+    var creator: HostPid
+    /// Mappings of it in all processes.
+    var attached: UInt64
 }
 
 /// A process outside of the tree that shares something with a task of it.

@@ -15,17 +15,19 @@ listening.bind(("127.0.0.1", 0))
 listening.listen()
 client = socket.create_connection(listening.getsockname())
 server, _ = listening.accept()
-left, right = socket.socketpair()
+left, right = (socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2))
+left.bind(("127.0.0.1", 0))
+right.connect(left.getsockname())
 datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 events = select.epoll()
 events.register(left.fileno(), select.EPOLLIN)
-own = os.pidfd_open(os.getpid())
+os.pidfd_open(os.getpid())
 master, slave = os.openpty()
 
-# The other side of the terminal is no finding of its own: with its master elsewhere it could be saved.
+# Not the pidfd and the pseudo-terminal, which are saved.
 held = [listening, client, server, left, right, datagrams]
 with open(os.path.join(directory, "ready.new"), "w") as ready:
-    ready.write(" ".join(str(thing.fileno()) for thing in held) + f" {own} {master}\n")
+    ready.write(" ".join(str(thing.fileno()) for thing in held) + "\n")
 os.rename(os.path.join(directory, "ready.new"), os.path.join(directory, "ready"))
 
 while not os.path.exists(os.path.join(directory, "finish")):
@@ -33,7 +35,7 @@ while not os.path.exists(os.path.join(directory, "finish")):
 
 client.sendall(b"to server")
 assert server.recv(100) == b"to server"
-right.sendall(b"to left")
+right.send(b"to left")
 assert events.poll(1) == [(left.fileno(), select.EPOLLIN)]
 assert left.recv(100) == b"to left"
 os.write(master, b"line\n")

@@ -1,0 +1,199 @@
+import CheckpointImage
+import LinuxABI
+import StepProgram
+
+/// Unix sockets. The root of the tree makes all of them before it creates any process, in the order in which programs could
+/// have made them: names, connections, what waits, options. Where descriptors wait in a queue, its socket is filled in `connect`.
+enum UnixSocketPlan: ObjectPlan {
+    typealias Socket = PlannedFile<ImageUnixSocket>
+
+    static func check(_ file: Socket, _ host: ObjectHost, _ findings: inout HostFindings) {
+        let state = file.state
+        let place = host.place(of: file.file)
+        guard UnixSocketMaker(of: host.image).bindsItself(file) else { return }
+        if state.name.removed { return checkDirectory(file, host, &findings) }
+        let shown = ImageUnixSocket.shown(state.address)
+        let name = [UInt8(truncatingIfNeeded: state.type)] + state.shownInTable
+        // A relative name can be that of another file.
+        if host.facts.socketNames.contains(name), !state.hasName || state.isAbsolute && state.isThere(host.facts) {
+            findings.find(shown, "is in use here, needed by the socket at \(place)", help: "end the program that has it: ss -xap | grep -F \(shown)")
+            return
+        }
+        guard let path = state.file else { return }
+        switch host.facts.files[path] {
+        case .success? where !state.isThere(host.facts) && !state.isDead(host.facts):
+            findings.find(path.asData.asText, "is another file than at the checkpoint, needed by the socket at \(place)", help: "move it away: mv \(path.asData.asText) \(path.asData.asText).old")
+        case .failure(let missing)? where missing.errno != "ENOENT":
+            findings.find(path.asData.asText, "\(missing.errno), needed by the socket at \(place)", help: missing.help)
+        default: checkDirectory(file, host, &findings)
+        }
+    }
+
+    /// Whether the task can make the file of a socket, and remove the old one.
+    private static func checkDirectory(_ file: Socket, _ host: ObjectHost, _ findings: inout HostFindings) {
+        guard file.state.hasName else { return }
+        let path = file.state.name.directory
+        let rights = host.holders.rights(of: file.file)
+        let place = host.place(of: file.file)
+        if case .failure(let missing)? = host.facts.files[path.asBytes] {
+            findings.find(path.asText, "\(missing.errno), the directory of the socket at \(place)", help: "make it again")
+        } else if let errno = host.facts.refusals[FileRequest(path.asBytes, [.write, .execute], rights)] {
+            findings.find(
+                path.asText, "\(errno) for user \(rights.user), the directory of the socket at \(place)",
+                help: "let that user make files there")
+        }
+    }
+
+    static func make(_ bundle: [Socket], _ program: inout Program, _ builder: inout PlanBuilder) {
+        var maker = UnixSocketMaker(bundle)
+        maker.makeAll(&program, &builder)
+        maker.end(&program, &builder)
+        for socket in bundle where !isFinishedLate(socket, builder) { finish(&program, socket, &builder) }
+        for socket in bundle { setFlags(&program, socket) }
+    }
+
+    /// Fills a queue in which descriptors wait: the files that they lead to exist only now.
+    static func connect(_ socket: Socket, _ program: inout Program, _ builder: inout PlanBuilder) {
+        guard isFinishedLate(socket, builder) else { return }
+        let peer = builder.unixSocket(socket.state.peer)
+        // One of the two does it for both.
+        if let peer, hasFiles(peer.state), hasFiles(socket.state) ? peer.file.id < socket.file.id : true { return }
+        guard let peer else { return }
+        if hasFiles(socket.state) { fill(&program, socket, from: .number(peer.number), &builder) }
+        if hasFiles(peer.state) { fill(&program, peer, from: .number(socket.number), &builder) }
+        for one in [socket, peer] where !one.state.closed { finish(&program, one, &builder) }
+    }
+
+    static func hasFiles(_ state: ImageUnixSocket) -> Bool { state.queue.contains { !$0.files.isEmpty } }
+
+    /// Shutting down one end of a connection does so to the other.
+    private static func isFinishedLate(_ socket: Socket, _ builder: PlanBuilder) -> Bool {
+        hasFiles(socket.state) || builder.unixSocket(socket.state.peer).map { hasFiles($0.state) } ?? false
+    }
+
+    // MARK: - What waits
+
+    /// Sends what waits in a socket.
+    static func fill(_ program: inout Program, _ socket: Socket, from sender: Step.Argument, _ builder: inout PlanBuilder) {
+        if socket.state.queue.isEmpty { return }
+        makeRoom(&program, sender, for: socket, &builder)
+        for message in socket.state.queue { send(&program, message, from: sender, to: socket, &builder) }
+    }
+
+    static func makeRoom(_ program: inout Program, _ sender: Step.Argument, for socket: Socket, _ builder: inout PlanBuilder) {
+        let count = socket.state.queue.reduce(0) { $0 + $1.bytes.count }
+        // More than a small buffer of the sender may have room for: it got its size later, or the pieces were others.
+        let size = builder.data(bytes32(UInt32(clamping: max(count * 2, 1 << 20))))
+        let force = builder.facts.ownCredentials.effective & Capability.set(Capability.CAP_NET_ADMIN) != 0
+        let option = force ? SocketOptions.SO_SNDBUFFORCE : SocketOptions.SO_SNDBUF
+        program.call(.setsockopt, [sender, .value(LinuxABI.Socket.SOL_SOCKET), .number(option), size, 4], "room for what waits")
+    }
+
+    private static func send(
+        _ program: inout Program, _ message: ImageUnixMessage, from sender: Step.Argument, to socket: Socket, _ builder: inout PlanBuilder
+    ) {
+        let bytes = message.bytes.asBytes
+        let address = builder.launchpad.add(bytes.isEmpty ? [0] : bytes)
+        let flags = LinuxABI.Socket.MSG_DONTWAIT | LinuxABI.Socket.MSG_NOSIGNAL
+        let part = builder.launchpad.add(words: [address, UInt64(bytes.count)])
+        var control: [UInt8] = []
+        if !message.files.isEmpty {
+            control.append(littleEndian: UInt64(16 + message.files.count * 4))
+            control.append(littleEndian32: UInt32(LinuxABI.Socket.SOL_SOCKET))
+            control.append(littleEndian32: UInt32(LinuxABI.Socket.SCM_RIGHTS))
+            for file in message.files {
+                let number = builder.image.openFile(file).map { builder.place(of: $0, for: 3) } ?? 0
+                control.append(littleEndian32: number)
+            }
+            while control.count % 8 != 0 { control.append(0) }
+        }
+        let start = control.isEmpty ? 0 : builder.launchpad.add(control)
+        // struct msghdr: name and its size, parts and their number, control data and their size, flags
+        let header = builder.launchpad.add(words: [0, 0, part, 1, start, UInt64(control.count), 0])
+        program.call(
+            .sendmsg, [sender, .value(header), .value(flags)], check: .equals(Int64(bytes.count)),
+            "\(byteCount(UInt64(bytes.count))) wait in \(builder.note(socket.file))")
+    }
+
+    // MARK: - Options
+
+    private static func finish(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
+        setOptions(&program, socket, &builder)
+        if socket.state.peerGone { return }
+        let state = socket.state.shutdown
+        if state & 1 != 0 { program.call(.shutdown, [.number(socket.number), .value(LinuxABI.Socket.SHUT_RD)], "receives no more") }
+        if state & 2 != 0 { program.call(.shutdown, [.number(socket.number), .value(LinuxABI.Socket.SHUT_WR)], "sends no more") }
+    }
+
+    private static func setOptions(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
+        let capabilities = builder.facts.ownCredentials.effective
+        let mayForce = capabilities & Capability.set(Capability.CAP_NET_ADMIN) != 0
+        var options = socket.state.options
+        // The buffer of a sender was made large for what waits.
+        if !options.contains(where: { $0.number == SocketOptions.SO_SNDBUF }) {
+            options.insert(option(SocketOptions.SO_SNDBUF, usualBuffer), at: 0)
+            if !options.contains(where: { $0.number == SocketOptions.SO_BUF_LOCK }) { options.append(option(SocketOptions.SO_BUF_LOCK, 0)) }
+        }
+        let order = Dictionary(SocketOptions.settable.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+        options.sort { order[$0.number] ?? 0 < order[$1.number] ?? 0 }
+        for one in options {
+            var number = one.number
+            var value = one.value.asBytes
+            // The kernel doubles what is set.
+            if number == SocketOptions.SO_SNDBUF || number == SocketOptions.SO_RCVBUF {
+                value = bytes32(value.prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) } / 2)
+                if mayForce { number += SocketOptions.SO_SNDBUFFORCE - SocketOptions.SO_SNDBUF }
+            }
+            program.call(
+                .setsockopt, [.number(socket.number), .value(LinuxABI.Socket.SOL_SOCKET), .number(number), builder.data(value), .number(value.count)],
+                "option \(one.number) of \(builder.note(socket.file))")
+        }
+    }
+
+    /// `net.core.wmem_default`.
+    private static let usualBuffer: UInt32 = 212_992
+
+    private static func option(_ number: UInt32, _ value: UInt32) -> ImageSocketOption {
+        var one = ImageSocketOption()
+        one.number = number
+        one.value = bytes32(value).asData
+        return one
+    }
+
+    private static func bytes32(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
+
+    private static func setFlags(_ program: inout Program, _ socket: Socket) {
+        let flags = socket.file.flags & (OpenFlag.O_NONBLOCK | OpenFlag.O_APPEND | OpenFlag.O_NOATIME)
+        // One that listens does not wait while its connections are made.
+        if flags != 0 || socket.state.listening { program.call(.fcntl, [.number(socket.number), .value(Fcntl.F_SETFL), .number(flags)], "status flags") }
+    }
+}
+
+extension ImageUnixSocket {
+    /// Whether the file of the socket is there still.
+    func isThere(_ facts: HostFacts) -> Bool {
+        guard let file, case .success(let found)? = facts.files[file] else { return false }
+        return found.inode == name.inode && found.device == name.device
+    }
+
+    /// Whether there is the file of another socket that is closed by now: a program or a failed restart has left it.
+    func isDead(_ facts: HostFacts) -> Bool {
+        guard let file, case .success(let found)? = facts.files[file], let bound = facts.boundSockets else { return false }
+        return found.mode & FileMode.S_IFMT == FileMode.S_IFSOCK && !bound.contains(UInt32(truncatingIfNeeded: found.inode))
+    }
+
+    /// What the host is asked for its name: the file that is there, and whether one can be made.
+    func requests(_ rights: FileRights) -> [FileRequest] {
+        guard let file else { return [] }
+        let directory = FileRequest(name.directory.asBytes, [.write, .execute], rights)
+        return name.removed ? [directory] : [FileRequest(file, [], rights), directory]
+    }
+}
+
+extension PlanBuilder {
+    /// A unix socket of the image at its high descriptor.
+    func unixSocket(_ id: UInt32) -> PlannedFile<ImageUnixSocket>? {
+        guard let file = image.openFile(id), case .unix(let state)? = file.object else { return nil }
+        return PlannedFile(file: file, state: state, number: graph.number[id] ?? 0)
+    }
+}
