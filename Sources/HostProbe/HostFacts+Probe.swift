@@ -55,7 +55,8 @@ extension HostFacts {
         if options.imageIsStandardInput { watchable[0] = (try? Descriptor.open("/dev/tty", 2)) != nil }
         let readsMessages = image.openFiles.contains { if case .device(let device)? = $0.object { device.readMessages != 0 } else { false } }
         if readsMessages { kernelMessages = (try? KernelLog.sequenceNumbers()) ?? [] }
-        probeSockets(of: image)
+        // Those of a tree that still lives will be gone with it.
+        if tree == nil { probeSockets(of: image) }
         mayChooseTimerIDs = PosixTimerState.mayChooseID()
         maySetExpirations = TimerFileState.maySetExpirations()
         mayNumberWatches = InotifyState.mayChooseNumber()

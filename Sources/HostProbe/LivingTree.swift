@@ -23,6 +23,5 @@ extension HostFacts {
         // Which descriptors crrestart will have is its user's choice.
         (terminal, terminalOpensAnew) = (0, true)
         watchable = [true, true, true, true]
-        (socketNames, boundSockets) = ([], nil)
     }
 }
