@@ -85,7 +85,8 @@ static int look(int kind) {
     }
 }
 
-enum { LOOK = 100, SPAWN, UNSHARE, THREAD, END };
+/// LOOK + kind: a look at its object of that kind.
+enum { LOOK = 100, SPAWN = LOOK + KINDS, UNSHARE, THREAD, END };
 
 static void spawn(int number, int flags);
 static void add_thread(void);
@@ -109,25 +110,46 @@ static void act(struct actor *own) {
         else if (what == THREAD) add_thread();
         else if (what == UNSHARE) {
             if (syscall(SYS_unshare, own->flags)) fail("cannot unshare %x: %s", own->flags, strerror(errno));
-        } else if (what == LOOK) for (int kind = 0; kind < KINDS; kind++) own->seen[kind] = look(kind);
+        } else if (what >= LOOK) own->seen[what - LOOK] = look((int)(what - LOOK));
         else change((int)(what - 1) / 2, (int)(what - 1) % 2);
         own->answer = command;
+        syscall(SYS_futex, &own->answer, FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+static void command(int number, uint32_t what) {
+    struct actor *actor = &stage->all[number];
+    actor->command = ((actor->command >> 8) + 1) << 8 | what;
+    syscall(SYS_futex, &actor->command, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+static void await_answer(int number) {
+    struct actor *actor = &stage->all[number];
+    uint32_t answer;
+    for (int i = 0; (answer = actor->answer) != actor->command; i++) {
+        if (i > 2000) {
+            fail("process %d does not answer", number);
+            return;
+        }
+        struct timespec while_ = {0, 10 * 1000 * 1000};
+        syscall(SYS_futex, &actor->answer, FUTEX_WAIT, answer, &while_, NULL, 0);
     }
 }
 
 static void ask(int number, uint32_t what) {
-    struct actor *actor = &stage->all[number];
-    uint32_t command = ((actor->command >> 8) + 1) << 8 | what;
-    actor->command = command;
-    syscall(SYS_futex, &actor->command, FUTEX_WAKE, 1, NULL, NULL, 0);
-    for (int i = 0; actor->answer != command; i++) {
-        if (i > 20000) {
-            fail("process %d does not answer", number);
-            return;
-        }
-        if (i < 200) sched_yield();
-        else nap_ms(1);
+    command(number, what);
+    await_answer(number);
+}
+
+/// Asks all processes but the first at once; about their directories (which are looked at by changing the mask for a moment)
+/// one after the other.
+static void ask_all(uint32_t what) {
+    if (what == LOOK + 2) {
+        for (int number = 1; number < (int)stage->count; number++) ask(number, what);
+        return;
     }
+    for (int number = 1; number < (int)stage->count; number++) command(number, what);
+    for (int number = 1; number < (int)stage->count; number++) await_answer(number);
 }
 
 static int live(void *argument) {
@@ -228,14 +250,13 @@ static void check(int kind) {
     for (int value = 0; value < 2; value++)
         for (int number = 0; number < count; number++) {
             // First all processes set the other value, then one of them sets this one.
-            for (int other = 0; other < count; other++)
-                if (other) ask(other, (uint32_t)(1 + kind * 2 + !value));
-                else change(kind, !value);
+            change(kind, !value);
+            ask_all((uint32_t)(1 + kind * 2 + !value));
             if (number) ask(number, (uint32_t)(1 + kind * 2 + value));
             else change(kind, value);
+            ask_all((uint32_t)(LOOK + kind));
+            stage->all[0].seen[kind] = look(kind);
             for (int other = 0; other < count; other++) {
-                if (other) ask(other, LOOK);
-                else stage->all[0].seen[kind] = look(kind);
                 int wanted = stage->all[other].object[kind] == stage->all[number].object[kind] ? value : !value;
                 expect(
                     stage->all[other].seen[kind] == wanted, "process %d %s the %s of process %d (%d)", other,
