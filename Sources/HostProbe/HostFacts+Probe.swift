@@ -19,6 +19,11 @@ extension HostFacts {
         facts.probeLocks(of: image, endOf: tree)
         facts.mayRaiseLimits = Capabilities.currentEffective & 1 << 24 != 0  // CAP_SYS_RESOURCE
         facts.mayMakeNamespaces = Capabilities.currentEffective & 1 << 21 != 0  // CAP_SYS_ADMIN
+        facts.knowsTimeNamespaces = TimeNamespace.isKnown
+        facts.knownCapabilities = Capabilities.known
+        if !facts.mayMakeNamespaces {
+            facts.ownUserNamespace = UserNamespace.refusal().map { .failure(MissingFile(errno: $0.name)) } ?? .success(())
+        }
         facts.bootID = (try? Kernel.bootID()) ?? ""
         facts.now = TimePlan.Instant(
             realtime: SystemClock.realtime.now(), monotonic: SystemClock.monotonic.now(), boottime: SystemClock.boottime.now())

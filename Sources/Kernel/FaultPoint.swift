@@ -179,6 +179,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case semaphoreValue = "semaphore-value"
     /// unshare(CLONE_NEWTIME) of a small process that holds it: prepare.
     case makeNamespace = "make-namespace"
+    /// unshare(CLONE_NEWUSER), of crrestart without privilege: validate (a probe), prepare.
+    case makeUserNamespace = "make-user-namespace"
     /// Writing `timens_offsets`: prepare or finalise.
     case setTimeOffsets = "set-time-offsets"
     /// unshare(CLONE_NEWNS) and setns(2): prepare, in the inner half.

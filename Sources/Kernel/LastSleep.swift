@@ -15,15 +15,14 @@ package struct LastSleep: Equatable, Sendable {
 
     /// Looks at a task; nil if it is in no call, runs, or cannot be looked at.
     ///
-    /// The time of the last run is a reading of its processor's own clock: this thread goes to that processor,
-    /// compares that clock with the monotonic one, and comes back.
-    package init?(of tid: Int32) {
+    /// The time of the last run is a reading of its processor's own clock, see ``ProcessorClocks``.
+    package init?(of tid: Int32, _ clocks: inout ProcessorClocks) {
         guard let status = try? TaskStatus(of: tid), status.state == UInt8(ascii: "S"),
             let sleeps = status.voluntarySwitches,
             let call = (try? readKernelText("/proc/\(tid)/syscall", capacity: 256)).flatMap(Self.parseCall),
             let last = (try? readKernelText("/proc/\(tid)/sched")).flatMap(Self.parseLastRun),
             let processor = (try? readKernelText("/proc/\(tid)/stat", capacity: 1024)).flatMap(Self.parseProcessor),
-            let difference = Self.monotonicAhead(ofProcessor: processor)
+            let difference = clocks.monotonicAhead(of: processor)
         else { return nil }
         self.call = call
         self.sleeps = sleeps
@@ -57,10 +56,30 @@ package struct LastSleep: Equatable, Sendable {
         let words = String(decoding: text[(end + 1)...], as: UTF8.self).split(separator: " ")
         return words.count > 36 ? Int(words[36]) : nil
     }
+}
+
+/// How the clocks by which processors note the last run of a task differ from the monotonic clock.
+///
+/// A comparison is kept for a tenth of a second: in that time the monotonic clock is adjusted by 50 microseconds at most (500 ppm,
+/// adjtimex(2)). On a busy machine a comparison takes milliseconds, and a tree has thousands of threads.
+package struct ProcessorClocks {
+    private static let lifetime: Int64 = 100_000_000
+    private var known: [Int: (difference: Int64, at: Int64)] = [:]
+
+    package init() {}
 
     /// The monotonic clock minus the scheduler's clock of one processor; nil if we may not go there.
+    mutating func monotonicAhead(of processor: Int) -> Int64? {
+        let now = SystemClock.monotonic.now()
+        if let known = known[processor], now - known.at < Self.lifetime { return known.difference }
+        guard let difference = Self.compare(processor) else { return nil }
+        known[processor] = (difference, now)
+        return difference
+    }
+
+    /// This thread goes to that processor, compares that clock with the monotonic one, and comes back.
     @inline(never)
-    private static func monotonicAhead(ofProcessor processor: Int) -> Int64? {
+    private static func compare(_ processor: Int) -> Int64? {
         guard let home = try? affinity(of: 0), processor < home.count * 8 else { return nil }
         var there = [UInt8](repeating: 0, count: home.count)
         there[processor / 8] = 1 << UInt8(processor % 8)
@@ -72,7 +91,7 @@ package struct LastSleep: Equatable, Sendable {
             // Brings our own time of the last run up to date.
             _ = ckernel_syscall(Int(SYS_sched_yield), 0, 0, 0, 0, 0, 0)
             let after = SystemClock.monotonic.now()
-            guard let own = (try? readKernelText("/proc/thread-self/sched")).flatMap(parseLastRun) else { return nil }
+            guard let own = (try? readKernelText("/proc/thread-self/sched")).flatMap(LastSleep.parseLastRun) else { return nil }
             let window = SystemClock.monotonic.now() - before
             if best == nil || window < best!.window { best = (window, before + (after - before) / 2 - own) }
         }

@@ -28,10 +28,9 @@ package enum TimeNamespace {
     }
 
     /// Whether this process may make one.
-    package static var canBeMade: Bool {
-        Capabilities.currentEffective & Capability.set(Capability.CAP_SYS_ADMIN) != 0
-            && (try? readLink("/proc/self/ns/time_for_children")) != nil
-    }
+    package static var canBeMade: Bool { Capabilities.currentEffective & Capability.set(Capability.CAP_SYS_ADMIN) != 0 && isKnown }
+    /// Whether this kernel has them.
+    package static var isKnown: Bool { (try? readLink("/proc/self/ns/time_for_children")) != nil }
 }
 
 /// A new time namespace without members.

@@ -86,6 +86,14 @@ package struct HostFacts: Sendable {
     /// The descriptors above 2 that crrestart has open itself.
     package var ownDescriptors: Set<UInt32> = []
     package var mayMakeNamespaces = true
+    /// Whether crrestart, which may not make namespaces, can enter a user namespace of its own, in which it may; else why not: the name of
+    /// the errno.
+    package var ownUserNamespace: Result<Void, MissingFile> = .failure(MissingFile(errno: "EPERM"))
+    /// These are the facts in that namespace.
+    package private(set) var isInOwnUserNamespace = false
+    package var knowsTimeNamespaces = true
+    /// Capabilities that this kernel knows.
+    package var knownCapabilities: UInt64 = 1 << 41 - 1
     package var numbers = NumberFacts()
     package var bootID = ""
     /// The host's clocks.
@@ -125,6 +133,26 @@ package struct HostFacts: Sendable {
     package var locks: [[UInt8]: [HeldLock]] = [:]
 
     package init() {}
+
+    /// The same host, as crrestart has it in a user namespace of its own: every capability, for what that namespace owns.
+    ///
+    /// - Source: kernel/user_namespace.c, `set_cred_user_ns`.
+    func inOwnUserNamespace() -> HostFacts {
+        var facts = self
+        facts.isInOwnUserNamespace = true
+        facts.mayMakeNamespaces = true
+        facts.mayMakeTimeNamespace = knowsTimeNamespaces
+        facts.ownCredentials.permitted = knownCapabilities
+        facts.ownCredentials.effective = knownCapabilities
+        facts.ownCredentials.bounding = knownCapabilities
+        facts.ownCredentials.inheritable = 0
+        facts.ownCredentials.ambient = 0
+        facts.ownCredentials.secureBits = 0
+        return facts
+    }
+
+    /// Effective capabilities over what the host owns, such as its network and its limits.
+    var hostCapabilities: UInt64 { isInOwnUserNamespace ? 0 : ownCredentials.effective }
 
     /// The first number that no descriptor can have here.
     var descriptorLimit: UInt64 {

@@ -97,7 +97,7 @@ extension ValidImage {
         }
         guard image.rootIsNamespaceInit || !image.nestedPidNamespaces.isEmpty || !image.ownMountNamespaces.isEmpty else { return }
         if !facts.mayMakeNamespaces {
-            find("privilege", "pid and mount namespaces cannot be made", "CAP_SYS_ADMIN is needed: be root")
+            find("privilege", "pid and mount namespaces cannot be made", facts.namespaceHelp)
         }
         if options.usesLastPid { find("pids", "cannot be chosen by ns_last_pid in several pid namespaces", "") }
         for process in image.processes where process.state == .zombie && image.isInit(process) && process.exitStatus & 0x7f != 0 {

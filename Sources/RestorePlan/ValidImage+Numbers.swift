@@ -5,7 +5,34 @@ extension ValidImage {
     /// Whether the tree gets a pid namespace of its own if the user does not choose.
     static func choosesNamespace(_ image: CheckpointImage, _ facts: HostFacts, _ options: RestartOptions) -> Bool {
         guard options.keepsPids else { return false }
+        if case .refused = facts.numbers.choice, !facts.mayMakeNamespaces, case .success = facts.ownUserNamespace { return true }
         return !facts.takenPids.isEmpty || highestNumber(of: image) >= facts.numbers.end
+    }
+
+    /// Whether crrestart, without privilege, makes the tree's namespaces in a user namespace of its own.
+    static func entersUserNamespace(_ image: CheckpointImage, _ host: HostFacts, newNamespace: Bool) -> Bool {
+        guard !host.mayMakeNamespaces, case .success = host.ownUserNamespace else { return false }
+        return newNamespace || image.rootIsNamespaceInit
+    }
+
+    /// In a user namespace of its own a task can have the user and the groups of crrestart only.
+    ///
+    /// - Source: user_namespaces(7), "Defining user and group ID mappings".
+    static func checkUsers(of thread: ImageThread, _ facts: HostFacts, _ find: (String, String, String) -> Void) {
+        let (wanted, own) = (thread.credentials, facts.ownCredentials)
+        let users = [wanted.realUser, wanted.effectiveUser, wanted.savedUser, wanted.fileSystemUser]
+        let groups = [wanted.realGroup, wanted.effectiveGroup, wanted.savedGroup, wanted.fileSystemGroup]
+        let name = "thread \(thread.tid) \(thread.name.asText)"
+        if let other = users.first(where: { $0 != own.effectiveUser }) {
+            find(name, "has user id \(other), and crrestart \(own.effectiveUser): without privilege a tree can have one user only", "be root")
+        } else if let other = groups.first(where: { $0 != own.effectiveGroup }) {
+            find(name, "has group id \(other), and crrestart \(own.effectiveGroup): without privilege a tree can have one group only", "be root, or use newgrp or sg")
+        } else if wanted.groups != own.groups {
+            let (theirs, ours) = (wanted.groups.map(String.init), own.groups.map(String.init))
+            find(
+                name, "has the groups \(theirs.joined(separator: ", ")), and crrestart \(ours.joined(separator: ", ")), which it cannot change without privilege",
+                "be root, or start crrestart from a session with the same groups")
+        }
     }
 
     /// Finds numbers that are taken or too high, and whether numbers can be chosen at all.
@@ -46,14 +73,14 @@ extension ValidImage {
             find("pids", "tasks of nested pid namespaces have several, which only clone3 with set_tid can give", "a kernel or container that allows it is needed")
         }
         if newNamespace && !image.rootIsNamespaceInit && !facts.mayMakeNamespaces {
-            find("privilege", "a pid namespace cannot be made: EPERM", "CAP_SYS_ADMIN is needed: be root")
+            find("privilege", "a pid namespace cannot be made: EPERM", facts.namespaceHelp)
         }
         guard case .refused(let setTid, let lastPid) = choice else { return }
         let both = "clone3 with set_tid answers \(setTid), ns_last_pid \(lastPid)"
         let isPrivilege = setTid == "EPERM" || lastPid == "EPERM" || lastPid == "EACCES"
         find(
             "privilege", "pids cannot be chosen: \(both)",
-            isPrivilege ? "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root" : "a kernel or container that has one of the two is needed")
+            isPrivilege ? facts.numberHelp : "a kernel or container that has one of the two is needed")
     }
 
     private static func checkHighest(
@@ -82,5 +109,22 @@ extension ValidImage {
     /// Whether tasks get their numbers by `ns_last_pid`.
     package var usesLastPid: Bool {
         options.usesLastPid || (isInNewNamespace ? facts.numbers.choiceInNewNamespace : facts.numbers.choice) == .lastPid
+    }
+}
+
+extension HostFacts {
+    /// What helps where namespaces cannot be made.
+    var namespaceHelp: String {
+        guard case .failure(let refusal) = ownUserNamespace else { return "CAP_SYS_ADMIN is needed: be root" }
+        let help =
+            ["ENOSPC", "EUSERS"].contains(refusal.errno)
+            ? "sysctl user.max_user_namespaces" : "sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp filter"
+        return "CAP_SYS_ADMIN is needed: be root; or a user namespace, which is refused with \(refusal.errno): an administrator can allow it (\(help))"
+    }
+
+    /// What helps where numbers cannot be chosen.
+    var numberHelp: String {
+        if case .success = ownUserNamespace { return "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root, or use --pidns, which needs no privilege here" }
+        return "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root"
     }
 }

@@ -45,7 +45,10 @@ package struct ValidImage: Sendable {
     /// Files that are cut to their length at the checkpoint.
     package let cuts: [FileCut]
 
-    package init(_ image: CheckpointImage, on facts: HostFacts, options: RestartOptions) throws(Refusal) {
+    package init(_ image: CheckpointImage, on host: HostFacts, options: RestartOptions) throws(Refusal) {
+        // A root that is an init is created with CLONE_NEWPID, so it needs no other init.
+        let namespace = !image.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, host, options))
+        let facts = Self.entersUserNamespace(image, host, newNamespace: namespace) ? host.inOwnUserNamespace() : host
         var findings = HostFindings()
         func find(_ object: String, _ reason: String, help: String = "") { findings.find(object, reason, help: help) }
         let header = image.header
@@ -69,8 +72,6 @@ package struct ValidImage: Sendable {
                 "memory", "there is no place\(is32Bit ? " below 4 GiB" : "") that no task uses",
                 help: "a tree\(is32Bit ? " with 32-bit programs" : "") needs \(CommonHole.least >> 20) MiB there")
         }
-        // A root that is an init is created with CLONE_NEWPID, so it needs no other init.
-        let namespace = !image.rootIsNamespaceInit && (options.newPidNamespace ?? Self.choosesNamespace(image, facts, options))
         Self.checkNumbers(image, facts, options, newNamespace: namespace, find)
         FileCheck(facts, options.files).check(image, &findings)
         ImageLocks(image).check(facts, &findings)
@@ -111,6 +112,7 @@ package struct ValidImage: Sendable {
                 find("thread \(thread.tid)", "its processor state is refused: \(error)", help: "the image was damaged or made up")
             }
             if thread.hasRestartBlock { Self.checkRestartBlock(of: thread, in: image, find) }
+            if facts.isInOwnUserNamespace { Self.checkUsers(of: thread, facts, find) }
             let lacking = thread.credentials.permitted & ~facts.ownCredentials.permitted
             if lacking != 0 {
                 let numbers = (0..<64).filter { lacking >> UInt64($0) & 1 != 0 }.map(String.init).joined(separator: ", ")

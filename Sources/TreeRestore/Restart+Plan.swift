@@ -105,6 +105,9 @@ extension Restart {
         if valid.facts.numbers.isUnderFilter {
             notices.append("crrestart is under a seccomp filter, and so is the tree from now on")
         }
+        if valid.facts.isInOwnUserNamespace {
+            notices.append("the tree runs in a user namespace of its own, because crrestart has no privilege: programs in it cannot become another user (su, sudo)")
+        }
         if case .mayHaveChosen = valid.cpu.verdict { notices += valid.cpu.sentences }
         if valid.time.model == .relative && !valid.time.usesNamespace {
             notices.append(

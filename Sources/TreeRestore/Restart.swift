@@ -63,6 +63,11 @@ package struct Restart {
         var plan = try makePlan(for: source)
         tellAboutTerminal(source.image, plan.valid.facts)
         watch.stage("prepare")
+        if plan.valid.facts.isInOwnUserNamespace {
+            do throws(SystemError) { try UserNamespace.enter() } catch {
+                throw RestoreError(cannot: "enter a user namespace", error, help: "be root, or have user namespaces allowed")
+            }
+        }
         // Refused without CAP_SYS_RESOURCE, where the plan does not count on it.
         Processes.raiseDescriptorLimit(to: plan.descriptorsNeeded)
         let terminal = try makeTerminal(plan)
@@ -81,7 +86,8 @@ package struct Restart {
                 running.note(notices(source.image, plan.valid), since: begin)
                 return running
             } catch {
-                if !error.isLostNumber || attempts > Self.mostAttempts || !pages.beginAgain() { throw error }
+                // The numbers of a new namespace are its own.
+                if plan.valid.facts.isInOwnUserNamespace || !error.isLostNumber || attempts > Self.mostAttempts || !pages.beginAgain() { throw error }
             }
             attempts += 1
             // Other processes shall not get the numbers that are wanted here.

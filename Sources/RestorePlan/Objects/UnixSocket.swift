@@ -84,7 +84,7 @@ enum UnixSocketPlan: ObjectPlan {
         let count = socket.state.queue.reduce(0) { $0 + $1.bytes.count }
         // More than a small buffer of the sender may have room for: it got its size later, or the pieces were others.
         let size = builder.data(bytes32(UInt32(clamping: max(count * 2, 1 << 20))))
-        let force = builder.facts.ownCredentials.effective & Capability.set(Capability.CAP_NET_ADMIN) != 0
+        let force = builder.facts.hostCapabilities & Capability.set(Capability.CAP_NET_ADMIN) != 0
         let option = force ? SocketOptions.SO_SNDBUFFORCE : SocketOptions.SO_SNDBUF
         program.call(.setsockopt, [sender, .value(LinuxABI.Socket.SOL_SOCKET), .number(option), size, 4], "room for what waits")
     }
@@ -126,7 +126,7 @@ enum UnixSocketPlan: ObjectPlan {
     }
 
     private static func setOptions(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
-        let capabilities = builder.facts.ownCredentials.effective
+        let capabilities = builder.facts.hostCapabilities
         let mayForce = capabilities & Capability.set(Capability.CAP_NET_ADMIN) != 0
         var options = socket.state.options
         // The buffer of a sender was made large for what waits.

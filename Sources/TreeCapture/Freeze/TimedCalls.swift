@@ -65,7 +65,8 @@ final class TimedCalls {
             guard let found = try? probe.timers(of: tids) else { return }
             timers.merge(found) { _, new in new }
         } else {
-            for tid in tids { lastSleeps[tid] = LastSleep(of: tid) }
+            var clocks = ProcessorClocks()
+            for tid in tids { lastSleeps[tid] = LastSleep(of: tid, &clocks) }
         }
     }
 

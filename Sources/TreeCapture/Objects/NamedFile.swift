@@ -50,7 +50,7 @@ enum NamedFile: DescriptorCapture {
         if sight.failure != nil { return .refused("leads to a file that " + LostName.tooLong, help: LostName.tooLongHelp) }
         let lost = LostName(
             sight.target.bytes, inode: sight.status.inode, isMounted: sight.details["unmounted"] == nil,
-            found: recorder.status(ofName: sight.target.bytes))
+            name: recorder.name(sight.target.bytes))
         return .refused(lost.reason, help: lost.help)
     }
 }

@@ -124,7 +124,7 @@ struct FileRecorder {
     func identity(ofName path: [UInt8], in mountNamespace: Int) -> ImageFileIdentity? { identities.identity(of: path, in: mountNamespace) }
 
     /// What the name of a file leads to now.
-    func status(ofName path: [UInt8]) -> FileStatus? { identities.names[path]?.status }
+    func name(_ path: [UInt8]) -> NameSight? { identities.names[path] }
 
     mutating func find(_ places: some Sequence<Place>, _ reason: String, help: String = "", otherEnd: OtherEnd? = nil) {
         var refusal = Refusal(reason, help: help)

@@ -42,7 +42,7 @@ extension Recorder {
         // A container sees another /proc than crcheckpoint does.
         if place.isDeleted || place.path == "/proc" || place.path.bytes.starts(with: "/proc/".utf8) { return }
         guard let name = names[place.path.bytes], name.status?.isSameFile(as: place.status) != true else { return }
-        let lost = LostName(place.path.bytes, inode: place.status.inode, isMounted: true, found: name.status)
+        let lost = LostName(place.path.bytes, inode: place.status.inode, isMounted: true, name: name)
         find(pid, object, lost.directoryReason, help: lost.directoryHelp)
     }
 }
@@ -55,12 +55,15 @@ struct LostName {
     let isMounted: Bool
     /// What the name leads to.
     let found: FileStatus?
+    /// The user of crcheckpoint may not enter a directory of the path, so that nothing is known of the name.
+    let isRefused: Bool
 
-    init(_ path: [UInt8], inode: UInt64, isMounted: Bool, found: FileStatus?) {
+    init(_ path: [UInt8], inode: UInt64, isMounted: Bool, name: NameSight?) {
         self.path = path
         self.inode = inode
         self.isMounted = isMounted
-        self.found = found
+        found = name?.status
+        isRefused = name?.isRefused == true
     }
 
     static let tooLong = "has a path of more than 4096 bytes, which the kernel does not tell"
@@ -72,16 +75,19 @@ struct LostName {
 
     var reason: String {
         if !isMounted { return "leads to \(printable(path)) of a file system that is not mounted there any more" }
+        if isRefused { return "leads to \(printable(path)), which the user of crcheckpoint may not reach (EACCES), so that no restart by this user could open it" }
         if found != nil { return "leads to a file that \(printable(path)) does not lead to any more: another file or mount is in its place" }
         return "leads to a file that has lost its name \(printable(path)) and has another one, which is not known (inode \(inode))"
     }
     var help: String {
         if !isMounted { return "let the program close it: it is reached by no name (umount -l leaves such files)" }
+        if isRefused { return "start the program with another file there, be root, or make its directories passable" }
         if found != nil { return "move or unmount what is there now: findmnt -T \(printable(path))" }
         return "it is in none of the directories that the tree has in use: find the name by find \(directory) -xdev -inum \(inode), or in another directory of its file system, and link it to the old one again by ln"
     }
     var directoryReason: String {
-        "\(printable(path)) is another directory now, or none: it was mounted over, unmounted (umount -l) or replaced"
+        if isRefused { return "\(printable(path)) is a directory that the user of crcheckpoint may not reach (EACCES)" }
+        return "\(printable(path)) is another directory now, or none: it was mounted over, unmounted (umount -l) or replaced"
     }
     var directoryHelp: String { "findmnt -T \(printable(path)) shows what is there; undo it, or let the program change its directory" }
 }

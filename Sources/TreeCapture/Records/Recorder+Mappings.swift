@@ -61,7 +61,7 @@ extension Recorder {
             refuse(&self, "has flags that this version does not know: \(map.unknownFlags.joined(separator: " "))")
         }
         if mapping.detail?.isLost == true {
-            let lost = LostName(mapping.path, inode: map.inode, isMounted: true, found: names[mapping.path]?.status)
+            let lost = LostName(mapping.path, inode: map.inode, isMounted: true, name: names[mapping.path])
             refuse(&self, lost.reason, help: lost.help)
         }
         if mapping.detail?.isForbidden == true {

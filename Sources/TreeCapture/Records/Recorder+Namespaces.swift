@@ -35,7 +35,7 @@ extension Recorder {
         var record = ImageNamespace()
         record.id = UInt32(records.namespaces.count + 1)
         record.kind = Self.imageKinds[seen.kind] ?? .mount
-        record.isSurrounding = seen.isOwn
+        record.isSurrounding = seen.isOwn || seen.keepsNumbers == true
         record.parent = parent
         record.payload = payload
         if let owner = seen.owner {
@@ -187,6 +187,11 @@ extension Recorder {
             for (kind, path) in kinds {
                 let place = thread.namespaces[keyPath: path]
                 guard place != 0, !sight[namespace: place].isOwn else { continue }
+                // A restart makes it again where it is needed; outside of it these capabilities would be far more.
+                if kind == .user, sight[namespace: place].keepsNumbers == true {
+                    let status = process.status(of: thread)
+                    if status.permittedCapabilities | status.inheritableCapabilities == 0 { continue }
+                }
                 let isDoor = thread.tid == process.door.tid
                 if !isDoor && place == process.door.namespaces[keyPath: path] { continue }
                 find(process.pid, isDoor ? "task" : "thread \(thread.tid)", "lives in another \(kind.link) namespace, which cannot be saved yet")

@@ -18,6 +18,8 @@ struct NameSight: Codable, Sendable {
     var path: RawText
     /// Nil: there is nothing.
     var status: FileStatus?
+    /// Nothing can be said of it, because the user of crcheckpoint may not enter a directory of the path.
+    var isRefused: Bool?
     /// Of programs and libraries; looked at where a task has the file mapped for execution.
     var buildID: RawText?
     /// CRC-32C of a file without a build-id of which a task has a private mapping, if it is not too large.

@@ -1,5 +1,6 @@
 internal import HostProbe
 internal import Kernel
+internal import LinuxABI
 
 /// What names lead to, each looked up once.
 struct NameIndex {
@@ -14,7 +15,11 @@ struct NameIndex {
         guard path.first == UInt8(ascii: "/") else { return nil }
         if let known = places[path] { return all[known].status }
         places[path] = all.count
-        all.append(NameSight(path: RawText(path), status: try? FileStatus(of: path)))
+        var name = NameSight(path: RawText(path))
+        do throws(SystemError) { name.status = try FileStatus(of: path) } catch {
+            if error.number == Errno.EACCES { name.isRefused = true }
+        }
+        all.append(name)
         return all[all.count - 1].status
     }
 

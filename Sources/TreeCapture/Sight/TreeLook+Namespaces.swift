@@ -69,6 +69,7 @@ extension TreeLook {
         let isOwn = ownNamespaces[kind] == link
         var namespace = NamespaceSight(kind: kind, link: RawText(link), isOwn: isOwn)
         if !isOwn { namespace.owner = (try? NamespaceLook.owner(of: path())).map { RawText($0) } }
+        if kind == .user, !isOwn, UserNamespace.keepsNumbers(of: task.rawValue) { namespace.keepsNumbers = true }
         if kind == .time, let offsets = try? TimeNamespace.offsets(of: task.rawValue) {
             (namespace.monotonicOffset, namespace.boottimeOffset) = (offsets.monotonic, offsets.boottime)
         }

@@ -118,6 +118,8 @@ struct NamespaceSight: Codable, Sendable {
     var link: RawText
     /// crcheckpoint is in it, too.
     var isOwn: Bool
+    /// A user namespace in which each number is what it is here, as crrestart without privilege makes it for a tree.
+    var keepsNumbers: Bool?
     /// The kernel's name of the user namespace that owns it; nil where that cannot be seen.
     var owner: RawText?
     /// Pid namespaces that are nested in that of the root: the kernel's name of the one around it.
