@@ -114,17 +114,21 @@ extension ValidImage {
 
 extension HostFacts {
     /// What helps where namespaces cannot be made.
-    var namespaceHelp: String {
-        guard case .failure(let refusal) = ownUserNamespace else { return "CAP_SYS_ADMIN is needed: be root" }
-        let help =
-            ["ENOSPC", "EUSERS"].contains(refusal.errno)
-            ? "sysctl user.max_user_namespaces" : "sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp filter"
-        return "CAP_SYS_ADMIN is needed: be root; or a user namespace, which is refused with \(refusal.errno): an administrator can allow it (\(help))"
-    }
+    var namespaceHelp: String { "CAP_SYS_ADMIN is needed: be root" + userNamespaceHelp }
 
     /// What helps where numbers cannot be chosen.
     var numberHelp: String {
-        if case .success = ownUserNamespace { return "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root, or use --pidns, which needs no privilege here" }
-        return "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root"
+        let help = "CAP_SYS_ADMIN or CAP_CHECKPOINT_RESTORE is needed: be root"
+        if !mayMakeNamespaces, case .success = ownUserNamespace { return "\(help), or use --pidns, which needs no privilege here" }
+        return help + userNamespaceHelp
+    }
+
+    private var userNamespaceHelp: String {
+        guard !mayMakeNamespaces, case .failure(let refusal) = ownUserNamespace else { return "" }
+        let settings =
+            ["ENOSPC", "EUSERS"].contains(refusal.errno)
+            ? "sysctl user.max_user_namespaces"
+            : "sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns, or the container's seccomp filter"
+        return "; or a user namespace, which is refused with \(refusal.errno): an administrator can allow it (\(settings))"
     }
 }

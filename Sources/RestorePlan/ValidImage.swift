@@ -113,7 +113,7 @@ package struct ValidImage: Sendable {
             }
             if thread.hasRestartBlock { Self.checkRestartBlock(of: thread, in: image, find) }
             if facts.isInOwnUserNamespace { Self.checkUsers(of: thread, facts, find) }
-            let lacking = thread.credentials.permitted & ~facts.ownCredentials.permitted
+            let lacking = thread.credentials.permitted & ~host.ownCredentials.permitted
             if lacking != 0 {
                 let numbers = (0..<64).filter { lacking >> UInt64($0) & 1 != 0 }.map(String.init).joined(separator: ", ")
                 find("thread \(thread.tid)", "has capabilities that crrestart lacks: \(numbers)", help: "be root, with those of capabilities(7) by these numbers")

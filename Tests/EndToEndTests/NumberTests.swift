@@ -95,7 +95,7 @@ extension EndToEnd {
             for (options, reason) in [
                 (["--no-pidns"], "privilege: pids cannot be chosen: clone3 with set_tid answers EPERM, ns_last_pid "),
                 (["--no-pids"], "privilege: pids cannot be chosen: clone3 with set_tid answers EPERM, ns_last_pid "),
-                (["--pidns"], "privilege: a pid namespace cannot be made: EPERM (CAP_SYS_ADMIN is needed"),
+                (["--pidns"], OrdinaryUser.refusal == nil ? "has user id 0, and crrestart 65534" : "privilege: a pid namespace cannot be made: EPERM"),
             ] {
                 // The command can be in a directory that this user cannot read.
                 let command = try scratch.run(["cp", Host.path(of: "crrestart"), scratch.file("command")]).require()

@@ -94,15 +94,18 @@ extension EndToEnd {
             return child
         }
 
-        /// What an ordinary user can do with one capability, and that a restart needs one.
+        /// What an ordinary user can do with one capability, and without user namespaces.
         @Test func ordinaryUsers() throws {
             let scratch = try Scratch()
             let child = try Self.startAsUser("anon", scratch)
             // A checkpoint of their own tree needs no capability. But it is not ended for an image that they could not restart.
             let image = scratch.file("image")
-            let arguments = Self.user + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", image, "--force", "--kill"]
+            let noNamespaces = ["env", "TREERESTORE_FAULT=make-user-namespace=EPERM"]
+            let arguments =
+                Self.user + noNamespaces + [Host.path(of: "crcheckpoint"), "--tree", "\(child.pid)", "-o", image, "--force", "--kill"]
             let refused = try scratch.run(arguments).expect(3)
             #expect(refused.errors.contains("CAP_CHECKPOINT_RESTORE") && refused.errors.contains("--unchecked"), "\(refused.errors)")
+            #expect(refused.errors.contains("a user namespace, which is refused with EPERM"), "\(refused.errors)")
             #expect(ProcessTable.runs(child.pid))
             try scratch.run(arguments + ["--unchecked"]).require()
             try child.wait(seconds: 20)

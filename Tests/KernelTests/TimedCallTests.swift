@@ -38,7 +38,8 @@ import Testing
         let pid = try Child.spawn(["/bin/sleep", "5"])
         defer { Child.end(pid) }
         try #require(Child.waitForCall(of: pid, in: [35, 230]))
-        let sleep = try #require(LastSleep(of: pid))
+        var clocks = ProcessorClocks()
+        let sleep = try #require(LastSleep(of: pid, &clocks))
         #expect([35, 230].contains(sleep.call[0]) && sleep.sleeps > 0)
         // Generous: the scheduler's clock leaves out what interrupts took.
         let slack: Int64 = 200_000_000

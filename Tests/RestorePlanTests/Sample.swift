@@ -244,3 +244,15 @@ extension Sample {
         return signal
     }
 }
+
+extension Sample {
+    /// Without any capability.
+    static var ordinaryUser: ImageCredentials {
+        var user = ImageCredentials()
+        (user.realUser, user.effectiveUser, user.savedUser, user.fileSystemUser) = (1000, 1000, 1000, 1000)
+        (user.realGroup, user.effectiveGroup, user.savedGroup, user.fileSystemGroup) = (100, 100, 100, 100)
+        user.groups = [24, 100]
+        user.bounding = 1 << 41 - 1
+        return user
+    }
+}

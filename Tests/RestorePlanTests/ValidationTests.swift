@@ -152,7 +152,42 @@ import Testing
         sample.options.newPidNamespace = true
         #expect(try sample.findings() == [])
         sample.facts.mayMakeNamespaces = false
-        #expect(try sample.findings() == ["privilege: a pid namespace cannot be made: EPERM (CAP_SYS_ADMIN is needed: be root)"])
+        let help = "an administrator can allow it (sysctl"
+        for (errno, setting) in [("EPERM", "kernel.unprivileged_userns_clone"), ("ENOSPC", "user.max_user_namespaces")] {
+            sample.facts.ownUserNamespace = .failure(MissingFile(errno: errno))
+            let findings = try sample.findings()
+            #expect(findings.count == 1 && findings[0].hasPrefix("privilege: a pid namespace cannot be made: EPERM (CAP_SYS_ADMIN is needed"))
+            #expect(findings[0].contains("refused with \(errno)") && findings[0].contains("\(help) \(setting)"))
+        }
+    }
+
+    /// Without privilege a user namespace gives the numbers, but no other user, group or capability.
+    @Test func ownUserNamespace() throws {
+        var sample = Sample()
+        for place in sample.records.threads.indices { sample.records.threads[place].credentials = Sample.ordinaryUser }
+        sample.facts.ownCredentials = Sample.ordinaryUser
+        sample.facts.mayMakeNamespaces = false
+        sample.facts.numbers.choice = .refused(setTid: "EPERM", lastPid: "EPERM")
+        sample.facts.ownUserNamespace = .success(())
+        #expect(try sample.findings() == [])
+        let valid = try sample.valid()
+        #expect(valid.newPidNamespace && valid.facts.isInOwnUserNamespace)
+        #expect(valid.facts.hostCapabilities == 0 && valid.facts.ownCredentials.effective != 0)
+        sample.options.newPidNamespace = false
+        #expect(try sample.findings().first?.contains("use --pidns, which needs no privilege here") == true)
+        sample.options.newPidNamespace = nil
+
+        func findings(_ change: (inout ImageCredentials) -> Void) throws -> String {
+            var other = sample
+            change(&other.records.threads[0].credentials)
+            let found = try other.findings()
+            #expect(found.count == 1, "\(found)")
+            return found.first ?? ""
+        }
+        #expect(try findings { $0.savedUser = 0 }.contains("has user id 0, and crrestart 1000"))
+        #expect(try findings { $0.effectiveGroup = 7 }.contains("has group id 7, and crrestart 100"))
+        #expect(try findings { $0.groups = [27] }.contains("has the groups 27, and crrestart 24, 100"))
+        #expect(try findings { $0.permitted = 2 }.contains("has capabilities that crrestart lacks: 1"))
     }
 
     @Test func limitThatCannotBeRaised() throws {
