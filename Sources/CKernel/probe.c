@@ -62,6 +62,26 @@ int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint
     return bpf(BPF_PROG_LOAD, &attributes);
 }
 
+int ckernel_bpf_load_call(const uint64_t *instructions, uint32_t count) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.prog_type = BPF_PROG_TYPE_SYSCALL;
+    attributes.insns = (uintptr_t)instructions;
+    attributes.insn_cnt = count;
+    attributes.license = (uintptr_t) "GPL";
+    attributes.prog_flags = BPF_F_SLEEPABLE;
+    return bpf(BPF_PROG_LOAD, &attributes);
+}
+
+int ckernel_bpf_run(int program, void *context, uint32_t size) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.test.prog_fd = program;
+    attributes.test.ctx_in = (uintptr_t)context;
+    attributes.test.ctx_size_in = size;
+    return bpf(BPF_PROG_TEST_RUN, &attributes);
+}
+
 int ckernel_bpf_link_iterator(int program, uint32_t task, uint32_t process) {
     // union bpf_iter_link_info: tid, pid, pid_fd.
     uint32_t which[3] = {task, process, 0};

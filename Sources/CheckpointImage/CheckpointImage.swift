@@ -18,6 +18,7 @@ package struct CheckpointImage: Sendable {
     package var directories: [ImageDirectories]
     package var signalActions: [ImageSignalActions]
     package var namespaces: [ImageNamespace]
+    package var sharedPages: [ImageSharedPages]
     /// Where the pages lie; empty when the image comes from a pipe.
     package private(set) var pageSections: [PageSection] = []
     private var sectionPosition: [PageOwner: Int] = [:]
@@ -40,6 +41,7 @@ package struct CheckpointImage: Sendable {
         directories = records.directories
         signalActions = records.signalActions
         namespaces = records.namespaces
+        sharedPages = records.sharedPages
     }
 
     /// Validates records that were changed, with the pages of the image that they come from.
@@ -59,6 +61,7 @@ package struct CheckpointImage: Sendable {
         records.directories = directories
         records.signalActions = signalActions
         records.namespaces = namespaces
+        records.sharedPages = sharedPages
         lookup = try ImageLookup(validating: records)
     }
 }
@@ -79,6 +82,7 @@ package struct ImageRecords: Sendable {
     package var directories: [ImageDirectories] = []
     package var signalActions: [ImageSignalActions] = []
     package var namespaces: [ImageNamespace] = []
+    package var sharedPages: [ImageSharedPages] = []
 
     package init() {}
 }
@@ -119,10 +123,13 @@ extension CheckpointImage {
         (lookup.children[pid] ?? []).map { processes[$0] }
     }
 
-    /// Where the pages of an address space or a memory object lie in a seekable image.
+    /// Where the pages of an address space, a memory object or a set of shared pages lie in a seekable image.
     package func pageSection(of owner: PageOwner) -> PageSection? {
         sectionPosition[owner].map { pageSections[$0] }
     }
+
+    /// The sets of shared pages that an address space holds some of, and its place among the holders of each.
+    package func sharedBy(_ space: UInt32) -> [(set: Int, holder: Int)] { lookup.sharedBy[space] ?? [] }
 
     /// Sets the sections of pages, for a reader that finds them after the metadata.
     package mutating func add(_ section: PageSection) {

@@ -127,6 +127,7 @@ extension RecordType {
         case .directories: "directories"
         case .signalActions: "signal actions"
         case .namespace: "namespace"
+        case .sharedPages: "shared pages"
         case .messageQueue: "message queue"
         case .terminal: "terminal"
         case .pageDescription: "page description"

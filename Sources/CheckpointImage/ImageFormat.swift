@@ -76,6 +76,7 @@ package enum RecordType: UInt32, Sendable, CaseIterable {
     case namespace = 111
     case messageQueue = 112
     case terminal = 118
+    case sharedPages = 140
     case pageDescription = 150
     case pageData = 151
     case pageChecksums = 152

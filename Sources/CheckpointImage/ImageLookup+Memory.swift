@@ -77,7 +77,7 @@ extension ImageLookup {
     /// Runs are ascending, disjoint, not empty and below page number `end`.
     ///
     /// - Returns: the number of their pages.
-    private func validateRuns(
+    func validateRuns(
         _ firsts: [UInt64], _ lengths: [UInt64], end: UInt64, _ subject: @autoclosure () -> String
     ) throws(ImageError) -> UInt64 {
         try require(firsts.count == lengths.count, .runCounts, subject())
@@ -96,7 +96,7 @@ extension ImageLookup {
     }
 
     /// Every run lies within some of the mappings that follow each other without a hole.
-    private func requireCovered(
+    func requireCovered(
         _ firsts: [UInt64], _ lengths: [UInt64], by mappings: [ImageMapping], _ subject: @autoclosure () -> String
     ) throws(ImageError) {
         if firsts.isEmpty { return }

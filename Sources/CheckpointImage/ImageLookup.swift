@@ -19,6 +19,8 @@ struct ImageLookup: Sendable {
     var directories: [UInt32: Int] = [:]
     var signalActions: [UInt32: Int] = [:]
     var namespace: [UInt32: Int] = [:]
+    /// By address space: the sets of shared pages that it holds some of, and its place among their holders.
+    var sharedBy: [UInt32: [(set: Int, holder: Int)]] = [:]
     /// Ids of the mount namespaces.
     var mountNamespaces: Set<UInt32> = []
     /// Process groups that have a member.
@@ -80,15 +82,17 @@ struct ImageLookup: Sendable {
         for pipe in records.pipes { try validate(pipe) }
         for terminal in records.terminals { try validate(terminal, records) }
         for object in records.memoryObjects { try validate(object) }
+        try validateSharedPages(records, userEnd: userEnd)
         try validateNesting(of: records.openFiles)
         try validate(records.semaphoreSets)
         try validate(records.messageQueues)
         try validateSegments(records.memoryObjects)
         try validateCgroups(records)
+        try require(!records.header.hasLock || isLockID(records.header.lock.id), .lockName, "the lock of connections")
     }
 
     /// Positions by id. Refuses ids that are 0 or occur twice.
-    private func index<Record>(_ records: [Record], _ kind: String, _ id: (Record) -> UInt32)
+    func index<Record>(_ records: [Record], _ kind: String, _ id: (Record) -> UInt32)
         throws(ImageError) -> [UInt32: Int]
     {
         var positions: [UInt32: Int] = [:]

@@ -26,13 +26,16 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
     case procTask, procName, fileOwner
     case pipeCapacity, pipeContents, lockKind, lockRange, lockFile, externalName
-    case noTerminal, terminalRange, terminalSession, terminalEnds
+    case lockName, noTerminal, terminalRange, terminalSession, terminalEnds
     // Objects.
     case eventCount, clock, timerRange, timerFlags, notify, noSuchThread
     case socketType, socketState, socketName, socketPeer, socketQueue, socketOption
+    case tcpState, tcpAddress, tcpStream, tcpPeer
+    case networkSocket, networkAddress
     case epollEvents, epollTwice, epollLoop, semaphoreRange, semaphoreTwice, messageRange, messageTwice
-    case watchNumbers, watchMask, pidFileTask, segmentRange, segmentTwice, queueName, queueRange
+    case watchNumbers, watchMask, watchEvents, pidFileTask, segmentRange, segmentTwice, queueName, queueRange
     // Pages.
+    case sharers, heldPages
     case noOwner, twoSections, pagesDiffer, pagesMissing
 
     /// How the subject breaks the rule.
@@ -150,6 +153,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .messageTwice: "there are two queues with one number or key"
         case .watchNumbers: "the numbers of its watches do not ascend from 1"
         case .watchMask: "a watch is for events that there are not"
+        case .watchEvents: "an event that waits is not one that a file or directory could cause"
         case .segmentRange: "the shared memory segment is out of range"
         case .segmentTwice: "there are two shared memory segments with one number or key"
         case .queueName: "it is no name of a message queue"
@@ -160,7 +164,16 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .socketName: "the name of a unix socket is none"
         case .socketPeer: "what a unix socket is connected with is not connected with it"
         case .socketQueue: "what waits in a unix socket cannot be there"
+        case .networkSocket: "it is a socket that no kernel can make"
+        case .networkAddress: "an address of a socket is none of its family"
         case .socketOption: "an option of a socket is unknown, or there twice"
+        case .lockName: "its name is none of 16 hexadecimal digits"
+        case .tcpState: "what a TCP socket is, listening or connected, contradicts itself"
+        case .tcpAddress: "the address of a TCP socket is none"
+        case .tcpStream: "what is under way on a TCP connection contradicts itself"
+        case .tcpPeer: "what a TCP socket is connected with is not connected with it"
+        case .sharers: "they are not held by several address spaces, in ascending order"
+        case .heldPages: "a holder has pages that are not there, or that it has from elsewhere, too"
         case .noOwner: "the owner does not exist"
         case .twoSections: "there are two sections of pages"
         case .pagesDiffer: "the section has other pages than the owner"

@@ -61,6 +61,7 @@ struct ImageWalk<Source: SequentialSource> {
         case .directories: try add(header, type, at, to: &records.directories, \.id)
         case .signalActions: try add(header, type, at, to: &records.signalActions, \.id)
         case .namespace: try add(header, type, at, to: &records.namespaces, \.id)
+        case .sharedPages: try add(header, type, at, to: &records.sharedPages, \.id)
         case .pageDescription: return .section(try description(header, at), at: at)
         case .tail:
             pendingTail = (header, at)

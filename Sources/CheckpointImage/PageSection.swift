@@ -1,7 +1,7 @@
 /// What the pages of one section of the image belong to.
 package struct PageOwner: Hashable, Sendable {
     package var kind: ImagePageDescription.Owner
-    /// The id of the address space or the memory object.
+    /// The id of the address space, the memory object or the set of shared pages.
     package var id: UInt32
 
     package init(_ kind: ImagePageDescription.Owner, _ id: UInt32) {
@@ -15,6 +15,7 @@ extension PageOwner: CustomStringConvertible {
         switch kind {
         case .addressSpace: "pages of address space \(id)"
         case .memoryObject: "pages of memory object \(id)"
+        case .sharedPages: "shared pages \(id)"
         case .UNRECOGNIZED(let value): "pages of owner kind \(value)"
         }
     }

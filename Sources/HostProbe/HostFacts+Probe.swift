@@ -62,9 +62,12 @@ extension HostFacts {
         if readsMessages { kernelMessages = (try? KernelLog.sequenceNumbers()) ?? [] }
         // Those of a tree that still lives will be gone with it.
         if tree == nil { probeSockets(of: image) }
+        probeTCP(of: image, endOf: tree)
+        probeNetwork(of: image, endOf: tree)
         mayChooseTimerIDs = PosixTimerState.mayChooseID()
         maySetExpirations = TimerFileState.maySetExpirations()
         mayNumberWatches = InotifyState.mayChooseNumber()
+        mostQueuedEvents = (try? InotifyState.mostQueuedEvents()) ?? 16384
         mayWakeSystem = Capabilities.currentEffective & 1 << 35 != 0  // CAP_WAKE_ALARM
         probeMessageQueues(of: image)
         probeSegments(of: image, endOf: tree)

@@ -6,6 +6,7 @@ struct BPFAssembler {
 
     /// `BPF_FUNC_*`.
     enum Helper: Int {
+        case currentTask = 35
         case probeReadKernel = 113
         case sequencePrint = 126
         case sequenceWrite = 127

@@ -142,6 +142,10 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     /// clone(2) of the process that finds out whether the image could be restarted: commit, with `--kill` and `--stop`; without
     /// it crcheckpoint does that itself. Also of the one that asks for the peer of a unix socket in a nested pid namespace: collect.
     case forkCheck = "fork-check"
+    /// clone(2) of the process that keeps the lock of the tree's connections: collect, with `--kill` and `--stop`.
+    case forkKeeper = "fork-keeper"
+    /// clone(2) of another program (nft): collect with `--kill` and `--stop`, finalise.
+    case runProgram = "run-program"
     /// Not a call: our own reader refuses the image that was just written (a defect): commit, with `--kill` and `--stop`.
     case ownReader = "own-reader"
     /// Not a call: this host could not run the image that was just written: commit, with `--kill` and `--stop`.

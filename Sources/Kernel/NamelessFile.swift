@@ -150,7 +150,7 @@ package enum DescriptorTable {
     }
 
     /// Its status flags (F_SETFL).
-    static func set(_ number: Int32, statusFlags: UInt32) throws(SystemError) {
+    package static func set(_ number: Int32, statusFlags: UInt32) throws(SystemError) {
         _ = try SystemError.check(
             ckernel_syscall(Int(SYS_fcntl), Int(number), Int(F_SETFL), Int(statusFlags), 0, 0, 0), "fcntl(F_SETFL)")
     }

@@ -15,44 +15,23 @@ package struct SocketLook: Sendable {
     package var local: String?
     package var peer: String?
 
-    package init(of pid: Int32, descriptor: Int32) throws(SystemError) {
-        let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
-        let family = try Self.option(SO_DOMAIN, of: copy.number)
-        let type = try Self.option(SO_TYPE, of: copy.number)
-        let number = (try? Self.option(SO_PROTOCOL, of: copy.number)) ?? 0
-        isListening = (try? Self.option(SO_ACCEPTCONN, of: copy.number)) == 1
-        isUnix = family == AF_UNIX
-        isTCP = (family == AF_INET || family == AF_INET6) && type == 1 && (number == 6 || number == 262)
-        kind = Self.name(family, type, number) + " socket"
-        local = Self.address(of: copy.number, Int(SYS_getsockname)).flatMap { Self.text(of: $0) }
-        peer = Self.address(of: copy.number, Int(SYS_getpeername)).flatMap { Self.text(of: $0) }
+    package let family: UInt32
+
+    package init(of pid: Int32, descriptor: Int32) throws(SystemError) { try self.init(SocketHandle(of: pid, descriptor: descriptor)) }
+
+    package init(_ socket: borrowing SocketHandle) throws(SystemError) {
+        let kind = try socket.kind
+        family = kind.family
+        isListening = socket.number(UInt32(SO_ACCEPTCONN)) == 1
+        isUnix = kind.family == AF_UNIX
+        isTCP = (kind.family == AF_INET || kind.family == AF_INET6) && kind.type == 1 && (kind.number == 6 || kind.number == 262)
+        self.kind = Self.name(kind) + " socket"
+        local = socket.address().flatMap { Self.text(of: $0) }
+        peer = socket.peerAddress().flatMap { Self.text(of: $0) }
     }
 
-    @inline(never)
-    private static func option(_ option: Int32, of number: Int32) throws(SystemError) -> Int32 {
-        var value: Int32 = 0
-        var size = UInt32(4)
-        // Both outlive the call.
-        let result = unsafe withUnsafeMutablePointer(to: &value) { value in
-            unsafe withUnsafeMutablePointer(to: &size) { size in
-                ckernel_syscall(
-                    Int(SYS_getsockopt), Int(number), Int(SOL_SOCKET), Int(option), Int(bitPattern: value), Int(bitPattern: size), 0)
-            }
-        }
-        _ = try SystemError.check(result, "getsockopt")
-        return value
-    }
-
-    @inline(never)
-    private static func address(of number: Int32, _ call: Int) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 128)
-        var size = UInt32(bytes.count)
-        let result = unsafe bytes.withUnsafeMutableBytes { bytes in
-            unsafe withUnsafeMutablePointer(to: &size) { size in
-                ckernel_syscall(call, Int(number), Int(bitPattern: bytes.baseAddress), Int(bitPattern: size), 0, 0, 0)
-            }
-        }
-        return result == 0 ? Array(bytes.prefix(Int(size))) : nil
+    static func name(_ kind: SocketHandle.Kind) -> String {
+        name(Int32(truncatingIfNeeded: kind.family), Int32(truncatingIfNeeded: kind.type), Int32(truncatingIfNeeded: kind.number))
     }
 
     static func name(_ family: Int32, _ type: Int32, _ number: Int32) -> String {
@@ -65,7 +44,12 @@ package struct SocketLook: Sendable {
             return names[Int(number)] ?? "\(family == 2 ? "IPv4" : "IPv6") \(kind)"
         case 16: return "netlink"
         default:
-            let names = [15: "key", 17: "packet", 29: "CAN", 31: "Bluetooth", 38: "crypto (AF_ALG)", 40: "vsock", 43: "SMC", 44: "XDP"]
+            let names = [
+                3: "AX.25", 4: "IPX", 5: "AppleTalk", 8: "ATM", 9: "X.25", 11: "ROSE", 15: "key", 17: "packet", 20: "ATM", 21: "RDS", 24: "PPPoX",
+                26: "LLC", 27: "InfiniBand", 28: "MPLS", 29: "CAN", 30: "TIPC", 31: "Bluetooth", 33: "RxRPC", 34: "ISDN", 35: "Phonet",
+                36: "IEEE 802.15.4", 37: "CAIF", 38: "crypto (AF_ALG)", 39: "NFC", 40: "vsock", 41: "KCM", 42: "QRTR", 43: "SMC", 44: "XDP",
+                45: "MCTP",
+            ]
             return "\(names[Int(family)] ?? "family \(family)") \(kind)"
         }
     }

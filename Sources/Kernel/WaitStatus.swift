@@ -79,6 +79,9 @@ package enum SignalMask {
     /// Blocks everything: what a task of a restart starts with.
     package static func blockAll() { change(SIG_SETMASK, Array(Signal.SIGHUP...Signal.SIGRTMAX)) }
 
+    /// Blocks nothing: what another program starts with.
+    package static func allowAll() { change(SIG_SETMASK, []) }
+
     /// All but one, which is let through.
     package static func blockAll(but signal: Int32) {
         change(SIG_SETMASK, (Signal.SIGHUP...Signal.SIGRTMAX).filter { $0 != signal })

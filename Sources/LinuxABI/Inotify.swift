@@ -14,6 +14,9 @@ package enum Inotify {
     package static let IN_DELETE: UInt32 = 0x200
     package static let IN_DELETE_SELF: UInt32 = 0x400
     package static let IN_MOVE_SELF: UInt32 = 0x800
+    package static let IN_UNMOUNT: UInt32 = 0x2000
+    package static let IN_Q_OVERFLOW: UInt32 = 0x4000
+    package static let IN_IGNORED: UInt32 = 0x8000
     package static let IN_EXCL_UNLINK: UInt32 = 1 << 26
     package static let IN_ISDIR: UInt32 = 1 << 30
     package static let IN_ONESHOT: UInt32 = 1 << 31

@@ -17,17 +17,20 @@ extension RestorePlan {
             var given = 0
             /// Both ends of each terminal.
             var terminals = 0
+            /// Inotify instances in which events wait.
+            var inotifies = 0
             var objects = 0
             var files = 0
             /// Processes that share a descriptor table with another one.
             var sharers = 0
 
-            var count: Int { firstDropped + 6 + handed + given + terminals + objects + files + sharers }
+            var count: Int { firstDropped + 6 + handed + given + terminals + inotifies + objects + files + sharers }
             fileprivate var firstDropped: Int { 2 + mounts }
             fileprivate var firstHanded: Int { firstDropped + 6 }
             fileprivate var firstGiven: Int { firstHanded + handed }
             fileprivate var firstTerminal: Int { firstGiven + given }
-            fileprivate var firstObject: Int { firstTerminal + terminals }
+            fileprivate var firstInotify: Int { firstTerminal + terminals }
+            fileprivate var firstObject: Int { firstInotify + inotifies }
             fileprivate var firstFile: Int { firstObject + objects }
         }
 
@@ -36,7 +39,7 @@ extension RestorePlan {
 
         private let need: Need
         /// By role, ascending: the time namespace, `ns_last_pid`, mount namespaces; 0 to 2 of crrestart, the image, a number for
-        /// files that are open for a few steps, the terminal of crrestart, what the root inherits, what is given, terminals, memory objects, open files; then one number more for
+        /// files that are open for a few steps, the terminal of crrestart, what the root inherits, what is given, terminals, inotify instances, memory objects, open files; then one number more for
         /// such files for each process that shares a table.
         private let numbers: [UInt32]
         private let areAbovePrograms: Bool
@@ -92,6 +95,8 @@ extension RestorePlan {
         /// Master and slave of a terminal, by its place in the image.
         package func terminal(_ index: Int) -> UInt32 { numbers[need.firstTerminal + 2 * index] }
         package func terminalSlave(_ index: Int) -> UInt32 { numbers[need.firstTerminal + 2 * index + 1] }
+        /// An inotify in which events wait, by its place among these.
+        package func inotify(_ index: Int) -> UInt32 { numbers[need.firstInotify + index] }
         package func object(_ index: Int) -> UInt32 { numbers[need.firstObject + index] }
         func file(_ index: Int) -> UInt32 { numbers[need.firstFile + index] }
         /// For files that are open for a few steps, in a process that shares a table, by its place there; the first has `scratch`.
@@ -151,7 +156,7 @@ extension RestorePlan.HighDescriptors {
         }
         let need = Need(
             mounts: Int(image.mountDescriptors), handed: options.handed.count, given: options.given.count,
-            terminals: 2 * image.terminals.count, objects: image.memoryObjects.count,
+            terminals: 2 * image.terminals.count, inotifies: image.inotifiesWithEvents.count, objects: image.memoryObjects.count,
             files: image.openFiles.count, sharers: image.tableSharers)
         let highest = options.handed.reduce(image.highestDescriptor, max)
         let limit = facts.descriptorLimit

@@ -113,11 +113,24 @@ package struct HostFacts: Sendable {
     package var socketNames: Set<[UInt8]> = []
     /// Inodes, without the upper 32 bits, of files that unix sockets are bound to. Nil: not known.
     package var boundSockets: Set<UInt32>?
+    /// `struct sockaddr` of TCP sockets of the image whose host is none of this one's addresses.
+    package var foreignAddresses: Set<[UInt8]> = []
+    /// By the addresses of a TCP socket (``ImageTcpSocket/key``): the process that has such a one here.
+    package var takenPorts: [[UInt8]: String] = [:]
+    /// Network devices that sockets of the image name: their numbers here.
+    package var devices: [[UInt8]: UInt32] = [:]
+    /// By open file: why a socket of the image cannot be made, bound or connected here. It was tried.
+    package var socketProblems: [UInt32: SocketProblem] = [:]
+    /// `net.core.wmem_max`, `net.core.rmem_max`
+    package var sendBufferLimit = UInt32.max
+    package var receiveBufferLimit = UInt32.max
     /// PR_TIMER_CREATE_RESTORE_IDS, TFD_IOC_SET_TICKS, CAP_WAKE_ALARM.
     package var mayChooseTimerIDs = true
     package var maySetExpirations = true
     /// INOTIFY_IOC_SETNEXTWD
     package var mayNumberWatches = true
+    /// fs.inotify.max_queued_events
+    package var mostQueuedEvents = 16384
     package var mayWakeSystem = true
     /// Semaphore sets of this host by number, and whether a set can be made with a given number.
     package var semaphoreSets: [UInt32: SemaphoreSet] = [:]
@@ -178,6 +191,15 @@ package struct MemoryFacts: Sendable, Equatable {
     package init() {}
 }
 
+/// What the kernel says to a socket that the image needs.
+package struct SocketProblem: Sendable, Equatable {
+    /// `socket`, `bind`, `connect`, `setsockopt`
+    package var call: String
+    package var errno: String
+
+    package init(call: String, errno: String) { (self.call, self.errno) = (call, errno) }
+}
+
 package struct MissingFile: Error, Sendable, Equatable {
     package var errno: String
 
@@ -214,6 +236,7 @@ package struct RestartOptions: Sendable {
     package var isStrictAboutCPU = false
     package var cgroups = CgroupOptions()
     package var files = FileOptions()
+    package var addresses = AddressMoves()
     /// Numbers of processes that have ended are waited for, until they are reaped.
     package var waitsForNumbers = true
     /// Descriptors of crrestart that the root of the tree inherits.

@@ -41,22 +41,6 @@ package struct PageSchedule: Sendable {
         package var pieces: [Piece]
     }
 
-    /// Pages at the same addresses of several address spaces, which share them copy-on-write.
-    package struct SharedPages: Sendable {
-        package var owner: PageOwner
-        package var runPage: [UInt64]
-        package var runLength: [UInt64]
-        /// Ids of the address spaces.
-        package var holders: [UInt32]
-
-        package init(owner: PageOwner, runPage: [UInt64], runLength: [UInt64], holders: [UInt32]) {
-            self.owner = owner
-            self.runPage = runPage
-            self.runLength = runLength
-            self.holders = holders
-        }
-    }
-
     /// Memory that is mapped for a load before the fork, as an address space of the image has it.
     package struct Area: Sendable, Equatable {
         package var space: UInt32
@@ -92,11 +76,14 @@ package struct PageSchedule: Sendable {
         var dropped = AddressRanges()
         /// Pages inside of `kept` that only other processes hold: discarded, so that they read as if never touched.
         var discarded = AddressRanges()
+        /// Shared pages that the process loads for itself, because it cannot inherit them.
+        var late = AddressRanges()
     }
 
     package let delivery: PageDelivery
     /// Loads before a fork come first.
     package let loads: [Load]
+    private let creation: CreationPlan
     private var before: [UInt32: [Int]] = [:]
     private var after: [UInt32: [Int]] = [:]
     private var ofOwner: [PageOwner: [Int]] = [:]
@@ -108,25 +95,18 @@ package struct PageSchedule: Sendable {
     ///   - occupied: where nothing may be loaded before a fork, e.g. the vdso of a process.
     init(
         _ image: CheckpointImage, _ creation: CreationPlan, _ owners: SharedOwners, delivery: PageDelivery,
-        sharedPages: [SharedPages] = [], occupied: [Range<UInt64>] = []
+        occupied: [Range<UInt64>] = []
     ) {
         self.delivery = delivery
+        self.creation = creation
         var loaders: [UInt32: UInt32] = [:]
         for process in image.processes where process.state != .zombie && owners.owns(.memory, process) {
             let space = image.spaceID(of: process)
             if loaders[space] == nil { loaders[space] = process.pid }
         }
-        let placing = SharedPagePlacing(image, creation, loaders, occupied: occupied, sharedPages)
-        var loads = placing.early
-        for one in placing.late {
-            for holder in one.holders {
-                guard let space = image.addressSpace(holder), let loader = loaders[holder] else { continue }
-                loads.append(
-                    Load(
-                        owner: one.owner, loader: loader, moment: .afterFork(space: holder),
-                        transfers: Self.transfers(one.runPage, one.runLength, borders: space.mappings.map(\.end))))
-            }
-        }
+        let placing = SharedPagePlacing(image, creation, loaders, occupied: occupied)
+        inheritances = placing.inheritances
+        var loads = placing.loads
         for space in image.addressSpaces where !space.runPage.isEmpty {
             guard let loader = loaders[space.id] else { continue }
             loads.append(
@@ -142,10 +122,6 @@ package struct PageSchedule: Sendable {
             case .afterFork(let space): after[space, default: []].append(index)
             }
         }
-        if placing.early.isEmpty { return }
-        for space in image.addressSpaces {
-            if let loader = loaders[space.id] { inheritances[space.id] = placing.inheritance(of: space.id, loadedBy: loader) }
-        }
     }
 
     /// Whether the tree cannot unfold before the monitor has put pages in place.
@@ -159,6 +135,16 @@ package struct PageSchedule: Sendable {
 
     /// Indices of all loads of the pages of one section of the image.
     package func loads(of owner: PageOwner) -> [Int] { ofOwner[owner] ?? [] }
+
+    /// Whether the memory of a load cannot be there yet, because its process is created, or goes on, only after other loads.
+    package func awaitsOthers(_ load: Int, _ isDone: (Int) -> Bool) -> Bool {
+        let one = loads[load]
+        return loads.prefix { $0.isBeforeFork || $0.owner.kind == .sharedPages }.indices.contains { index in
+            let other = loads[index]
+            guard other.isBeforeFork, index != load, !isDone(index) else { return false }
+            return other.loader == one.loader ? !one.isBeforeFork : creation.created(other.loader, one.loader)
+        }
+    }
 
     func inheritance(of space: UInt32) -> Inheritance { inheritances[space] ?? Inheritance() }
 }
@@ -176,31 +162,53 @@ extension PageSchedule {
 
     /// Runs of pages as transfers.
     ///
-    /// - Parameter borders: ends of mappings, ascending: no piece reaches beyond one.
-    static func transfers(_ runPage: [UInt64], _ runLength: [UInt64], borders: [UInt64]) -> [Transfer] {
+    /// - Parameters:
+    ///   - part: the pages that are wanted; nil: all.
+    ///   - borders: ends of mappings, ascending: no piece reaches beyond one.
+    static func transfers(
+        _ runPage: [UInt64], _ runLength: [UInt64], only part: AddressRanges? = nil, borders: [UInt64]
+    ) -> [Transfer] {
         var transfers: [Transfer] = []
         var current = Transfer(offset: 0, byteCount: 0, pieces: [])
         var border = 0
-        func take(_ start: UInt64, _ byteCount: UInt64) {
-            current.pieces.append(Piece(start: start, byteCount: byteCount))
-            current.byteCount += byteCount
-            if current.pieces.count < mostPieces && current.byteCount < mostBytes { return }
-            transfers.append(current)
+        func end() {
+            if !current.pieces.isEmpty { transfers.append(current) }
             current = Transfer(offset: current.offset + current.byteCount, byteCount: 0, pieces: [])
         }
-        let pageSize = UInt64(ImageFormat.pageSize)
-        for (page, length) in zip(runPage, runLength) {
-            var start = page * pageSize
-            let end = start + length * pageSize
-            while start < end {
+        func take(_ range: Range<UInt64>, at offset: UInt64) {
+            var start = range.lowerBound
+            while start < range.upperBound {
+                let place = offset + (start - range.lowerBound)
+                if current.offset + current.byteCount != place { end() }
+                if current.pieces.isEmpty { current.offset = place }
                 while border < borders.count && borders[border] <= start { border += 1 }
-                let inside = border < borders.count ? min(end, borders[border]) : end
+                let inside = border < borders.count ? min(range.upperBound, borders[border]) : range.upperBound
                 let byteCount = min(inside - start, mostBytes - current.byteCount)
-                take(start, byteCount)
+                current.pieces.append(Piece(start: start, byteCount: byteCount))
+                current.byteCount += byteCount
+                if current.pieces.count == mostPieces || current.byteCount == mostBytes { end() }
                 start += byteCount
             }
         }
-        if !current.pieces.isEmpty { transfers.append(current) }
+        let pageSize = UInt64(ImageFormat.pageSize)
+        var offset: UInt64 = 0
+        var wanted = 0
+        for (page, length) in zip(runPage, runLength) {
+            let run = page * pageSize..<(page + length) * pageSize
+            if let part {
+                while wanted < part.ranges.count, part.ranges[wanted].upperBound <= run.lowerBound { wanted += 1 }
+                var next = wanted
+                while next < part.ranges.count, part.ranges[next].lowerBound < run.upperBound {
+                    let range = part.ranges[next].clamped(to: run)
+                    take(range, at: offset + (range.lowerBound - run.lowerBound))
+                    next += 1
+                }
+            } else {
+                take(run, at: offset)
+            }
+            offset += length * pageSize
+        }
+        end()
         return transfers
     }
 }

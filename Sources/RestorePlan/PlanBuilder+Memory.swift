@@ -11,7 +11,7 @@ extension PlanBuilder {
         for case .beforeFork(let areas) in loads.map({ pages.loads[$0].moment }) {
             for area in areas {
                 guard let mapping = image.addressSpace(area.space)?.mappings[area.mapping] else { continue }
-                map(&program, mapping.clipped(to: area.range), isFilled: true, ofSpace: area.space, &files)
+                map(&program, mapping.early(area.range), isFilled: true, ofSpace: area.space, &files)
             }
         }
         close(&program, &files)
@@ -33,7 +33,8 @@ extension PlanBuilder {
         for range in inheritance.dropped {
             program.call(.munmap, [.value(range.lowerBound), .number(range.count)], "inherited, and not of this process")
         }
-        let isFilled = mappingsWithPages(space, inheritance.kept)
+        let isKept = space.mappings(in: inheritance.kept)
+        let isFilled = mappingsWithPages(space, inheritance)
         var files = MappedFile()
         for (index, mapping) in space.mappings.enumerated() {
             switch mapping.kind {
@@ -56,7 +57,7 @@ extension PlanBuilder {
         let isGuarded = mappingsWithGuards(space)
         for (index, mapping) in space.mappings.enumerated() {
             nameMapping(&program, mapping)
-            finish(&program, mapping, isFilled: isFilled[index], isGuarded: isGuarded[index])
+            finish(&program, mapping, isFilled: isFilled[index], isKept: isKept[index], isGuarded: isGuarded[index])
         }
         describeAreas(&program, process, space)
         finishMemory(&program, space)
@@ -73,10 +74,9 @@ extension PlanBuilder {
     }
 
     /// Tells for each mapping whether it has saved pages or parts that were loaded before the fork, in one pass.
-    private func mappingsWithPages(_ space: ImageAddressSpace, _ kept: AddressRanges) -> [Bool] {
+    private func mappingsWithPages(_ space: ImageAddressSpace, _ inheritance: PageSchedule.Inheritance) -> [Bool] {
         let page = facts.pageSize
-        var result = kept.isEmpty ? [] : space.mappings.map { AddressRanges([$0.range]).overlaps(kept) }
-        if result.isEmpty { result = [Bool](repeating: false, count: space.mappings.count) }
+        var result = space.mappings(in: inheritance.kept.union(inheritance.late))
         var run = 0
         for (index, mapping) in space.mappings.enumerated() {
             while run < space.runPage.count,
@@ -90,9 +90,12 @@ extension PlanBuilder {
     }
 
     /// Sets the final protection and the advice of a mapping, and locks it.
-    private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, isGuarded: Bool) {
+    ///
+    /// - Parameter isKept: it was mapped before a fork, readable and writable.
+    private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, isKept: Bool, isGuarded: Bool) {
         let place: [Step.Argument] = [.value(mapping.start), .value(mapping.end - mapping.start)]
-        if isFilled && UInt64(mapping.protection) & Protection.PROT_WRITE == 0 {
+        let wasMapped = isKept ? Protection.PROT_READ | Protection.PROT_WRITE : UInt64(mapping.protection) | Protection.PROT_WRITE
+        if isFilled && UInt64(mapping.protection) != wasMapped {
             program.call(.mprotect, place + [.number(mapping.protection)])
         }
         let advice: [(ImageMappingFlag, UInt64, String)] = [
@@ -215,6 +218,15 @@ extension PlanBuilder {
     private static let mostAtOnce: UInt64 = 1 << 30
 }
 
+extension ImageAddressSpace {
+    /// For each mapping: whether it overlaps these ranges.
+    func mappings(in ranges: AddressRanges) -> [Bool] {
+        var result = [Bool](repeating: false, count: mappings.count)
+        for index in ranges.indices(of: mappings) { result[index] = true }
+        return result
+    }
+}
+
 extension ImageMapping {
     func has(_ flag: ImageMappingFlag) -> Bool { flags & 1 << UInt64(flag.rawValue) != 0 }
 
@@ -228,7 +240,15 @@ extension ImageMapping {
         if range == self.range { return self }
         var part = self
         (part.start, part.end) = (range.lowerBound, range.upperBound)
-        if kind != .anonymous { part.offset += range.lowerBound - start }
+        // A region of several mappings can begin before this one.
+        if kind != .anonymous { part.offset &+= range.lowerBound &- start }
         return part
+    }
+
+    /// As it is mapped before forks, for all that share its pages.
+    func early(_ range: Range<UInt64>) -> ImageMapping {
+        var mapping = clipped(to: range)
+        mapping.protection = UInt32(Protection.PROT_READ | Protection.PROT_WRITE)
+        return mapping
     }
 }

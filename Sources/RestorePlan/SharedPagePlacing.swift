@@ -3,78 +3,158 @@ import PidControl
 
 /// Decides which shared pages are loaded before a fork, by which process, and what its descendants inherit from that.
 ///
-/// Pages that cannot be shared are loaded after the last fork, once for each holder: those whose addresses are in use in
-/// the process that would load them, and those that only one process holds.
+/// A set is loaded by the lowest process that creates all its holders, into *regions*: what the mappings of all holders at one
+/// place are parts of. A holder trims the region to its own mapping, which so stays one mapping: what is mapped beside inherited
+/// memory does not become one with it, and mremap(2) refuses two.
+///
+/// What a holder cannot inherit it loads for itself, after the last fork: nothing depends on how good the placing is.
 struct SharedPagePlacing {
-    typealias SharedPages = PageSchedule.SharedPages
     typealias Area = PageSchedule.Area
+    typealias Load = PageSchedule.Load
 
-    private struct Placed {
-        var pages: SharedPages
-        var loader: UInt32
-        /// Mappings there that are the same in all holders.
-        var areas: [Area]
-        var runs: AddressRanges
+    /// Private mappings of several spaces that are, or could be, parts of one.
+    private struct Region {
+        var space: UInt32
+        /// Index among the mappings of that space.
+        var mapping: Int
+        var range: Range<UInt64>
+    }
 
-        var ranges: AddressRanges { AddressRanges(areas.map(\.range)) }
+    /// What a process has loaded or inherited when it begins to create others.
+    fileprivate struct Inherited {
+        /// Regions, ascending.
+        var regions: [Int] = []
+        /// Disjoint, ascending; pages of the set with this index.
+        var pages: [(range: Range<UInt64>, set: Int)] = []
     }
 
     private let image: CheckpointImage
     private let creation: CreationPlan
-    private var placed: [Placed] = []
-    /// Loads before forks. Areas that a creator or an earlier load of the same process has mapped are not mapped again.
-    private(set) var early: [PageSchedule.Load] = []
-    /// Loads of each holder for itself.
-    private(set) var late: [SharedPages] = []
+    private let occupied: AddressRanges
+    private var regions: [Region] = []
+    /// By space: the mappings with pages that it shares, and the region of each, ascending.
+    private var places: [UInt32: [(mapping: Int, region: Int)]] = [:]
+    /// By process that loads sets: what its children inherit.
+    private var inherited: [UInt32: Inherited] = [:]
+    /// Those before a fork come first, those of creators before those of their children.
+    private(set) var loads: [Load] = []
+    private(set) var inheritances: [UInt32: PageSchedule.Inheritance] = [:]
 
     /// - Parameter loaders: by address space, the process that loads it.
-    init(
-        _ image: CheckpointImage, _ creation: CreationPlan, _ loaders: [UInt32: UInt32], occupied: [Range<UInt64>],
-        _ sharedPages: [SharedPages]
-    ) {
+    init(_ image: CheckpointImage, _ creation: CreationPlan, _ loaders: [UInt32: UInt32], occupied: [Range<UInt64>]) {
         self.image = image
         self.creation = creation
-        let occupied = AddressRanges(occupied)
-        for pages in sharedPages {
-            if let one = place(pages, loaders), !one.ranges.overlaps(occupied), !placed.contains(where: { conflicts($0, one) }) {
-                placed.append(one)
-            } else {
-                late.append(pages)
-            }
-        }
-        for (index, one) in placed.enumerated() {
-            let mapped = AddressRanges(
-                placed.enumerated().filter { isMapped($0.offset, before: index) }.flatMap { $0.element.areas.map(\.range) })
-            let areas = one.areas.flatMap { area in
-                AddressRanges([area.range]).subtracting(mapped).map { Area(space: area.space, mapping: area.mapping, range: $0) }
-            }
-            let transfers = PageSchedule.transfers(one.pages.runPage, one.pages.runLength, borders: one.areas.map(\.range.upperBound))
-            early.append(
-                PageSchedule.Load(owner: one.pages.owner, loader: one.loader, moment: .beforeFork(areas), transfers: transfers))
+        self.occupied = AddressRanges(occupied)
+        if image.sharedPages.isEmpty { return }
+        findRegions()
+        placeSets(loaders)
+        for space in image.addressSpaces {
+            if let loader = loaders[space.id] { inherit(space, loader) }
         }
     }
 
-    /// Nil: no common creator can load them.
-    private func place(_ pages: SharedPages, _ loaders: [UInt32: UInt32]) -> Placed? {
-        let processes = pages.holders.compactMap { loaders[$0] }
-        let spaces = pages.holders.compactMap(image.addressSpace)
-        guard processes.count == pages.holders.count, Set(processes).count > 1, let first = processes.first,
-            let creator = processes.dropFirst().reduce(Optional(first), commonCreator), let model = spaces.first
-        else { return nil }
-        let loader = ownerOfMemory(atBirthOf: creator)
-        let pageSize = UInt64(ImageFormat.pageSize)
-        let runs = AddressRanges(zip(pages.runPage, pages.runLength).map { $0 * pageSize..<($0 + $1) * pageSize })
-        var areas: [Area] = []
-        for (index, mapping) in model.mappings.enumerated() where AddressRanges([mapping.range]).overlaps(runs) {
-            var common = AddressRanges([mapping.range])
-            for space in spaces.dropFirst() {
-                let alike = space.mappings.filter { $0.continues(mapping) && mapping.range.overlaps($0.range) }
-                common = common.intersection(AddressRanges(alike.map(\.range)))
+    // MARK: - Regions
+
+    private mutating func findRegions() {
+        var members: [Region] = []
+        for space in image.addressSpaces {
+            var held = AddressRanges()
+            for (set, holder) in image.sharedBy(space.id) { held = held.union(image.sharedPages[set].holders[holder].ranges) }
+            if held.isEmpty { continue }
+            for index in held.indices(of: space.mappings) where !space.mappings[index].shared {
+                members.append(Region(space: space.id, mapping: index, range: space.mappings[index].range))
             }
-            areas += common.map { Area(space: model.id, mapping: index, range: $0) }
         }
-        let all = AddressRanges(areas.map(\.range))
-        return runs.subtracting(all).isEmpty ? Placed(pages: pages, loader: loader, areas: areas, runs: runs) : nil
+        members.sort { $0.range.lowerBound < $1.range.lowerBound }
+        var open: [Int] = []
+        for member in members {
+            open.removeAll { regions[$0].range.upperBound <= member.range.lowerBound }
+            let region: Int
+            if let known = open.first(where: { mapping(regions[$0]).continues(mapping(member)) }) {
+                region = known
+                let range = regions[known].range
+                regions[known].range = range.lowerBound..<max(range.upperBound, member.range.upperBound)
+            } else {
+                region = regions.count
+                regions.append(member)
+                open.append(region)
+            }
+            places[member.space, default: []].append((member.mapping, region))
+        }
+    }
+
+    private func mapping(_ region: Region) -> ImageMapping {
+        image.addressSpace(region.space)?.mappings[region.mapping] ?? ImageMapping()
+    }
+
+    // MARK: - Before forks
+
+    private mutating func placeSets(_ loaders: [UInt32: UInt32]) {
+        var sets: [UInt32: [Int]] = [:]
+        for (index, set) in image.sharedPages.enumerated() {
+            let processes = set.holders.compactMap { loaders[$0.addressSpace] }
+            guard Set(processes).count > 1, let first = processes.first,
+                let creator = processes.dropFirst().reduce(Optional(first), commonCreator)
+            else { continue }
+            sets[ownerOfMemory(atBirthOf: creator), default: []].append(index)
+        }
+        // A creator comes before what it creates, so that its own loads are known.
+        for pid in sets.keys.map({ (depth(of: $0), $0) }).sorted(by: <).map(\.1) { place(sets[pid] ?? [], in: pid) }
+    }
+
+    /// How many processes are above it.
+    private func depth(of pid: UInt32) -> Int {
+        var depth = 0
+        var creator = creation.task(pid)?.creator
+        while let one = creator { (depth, creator) = (depth + 1, creation.task(one)?.creator) }
+        return depth
+    }
+
+    private mutating func place(_ sets: [Int], in pid: UInt32) {
+        var state = memory(inheritedBy: pid)
+        var own = AddressRanges()
+        for index in sets {
+            let set = image.sharedPages[index]
+            var used: Set<Int> = []
+            for holder in set.holders {
+                let held = holder.ranges
+                for (mapping, region) in places[holder.addressSpace] ?? [] where !used.contains(region) {
+                    let range = image.addressSpace(holder.addressSpace)?.mappings[mapping].range ?? 0..<0
+                    if held.overlaps(AddressRanges([range])) { used.insert(region) }
+                }
+            }
+            var areas: [Area] = []
+            var usable: [Range<UInt64>] = []
+            for region in used.sorted() {
+                let range = regions[region].range
+                if !state.regions.contains(region) {
+                    if occupied.overlaps(AddressRanges([range])) || state.regions.contains(where: { regions[$0].range.overlaps(range) }) {
+                        continue
+                    }
+                    state.regions.append(region)
+                    areas.append(Area(space: regions[region].space, mapping: regions[region].mapping, range: range))
+                }
+                usable.append(range)
+            }
+            let pages = set.ranges.intersection(AddressRanges(usable)).subtracting(own)
+            if pages.isEmpty && areas.isEmpty { continue }
+            let transfers = PageSchedule.transfers(set.runPage, set.runLength, only: pages, borders: usable.map(\.upperBound).sorted())
+            loads.append(
+                Load(owner: PageOwner(.sharedPages, set.id), loader: pid, moment: .beforeFork(areas), transfers: transfers))
+            own = own.union(pages)
+            state.put(pages, of: index)
+        }
+        inherited[pid] = state
+    }
+
+    /// What a process has at its birth.
+    private func memory(inheritedBy pid: UInt32) -> Inherited {
+        var creator = creation.task(pid)?.creator
+        while let one = creator {
+            if let known = inherited[one] { return known }
+            creator = creation.task(one)?.creator
+        }
+        return Inherited()
     }
 
     /// The lowest common creator of two processes; it can be one of them.
@@ -93,36 +173,89 @@ struct SharedPagePlacing {
         return pid
     }
 
-    /// Whether two loads exclude each other, because one process would get both at the same addresses.
-    private func conflicts(_ one: Placed, _ other: Placed) -> Bool {
-        guard creation.created(one.loader, other.loader) || creation.created(other.loader, one.loader) else { return false }
-        if one.runs.overlaps(other.runs) { return true }
-        return one.areas.contains { first in
-            other.areas.contains { second in first.range.overlaps(second.range) && !isAlike(first, second) }
+    // MARK: - After forks
+
+    private mutating func inherit(_ space: ImageAddressSpace, _ loader: UInt32) {
+        let state = inherited[loader] ?? memory(inheritedBy: loader)
+        let mapped = Set(state.regions)
+        let candidates = (places[space.id] ?? []).filter { mapped.contains($0.region) }.map { space.mappings[$0.mapping].range }
+        let reachable = AddressRanges(candidates)
+        var inheritance = PageSchedule.Inheritance()
+        var found = AddressRanges()
+        for (set, holder) in image.sharedBy(space.id) {
+            let held = image.sharedPages[set].holders[holder].ranges
+            let there = AddressRanges(state.pages.lazy.filter { $0.set == set }.map(\.range))
+            let got = held.intersection(there).intersection(reachable)
+            found = found.union(got)
+            let missing = held.subtracting(got)
+            if missing.isEmpty { continue }
+            inheritance.late = inheritance.late.union(missing)
+            let shared = image.sharedPages[set]
+            loads.append(
+                Load(
+                    owner: PageOwner(.sharedPages, shared.id), loader: loader, moment: .afterFork(space: space.id),
+                    transfers: PageSchedule.transfers(
+                        shared.runPage, shared.runLength, only: missing, borders: space.mappings.map(\.end))))
+        }
+        let useful = candidates.filter { found.overlaps(AddressRanges([$0])) }
+        inheritance.kept = AddressRanges(useful)
+        inheritance.dropped = AddressRanges(state.regions.map { regions[$0].range }).subtracting(inheritance.kept)
+        // What is loaded anyway need not be discarded first.
+        inheritance.discarded = AddressRanges(state.pages.map(\.range)).intersection(inheritance.kept)
+            .subtracting(found).subtracting(inheritance.late).subtracting(space.ranges)
+        inheritances[space.id] = inheritance
+    }
+}
+
+extension SharedPagePlacing.Inherited {
+    /// Later pages lie over earlier ones.
+    fileprivate mutating func put(_ new: AddressRanges, of set: Int) {
+        var left: [(range: Range<UInt64>, set: Int)] = []
+        var next = 0
+        for (range, owner) in pages {
+            var start = range.lowerBound
+            while next < new.ranges.count && new.ranges[next].upperBound <= start { next += 1 }
+            var place = next
+            while place < new.ranges.count, new.ranges[place].lowerBound < range.upperBound {
+                let hole = new.ranges[place]
+                if hole.lowerBound > start { left.append((start..<hole.lowerBound, owner)) }
+                start = max(start, hole.upperBound)
+                place += 1
+            }
+            if start < range.upperBound { left.append((start..<range.upperBound, owner)) }
+        }
+        left += new.map { ($0, set) }
+        pages = left.sorted { $0.range.lowerBound < $1.range.lowerBound }
+    }
+}
+
+extension AddressRanges {
+    /// Runs of pages.
+    init(_ runPage: [UInt64], _ runLength: [UInt64]) {
+        let pageSize = UInt64(ImageFormat.pageSize)
+        self.init(zip(runPage, runLength).map { $0 * pageSize..<($0 + $1) * pageSize })
+    }
+
+    /// Which mappings, ascending, overlap these ranges.
+    func indices(of mappings: [ImageMapping]) -> [Int] {
+        var next = 0
+        return mappings.indices.filter { index in
+            while next < ranges.count && ranges[next].upperBound <= mappings[index].start { next += 1 }
+            return next < ranges.count && ranges[next].lowerBound < mappings[index].end
         }
     }
+}
 
-    private func isAlike(_ first: Area, _ second: Area) -> Bool {
-        guard let one = image.addressSpace(first.space), let other = image.addressSpace(second.space) else { return false }
-        return one.mappings[first.mapping].continues(other.mappings[second.mapping])
-    }
+extension ImageSharedPages {
+    var ranges: AddressRanges { AddressRanges(runPage, runLength) }
+}
 
-    /// Whether the areas of `other` are mapped already when `index` is loaded.
-    private func isMapped(_ other: Int, before index: Int) -> Bool {
-        if other == index { return false }
-        if placed[other].loader == placed[index].loader { return other < index }
-        return creation.created(placed[other].loader, placed[index].loader)
-    }
+extension ImagePageHolder {
+    var ranges: AddressRanges { AddressRanges(runPage, runLength) }
+}
 
-    func inheritance(of space: UInt32, loadedBy loader: UInt32) -> PageSchedule.Inheritance {
-        let inherited = placed.filter { creation.created($0.loader, loader) }
-        let (own, foreign) = (inherited.filter { $0.pages.holders.contains(space) }, inherited.filter { !$0.pages.holders.contains(space) })
-        let kept = AddressRanges(own.flatMap { $0.areas.map(\.range) })
-        let all = AddressRanges(inherited.flatMap { $0.areas.map(\.range) })
-        return PageSchedule.Inheritance(
-            kept: kept, dropped: all.subtracting(kept),
-            discarded: AddressRanges(foreign.flatMap(\.runs)).intersection(kept))
-    }
+extension ImageAddressSpace {
+    var ranges: AddressRanges { AddressRanges(runPage, runLength) }
 }
 
 extension ImageMapping {
@@ -130,10 +263,12 @@ extension ImageMapping {
 
     /// Whether two mappings could be parts of one private mapping: both anonymous, or of the same file at the same distance.
     func continues(_ other: ImageMapping) -> Bool {
-        guard kind == other.kind, !shared, !other.shared, has(.growsDown) == other.has(.growsDown) else { return false }
+        guard kind == other.kind, !shared, !other.shared, has(.growsDown) == other.has(.growsDown),
+            has(.noReserve) == other.has(.noReserve), has(.droppable) == other.has(.droppable)
+        else { return false }
         switch kind {
         case .anonymous: return true
-        case .file: return file.path == other.file.path && offset &- start == other.offset &- other.start
+        case .file: return file == other.file && offset &- start == other.offset &- other.start
         case .object: return object == other.object && offset &- start == other.offset &- other.start
         default: return false
         }

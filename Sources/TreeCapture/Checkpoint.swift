@@ -30,6 +30,8 @@ package struct Checkpoint {
         package var carried = CarriedFiles()
         /// Open files that are let through, by name.
         package var external: [String] = []
+        /// What becomes of TCP connections.
+        package var connections = TCPMode.keep
         package var freezeTimeout: Int64 = 10_000_000_000
         /// Where a recording of the values goes; nil: nowhere.
         package var recording: String?
@@ -94,7 +96,12 @@ package struct Checkpoint {
         let ender = try options.afterwards == .goOn ? nil : TreeEnder(tree)
 
         report("collect")
-        var sight = try TreeSight.look(at: TreeMembers(tree), on: host, at: stamp, relatives: relatives)
+        let fence = try makeFence()
+        // Removes the lock unless the tree has been ended.
+        defer { fence?.open() }
+        var sight = try TreeSight.look(
+            at: TreeMembers(tree), on: host, at: stamp, relatives: relatives, connections: options.connections, fence: fence)
+        if let fence, fence.isInForce { sight.lock = LockSight(id: fence.lock.id, connections: fence.lock.connections) }
         sight.carry(options.carried)
         if !options.external.isEmpty { sight.external = options.external }
         sight.noteDomains(calls.confined(among: sight.threads.map(\.thread.tid.rawValue)))
@@ -130,7 +137,7 @@ package struct Checkpoint {
         var result = Result()
         result.tasks = recorded.records.threads.count
         result.processes = recorded.records.processes.count
-        result.notices = leaverNotices(tree) + recorded.notices
+        result.notices = leaverNotices(tree) + recorded.notices + notice(of: fence)
 
         watch.withoutLimit()
         // Everything is read: a tree that goes on need not wait for the disk.
@@ -144,7 +151,13 @@ package struct Checkpoint {
         watch.end()
         report("release")
         if let ender {
-            if options.afterwards == .kill { ender.kill() } else { try ender.stop() }
+            switch options.afterwards {
+            case .kill: ender.kill(silencing: options.connections == .keep ? TCPSocket.connections(in: sight) : [], keeping: fence)
+            case .stop:
+                try ender.stop()
+                fence?.keep()
+            case .goOn: break
+            }
             tree.release()
             if options.afterwards == .kill { try ender.awaitEnd(image: output.name) }
         }
@@ -176,7 +189,7 @@ package struct Checkpoint {
             let living = entry.tasks.filter { !(entry.stat.isZombie && $0 == entry.pid) }
             members.threads[pid] = living.map { TreeMembers.Thread(tid: HostPid($0), stopSignal: nil) }
         }
-        var sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives)
+        var sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives, connections: options.connections)
         sight.carry(options.carried)
         if !options.external.isEmpty { sight.external = options.external }
         let memory = try MemorySight.look(at: sight)

@@ -88,13 +88,15 @@ struct ImageOutput {
         for directories in records.directories { try add(encoder.record(.directories, id: directories.id, directories)) }
         for actions in records.signalActions { try add(encoder.record(.signalActions, id: actions.id, actions)) }
         for namespace in records.namespaces { try add(encoder.record(.namespace, id: namespace.id, namespace)) }
+        for set in records.sharedPages { try add(encoder.record(.sharedPages, id: set.id, set)) }
         try put(buffer)
     }
 
     private mutating func writePages(_ progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws {
         let total =
             (records.addressSpaces.reduce(0) { $0 + $1.runLength.reduce(0, +) }
-                + records.memoryObjects.reduce(0) { $0 + $1.runLength.reduce(0, +) }) * pageSize
+                + records.memoryObjects.reduce(0) { $0 + $1.runLength.reduce(0, +) }
+                + records.sharedPages.reduce(0) { $0 + $1.runLength.reduce(0, +) }) * pageSize
         var writer = PageWriter(to: output.descriptorNumber)
         for origin in pages {
             let runs = runs(of: origin.owner)
@@ -105,7 +107,9 @@ struct ImageOutput {
             case .file(let path):
                 try writer.append(runs.map { ($0.page * pageSize, $0.count * pageSize) }, ofFile: try Descriptor.openToCopy(path))
             case .task(let task):
-                try write(runs, of: task, &writer) { done in try progress(done, total) }
+                try write(runs[...], of: task, &writer) { done in try progress(done, total) }
+            case .tasks(let parts):
+                for part in parts { try write(runs[part.runs], of: part.task, &writer) { done in try progress(done, total) } }
             }
             try put(encoder.pagesEnd(checksums: writer.finishSection()))
             try progress(writer.written, total)
@@ -120,11 +124,14 @@ struct ImageOutput {
         case .object(let id):
             let object = records.memoryObjects[Int(id) - 1]
             return Array(zip(object.runPage, object.runLength)).map { (page: $0, count: $1) }
+        case .shared(let id):
+            let set = records.sharedPages[Int(id) - 1]
+            return Array(zip(set.runPage, set.runLength)).map { (page: $0, count: $1) }
         }
     }
 
     private func write(
-        _ runs: [(page: UInt64, count: UInt64)], of task: HostPid, _ writer: inout PageWriter, progress: (UInt64) throws -> Void
+        _ runs: ArraySlice<(page: UInt64, count: UInt64)>, of task: HostPid, _ writer: inout PageWriter, progress: (UInt64) throws -> Void
     ) throws {
         var slice: [(start: UInt64, length: UInt64)] = []
         var inSlice: UInt64 = 0
@@ -156,6 +163,9 @@ struct ImageOutput {
             description.id = id
         case .object(let id):
             description.owner = .memoryObject
+            description.id = id
+        case .shared(let id):
+            description.owner = .sharedPages
             description.id = id
         }
         description.pages = pages

@@ -39,14 +39,26 @@ final class TreeEnder {
 
     /// A guardian process of its own does the killing, so that it is finished even if this one dies in the middle of it. What
     /// the guardian leaves, ``awaitEnd(image:)`` ends.
-    func kill() {
-        guard let guardian = try? Processes.fork(at: .forkGuardian) else { return killAgain(all) }
+    ///
+    /// - Parameters:
+    ///   - connections: of the tree. They end without a packet: their peers are to find them again.
+    ///   - fence: the lock of the tree's connections, which stays from here on.
+    func kill(silencing connections: [TCPSocket.Place] = [], keeping fence: ConnectionFence?) {
+        guard let guardian = try? Processes.fork(at: .forkGuardian) else { return killAll(connections, fence) }
         if guardian == 0 {
             Processes.leaveSession()
-            killAgain(all)
+            killAll(connections, fence)
             Processes.exitNow(0)
         }
         while (try? Waiting.wait(guardian, block: true)) == nil {}
+        fence?.wasKept()
+    }
+
+    /// Repair mode belongs to the connection, not to the descriptor: it stays when ours is closed.
+    private func killAll(_ connections: [TCPSocket.Place], _ fence: ConnectionFence?) {
+        fence?.keep()
+        for place in connections { place.silence() }
+        killAgain(all)
     }
 
     private func killAgain(_ positions: [Int]) { for position in positions { try? handles.send(Signal.SIGKILL, to: position) } }

@@ -96,6 +96,7 @@ struct InnerHalf {
             }
         }
         try Terminals.make(plan)
+        try InotifyQueues.make(plan)
         if tasksReadImage { try DescriptorTable.place(inheritance.image, at: high.image) }
         if let timeNamespace { try DescriptorTable.place(timeNamespace, at: high.timeNamespace) }
         for (index, mount) in mounts.enumerated() { try DescriptorTable.place(mount, at: high.mount(UInt32(index))) }

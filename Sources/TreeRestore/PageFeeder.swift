@@ -10,6 +10,9 @@ struct PageFeeder {
     private var source: any PageSource
     private let watch: Watch
     private static let pieceSize = 1 << 20
+    /// Shared pages that came before the memory was there for which they are.
+    private var early: [(load: Int, pieces: [PageSchedule.Piece], bytes: [UInt8])] = []
+    private var earlyLoads: [Int] = []
 
     init(_ source: any PageSource, _ watch: Watch) {
         self.source = source
@@ -59,6 +62,7 @@ struct PageFeeder {
         var done: UInt64 = 0
         while let owner = try source.nextSection() {
             if owner.kind == .memoryObject { throw Self.strangers(owner) }
+            if owner.kind != .sharedPages { try deliverEarly(to: &tree) }
             switch source.delivery {
             case .inPlace: try source.checkPages()
             case .staged: try feed(owner, to: &tree)
@@ -68,49 +72,79 @@ struct PageFeeder {
             try tree.drain()
             try watch.check()
         }
+        try deliverEarly(to: &tree)
     }
 
     /// One section, into the memory of all that load it.
     private mutating func feed(_ owner: PageOwner, to tree: inout ForkedTree) throws(RestoreError) {
         let loads = tree.plan.pages.loads(of: owner)
         if loads.isEmpty { throw Self.strangers(owner) }
-        try checkOrder(owner, loads, tree)
-        var targets: [(host: Int32, walk: PieceWalk)] = []
+        if owner.kind != .sharedPages, tree.plan.pages.loads.indices.contains(where: { tree.plan.pages.loads[$0].isBeforeFork && !isFilled($0, tree) }) {
+            throw RestoreError("cannot load \(owner): EINVAL (shared pages come too late in the image)", exitStatus: 2)
+        }
+        var targets: [(load: Int, walk: LoadWalk, waits: Bool)] = []
         for index in loads {
             let load = tree.plan.pages.loads[index]
-            guard let gate = tree.plan.pageGates[index], let program = tree.plan.program(of: load.loader) else {
-                throw Self.strangers(owner)
-            }
-            try tree.pump(watch) { $0.memory.load32(gate.mapped) != 0 }
-            targets.append((tree.hostPids[program], PieceWalk(load.transfers.flatMap(\.pieces))))
+            // The memory of what is created later is not there yet.
+            let waits = owner.kind == .sharedPages && tree.plan.pages.awaitsOthers(index) { isFilled($0, tree) }
+            if !waits { try awaitMemory(of: index, owner, &tree) }
+            targets.append((index, LoadWalk(load.transfers), waits))
         }
         while let bytes = try nextPiece() {
             for target in targets.indices {
-                let places = try targets[target].walk.places(for: bytes.count, of: owner)
-                do throws(SystemError) {
-                    try RemoteMemory.write(targets[target].host, places.map { ($0.start, $0.byteCount) }, bytes)
-                } catch {
-                    // A task that has failed says more about it than its memory.
-                    try tree.drain()
-                    throw RestoreError(cannot: "load \(owner)", error)
+                for (range, places) in targets[target].walk.places(for: bytes.count) {
+                    let part = range.count == bytes.count ? bytes : Array(bytes[range])
+                    if targets[target].waits {
+                        early.append((targets[target].load, places, part))
+                    } else {
+                        try put(part, places, targets[target].load, &tree)
+                    }
                 }
             }
             try tree.drain()
             try watch.check()
         }
-        for index in loads {
-            if let gate = tree.plan.pageGates[index] { tree.memory.publish(gate.filled, 1) }
+        for target in targets {
+            if target.waits { earlyLoads.append(target.load) } else { publish(target.load, tree) }
         }
     }
 
-    /// What is loaded before a fork comes first: the tasks that load the others would never be born.
-    private func checkOrder(_ owner: PageOwner, _ loads: [Int], _ tree: borrowing ForkedTree) throws(RestoreError) {
-        let plan = tree.plan
-        guard plan.pages.isFedBeforeForks, loads.contains(where: { !plan.pages.loads[$0].isBeforeFork }) else { return }
-        for (index, load) in plan.pages.loads.enumerated() where load.isBeforeFork {
-            guard let gate = plan.pageGates[index], tree.memory.load32(gate.filled) == 0 else { continue }
-            throw RestoreError("cannot load \(owner): EINVAL (the \(load.owner) come too late in the image)", exitStatus: 2)
+    private func isFilled(_ load: Int, _ tree: borrowing ForkedTree) -> Bool {
+        tree.plan.pageGates[load].map { tree.memory.load32($0.filled) != 0 } ?? true
+    }
+
+    private func publish(_ load: Int, _ tree: borrowing ForkedTree) {
+        if let gate = tree.plan.pageGates[load] { tree.memory.publish(gate.filled, 1) }
+    }
+
+    private func awaitMemory(of load: Int, _ owner: PageOwner, _ tree: inout ForkedTree) throws(RestoreError) {
+        guard let gate = tree.plan.pageGates[load] else { throw Self.strangers(owner) }
+        try tree.pump(watch) { $0.memory.load32(gate.mapped) != 0 }
+    }
+
+    private func put(
+        _ bytes: [UInt8], _ places: [PageSchedule.Piece], _ index: Int, _ tree: inout ForkedTree
+    ) throws(RestoreError) {
+        let load = tree.plan.pages.loads[index]
+        guard let program = tree.plan.program(of: load.loader) else { throw Self.strangers(load.owner) }
+        do throws(SystemError) {
+            try RemoteMemory.write(tree.hostPids[program], places.map { ($0.start, $0.byteCount) }, bytes)
+        } catch {
+            // A task that has failed says more about it than its memory.
+            try tree.drain()
+            throw RestoreError(cannot: "load \(load.owner)", error)
         }
+    }
+
+    /// Puts shared pages in place that came before the memory was there for which they are. Those before forks come first.
+    private mutating func deliverEarly(to tree: inout ForkedTree) throws(RestoreError) {
+        for load in earlyLoads.sorted() {
+            try awaitMemory(of: load, tree.plan.pages.loads[load].owner, &tree)
+            for (_, places, bytes) in early.filter({ $0.load == load }) { try put(bytes, places, load, &tree) }
+            publish(load, tree)
+        }
+        early = []
+        earlyLoads = []
     }
 
     private mutating func nextPiece() throws(RestoreError) -> [UInt8]? {
@@ -148,5 +182,47 @@ struct PieceWalk {
             if inPiece == pieces[index].byteCount { (index, inPiece) = (index + 1, 0) }
         }
         return places
+    }
+}
+
+/// Walks over the bytes of a section, of which a load takes some.
+struct LoadWalk {
+    private let pieces: [(offset: UInt64, piece: PageSchedule.Piece)]
+    private var index = 0
+    private var position: UInt64 = 0
+
+    init(_ transfers: [PageSchedule.Transfer]) {
+        var pieces: [(offset: UInt64, piece: PageSchedule.Piece)] = []
+        for transfer in transfers {
+            var offset = transfer.offset
+            for piece in transfer.pieces {
+                pieces.append((offset, piece))
+                offset += piece.byteCount
+            }
+        }
+        self.pieces = pieces
+    }
+
+    /// Which of the next `count` bytes are wanted, side by side, and where they go.
+    mutating func places(for count: Int) -> [(range: Range<Int>, pieces: [PageSchedule.Piece])] {
+        let end = position + UInt64(count)
+        var found: [(range: Range<Int>, pieces: [PageSchedule.Piece])] = []
+        while index < pieces.count, pieces[index].offset < end {
+            let (offset, piece) = pieces[index]
+            let from = max(offset, position)
+            let to = min(offset + piece.byteCount, end)
+            let part = PageSchedule.Piece(start: piece.start + (from - offset), byteCount: to - from)
+            let range = Int(from - position)..<Int(to - position)
+            if let last = found.last, last.range.upperBound == range.lowerBound {
+                found[found.count - 1].range = last.range.lowerBound..<range.upperBound
+                found[found.count - 1].pieces.append(part)
+            } else {
+                found.append((range, [part]))
+            }
+            if offset + piece.byteCount > end { break }
+            index += 1
+        }
+        position = end
+        return found
     }
 }

@@ -1,3 +1,4 @@
+internal import CheckpointImage
 internal import Kernel
 internal import LinuxABI
 internal import RestorePlan
@@ -31,6 +32,7 @@ struct ParkedTree: ~Copyable {
         if staysStopped { try finaliser.stopRunning() }
         // Output files are cut while the tasks still die with this process: it may take a while.
         let cutter = FileCutter(tree)
+        let connections = TCPStarter(tree)
         try cutter.run()
         do throws(RestoreError) {
             // 4. No task dies with the monitor any more. The guardian first: it has to outlive it.
@@ -40,7 +42,17 @@ struct ParkedTree: ~Copyable {
             try watch.check()
             let queues = MessageQueueMaker(tree)
             try queues.run(tree.memory)
-            do throws(RestoreError) { try SemaphoreSetMaker(tree).run(tree.memory) } catch {
+            var undo: [() -> Void] = []
+            var lock = ConnectionUnlock(tree.plan.valid.image.header)
+            do throws(RestoreError) {
+                undo = try SemaphoreSetMaker(tree).run(tree.memory)
+                release.wait()
+                // The last of all: their peers notice.
+                try lock.run()
+                try connections.run()
+            } catch {
+                lock.undo()
+                for step in undo { step() }
                 queues.remove(tree.memory)
                 throw error
             }
@@ -48,7 +60,6 @@ struct ParkedTree: ~Copyable {
             cutter.putBack()
             throw error
         }
-        release.wait()
         // 5. The point of no return, one store.
         tree.publish(.committed, 1)
         tree.letGo()

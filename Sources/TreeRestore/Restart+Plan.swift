@@ -10,6 +10,9 @@ extension Restart {
     func makePlan(for source: any PageSource, waits: Bool = true) throws(RestoreError) -> RestorePlan {
         var image = try moved(source.image)
         var choice = options.plan
+        do throws(ImageError) { image = try options.plan.addresses.applied(to: image) } catch {
+            throw RestoreError("cannot give the sockets other addresses: \(error) (look at --address)", exitStatus: 3)
+        }
         do throws(ImageError) { (image, choice.given) = try ChosenDescriptors.applied(options.descriptors, to: image) } catch {
             throw RestoreError("cannot put something in the place of these descriptors (--fd): \(error) (what belongs together is replaced together, or not at all)", exitStatus: 3)
         }

@@ -20,7 +20,7 @@ struct Command: ParsableCommand {
     @Option(
         name: .long, help: ArgumentHelp("The root of the tree: it and all its descendants are saved.", valueName: "PID"),
         completion: .shellCommand("ls /proc | grep '^[0-9]'"))
-    var tree: Int32
+    var tree: Int32?
 
     @Option(
         name: [.short, .long],
@@ -85,6 +85,8 @@ struct Command: ParsableCommand {
             valueName: "FILE", visibility: .hidden), completion: .file())
     var recordSight: String?
 
+    @OptionGroup var network: LockArguments
+
     @OptionGroup var common: CommonOptions
 
     static func main() {
@@ -96,6 +98,11 @@ struct Command: ParsableCommand {
         if let withFiles, CarriedFiles(withFiles) == nil {
             throw ValidationError("--with-files \(withFiles): programs, open, open:SIZE, all or all:SIZE is expected; SIZE is a number with K, M or G.")
         }
+        if network.isGiven {
+            if tree != nil || output != nil { throw ValidationError("--locks and --unlock take no checkpoint.") }
+            return
+        }
+        if tree == nil { throw ValidationError("--tree PID says which tree is saved.") }
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }
         if ack != nil && !(kill && output == "-") { throw ValidationError("--ack goes with -o - --kill: a file needs no reader's word.") }
@@ -107,6 +114,13 @@ struct Command: ParsableCommand {
     }
 
     func run() throws {
+        guard let tree, !network.isGiven else {
+            do throws(CaptureError) { try network.run(json: common.json) } catch {
+                report(error)
+                throw ExitCode(error.exitStatus)
+            }
+            return
+        }
         let log = Log(common)
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         let path = output == "-" ? nil : output
@@ -118,6 +132,7 @@ struct Command: ParsableCommand {
         options.acknowledgement = ack
         options.carried = withFiles.flatMap { CarriedFiles($0) } ?? CarriedFiles()
         options.external = external
+        options.connections = network.tcp
         options.recording = recordSight
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
         let isJSON = common.json
@@ -168,7 +183,7 @@ struct Command: ParsableCommand {
         let (findings, restart, told, result) = try checkpoint.dryRun()
         if !findings.isEmpty { throw CaptureError(findings: findings) }
         if !restart.isEmpty && (kill || stop) {
-            var error = CaptureError("cannot \(kill ? "end" : "stop") the tree of \(tree): its image could not be restarted here (--unchecked is for images that go elsewhere)")
+            var error = CaptureError("cannot \(kill ? "end" : "stop") the tree of \(tree ?? 0): its image could not be restarted here (--unchecked is for images that go elsewhere)")
             error.fault = .host
             error.hostFindings = restart
             throw error

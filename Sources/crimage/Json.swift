@@ -36,11 +36,21 @@ struct Json: ParsableCommand {
             try list("directories", image.directories)
             try list("signal_actions", image.signalActions)
             try list("namespaces", image.namespaces)
+            try list("shared_pages", image.sharedPages)
             let sections = image.pageSections.map { section in
-                "{\"owner\":\"\(section.owner.kind == .addressSpace ? "ADDRESS_SPACE" : "MEMORY_OBJECT")\","
+                "{\"owner\":\"\(Self.name(of: section.owner.kind))\","
                     + "\"id\":\(section.owner.id),\"pages\":\"\(section.pages)\",\"offset\":\"\(section.offset)\"}"
             }
             print("\"page_sections\":[\(sections.joined(separator: ",\n"))]}")
+        }
+    }
+
+    private static func name(of owner: ImagePageDescription.Owner) -> String {
+        switch owner {
+        case .addressSpace: "ADDRESS_SPACE"
+        case .memoryObject: "MEMORY_OBJECT"
+        case .sharedPages: "SHARED_PAGES"
+        case .UNRECOGNIZED(let value): "\(value)"
         }
     }
 

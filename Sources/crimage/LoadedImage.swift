@@ -33,24 +33,24 @@ struct LoadedImage {
         var reader = SequentialImageReader(source)
         image = try reader.readMetadata()
         size = 0
+        var wanted: [PageOwner: [(space: UInt32, place: Range<Int>)]] = [:]
+        for space in image.addressSpaces {
+            if let (owner, place) = Self.argumentPlace(space, image) { wanted[owner, default: []].append((space.id, place)) }
+        }
         while let section = try reader.nextSection() {
             let start = reader.offset
             let owner = PageOwner(section.owner, section.id)
-            let space = owner.kind == .addressSpace ? image.addressSpace(owner.id) : nil
-            let wanted = space.flatMap(Self.argumentPlace)
-            var found: [UInt8] = []
             while true {
                 let at = Int(reader.offset - start)
                 let bytes = try reader.readPages(upTo: 1 << 20)
                 if bytes.isEmpty { break }
-                if let wanted {
-                    let part = wanted.clamped(to: at..<at + bytes.count)
-                    found += bytes[part.lowerBound - at..<part.upperBound - at]
+                for (space, place) in wanted[owner] ?? [] {
+                    let part = place.clamped(to: at..<at + bytes.count)
+                    arguments[space, default: []] += bytes[part.lowerBound - at..<part.upperBound - at]
                 }
             }
             let checksums = try reader.endSection()
             image.add(PageSection(owner: owner, pages: section.pages, offset: start, checksums: checksums))
-            if wanted != nil { arguments[owner.id] = found }
         }
         try reader.requireEnd()
         size = reader.offset
@@ -61,14 +61,14 @@ struct LoadedImage {
     }
 
     /// Where the arguments lie among the saved pages, bytes; nil unless all their pages are saved.
-    private static func argumentPlace(_ space: ImageAddressSpace) -> Range<Int>? {
+    private static func argumentPlace(_ space: ImageAddressSpace, _ image: CheckpointImage) -> (PageOwner, Range<Int>)? {
         let range = argumentRange(space)
-        guard !range.isEmpty, let first = space.savedPosition(ofPage: range.lowerBound / 4096),
-            let last = space.savedPosition(ofPage: (range.upperBound - 1) / 4096),
-            last - first == (range.upperBound - 1) / 4096 - range.lowerBound / 4096
+        guard !range.isEmpty, let first = image.savedPlace(ofPage: range.lowerBound / 4096, of: space),
+            let last = image.savedPlace(ofPage: (range.upperBound - 1) / 4096, of: space), first.owner == last.owner,
+            last.position - first.position == (range.upperBound - 1) / 4096 - range.lowerBound / 4096
         else { return nil }
-        let start = Int(first * 4096 + range.lowerBound % 4096)
-        return start..<start + range.count
+        let start = Int(first.position * 4096 + range.lowerBound % 4096)
+        return (first.owner, start..<start + range.count)
     }
 }
 

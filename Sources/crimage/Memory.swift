@@ -15,8 +15,12 @@ struct Memory: ParsableCommand {
                 let mapped = space.mappings.reduce(UInt64(0)) { $0 + $1.end - $1.start }
                 print(
                     "address space \(space.id) of \(loaded.names(of: loaded.image.users(ofSpace: space.id))): "
-                        + "\(size(mapped)) mapped, \(size(loaded.savedBytes(.addressSpace, space.id))) saved")
+                        + "\(size(mapped)) mapped, \(size(loaded.savedBytes(.addressSpace, space.id))) saved" + shared(space, loaded.image))
                 print(lines(space, loaded.image), terminator: "")
+            }
+            for set in loaded.image.sharedPages {
+                let spaces = set.holders.map { String($0.addressSpace) }.joined(separator: ", ")
+                print("shared pages \(set.id): \(size(loaded.savedBytes(.sharedPages, set.id))) saved, of address spaces \(spaces)")
             }
             for object in loaded.image.memoryObjects {
                 print(
@@ -27,13 +31,18 @@ struct Memory: ParsableCommand {
     }
 
     private func lines(_ space: ImageAddressSpace, _ image: CheckpointImage) -> String {
-        let rows = zip(space.mappings, space.savedBytes()).map { mapping, saved in
+        let rows = zip(space.mappings, image.savedBytes(of: space)).map { mapping, saved in
             [
                 "\(hex(mapping.start))-\(hex(mapping.end))", size(mapping.end - mapping.start),
                 protection(mapping), saved > 0 ? size(saved) : "-", what(mapping, space, image),
             ]
         }
         return table([["address", "size", "mode", "saved", "what"]] + rows, right: [1, 3], indent: "  ")
+    }
+
+    private func shared(_ space: ImageAddressSpace, _ image: CheckpointImage) -> String {
+        let bytes = image.sharedBytes(of: space.id)
+        return bytes == 0 ? "" : ", \(size(bytes)) shared with other address spaces"
     }
 
     private func protection(_ mapping: ImageMapping) -> String {

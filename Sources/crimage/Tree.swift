@@ -41,7 +41,8 @@ struct Tree: ParsableCommand {
             return "(\((["zombie", end] + inside(process)).joined(separator: ", ")))"
         }
         var parts = [counted(loaded.image.threads(of: process.pid).count, "thread")]
-        parts.append(size(loaded.savedBytes(.addressSpace, loaded.image.spaceID(of: process))))
+        let space = loaded.image.spaceID(of: process)
+        parts.append(size(loaded.savedBytes(.addressSpace, space) + loaded.image.sharedBytes(of: space)))
         if loaded.image.addressSpace(of: process)?.is32Bit == true { parts.append("32-bit") }
         if process.state == .stopped {
             parts.append("stopped by signal \(process.stopSignal)" + (process.changeUnreported ? ", its parent not yet told" : ""))

@@ -102,6 +102,13 @@ struct Command: ParsableCommand {
 
     @OptionGroup var file: FileArguments
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Take the host address NEW for the address OLD of sockets that are not connected, IPv4 or IPv6; may be repeated. A connection keeps its address.",
+            valueName: "OLD=NEW"))
+    var address: [String] = []
+
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
@@ -128,9 +135,22 @@ struct Command: ParsableCommand {
         }
         _ = try DescriptorArguments(fd)
         _ = try file.options()
+        _ = try addressMoves()
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
+    }
+
+    private func addressMoves() throws -> AddressMoves {
+        var moves = AddressMoves()
+        for text in address {
+            guard let move = AddressMove(text) else {
+                throw ValidationError("--address \(printable(Array(text.utf8))): OLD=NEW is expected, two addresses of IPv4, or two of IPv6, without ports.")
+            }
+            if moves.moves.contains(where: { $0.old == move.old }) { throw ValidationError("--address \(text): another one is given for the same address.") }
+            moves.moves.append(move)
+        }
+        return moves
     }
 
     func run() throws {
@@ -150,6 +170,7 @@ struct Command: ParsableCommand {
         options.detaches = detach
         options.plan.usesLastPid = lastPid
         options.plan.keepsOldVdso = keepVdso
+        options.plan.addresses = try addressMoves()
         options.plan.time = time
         options.plan.isStrictAboutCPU = cpu == .strict
         options.isOnlyShown = dryRun

@@ -17,6 +17,17 @@ extension RuleTests {
         return file
     }
 
+    /// Watch, mask, cookie and name of events that wait.
+    private static func watching(_ number: Int32, events: [(Int32, UInt32, UInt32, String)]) -> ImageOpenFile {
+        var file = watching(number)
+        file.inotify.events = events.map { watch, mask, cookie, name in
+            var event = ImageWaitingEvent()
+            (event.watch, event.mask, event.cookie, event.name) = (watch, mask, cookie, Array(name.utf8).asData)
+            return event
+        }
+        return file
+    }
+
     private static func queue(_ name: String, most: UInt64 = 1) -> ImageOpenFile {
         var file = ImageOpenFile()
         file.id = 20
@@ -42,6 +53,30 @@ extension RuleTests {
         return file
     }
 
+    private static func file(_ change: (inout ImageOpenFile) -> Void) -> ImageOpenFile {
+        var file = ImageOpenFile()
+        file.id = 30
+        change(&file)
+        return file
+    }
+
+    private static func option(_ level: UInt32, _ number: UInt32, _ size: Int) -> ImageInetOption {
+        var option = ImageInetOption()
+        (option.level, option.number, option.value) = (level, number, [UInt8](repeating: 1, count: size).asData)
+        return option
+    }
+
+    /// A UDP socket that is made wrong.
+    private static func inet(_ rule: ImageRule, _ change: @escaping @Sendable (inout ImageInetSocket) -> Void) -> Breach {
+        Breach(rule, "open file 30") { records in
+            var socket = ImageInetSocket()
+            (socket.family, socket.type, socket.protocol) = (2, 2, 17)
+            (socket.local.host, socket.local.port) = ([127, 0, 0, 1].asData, 53)
+            change(&socket)
+            records.openFiles.append(file { $0.inet = socket })
+        }
+    }
+
     /// A pair of sockets, of which the first is made wrong.
     private static func socket(_ rule: ImageRule, _ change: @escaping @Sendable (inout ImageUnixSocket) -> Void) -> Breach {
         Breach(rule, "open file 30") { records in
@@ -53,6 +88,29 @@ extension RuleTests {
                 socket.peer = peer
                 if id == 30 { change(&socket) }
                 file.unix = socket
+                records.openFiles.append(file)
+            }
+        }
+    }
+
+    private static func end(_ port: UInt8) -> [UInt8] { [2, 0, 0, port, 127, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0] }
+
+    /// Both ends of a TCP connection, with three bytes on the way, of which the first end is made wrong.
+    private static func connection(_ rule: ImageRule, _ change: @escaping @Sendable (inout ImageTcpSocket) -> Void) -> Breach {
+        Breach(rule, "open file 30") { records in
+            for (id, peer) in [(UInt32(30), UInt32(31)), (31, 30)] {
+                var file = ImageOpenFile()
+                file.id = id
+                var socket = ImageTcpSocket(state: 1)
+                (socket.family, socket.peer) = (2, peer)
+                (socket.address, socket.peerAddress) = (end(UInt8(id)).asData, end(UInt8(peer)).asData)
+                socket.stream.segment = 1460
+                if id == 30 {
+                    socket.stream.sendQueue = [1, 2, 3].asData
+                    (socket.stream.unacknowledged, socket.stream.sendSequence) = (3, 3)
+                    change(&socket)
+                }
+                file.tcp = socket
                 records.openFiles.append(file)
             }
         }
@@ -117,6 +175,21 @@ extension RuleTests {
     ]
 
     static let objects: [Breach] = [
+        connection(.tcpState) { $0.state = 3 },
+        connection(.tcpState) { $0.family = 1 },
+        connection(.tcpState) { $0.backlog = 1 },
+        connection(.tcpState) { $0.clearStream() },
+        connection(.tcpAddress) { $0.address = [2, 0].asData },
+        connection(.tcpAddress) { $0.peerAddress = [].asData },
+        connection(.tcpStream) { $0.stream.unsent = 4 },
+        connection(.tcpStream) { $0.stream.segment = 0 },
+        connection(.tcpStream) { $0.stream.sendScale = 15 },
+        connection(.tcpStream) { $0.stream.window.send = 1 },
+        connection(.tcpStream) { $0.stream.sendQueue = [1].asData },
+        connection(.tcpStream) { $0.stream.sendSequence = 99 },
+        connection(.tcpPeer) { $0.peerAddress = end(7).asData },
+        connection(.tcpPeer) { $0.peer = 30 },
+        connection(.tcpPeer) { $0.peer = 5 },
         socket(.socketType) { $0.type = 3 },
         socket(.socketState) { $0.shutdown = 4 },
         socket(.socketState) { $0.listening = true },
@@ -152,6 +225,45 @@ extension RuleTests {
             option.number = 9
             option.value = [1].asData
             socket.options = [option]
+        },
+        inet(.networkSocket) { $0.family = 3 },
+        inet(.networkSocket) { $0.protocol = 6 },
+        inet(.networkSocket) { $0.type = 1 },
+        inet(.networkAddress) { $0.local.host = [UInt8](repeating: 0, count: 16).asData },
+        inet(.networkAddress) { $0.local.port = 65_536 },
+        inet(.socketState) { $0.shutdown = 4 },
+        inet(.networkAddress) { socket in
+            var group = ImageMulticastGroup()
+            group.group = [UInt8](repeating: 1, count: 16).asData
+            group.device = Array("lo".utf8).asData
+            socket.groups = [group]
+        },
+        inet(.socketQueue) { socket in
+            var datagram = ImageInetDatagram()
+            datagram.from = socket.local
+            socket.queue = [datagram]
+            socket.clearLocal()
+        },
+        inet(.socketOption) { $0.options = [option(SocketOption.SOL_IP, 1, 4), option(SocketOption.SOL_IP, 1, 4)] },
+        inet(.socketOption) { $0.options = [option(SocketOption.SOL_IPV6, 26, 4)] },
+        inet(.socketOption) { $0.options = [option(SocketOption.SOL_SOCKET, 13, 4)] },
+        inet(.socketOption) { $0.options = [option(SocketOption.SOL_SOCKET, 26, 12)] },
+        inet(.socketOption) { $0.options = [option(SocketOption.SOL_NETLINK, 3, 4)] },
+        Breach(.networkSocket, "open file 30") { $0.openFiles.append(file { $0.packet.type = 1 }) },
+        Breach(.networkAddress, "open file 30") { records in
+            records.openFiles.append(
+                file { file in
+                    file.packet.type = 3
+                    var one = ImagePacketMembership()
+                    (one.device, one.count) = (Array("lo".utf8).asData, 0)
+                    file.packet.memberships = [one]
+                })
+        },
+        Breach(.networkSocket, "open file 30") { records in
+            records.openFiles.append(file { ($0.netlink.type, $0.netlink.protocol) = (3, 32) })
+        },
+        Breach(.networkSocket, "open file 30") { records in
+            records.openFiles.append(file { ($0.netlink.type, $0.netlink.groups) = (3, [1, 1]) })
         },
         Breach(.eventCount, "open file 5") { $0.openFiles[4].event.count = .max },
         Breach(.clock, "open file 7") { $0.openFiles[6].timer.clock = 2 },
@@ -190,6 +302,12 @@ extension RuleTests {
         Breach(.watchNumbers, "open file 20") { $0.openFiles.append(watching(0)) },
         Breach(.watchMask, "open file 20") { $0.openFiles.append(watching(1, mask: 1 << 25)) },
         Breach(.pathRelative, "open file 20") { $0.openFiles.append(watching(1, path: "d")) },
+        // Two kinds at once; a name with a slash; the second half of a rename; a removed file that is still watched; two overflows.
+        Breach(.watchEvents, "open file 20") { $0.openFiles.append(watching(1, events: [(1, 0x3, 0, "")])) },
+        Breach(.watchEvents, "open file 20") { $0.openFiles.append(watching(1, events: [(1, 0x100, 0, "a/b")])) },
+        Breach(.watchEvents, "open file 20") { $0.openFiles.append(watching(1, events: [(1, 0x80, 5, "a")])) },
+        Breach(.watchEvents, "open file 20") { $0.openFiles.append(watching(1, events: [(1, 0x400, 0, "")])) },
+        Breach(.watchEvents, "open file 20") { $0.openFiles.append(watching(1, events: [(-1, 0x4000, 0, ""), (-1, 0x4000, 0, "")])) },
         Breach(.noOpenFile, "open file 99 of open file 20") { records in
             var file = watching(1)
             file.inotify.watches[0].openFile = 99
@@ -229,6 +347,8 @@ extension RuleTests {
             records.messageQueues[1].id = 2
         },
         Breach(.zeroID, "semaphore set") { $0.semaphoreSets[0].id = 0 },
+        Breach(.lockName, "the lock of connections") { $0.header.lock.id = "0123456789abcde; flush" },
+        Breach(.lockName, "the lock of connections") { $0.header.lock.id = "0123456789ABCDEF" },
         Breach(.cgroup, "set 1 of cgroups") {
             Sample.addCgroups(to: &$0)
             $0.header.cgroupSets[0].cgroups[0].path = path("m")

@@ -66,6 +66,7 @@ struct RawImage {
         for one in records.directories { record(.directories, id: one.id, one) }
         for one in records.signalActions { record(.signalActions, id: one.id, one) }
         for one in records.namespaces { record(.namespace, id: one.id, one) }
+        for one in records.sharedPages { record(.sharedPages, id: one.id, one) }
         tail.processes = UInt32(records.processes.count)
         tail.threads = UInt32(records.threads.count)
     }

@@ -25,10 +25,11 @@ struct Breach: Sendable, CustomTestStringConvertible {
         _ = try CheckpointImage(validating: records)
         Sample.addCgroups(to: &records)
         Sample.addNamespaces(to: &records)
+        Sample.shareMemory(in: &records)
         _ = try CheckpointImage(validating: records)
     }
 
-    @Test(arguments: tree + tasks + memory + files + objects + locks + namespaces) func refused(_ breach: Breach) {
+    @Test(arguments: tree + tasks + memory + SharedPageTests.breaches + files + objects + locks + namespaces) func refused(_ breach: Breach) {
         var records = Sample.records()
         breach.make(&records)
         #expect(throws: ImageError(.rule(breach.rule, breach.subject))) {
@@ -38,7 +39,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
 
     /// The rules about sections of pages need a whole image (`SectionRuleTests`).
     @Test func everyRuleHasItsTest() {
-        let all = Self.tree + Self.tasks + Self.memory + Self.files + Self.objects + Self.locks + Self.namespaces
+        let all = Self.tree + Self.tasks + Self.memory + SharedPageTests.breaches + Self.files + Self.objects + Self.locks + Self.namespaces
         let elsewhere: Set<ImageRule> = [.noOwner, .twoSections, .pagesDiffer, .pagesMissing]
         #expect(Set(all.map(\.rule)).union(elsewhere) == Set(ImageRule.allCases))
     }

@@ -6,13 +6,14 @@ extension Sample {
     static func pages(_ owner: PageOwner, count: UInt64) -> [UInt8] {
         var bytes = [UInt8](repeating: UInt8(owner.id), count: Int(count) * 4096)
         let arguments = Array("sh\0-c\0true\0".utf8)
-        if owner.kind == .addressSpace { bytes.replaceSubrange(8..<8 + arguments.count, with: arguments) }
+        if owner.kind != .memoryObject { bytes.replaceSubrange(8..<8 + arguments.count, with: arguments) }
         return bytes
     }
 
     static func owners(_ records: ImageRecords) -> [(PageOwner, UInt64)] {
         records.addressSpaces.map { (PageOwner(.addressSpace, $0.id), $0.runLength.reduce(0, +)) }
             + records.memoryObjects.map { (PageOwner(.memoryObject, $0.id), $0.runLength.reduce(0, +)) }
+            + records.sharedPages.map { (PageOwner(.sharedPages, $0.id), $0.runLength.reduce(0, +)) }
     }
 
     /// Everything before the pages.
@@ -32,6 +33,7 @@ extension Sample {
         for one in records.directories { bytes += try encoder.record(.directories, id: one.id, one) }
         for one in records.signalActions { bytes += try encoder.record(.signalActions, id: one.id, one) }
         for one in records.namespaces { bytes += try encoder.record(.namespace, id: one.id, one) }
+        for one in records.sharedPages { bytes += try encoder.record(.sharedPages, id: one.id, one) }
         return bytes
     }
 

@@ -259,16 +259,28 @@ enum Sample {
         var fifo = ImageFifoEnd()
         fifo.pipe = 2
         fifo.identity.path = Data("/tmp/fifo".utf8)
+        var tcp = ImageTcpSocket(state: 10)
+        (tcp.family, tcp.backlog) = (2, 5)
+        tcp.address = Data([2, 0, 0, 80, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
         var external = ImageExternalFile()
         external.identifier = Data("pipe:[77]".utf8)
+        var inet = ImageInetSocket()
+        (inet.family, inet.type, inet.protocol) = (2, 2, 17)
+        inet.local.host = Data([127, 0, 0, 1])
+        inet.local.port = 53
+        var packet = ImagePacketSocket()
+        (packet.type, packet.protocol) = (3, 0x800)
+        var netlink = ImageNetlinkSocket()
+        (netlink.type, netlink.port, netlink.groups) = (3, 10, [1])
         let objects: [ImageOpenFile.OneOf_Object] = [
             .outside(outside), .named(named), .pipeEnd(end), .nameless(nameless), .event(event), .signal(signal), .timer(timer),
             .epoll(epoll), .device(device), .proc(proc), .unix(socket), .terminal(master), .inotify(inotify), .pid(pid),
-            .queue(queue), .fifo(fifo), .external(external),
+            .queue(queue), .fifo(fifo), .external(external), .tcp(tcp), .inet(inet), .packet(packet), .netlink(netlink),
         ]
         return objects.enumerated().map { index, object in
             var file = ImageOpenFile()
-            file.id = UInt32(index + 1)
+            // The tests of rules make files 20 and 30.
+            file.id = UInt32(index < 17 ? index + 1 : index + 23)
             file.object = object
             return file
         }

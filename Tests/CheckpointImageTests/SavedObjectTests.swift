@@ -41,17 +41,17 @@ import Testing
         let references = Sample.files().map { $0.saved?.references ?? [] }
         #expect(
             references == [
-                [], [], [.pipe(1)], [.memoryObject(1)], [], [], [], [.openFile(5)], [], [], [], [.terminal(1)], [], [], [], [.pipe(2)], [],
+                [], [], [.pipe(1)], [.memoryObject(1)], [], [], [], [.openFile(5)], [], [], [], [.terminal(1)], [], [], [], [.pipe(2)], [], [], [], [], [],
             ])
         let bundles = Sample.files().map { $0.saved?.bundle }
         #expect(
             bundles == [
-                nil, nil, .pipe(1), nil, nil, nil, nil, nil, nil, nil, .unixSockets, .terminal(1), nil, nil, nil, .pipe(2), nil,
+                nil, nil, .pipe(1), nil, nil, nil, nil, nil, nil, nil, .unixSockets, .terminal(1), nil, nil, nil, .pipe(2), nil, .tcpSockets, nil, nil, nil,
             ])
         let names = Sample.files().map { $0.saved?.namedFile.map { $0.path.asText } }
         #expect(
             names.map { $0 ?? "" } == [
-                "", "/tmp/log", "", "", "", "", "", "", "/dev/null", "", "", "", "", "", "", "/tmp/fifo", "",
+                "", "/tmp/log", "", "", "", "", "", "", "/dev/null", "", "", "", "", "", "", "/tmp/fifo", "", "", "", "", "",
             ])
     }
 
@@ -63,7 +63,9 @@ import Testing
                 "memory object 1 /dev/zero", "eventfd, count 3", "signalfd of 10", "timerfd, 5.000 s left", "epoll of 5", "/dev/null",
                 "/proc/10/maps", "unix seqpacket socket, its peer is gone, 5 bytes wait", "master of /dev/pts/4, 5 bytes to be read",
                 "inotify of /etc", "pidfd of process 10", "POSIX message queue /jobs", "FIFO /tmp/fifo, 2 bytes in flight",
-                "pipe:[77], external",
+                "pipe:[77], external", "TCP socket 10.0.0.1:80, listens",
+                "UDP socket 127.0.0.1:53", "packet socket of protocol 0x800, all devices",
+                "netlink socket (route), port 10, groups 1",
             ])
     }
 

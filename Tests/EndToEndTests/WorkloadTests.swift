@@ -17,14 +17,16 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "threads", arguments: ["100"]), Workload(name: "anon", arguments: ["128"]),
         Workload(name: "tree"), Workload(name: "orphans"), Workload(name: "stops"), Workload(name: "headless"), Workload(name: "breakpoints"),
         Workload(name: "rseq", arguments: ["256"]),
-        Workload(name: "events"), Workload(name: "socketpairs"), Workload(name: "sockets"), Workload(name: "timerfiles"), Workload(name: "epolls"),
-        Workload(name: "watchers"), Workload(name: "pidfiles"), Workload(name: "segments"), Workload(name: "queuefiles"),
+        Workload(name: "events"), Workload(name: "socketpairs"), Workload(name: "sockets"), Workload(name: "connections"), Workload(name: "timerfiles"), Workload(name: "epolls"),
+        Workload(name: "udp"), Workload(name: "multicast"), Workload(name: "rawsockets"), Workload(name: "packetsockets"), Workload(name: "netlink"),
+        Workload(name: "watchers"), Workload(name: "unreadevents"), Workload(name: "pidfiles"), Workload(name: "segments"), Workload(name: "queuefiles"),
         Workload(name: "procfiles"), Workload(name: "owners"), Workload(name: "kernelmessages"), Workload(name: "census"),
         Workload(name: "posixtimers"), Workload(name: "semaphores"), Workload(name: "moments"),
         Workload(name: "sharing"), Workload(name: "wanderers"), Workload(name: "tables"),
         Workload(name: "crowd", arguments: ["120"]), Workload(name: "bare"),
         Workload(name: "attributes"), Workload(name: "extremes"), Workload(name: "messages"),
         Workload(name: "advice"), Workload(name: "memfds"), Workload(name: "mutexes"), Workload(name: "prefork", arguments: ["8", "3"]),
+        Workload(name: "family", arguments: ["1"]), Workload(name: "family", arguments: ["2"]), Workload(name: "family", arguments: ["3"]),
     ]
 }
 

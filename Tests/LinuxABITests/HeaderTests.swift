@@ -74,6 +74,7 @@ struct HeaderTests {
         "SIGRTMIN", "SIGRTMAX",  // the C library's are functions, and keep signals for the library itself
         "RLIM_INFINITY",  // checked below
         "all",  // several of them
+        "TCP_REPAIR_OFF_NO_WP",  // -1
     ]
 
     @Test func numbersAreThoseOfTheHeaders() throws {

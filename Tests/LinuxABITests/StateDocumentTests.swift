@@ -56,6 +56,8 @@ import Testing
         ("linux/prctl.h", ["PR_"]), ("asm/prctl.h", ["ARCH_"]), ("linux/fcntl.h", ["F_", "DN_", "RWH_", "RWF_"]),
         ("asm-generic/fcntl.h", ["F_", "FD_", "LOCK_", "O_"]), ("asm-generic/mman-common.h", ["MADV_", "MAP_", "PROT_", "MLOCK_"]),
         ("asm-generic/mman.h", ["MAP_", "MCL_"]), ("linux/mman.h", ["MAP_"]), ("asm-generic/resource.h", ["RLIMIT_"]),
+        ("asm-generic/socket.h", ["SO_"]), ("linux/in.h", ["IP_", "MCAST_"]), ("linux/in6.h", ["IPV6_"]), ("linux/udp.h", ["UDP_"]),
+        ("linux/if_packet.h", ["PACKET_"]), ("linux/netlink.h", ["NETLINK_"]),
         ("linux/sched.h", ["CLONE_", "SCHED_FLAG_"]), ("linux/memfd.h", ["MFD_"]), ("linux/membarrier.h", ["MEMBARRIER_CMD_"]),
         (
             "linux/personality.h",

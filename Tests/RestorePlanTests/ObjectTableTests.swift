@@ -11,7 +11,7 @@ import Testing
     static let objects: [ImageOpenFile.OneOf_Object] = [
         .named(.init()), .nameless(.init()), .pipeEnd(.init()), .device(.init()), .outside(.init()), .event(.init()),
         .signal(.init()), .timer(.init()), .epoll(.init()), .proc(.init()), .inotify(.init()), .pid(.init()), .terminal(.init()),
-        .queue(.init()), .fifo(.init()), .unix(.init()), .external(.init()),
+        .queue(.init()), .fifo(.init()), .unix(.init()), .tcp(.init()), .inet(.init()), .packet(.init()), .netlink(.init()), .external(.init()),
     ]
 
     static let files: [ImageOpenFile] = objects.enumerated().map { index, object in

@@ -39,6 +39,19 @@ import Testing
         #expect(PageSchedule.transfers([1], [most / 4096], borders: []).count == 1)
     }
 
+    @Test func partsOfASectionAreReadWhereTheyLie() {
+        // Pages 0x500 to 0x507 and 0x600; wanted are 0x501, 0x502 and all from 0x506 on.
+        let part = AddressRanges([0x50_1000..<0x50_3000, 0x50_6000..<0x70_0000])
+        let transfers = PageSchedule.transfers([0x500, 0x600], [8, 1], only: part, borders: [0x50_2000, 0x70_0000])
+        #expect(transfers.map(\.offset) == [0x1000, 0x6000])
+        #expect(
+            transfers.map(\.pieces) == [
+                [Piece(start: 0x50_1000, byteCount: 0x1000), Piece(start: 0x50_2000, byteCount: 0x1000)],
+                [Piece(start: 0x50_6000, byteCount: 0x2000), Piece(start: 0x60_0000, byteCount: 0x1000)],
+            ])
+        #expect(PageSchedule.transfers([0x500], [8], only: AddressRanges(), borders: []).isEmpty)
+    }
+
     @Test func nothingToLoadIsNoTransfer() { #expect(PageSchedule.transfers([], [], borders: [4096]).isEmpty) }
 }
 
@@ -77,21 +90,21 @@ import Testing
     }
 
     private func schedule(
-        _ sample: Sample, delivery: PageDelivery = .inPlace, _ shared: [PageSchedule.SharedPages] = [],
-        occupied: [Range<UInt64>] = []
+        _ sample: Sample, delivery: PageDelivery = .inPlace, _ shared: [ImageSharedPages] = [], occupied: [Range<UInt64>] = []
     ) throws -> PageSchedule {
+        var sample = sample
+        sample.records.sharedPages = shared
         let valid = try sample.valid()
         return PageSchedule(
-            valid.image, valid.creation, SharedOwners(valid.image, valid.creation), delivery: delivery, sharedPages: shared,
+            valid.image, valid.creation, SharedOwners(valid.image, valid.creation), delivery: delivery,
             occupied: occupied)
     }
 
     /// Pages from 0x500 on.
     private func pages(_ number: UInt32, _ count: UInt64 = 1, from page: UInt64 = 0x500, of holders: UInt32...)
-        -> PageSchedule.SharedPages
+        -> ImageSharedPages
     {
-        PageSchedule.SharedPages(
-            owner: PageOwner(.addressSpace, 1000 + number), runPage: [page], runLength: [count], holders: holders)
+        .made(number, page: page, count: count, holders)
     }
 
     @Test func everythingIsLoadedAfterTheLastFork() throws {
@@ -123,31 +136,28 @@ import Testing
 
     @Test func sharedPagesAreLoadedByTheLowestCommonCreator() throws {
         func loader(_ holders: [UInt32]) throws -> UInt32? {
-            let shared = PageSchedule.SharedPages(
-                owner: PageOwner(.addressSpace, 1000), runPage: [0x500], runLength: [1], holders: holders)
-            let schedule = try schedule(family(), [shared])
-            return schedule.loads.first { $0.owner == shared.owner && $0.isBeforeFork }?.loader
+            let schedule = try schedule(family(), [.made(1, page: 0x500, count: 1, holders)])
+            return schedule.loads.first { $0.owner == PageOwner(.sharedPages, 1) && $0.isBeforeFork }?.loader
         }
         #expect(try loader([101, 103]) == 101)
-        #expect(try loader([103, 101]) == 101)
         #expect(try loader([102, 103]) == 100)
         #expect(try loader([100, 101, 102, 103]) == 100)
-        // Only one holder, and one that does not exist.
-        #expect(try loader([103]) == nil)
-        #expect(try loader([101, 999]) == nil)
     }
 
-    @Test func earlyLoadsMapWhatTheHoldersHaveInCommon() throws {
+    /// Memory that is mapped beside what was inherited would not become one mapping with it.
+    @Test func earlyLoadsMapWhatAnyOfTheHoldersHas() throws {
         var sample = family()
         sample.records.addressSpaces[3].mappings[1].end = 0x50_3000
         let schedule = try schedule(sample, [pages(1, of: 101, 103)])
         #expect(schedule.loads(beforeForkBy: 101) == [0])
         #expect(
             schedule.loads[0].moment
-                == .beforeFork([PageSchedule.Area(space: 101, mapping: 1, range: 0x50_0000..<0x50_3000)]))
-        let common = AddressRanges([0x50_0000..<0x50_3000])
-        #expect(schedule.inheritance(of: 101) == PageSchedule.Inheritance(kept: common))
-        #expect(schedule.inheritance(of: 103) == PageSchedule.Inheritance(kept: common))
+                == .beforeFork([PageSchedule.Area(space: 101, mapping: 1, range: 0x50_0000..<0x50_4000)]))
+        #expect(schedule.inheritance(of: 101) == PageSchedule.Inheritance(kept: AddressRanges([0x50_0000..<0x50_4000])))
+        #expect(
+            schedule.inheritance(of: 103)
+                == PageSchedule.Inheritance(
+                    kept: AddressRanges([0x50_0000..<0x50_3000]), dropped: AddressRanges([0x50_3000..<0x50_4000])))
         #expect(schedule.inheritance(of: 100) == PageSchedule.Inheritance())
         #expect(schedule.inheritance(of: 102) == PageSchedule.Inheritance())
     }
@@ -177,13 +187,13 @@ import Testing
     @Test func whatCannotBeSharedIsLoadedByEachHolder() throws {
         // The address is taken where it would be loaded.
         let late = try schedule(family(), [pages(1, of: 101, 103)], occupied: [0x50_3000..<0x50_4000])
-        let owner = PageOwner(.addressSpace, 1001)
+        let owner = PageOwner(.sharedPages, 1)
         #expect(late.loads(of: owner).map { late.loads[$0].moment } == [.afterFork(space: 101), .afterFork(space: 103)])
         #expect(late.loads(beforeForkBy: 101).isEmpty)
         // Two sets at the same addresses: the second one comes late.
         let both = try schedule(family(), [pages(1, of: 100, 101), pages(2, of: 102, 103)])
         #expect(both.loads(beforeForkBy: 100) == [0])
-        #expect(both.loads(of: PageOwner(.addressSpace, 1002)).count == 2)
+        #expect(both.loads(of: PageOwner(.sharedPages, 2)).count == 2)
         // In processes that do not descend from each other they are no trouble.
         var sample = family()
         sample.addProcess(104, parent: 102)
@@ -197,7 +207,66 @@ import Testing
         sample.records.addressSpaces[3].mappings[1].kind = .file
         sample.records.addressSpaces[3].mappings[1].file = sample.records.addressSpaces[3].mappings[0].file
         let schedule = try schedule(sample, [pages(1, of: 101, 103)])
-        #expect(schedule.loads.allSatisfy { !$0.isBeforeFork })
+        let owner = PageOwner(.sharedPages, 1)
+        #expect(schedule.loads(of: owner).map { schedule.loads[$0].moment }.contains(.afterFork(space: 103)))
+        let all = AddressRanges([0x50_0000..<0x50_4000])
+        #expect(schedule.inheritance(of: 103) == PageSchedule.Inheritance(dropped: all, late: AddressRanges([0x50_0000..<0x50_1000])))
+    }
+
+    @Test func whatAProcessSharesWithItsChildrenLiesOverWhatItInherited() throws {
+        // 101 wrote page 0x500 after 102 was born and before 103 was.
+        let schedule = try schedule(family(), [pages(1, of: 100, 102), pages(2, of: 101, 103)])
+        #expect(schedule.loads(beforeForkBy: 100) == [0] && schedule.loads(beforeForkBy: 101) == [1])
+        #expect(schedule.loads[1].moment == .beforeFork([]))
+        let all = AddressRanges([0x50_0000..<0x50_4000])
+        for pid in UInt32(100)...103 { #expect(schedule.inheritance(of: pid) == PageSchedule.Inheritance(kept: all)) }
+    }
+
+    @Test func whatItsCreatorHasNotAnyMoreAProcessLoadsForItself() throws {
+        // 103 was born before 101 wrote page 0x500, 104 afterwards.
+        var sample = family()
+        sample.addProcess(104, parent: 101)
+        for index in sample.records.addressSpaces.indices {
+            (sample.records.addressSpaces[index].runPage, sample.records.addressSpaces[index].runLength) = ([], [])
+        }
+        let schedule = try schedule(sample, [pages(1, 2, of: 100, 103), pages(2, of: 101, 104)])
+        let one = PageOwner(.sharedPages, 1)
+        let late = try #require(schedule.loads(of: one).map { schedule.loads[$0] }.first { !$0.isBeforeFork })
+        #expect(late.moment == .afterFork(space: 103))
+        #expect(late.transfers.map(\.pieces) == [[PageSchedule.Piece(start: 0x50_0000, byteCount: 4096)]])
+        let page = AddressRanges([0x50_0000..<0x50_1000])
+        #expect(schedule.inheritance(of: 103).late == page && schedule.inheritance(of: 103).discarded.isEmpty)
+        // 104 has inherited a page that only 100 and 103 share, besides.
+        #expect(schedule.inheritance(of: 104).discarded == AddressRanges([0x50_1000..<0x50_2000]))
+    }
+
+
+    @Test func loadsWaitForThoseAbove() throws {
+        let schedule = try schedule(family(), delivery: .staged, [pages(1, of: 100, 102), pages(2, of: 101, 103)])
+        #expect(!schedule.awaitsOthers(0) { _ in false })
+        #expect(schedule.awaitsOthers(1) { _ in false })
+        #expect(!schedule.awaitsOthers(1) { $0 == 0 })
+        // Of space 103.
+        let last = try #require(schedule.loads(afterForkInto: 103).first)
+        #expect(schedule.awaitsOthers(last) { $0 == 0 } && !schedule.awaitsOthers(last) { $0 <= 1 })
+    }
+}
+
+extension ImageSharedPages {
+    /// All of its pages are held by all.
+    static func made(_ id: UInt32, page: UInt64, count: UInt64, _ holders: [UInt32]) -> ImageSharedPages {
+        var set = ImageSharedPages()
+        set.id = id
+        set.runPage = [page]
+        set.runLength = [count]
+        set.holders = holders.map { space in
+            var holder = ImagePageHolder()
+            holder.addressSpace = space
+            holder.runPage = [page]
+            holder.runLength = [count]
+            return holder
+        }
+        return set
     }
 }
 
@@ -245,28 +314,29 @@ import Testing
     @Test func inheritedMemoryIsKeptAndTheRestMappedAround() throws {
         var sample = Sample()
         sample.records.addressSpaces[1].mappings[1].end = 0x50_6000
+        for index in 0..<2 { (sample.records.addressSpaces[index].runPage, sample.records.addressSpaces[index].runLength) = ([], []) }
+        sample.records.sharedPages = [.made(7, page: 0x501, count: 2, [100, 101])]
         let valid = try sample.valid()
         let owners = SharedOwners(valid.image, valid.creation)
-        let shared = PageSchedule.SharedPages(
-            owner: PageOwner(.addressSpace, 101), runPage: [0x501], runLength: [2], holders: [100, 101])
         let tasks = RestorePlan(for: valid).tasks
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, helpers: [], high: valid.high,
             launchpad: Launchpad(base: valid.hole.base, slots: 2), scratch: valid.hole.scratch,
             vdso: VdsoPlan(valid, at: valid.hole.scratch),
-            pages: PageSchedule(valid.image, valid.creation, owners, delivery: .inPlace, sharedPages: [shared]))
+            pages: PageSchedule(valid.image, valid.creation, owners, delivery: .inPlace))
         builder.build()
         let root = builder.launchpad.programs[0].steps
         let clone = try #require(root.firstIndex { $0.name == "clone3" })
         let early = root[..<clone].filter { $0.name == "mmap" || $0.name == "preadv" }
         #expect(early.map(\.name) == ["mmap", "preadv"])
-        #expect(early[0].arguments[0] == .value(0x50_0000) && early[0].arguments[1] == .value(0x4000))
+        #expect(early[0].arguments[0] == .value(0x50_0000) && early[0].arguments[1] == .value(0x6000))
         #expect(early[0].arguments[2] == .value(Protection.PROT_READ | Protection.PROT_WRITE))
         let places = { (steps: ArraySlice<Step>) in steps.filter { $0.name == "mmap" }.map { $0.arguments[0] } }
         #expect(!places(root[clone...]).contains(.value(0x50_0000)))
         let child = builder.launchpad.programs[1].steps[...]
-        // Only what it does not inherit.
-        #expect(places(child) == [.value(0x40_0000), .value(0x50_4000)])
+        // Only what it does not inherit. The root trims what only its child has.
+        #expect(places(child) == [.value(0x40_0000)])
+        #expect(root[clone...].contains { $0.name == "munmap" && $0.arguments == [.value(0x50_4000), .value(0x2000)] })
         #expect(child.contains { $0.name == "mprotect" && $0.arguments == [.value(0x50_0000), .value(0x6000), .value(1)] })
     }
 }

@@ -244,6 +244,8 @@ import Testing
         "Header.outside_session", "Header.outside_group", "SemaphoreSet.users",
         // Of nested pid namespaces, which have their old numbers; and which one of a list.
         "Process.inner_pids", "Process.inner_groups", "Process.inner_sessions", "Thread.inner_tids", "Process.pid_namespace",
+        // Groups of packet sockets, and of receivers in a network.
+        "PacketSocket.fanout", "MulticastGroup.group",
         "OpenFile.offset", "OpenFile.owner_signal", "FileOwner.type",
         "Namespaces.mount", "Namespaces.pid_for_children", "MountNamespace.proc_namespace",
         // Ids of records.

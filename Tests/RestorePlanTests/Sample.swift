@@ -176,6 +176,12 @@ struct Sample {
                     owner: PageOwner(.addressSpace, space.id), pages: 2, offset: UInt64(4096 * (index + 1) * 4),
                     checksums: [0]))
         }
+        for (index, set) in records.sharedPages.enumerated() {
+            image.add(
+                PageSection(
+                    owner: PageOwner(.sharedPages, set.id), pages: set.runLength.reduce(0, +), offset: UInt64(1 << 20 + 4096 * index * 4),
+                    checksums: [0]))
+        }
         return image
     }
 

@@ -96,6 +96,13 @@ extension FindingTests {
         }
     }
 
+    private static func other(_ details: [String: RawText]) -> @Sendable (inout Recording) throws -> Void {
+        { recording in
+            try file("socket:[5]", mode: FileMode.S_IFSOCK)(&recording)
+            recording.sight.files[try recording.file(3)].details = ["kind": "UDP socket"].merging(details) { $1 }
+        }
+    }
+
     static let descriptors = [
         Change("fd 3", "is a socket, which cannot be saved yet", file("socket:[5]", mode: FileMode.S_IFSOCK)),
         Change("fd 3", "is a netlink socket that listens, /run/x, which cannot be saved yet") { recording in
@@ -108,6 +115,11 @@ extension FindingTests {
             let index = try recording.file(3)
             recording.sight.files[index].details = ["kind": "TCP socket", "isTCP": "1", "local": "127.0.0.1:5", "peer": "10.0.0.1:80"]
         },
+        Change("fd 3", "is a netlink socket (route), port 9, in which messages wait", other(["family": "16", "port": "9", "refusal": "in which messages wait"])),
+        Change("fd 3", "is a packet socket, with a ring", other(["family": "17", "refusal": "with a ring"])),
+        Change("fd 3", "is a UDP socket, 127.0.0.1:53, which holds back", other(["family": "2", "local": "127.0.0.1:53", "refusal": "which holds back"])),
+        Change("fd 3", "that the kernel uses for a tunnel (UDP_ENCAP 3)", other(["family": "2", "protocol": "17", "option0": RawText([17, 0, 0, 0, 100, 0, 0, 0, 0, 3, 0, 0, 0])])),
+        Change("fd 3", "a group that shares packets by a program", other(["family": "17", "fanout": "393217"])),
         Change("fd 3", "connected with a socket outside of the tree") { recording in
             try file("socket:[5]", mode: FileMode.S_IFSOCK)(&recording)
             recording.sight.files[try recording.file(3)].details = ["kind": "unix stream socket", "type": "1", "peerInode": "77"]

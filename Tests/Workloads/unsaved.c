@@ -9,11 +9,18 @@
 //     unsaved queue         a POSIX message queue
 //     unsaved pair          two unix sockets that are connected
 //     unsaved unread        kernel messages of which some have been read
+//     unsaved held          a UDP socket that holds back a datagram
+//     unsaved ring          a packet socket with a ring
+//     unsaved answer        a netlink socket in which an answer waits
 //     unsaved dispatched    a first thread whose calls from outside of the C library become signals
 //     unsaved dispatching   another thread that does
 //     unsaved filtered      another thread with a filter that kills it for a call it does not make
 #include "workload.h"
+#include <arpa/inet.h>
 #include <linux/filter.h>
+#include <linux/if_packet.h>
+#include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
 #include <mqueue.h>
@@ -22,6 +29,7 @@
 #include <sys/ipc.h>
 #include <sys/prctl.h>
 #include <sys/sem.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -126,9 +134,28 @@ int run_unsaved(int count, char **arguments) {
         fd = mq_open("/treerestore-unsaved", O_RDWR | O_CREAT, 0600, NULL);
         mq_unlink("/treerestore-unsaved");
         if (fd < 0) cannot_prepare("mq_open");
-    } else if (strcmp(what, "listener") == 0) {
+    } else if (strcmp(what, "urgent") == 0) {
+        struct sockaddr_in name;
+        socklen_t size = sizeof name;
+        int listener = socket(AF_INET, SOCK_STREAM, 0);
         fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (listen(fd, 3)) cannot_prepare("a listening socket");
+        if (listen(listener, 3) || getsockname(listener, (void *)&name, &size) || connect(fd, (void *)&name, size)) cannot_prepare("a connection");
+        if (accept(listener, NULL, NULL) < 0 || send(fd, "!", 1, MSG_OOB) != 1) cannot_prepare("urgent data");
+    } else if (strcmp(what, "held") == 0) {
+        struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+        fd = socket(AF_INET, SOCK_DGRAM, 0);
+        if (sendto(fd, "held", 4, MSG_MORE, (void *)&target, sizeof target) != 4) cannot_prepare("MSG_MORE");
+    } else if (strcmp(what, "ring") == 0) {
+        struct tpacket_req ring = {.tp_block_size = 4096, .tp_block_nr = 1, .tp_frame_size = 2048, .tp_frame_nr = 2};
+        fd = socket(AF_PACKET, SOCK_RAW, 0);
+        if (setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &ring, sizeof ring)) cannot_prepare("PACKET_RX_RING");
+    } else if (strcmp(what, "answer") == 0) {
+        struct {
+            struct nlmsghdr header;
+            struct ifinfomsg link;
+        } request = {{.nlmsg_len = sizeof request, .nlmsg_type = RTM_GETLINK, .nlmsg_flags = NLM_F_REQUEST}, {.ifi_family = AF_UNSPEC, .ifi_index = 1}};
+        fd = socket(AF_NETLINK, SOCK_RAW, NETLINK_ROUTE);
+        if (send(fd, &request, sizeof request, 0) != sizeof request) cannot_prepare("a request");
     } else if (strcmp(what, "unread") == 0) {
         char record[8192];
         fd = open("/dev/kmsg", O_RDONLY);

@@ -43,6 +43,12 @@ struct ckernel_sched_attr {
     uint32_t utilization_min, utilization_max;
 };
 
+/// bpf(BPF_PROG_LOAD) of a program that bpf(BPF_PROG_TEST_RUN) runs (`BPF_PROG_TYPE_SYSCALL`, Linux 5.14). Returns a descriptor.
+int ckernel_bpf_load_call(const uint64_t *instructions, uint32_t count);
+
+/// Runs such a program; it reads and writes the `size` bytes of `context`.
+int ckernel_bpf_run(int program, void *context, uint32_t size);
+
 /// bpf(BPF_PROG_LOAD) of a task iterator (`BPF_TRACE_ITER`) of `count` instructions of 8 bytes, for the
 /// kernel function with BTF id `function`. Returns a descriptor.
 int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function);

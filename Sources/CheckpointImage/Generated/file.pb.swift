@@ -250,6 +250,42 @@ package nonisolated struct ImageOpenFile: @unchecked Sendable {
     set {_uniqueStorage()._object = .unix(newValue)}
   }
 
+  /// tcp(7) socket
+  package var tcp: ImageTcpSocket {
+    get {
+      if case .tcp(let v)? = _storage._object {return v}
+      return ImageTcpSocket()
+    }
+    set {_uniqueStorage()._object = .tcp(newValue)}
+  }
+
+  /// udp(7), raw(7), icmp(7) socket
+  package var inet: ImageInetSocket {
+    get {
+      if case .inet(let v)? = _storage._object {return v}
+      return ImageInetSocket()
+    }
+    set {_uniqueStorage()._object = .inet(newValue)}
+  }
+
+  /// packet(7) socket
+  package var packet: ImagePacketSocket {
+    get {
+      if case .packet(let v)? = _storage._object {return v}
+      return ImagePacketSocket()
+    }
+    set {_uniqueStorage()._object = .packet(newValue)}
+  }
+
+  /// netlink(7) socket
+  package var netlink: ImageNetlinkSocket {
+    get {
+      if case .netlink(let v)? = _storage._object {return v}
+      return ImageNetlinkSocket()
+    }
+    set {_uniqueStorage()._object = .netlink(newValue)}
+  }
+
   /// let through by crcheckpoint --external
   package var external: ImageExternalFile {
     get {
@@ -301,6 +337,14 @@ package nonisolated struct ImageOpenFile: @unchecked Sendable {
     case fifo(ImageFifoEnd)
     /// unix(7) socket
     case unix(ImageUnixSocket)
+    /// tcp(7) socket
+    case tcp(ImageTcpSocket)
+    /// udp(7), raw(7), icmp(7) socket
+    case inet(ImageInetSocket)
+    /// packet(7) socket
+    case packet(ImagePacketSocket)
+    /// netlink(7) socket
+    case netlink(ImageNetlinkSocket)
     /// let through by crcheckpoint --external
     case external(ImageExternalFile)
 
@@ -414,7 +458,7 @@ nonisolated extension ImageDescriptor: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".OpenFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}owner\0\u{3}owner_signal\0\u{2}\u{5}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0\u{1}proc\0\u{2}\u{5}locks\0\u{2}\u{6}unix\0\u{2}\u{5}fifo\0\u{2}\u{5}terminal\0\u{2}\u{5}inotify\0\u{1}pid\0\u{1}queue\0\u{1}external\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}flags\0\u{1}offset\0\u{1}owner\0\u{3}owner_signal\0\u{2}\u{5}named\0\u{1}nameless\0\u{3}pipe_end\0\u{1}device\0\u{1}outside\0\u{1}event\0\u{1}signal\0\u{1}timer\0\u{1}epoll\0\u{1}proc\0\u{2}\u{5}locks\0\u{2}\u{6}unix\0\u{1}inet\0\u{1}packet\0\u{1}netlink\0\u{2}\u{2}fifo\0\u{2}\u{5}terminal\0\u{2}\u{5}inotify\0\u{1}pid\0\u{1}queue\0\u{1}external\0\u{1}tcp\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -608,6 +652,45 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
             _storage._object = .unix(v)
           }
         }()
+        case 31: try {
+          var v: ImageInetSocket?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .inet(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .inet(v)
+          }
+        }()
+        case 32: try {
+          var v: ImagePacketSocket?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .packet(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .packet(v)
+          }
+        }()
+        case 33: try {
+          var v: ImageNetlinkSocket?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .netlink(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .netlink(v)
+          }
+        }()
         case 35: try {
           var v: ImageFifoEnd?
           var hadOneofValue = false
@@ -684,6 +767,19 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
           if let v = v {
             if hadOneofValue {try decoder.handleConflictingOneOf()}
             _storage._object = .external(v)
+          }
+        }()
+        case 49: try {
+          var v: ImageTcpSocket?
+          var hadOneofValue = false
+          if let current = _storage._object {
+            hadOneofValue = true
+            if case .tcp(let m) = current {v = m}
+          }
+          try decoder.decodeSingularMessageField(value: &v)
+          if let v = v {
+            if hadOneofValue {try decoder.handleConflictingOneOf()}
+            _storage._object = .tcp(v)
           }
         }()
         default: break
@@ -764,6 +860,18 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
         guard case .unix(let v)? = _storage._object else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 30)
       }()
+      case .inet?: try {
+        guard case .inet(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 31)
+      }()
+      case .packet?: try {
+        guard case .packet(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 32)
+      }()
+      case .netlink?: try {
+        guard case .netlink(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 33)
+      }()
       case .fifo?: try {
         guard case .fifo(let v)? = _storage._object else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 35)
@@ -787,6 +895,10 @@ nonisolated extension ImageOpenFile: SwiftProtobuf.Message, SwiftProtobuf._Messa
       case .external?: try {
         guard case .external(let v)? = _storage._object else { preconditionFailure() }
         try visitor.visitSingularMessageField(value: v, fieldNumber: 48)
+      }()
+      case .tcp?: try {
+        guard case .tcp(let v)? = _storage._object else { preconditionFailure() }
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 49)
       }()
       default: break
       }

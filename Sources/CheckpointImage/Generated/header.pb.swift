@@ -153,11 +153,37 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   /// Clears the value of `vdso32`. Subsequent reads from it will return its default value.
   package mutating func clearVdso32() {_uniqueStorage()._vdso32 = nil}
 
+  /// in force since the checkpoint, where the tree was ended or stopped
+  package var lock: ImageNetworkLock {
+    get {_storage._lock ?? ImageNetworkLock()}
+    set {_uniqueStorage()._lock = newValue}
+  }
+  /// Returns true if `lock` has been explicitly set.
+  package var hasLock: Bool {_storage._lock != nil}
+  /// Clears the value of `lock`. Subsequent reads from it will return its default value.
+  package mutating func clearLock() {_uniqueStorage()._lock = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// The lock of the tree's TCP connections on the source host: a table of nftables, treerestore_ID.
+package nonisolated struct ImageNetworkLock: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// 16 hexadecimal digits
+  package var id: String = String()
+
+  package var connections: UInt32 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// One instant on three clocks, nanoseconds.
@@ -210,7 +236,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}cpu_instructions_offered\0\u{3}cgroup_sets\0\u{3}vdso_32\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}cpu_instructions_offered\0\u{3}cgroup_sets\0\u{3}vdso_32\0\u{1}lock\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -231,6 +257,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _cpuInstructionsOffered: UInt64 = 0
     var _cgroupSets: [ImageCgroupSet] = []
     var _vdso32: ImageVdso? = nil
+    var _lock: ImageNetworkLock? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -259,6 +286,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _cpuInstructionsOffered = source._cpuInstructionsOffered
       _cgroupSets = source._cgroupSets
       _vdso32 = source._vdso32
+      _lock = source._lock
     }
   }
 
@@ -295,6 +323,7 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 16: try { try decoder.decodeSingularUInt64Field(value: &_storage._cpuInstructionsOffered) }()
         case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
         case 18: try { try decoder.decodeSingularMessageField(value: &_storage._vdso32) }()
+        case 19: try { try decoder.decodeSingularMessageField(value: &_storage._lock) }()
         default: break
         }
       }
@@ -361,6 +390,9 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       try { if let v = _storage._vdso32 {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 18)
       } }()
+      try { if let v = _storage._lock {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -388,10 +420,46 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._cpuInstructionsOffered != rhs_storage._cpuInstructionsOffered {return false}
         if _storage._cgroupSets != rhs_storage._cgroupSets {return false}
         if _storage._vdso32 != rhs_storage._vdso32 {return false}
+        if _storage._lock != rhs_storage._lock {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageNetworkLock: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".NetworkLock"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}connections\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularStringField(value: &self.id) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.connections) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.id.isEmpty {
+      try visitor.visitSingularStringField(value: self.id, fieldNumber: 1)
+    }
+    if self.connections != 0 {
+      try visitor.visitSingularUInt32Field(value: self.connections, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageNetworkLock, rhs: ImageNetworkLock) -> Bool {
+    if lhs.id != rhs.id {return false}
+    if lhs.connections != rhs.connections {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

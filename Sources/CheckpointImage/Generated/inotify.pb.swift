@@ -10,6 +10,11 @@
 
 /// Part of record 105: an inotify_init(2) and what it watches.
 
+#if canImport(FoundationEssentials)
+package import FoundationEssentials
+#else
+package import Foundation
+#endif
 package import SwiftProtobuf
 
 // If the compiler emits an error on this type, it is because this file
@@ -29,6 +34,9 @@ package nonisolated struct ImageInotify: Sendable {
 
   /// ascending numbers
   package var watches: [ImageWatch] = []
+
+  /// that no read(2) has taken, in their order
+  package var events: [ImageWaitingEvent] = []
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -66,13 +74,36 @@ package nonisolated struct ImageWatch: Sendable {
   fileprivate var _file: ImageFileIdentity? = nil
 }
 
+/// struct inotify_event
+package nonisolated struct ImageWaitingEvent: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// the watch descriptor, which may have been removed; -1: IN_Q_OVERFLOW
+  package var watch: Int32 = 0
+
+  /// one of IN_*, with IN_ISDIR
+  package var mask: UInt32 = 0
+
+  /// equal in both events of one rename; a restart has another number
+  package var cookie: UInt32 = 0
+
+  /// in the watched directory; empty: the watched file itself
+  package var name: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
 // MARK: - Code below here is support for the SwiftProtobuf runtime.
 
 fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageInotify: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Inotify"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watches\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watches\0\u{1}events\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -81,6 +112,7 @@ nonisolated extension ImageInotify: SwiftProtobuf.Message, SwiftProtobuf._Messag
       // enabled. https://github.com/apple/swift-protobuf/issues/1034
       switch fieldNumber {
       case 1: try { try decoder.decodeRepeatedMessageField(value: &self.watches) }()
+      case 2: try { try decoder.decodeRepeatedMessageField(value: &self.events) }()
       default: break
       }
     }
@@ -90,11 +122,15 @@ nonisolated extension ImageInotify: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if !self.watches.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.watches, fieldNumber: 1)
     }
+    if !self.events.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.events, fieldNumber: 2)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageInotify, rhs: ImageInotify) -> Bool {
     if lhs.watches != rhs.watches {return false}
+    if lhs.events != rhs.events {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -144,6 +180,51 @@ nonisolated extension ImageWatch: SwiftProtobuf.Message, SwiftProtobuf._MessageI
     if lhs.mask != rhs.mask {return false}
     if lhs._file != rhs._file {return false}
     if lhs.openFile != rhs.openFile {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageWaitingEvent: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".WaitingEvent"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}watch\0\u{1}mask\0\u{1}cookie\0\u{1}name\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularSInt32Field(value: &self.watch) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.mask) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.cookie) }()
+      case 4: try { try decoder.decodeSingularBytesField(value: &self.name) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.watch != 0 {
+      try visitor.visitSingularSInt32Field(value: self.watch, fieldNumber: 1)
+    }
+    if self.mask != 0 {
+      try visitor.visitSingularUInt32Field(value: self.mask, fieldNumber: 2)
+    }
+    if self.cookie != 0 {
+      try visitor.visitSingularUInt32Field(value: self.cookie, fieldNumber: 3)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularBytesField(value: self.name, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageWaitingEvent, rhs: ImageWaitingEvent) -> Bool {
+    if lhs.watch != rhs.watch {return false}
+    if lhs.mask != rhs.mask {return false}
+    if lhs.cookie != rhs.cookie {return false}
+    if lhs.name != rhs.name {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

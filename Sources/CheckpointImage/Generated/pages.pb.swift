@@ -47,6 +47,9 @@ package nonisolated struct ImagePageDescription: Sendable {
 
     /// record 107
     case memoryObject // = 1
+
+    /// record 140
+    case sharedPages // = 2
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -57,6 +60,7 @@ package nonisolated struct ImagePageDescription: Sendable {
       switch rawValue {
       case 0: self = .addressSpace
       case 1: self = .memoryObject
+      case 2: self = .sharedPages
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -65,6 +69,7 @@ package nonisolated struct ImagePageDescription: Sendable {
       switch self {
       case .addressSpace: return 0
       case .memoryObject: return 1
+      case .sharedPages: return 2
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -73,6 +78,7 @@ package nonisolated struct ImagePageDescription: Sendable {
     package static let allCases: [ImagePageDescription.Owner] = [
       .addressSpace,
       .memoryObject,
+      .sharedPages,
     ]
 
   }
@@ -201,7 +207,7 @@ nonisolated extension ImagePageDescription: SwiftProtobuf.Message, SwiftProtobuf
 }
 
 nonisolated extension ImagePageDescription.Owner: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADDRESS_SPACE\0\u{1}MEMORY_OBJECT\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ADDRESS_SPACE\0\u{1}MEMORY_OBJECT\0\u{1}SHARED_PAGES\0")
 }
 
 nonisolated extension ImagePageChecksums: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

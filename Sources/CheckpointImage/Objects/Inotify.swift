@@ -14,13 +14,15 @@ extension ImageInotify: SavedObject {
             try rules.require(watch.mask & ~Self.kept == 0, .watchMask)
             if watch.openFile == 0 { try rules.requireFile(watch.file) }
         }
+        try rules.require(happenings != nil, .watchEvents)
     }
 
     package func summary(in image: CheckpointImage) -> String {
-        switch watches.count {
-        case 0: "inotify of nothing"
-        case 1...3: "inotify of " + watches.map { $0.name(in: image) }.joined(separator: ", ")
-        default: "inotify of \(watches[0].name(in: image)) and \(watches.count - 1) more"
+        let waiting = events.isEmpty ? "" : ", \(events.count) events wait"
+        return switch watches.count {
+        case 0: "inotify of nothing" + waiting
+        case 1...3: "inotify of " + watches.map { $0.name(in: image) }.joined(separator: ", ") + waiting
+        default: "inotify of \(watches[0].name(in: image)) and \(watches.count - 1) more" + waiting
         }
     }
 }

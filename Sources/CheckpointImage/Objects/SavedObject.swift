@@ -60,6 +60,8 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
     case terminal(UInt32)
     /// All unix sockets: a bundle, no record.
     case unixSockets
+    /// All TCP sockets, likewise.
+    case tcpSockets
 
     package var description: String {
         switch self {
@@ -68,6 +70,7 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .memoryObject(let id): "memory object \(id)"
         case .terminal(let id): "terminal \(id)"
         case .unixSockets: "unix sockets"
+        case .tcpSockets: "TCP sockets"
         }
     }
 
@@ -78,7 +81,7 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .pipe: .noPipe
         case .memoryObject: .noMemoryObject
         case .terminal: .noTerminal
-        case .unixSockets: .noOpenFile
+        case .unixSockets, .tcpSockets: .noOpenFile
         }
     }
 }

@@ -18,6 +18,10 @@ extension ImageOpenFile {
         case .terminal(let one)?: one
         case .queue(let one)?: one
         case .unix(let one)?: one
+        case .tcp(let one)?: one
+        case .inet(let one)?: one
+        case .packet(let one)?: one
+        case .netlink(let one)?: one
         case .external(let one)?: one
         case nil: nil
         }

@@ -54,10 +54,17 @@ extension ImageUnixSocket: SavedObject {
         for message in queue { try rules.require(message.files.count <= Self.filesInMessage, .socketQueue) }
         try rules.require(type != Socket.SOCK_STREAM || queue.allSatisfy { !$0.bytes.isEmpty }, .socketQueue)
         try rules.require(queue.isEmpty || peer != 0 || peerGone || type == Socket.SOCK_DGRAM, .socketQueue)
-        var seen: Set<UInt32> = []
-        for option in options {
-            try rules.require(seen.insert(option.number).inserted && SocketOptions.settable.contains(option.number), .socketOption)
-            try rules.require((4...16).contains(option.value.count), .socketOption)
+        try rules.requireOptions(inetOptions, of: .unix)
+    }
+
+    /// Its options, as other sockets have them.
+    package var inetOptions: [ImageInetOption] {
+        options.map { option in
+            var one = ImageInetOption()
+            one.level = SocketOption.SOL_SOCKET
+            one.number = option.number
+            one.value = option.value
+            return one
         }
     }
 

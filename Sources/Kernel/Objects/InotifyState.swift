@@ -48,12 +48,24 @@ package struct InotifyState: Equatable, Sendable {
     @inline(never)
     package static func waiting(of pid: Int32, descriptor: Int32) throws(SystemError) -> Int {
         let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
+        return try waiting(copy.number)
+    }
+
+    @inline(never)
+    static func waiting(_ number: Int32) throws(SystemError) -> Int {
         var count: Int32 = 0
         let asked = unsafe withUnsafeMutablePointer(to: &count) { pointer in
-            ckernel_syscall(Int(SYS_ioctl), Int(copy.number), Int(Ioctl.FIONREAD), Int(bitPattern: pointer), 0, 0, 0)
+            ckernel_syscall(Int(SYS_ioctl), Int(number), Int(Ioctl.FIONREAD), Int(bitPattern: pointer), 0, 0, 0)
         }
         _ = try SystemError.check(asked, "ioctl FIONREAD")
         return Int(count)
+    }
+
+    /// `fs.inotify.max_queued_events`
+    package static func mostQueuedEvents() throws(SystemError) -> Int {
+        var cursor = ByteCursor(try readKernelText("/proc/sys/fs/inotify/max_queued_events", capacity: 64))
+        guard let most = cursor.decimal() else { throw malformed("max_queued_events") }
+        return Int(clamping: most)
     }
 
     /// Whether the number of the next watch can be chosen (CONFIG_CHECKPOINT_RESTORE).

@@ -72,7 +72,8 @@ enum ObjectPlans {
     static let all: [any ObjectPlan.Type] = [
         NamedFilePlan.self, NamelessFilePlan.self, PipePlan.self, DevicePlan.self, OutsidePlan.self, EventFilePlan.self,
         SignalFilePlan.self, TimerFilePlan.self, EpollPlan.self, ProcFilePlan.self, InotifyPlan.self, PidFilePlan.self,
-        QueueFilePlan.self, TerminalPlan.self, FifoPlan.self, UnixSocketPlan.self, ExternalPlan.self,
+        QueueFilePlan.self, TerminalPlan.self, FifoPlan.self, UnixSocketPlan.self, TCPSocketPlan.self, ExternalPlan.self,
+        InetSocketPlan.self, PacketSocketPlan.self, NetlinkSocketPlan.self,
     ]
 
     private static let byState: [ObjectIdentifier: any ObjectPlan.Type] = {

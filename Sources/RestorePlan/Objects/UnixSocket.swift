@@ -10,6 +10,7 @@ enum UnixSocketPlan: ObjectPlan {
     static func check(_ file: Socket, _ host: ObjectHost, _ findings: inout HostFindings) {
         let state = file.state
         let place = host.place(of: file.file)
+        SocketOptionCheck.check(state.inetOptions, place, host.facts, &findings)
         guard UnixSocketMaker(of: host.image).bindsItself(file) else { return }
         if state.name.removed { return checkDirectory(file, host, &findings) }
         let shown = ImageUnixSocket.shown(state.address)
@@ -126,39 +127,18 @@ enum UnixSocketPlan: ObjectPlan {
     }
 
     private static func setOptions(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
-        let capabilities = builder.facts.hostCapabilities
-        let mayForce = capabilities & Capability.set(Capability.CAP_NET_ADMIN) != 0
-        var options = socket.state.options
+        var options = socket.state.inetOptions
         // The buffer of a sender was made large for what waits.
-        if !options.contains(where: { $0.number == SocketOptions.SO_SNDBUF }) {
-            options.insert(option(SocketOptions.SO_SNDBUF, usualBuffer), at: 0)
-            if !options.contains(where: { $0.number == SocketOptions.SO_BUF_LOCK }) { options.append(option(SocketOptions.SO_BUF_LOCK, 0)) }
+        if !options.contains(where: { $0.isOption(SocketOptions.SO_SNDBUF) }),
+            let size = SocketOption.known(SocketOption.SOL_SOCKET, SocketOptions.SO_SNDBUF)
+        {
+            options.append(ImageInetOption(size, bytes32(usualBuffer)))
         }
-        let order = Dictionary(SocketOptions.settable.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
-        options.sort { order[$0.number] ?? 0 < order[$1.number] ?? 0 }
-        for one in options {
-            var number = one.number
-            var value = one.value.asBytes
-            // The kernel doubles what is set.
-            if number == SocketOptions.SO_SNDBUF || number == SocketOptions.SO_RCVBUF {
-                value = bytes32(value.prefix(4).reversed().reduce(0) { $0 << 8 | UInt32($1) } / 2)
-                if mayForce { number += SocketOptions.SO_SNDBUFFORCE - SocketOptions.SO_SNDBUF }
-            }
-            program.call(
-                .setsockopt, [.number(socket.number), .value(LinuxABI.Socket.SOL_SOCKET), .number(number), builder.data(value), .number(value.count)],
-                "option \(one.number) of \(builder.note(socket.file))")
-        }
+        builder.setOptions(&program, .number(socket.number), options, of: builder.note(socket.file))
     }
 
     /// `net.core.wmem_default`.
     private static let usualBuffer: UInt32 = 212_992
-
-    private static func option(_ number: UInt32, _ value: UInt32) -> ImageSocketOption {
-        var one = ImageSocketOption()
-        one.number = number
-        one.value = bytes32(value).asData
-        return one
-    }
 
     private static func bytes32(_ value: UInt32) -> [UInt8] { (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) } }
 

@@ -6,7 +6,7 @@ internal import LinuxABI
 ///
 /// Details: `path0`, `path1`, ... for each watch that `fdinfo` lists: a name that leads to what it watches; or `file0`, ...:
 /// the place of an open file of it, which has no name. `device0`, ...: the device and inode that stat(2) tells. `waiting`: bytes of
-/// events that have not been read.
+/// events that have not been read; `events`: what read(2) would give of them, or `unread`: why the kernel's memory does not tell.
 enum InotifyFile: DescriptorCapture {
     static func claims(_ sight: OpenFileSight) -> Bool { sight.target == "anon_inode:inotify" }
 
@@ -23,8 +23,17 @@ enum InotifyFile: DescriptorCapture {
             do throws(SystemError) {
                 let waiting = try InotifyState.waiting(of: sight.holder.rawValue, descriptor: sight.number)
                 if waiting != 0 { sights[index][number: "waiting"] = UInt64(waiting) }
+                if waiting != 0 { Self.lookAtEvents(&sights[index], &tree) }
             } catch { sights[index].fail(error) }
         }
+    }
+
+    /// Events cannot be looked at without taking them, but by reading the kernel's memory.
+    private static func lookAtEvents(_ sight: inout OpenFileSight, _ tree: inout TreeLook) {
+        do throws(SystemError) {
+            let events = try tree.kernelReader().inotifyEvents(of: sight.holder.rawValue, descriptor: sight.number)
+            sight.details["events"] = RawText(events)
+        } catch { sight.details["unread"] = RawText(Array(error.name.utf8)) }
     }
 
     /// An open file of what is watched that has no name.
@@ -71,12 +80,21 @@ enum InotifyFile: DescriptorCapture {
             return .refused("is an inotify instance whose watches this kernel does not tell", help: "close it before the checkpoint")
         }
         if let failure = sight.failure { return .refused("is an inotify instance that cannot be looked into: \(failure.errno)", help: failure.call) }
-        if let waiting = sight[number: "waiting"] {
-            return .refused(
-                "is an inotify instance with \(waiting) bytes of events that have not been read, which cannot be saved",
-                help: "try again when the program has read them")
-        }
         var object = ImageInotify()
+        if let waiting = sight[number: "waiting"] {
+            let text = "is an inotify instance with \(waiting) bytes of events that have not been read"
+            guard let events = sight.details["events"] else {
+                return .refused(
+                    text + ", which only the kernel's memory tells: \(sight.details["unread"]?.shown ?? "not asked")",
+                    help: "try again when the program has read them, or be root (CAP_BPF and CAP_PERFMON are needed)")
+            }
+            object.events = Self.events(events.bytes)
+            if object.happenings == nil {
+                return .refused(
+                    text + " and that cannot be made to happen again, such as half of a rename or an unmounted file system",
+                    help: "try again when the program has read them")
+            }
+        }
         for (place, watch) in watches.enumerated() {
             if isOwnDoing(watch.mask) {
                 let first = recorder.places[id - 1].prefix(1)
@@ -101,6 +119,25 @@ enum InotifyFile: DescriptorCapture {
             object.watches.append(record)
         }
         return .object(.inotify(object))
+    }
+
+    /// What read(2) gave.
+    static func events(_ bytes: [UInt8]) -> [ImageWaitingEvent] {
+        var events: [ImageWaitingEvent] = []
+        var rest = bytes[...]
+        while rest.count >= 16 {
+            func number(_ word: Int) -> UInt32 {
+                rest[(rest.startIndex + 4 * word)..<(rest.startIndex + 4 * word + 4)].reversed().reduce(0) { $0 << 8 | UInt32($1) }
+            }
+            let length = Int(number(3))
+            guard rest.count >= 16 + length else { break }
+            var event = ImageWaitingEvent()
+            (event.watch, event.mask, event.cookie) = (Int32(bitPattern: number(0)), number(1), number(2))
+            event.name = Array(rest.dropFirst(16).prefix(length).prefix { $0 != 0 }).asData
+            events.append(event)
+            rest = rest.dropFirst(16 + length)
+        }
+        return events
     }
 
     /// Whether a restart, which opens files, could use up a watch for one event.

@@ -31,13 +31,11 @@ extension UnixSocket {
             if let number = sight[number: "peerNumber"] { one.process = recorder.numbers.process(UInt32(truncatingIfNeeded: number)) ?? 0 }
             object.peerCredentials = one
         }
-        var index = 0
-        while let option = sight.details["option\(index)"] {
+        object.options = SocketOptionSight.records(of: sight).map { option in
             var one = ImageSocketOption()
-            one.number = UInt32(option.bytes.first ?? 0)
-            one.value = Array(option.bytes.dropFirst()).asData
-            object.options.append(one)
-            index += 1
+            one.number = option.number
+            one.value = option.value
+            return one
         }
         object.queue = queue(of: sight, recorder)
         return .object(.unix(object))

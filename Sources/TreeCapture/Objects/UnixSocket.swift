@@ -7,7 +7,7 @@ internal import LinuxABI
 /// Details: `type`; `isListening`, `backlog`, `waiting` (inodes); `peerInode` (0: it has no descriptor); `shutdown`; `sent`; `reset`;
 /// `address`, `peerAddress`; `file`, the path of its name, `fileGone`, `elsewhere`, `fileDevice`, `fileInode`, `fileMode`, `fileOwner`, `fileGroup`;
 /// `credentials` (pid, uid, gid); `peerNumber`, that pid as the root of
-/// the tree sees it, where it is in another pid namespace; `option0`, ... (number and value); `message0`, ..., with `files0` (places of open files), `sender0`,
+/// the tree sees it, where it is in another pid namespace; options (``SocketOptionSight``); `message0`, ..., with `files0` (places of open files), `sender0`,
 /// `from0`; `refusal`, why it cannot be saved.
 enum UnixSocket {
     static func look(_ sight: inout OpenFileSight, _ tree: inout TreeLook) {
@@ -28,10 +28,10 @@ enum UnixSocket {
             if !state.waiting.isEmpty { sight.details["waiting"] = RawText(state.waiting.map { String($0) }.joined(separator: " ")) }
         }
         sight[number: "peerInode"] = state.peer.map { UInt64($0) }
-        let sent = look.bytesSent()
+        let sent = look.socket.bytesSent()
         if sent != 0 { sight[number: "sent"] = UInt64(sent) }
         if state.shutdown != 0 { sight[number: "shutdown"] = UInt64(state.shutdown) }
-        if look.hasError() { sight.details["reset"] = "1" }
+        if look.socket.hasError() { sight.details["reset"] = "1" }
         lookAtNames(&sight, look, state)
         if let one = look.peerCredentials() {
             sight.details["credentials"] = text(one)
@@ -40,9 +40,8 @@ enum UnixSocket {
                 sight[number: "peerNumber"] = look.peerNumber(seenBy: tree.members.root.rawValue).map { UInt64($0) }
             }
         }
-        if look.hasFilter() { sight.details["refusal"] = "which has a filter of packets (SO_ATTACH_FILTER)" }
         if look.hasUrgentData() { sight.details["refusal"] = "in which urgent data (MSG_OOB) waits" }
-        try lookAtOptions(&sight, look, type)
+        try SocketOptionSight.look(&sight, look.socket, isConnected: state.peer != nil, &tree)
         // What is refused already is not looked into: urgent data hides the rest.
         if state.isListening || sight.details["refusal"] != nil { return }
         // Who receives meanwhile could see our offset.
@@ -73,17 +72,6 @@ enum UnixSocket {
             sight[number: "fileOwner"] = UInt64(status.owner)
             sight[number: "fileGroup"] = UInt64(status.group)
         } catch { sight.details["refusal"] = RawText("whose name cannot be found: \(error.name) (\(error.call) wants CAP_NET_ADMIN)") }
-    }
-
-    /// Only what differs from a new socket.
-    private static func lookAtOptions(_ sight: inout OpenFileSight, _ look: borrowing UnixSocketLook, _ type: UInt32) throws(SystemError) {
-        let new = try UnixSocketLook(newOfType: type)
-        var count = 0
-        for option in SocketOptions.settable {
-            guard let value = look.option(option), let usual = new.option(option), value != usual else { continue }
-            sight.details["option\(count)"] = RawText([UInt8(option)] + value)
-            count += 1
-        }
     }
 
     private static func note(

@@ -31,6 +31,8 @@ struct FileRecorder {
     let sockets: [UInt64: Int]
     /// Unix sockets, by inode, that a listening one of the tree has not accepted yet.
     let waiting: Set<UInt64>
+    /// TCP connections.
+    let connections: TCPEnds
 
     init(_ sight: TreeSight, _ identities: FileIdentities) {
         self.sight = sight
@@ -40,6 +42,7 @@ struct FileRecorder {
             sight.files.enumerated().filter { $0.element.status.kind == .socket }.map { ($0.element.status.inode, $0.offset) },
             uniquingKeysWith: { first, _ in first })
         waiting = Set(sight.files.flatMap { UnixSocket.waiting($0) })
+        connections = TCPEnds(sight.files, Array(sight.files.indices))
         var owners: [Int: (process: HostPid, thread: HostPid?)] = [:]
         for (process, thread) in sight.threads where owners[thread.table] == nil {
             owners[thread.table] = (process.pid, thread.table == process.door.table ? nil : thread.tid)

@@ -30,6 +30,10 @@ extension Recorder {
         if records.addressSpaces.contains(where: \.is32Bit), let compat = host.compatVdso {
             records.header.vdso32 = Self.record(compat)
         }
+        if let lock = sight.lock {
+            records.header.lock.id = lock.id
+            records.header.lock.connections = UInt32(clamping: lock.connections)
+        }
         records.header.cgroupSets = sight.cgroups.map { seen in
             var set = ImageCgroupSet()
             set.cgroups = seen.text.value.all.map { membership in

@@ -54,6 +54,7 @@ extension Recorder {
             if let seals = memory.seals, seals.indices.contains(index) { records.memoryObjects[index].seals = seals[index] }
             origins.append(PageOrigin(owner: .object(UInt32(index + 1)), source: .file(sight.objects[index].link.bytes)))
         }
+        origins += recordSharedPages(memory.shared ?? [])
         for (index, runs) in memory.spaces.enumerated() where records.addressSpaces.indices.contains(index) {
             records.addressSpaces[index].runPage = runs.map(\.page)
             records.addressSpaces[index].runLength = runs.map(\.count)
@@ -70,6 +71,35 @@ extension Recorder {
                 word.value = seen.value
                 return word
             }
+        }
+        return origins
+    }
+
+    private mutating func recordSharedPages(_ sets: [MemorySight.SharedSet]) -> [PageOrigin] {
+        var origins: [PageOrigin] = []
+        for (index, set) in sets.enumerated() {
+            var record = ImageSharedPages()
+            record.id = UInt32(index + 1)
+            record.runPage = set.runs.map(\.page)
+            record.runLength = set.runs.map(\.count)
+            record.holders = set.holders.map { seen in
+                var holder = ImagePageHolder()
+                holder.addressSpace = UInt32(seen.space)
+                holder.runPage = seen.runs.map(\.page)
+                holder.runLength = seen.runs.map(\.count)
+                return holder
+            }
+            records.sharedPages.append(record)
+            var parts: [PageOrigin.TaskRuns] = []
+            for (run, space) in set.sources.enumerated() {
+                let task = sight.spaces[space - 1].holder
+                if let last = parts.last, last.task == task {
+                    parts[parts.count - 1].runs = last.runs.lowerBound..<run + 1
+                } else {
+                    parts.append(PageOrigin.TaskRuns(task: task, runs: run..<run + 1))
+                }
+            }
+            origins.append(PageOrigin(owner: .shared(record.id), source: .tasks(parts)))
         }
         return origins
     }

@@ -19,12 +19,20 @@ struct PageOrigin: Sendable, Equatable {
     enum Owner: Sendable, Equatable {
         case space(UInt32)
         case object(UInt32)
+        case shared(UInt32)
     }
     enum Source: Sendable, Equatable {
         /// The memory of a stopped task.
         case task(HostPid)
+        /// The memory of stopped tasks: each has this many of the runs.
+        case tasks([TaskRuns])
         /// A file by its path.
         case file([UInt8])
+    }
+
+    struct TaskRuns: Sendable, Equatable {
+        var task: HostPid
+        var runs: Range<Int>
     }
 
     var owner: Owner

@@ -41,11 +41,12 @@ struct Recording: Codable, Sendable {
 }
 
 extension TreeSight {
-    /// See ``TreeLook/sight(of:on:at:relatives:)``.
+    /// See ``TreeLook/sight(of:on:at:relatives:connections:fence:)``.
     static func look(
-        at members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives
+        at members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives, connections: TCPMode = .keep,
+        fence: ConnectionFence? = nil
     ) throws(CaptureError) -> TreeSight {
-        try TreeLook.sight(of: members, on: host, at: instant, relatives: relatives)
+        try TreeLook.sight(of: members, on: host, at: instant, relatives: relatives, connections: connections, fence: fence)
     }
 
     /// By pid of a process that has the memory of another one: the first that has it.

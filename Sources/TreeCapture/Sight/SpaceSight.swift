@@ -100,9 +100,11 @@ struct MemorySight: Codable, Sendable {
         var count: UInt64
     }
 
-    /// In the order of `TreeSight.spaces` and `TreeSight.objects`.
+    /// In the order of `TreeSight.spaces` and `TreeSight.objects`. Without what is in `shared`.
     var spaces: [[Run]] = []
     var objects: [[Run]] = []
+    /// Pages that several spaces share copy-on-write; nil: none, or not looked for.
+    var shared: [SharedSet]?
     /// Guard pages of the spaces; nil: they were not looked for.
     var guards: [[Run]]?
     /// F_GET_SEALS of the objects; nil: they were not looked at.
@@ -111,6 +113,38 @@ struct MemorySight: Codable, Sendable {
     var robustWords: [[RobustWordSight]]?
     /// Spaces whose mappings may have changed since the sight: their `smaps`, read again.
     var changed: [ChangedSpace] = []
+
+    /// Pages at the same addresses of several spaces, saved once.
+    struct SharedSet: Codable, Sendable, Equatable {
+        var runs: [Run] = []
+        /// By run: the space from which it is read.
+        var sources: [Int] = []
+        var holders: [Holder] = []
+
+        /// - Preconditions: it lies behind the runs before.
+        mutating func append(_ run: Run, from space: Int) {
+            if let last = runs.last, last.page + last.count == run.page, sources.last == space {
+                runs[runs.count - 1].count += run.count
+            } else {
+                runs.append(run)
+                sources.append(space)
+            }
+        }
+    }
+
+    /// A space, and which pages of a set it has.
+    struct Holder: Codable, Sendable, Equatable {
+        var space: Int
+        var runs: [Run] = []
+
+        mutating func append(_ run: Run) {
+            if let last = runs.last, last.page + last.count == run.page {
+                runs[runs.count - 1].count += run.count
+            } else {
+                runs.append(run)
+            }
+        }
+    }
 
     struct RobustWordSight: Codable, Sendable, Equatable {
         var address: UInt64

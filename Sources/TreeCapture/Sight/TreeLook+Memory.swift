@@ -110,6 +110,9 @@ extension MemorySight {
                 throw CaptureError(cannot: "look at the memory of", task: process?.pid ?? space.holder, process?.stat.comm, error)
             }
         }
+        do throws(SystemError) { try memory.findSharedPages(sight) } catch {
+            throw CaptureError(cannot: "look for pages that the processes share", error, help: error.call)
+        }
         for object in sight.objects {
             do throws(SystemError) {
                 if object.isHuge == true {
@@ -180,5 +183,5 @@ extension MemorySight {
     }
 
     /// Bytes of all pages together.
-    var bytes: UInt64 { (spaces + objects).joined().reduce(0) { $0 + $1.count } * pageSize }
+    var bytes: UInt64 { (spaces + objects + (shared ?? []).map(\.runs)).joined().reduce(0) { $0 + $1.count } * pageSize }
 }

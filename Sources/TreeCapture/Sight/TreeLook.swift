@@ -1,3 +1,4 @@
+internal import HostProbe
 internal import Kernel
 internal import LinuxABI
 internal import PidControl
@@ -20,9 +21,19 @@ struct TreeLook {
     var rootNamespace = 0
     private var cgroupIDs: [[UInt8]: Int] = [:]
     private var cgroupMounts: [CgroupMount]?
+    private var openedReader: Result<KernelReader, SystemError>?
     /// Objects by device and inode.
     var objectIDs: [FileKey: Int] = [:]
     private var commands: [HostPid: [UInt8]] = [:]
+    /// What locks the connections before they are looked into; nil: the tree goes on, and needs no lock.
+    private let fence: ConnectionFence?
+    /// What options new sockets have, by kind.
+    var socketOptions = SocketOptionLook()
+    /// The kernel's tables of sockets, read where the tree has such sockets; by inode.
+    var inetSockets: [SocketHandle.Kind: [UInt64: InetSocketState]] = [:]
+    var packetSockets: [UInt64: PacketSocketState]?
+    var netlinkSockets: [UInt64: NetlinkSocketState]?
+    var multicast: MulticastTable?
 
     struct FileKey: Hashable {
         var device: UInt64
@@ -41,10 +52,13 @@ struct TreeLook {
     /// - Parameters:
     ///   - instant: when the tree had stopped.
     ///   - relatives: processes outside of the tree that may share something with it.
+    ///   - connections: what becomes of TCP connections.
+    ///   - fence: locks them before they are looked into; nil: the tree goes on, and needs no lock.
     static func sight(
-        of members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives
+        of members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives, connections: TCPMode, fence: ConnectionFence?
     ) throws(CaptureError) -> TreeSight {
-        var look = TreeLook(members, host, instant)
+        var look = TreeLook(members, host, instant, fence)
+        if connections != .keep { look.sight.connections = connections }
         for pid in members.processes {
             try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
                 try look.lookAtProcess(pid)
@@ -69,12 +83,30 @@ struct TreeLook {
         return look.sight
     }
 
-    private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp) {
+    /// Locks TCP connections of the tree, if it is to be ended or stopped.
+    ///
+    /// - Returns: why they are not locked.
+    func lock(_ connections: [ConnectionLock.Connection]) -> PacketFilter.Failure? {
+        guard let fence, !connections.isEmpty else { return nil }
+        do throws(PacketFilter.Failure) { try fence.close(connections) } catch { return error }
+        return nil
+    }
+
+    private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp, _ fence: ConnectionFence?) {
         self.members = members
+        self.fence = fence
         sight = TreeSight(host: host, instant: instant, root: members.root)
         for kind in NamespaceSight.Kind.allCases {
             ownNamespaces[kind] = try? readLink("/proc/self/ns/\(kind.link)")
         }
+    }
+
+    /// The kernel's memory, opened when it is first needed.
+    mutating func kernelReader() throws(SystemError) -> KernelReader {
+        if let openedReader { return try openedReader.get() }
+        let opened = Result { () throws(SystemError) in try KernelReader() }
+        openedReader = opened
+        return try opened.get()
     }
 
     /// Wraps a kernel error into a sentence that names the task.

@@ -33,6 +33,10 @@ struct TreeSight: Codable, Sendable {
 
     /// What the user lets through, by the names that `/proc/PID/fd` shows. Nil: nothing.
     var external: [String]?
+    /// What becomes of TCP connections; nil: they are kept.
+    var connections: TCPMode?
+    /// The lock of its connections that is in force; nil: none.
+    var lock: LockSight?
 
     subscript(space id: Int) -> SpaceSight { spaces[id - 1] }
     subscript(directories id: Int) -> DirectoriesSight { directories[id - 1] }
@@ -42,6 +46,12 @@ struct TreeSight: Codable, Sendable {
     var threads: some Sequence<(process: ProcessSight, thread: ThreadSight)> {
         processes.lazy.flatMap { process in process.threads.lazy.map { (process, $0) } }
     }
+}
+
+/// The lock of the tree's connections.
+struct LockSight: Codable, Sendable {
+    var id: String
+    var connections: Int
 }
 
 /// What is known of the host, and of crcheckpoint itself as far as tasks are compared with it.

@@ -16,7 +16,8 @@ struct SemaphoreSetMaker {
     ///
     /// - Parameter memory: the launchpad, where the guardian sees how many there are.
     /// - If it fails: nothing is left of it.
-    func run(_ memory: borrowing SharedMemory) throws(RestoreError) {
+    /// - Returns: what undoes it, from the last to the first.
+    func run(_ memory: borrowing SharedMemory) throws(RestoreError) -> [() -> Void] {
         var undo: [() -> Void] = []
         do throws(RestoreError) {
             for one in plan.valid.semaphores {
@@ -33,6 +34,7 @@ struct SemaphoreSetMaker {
             for step in undo.reversed() { step() }
             throw error
         }
+        return undo.reversed()
     }
 
     private func make(_ set: ImageSemaphoreSet, _ memory: borrowing SharedMemory) throws(SystemError) -> () -> Void {
