@@ -48,7 +48,7 @@ extension HostFacts {
         var taken: [[UInt8]: ConnectionTable.Entry] = [:]
         for socket in sockets {
             if socket.isConnection { taken[socket.key] = connected[socket.key] }
-            guard socket.isListening, !socket.options.contains(where: { $0.level == 1 && $0.number == 15 /* SO_REUSEPORT */ }) else { continue }
+            guard socket.isListening, !socket.options.contains(where: { $0.level == SocketOption.SOL_SOCKET && $0.number == SocketOptions.SO_REUSEPORT }) else { continue }
             let endpoint = ImageTcpSocket.endpoint(socket.address)
             taken[socket.key] = listening[Array(endpoint.prefix(2))]?.first { other in
                 let (one, two) = (socket.address.asBytes, other.local)

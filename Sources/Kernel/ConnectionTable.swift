@@ -29,7 +29,7 @@ package enum ConnectionTable {
     private static func inodes(_ entries: [Entry]) -> [String: UInt64] {
         var found: [String: UInt64] = [:]
         for one in entries where one.inode != 0 {
-            guard let local = SocketLook.text(of: one.local), let peer = SocketLook.text(of: one.peer) else { continue }
+            guard let local = SocketAddress.text(of: one.local), let peer = SocketAddress.text(of: one.peer) else { continue }
             if found["\(local) \(peer)"] == nil { found["\(local) \(peer)"] = one.inode }
         }
         return found

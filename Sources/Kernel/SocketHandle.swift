@@ -15,12 +15,11 @@ package struct SocketHandle: ~Copyable {
 
     package init(owning copy: consuming Descriptor) { self.copy = copy }
 
-    /// A socket as socket(2) makes it.
-    @inline(never)
+    /// A socket as socket(2) makes it. No call on it waits.
     package init(new kind: Kind) throws(SystemError) {
-        let made = ckernel_syscall(
-            Int(SYS_socket), Int(kind.family), Int(kind.type) | Int(O_CLOEXEC) | Int(Socket.SOCK_NONBLOCK), Int(kind.number), 0, 0, 0)
-        copy = Descriptor(owning: Int32(try SystemError.check(made, "socket(\(SocketLook.name(kind)))")))
+        do throws(SystemError) {
+            copy = try SocketCalls.make(UInt64(kind.family), UInt64(kind.type) | Socket.SOCK_NONBLOCK, UInt64(kind.number))
+        } catch { throw SystemError(error.number, in: "socket(\(SocketLook.name(kind)))") }
     }
 
     /// What socket(2) is given.
@@ -47,17 +46,14 @@ package struct SocketHandle: ~Copyable {
     }
 
     /// The value of an option; nil where the socket has no such option.
-    @inline(never)
     package borrowing func option(_ level: UInt32, _ number: UInt32, upTo capacity: Int = 64) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: capacity)
-        guard case .success(let size) = read(level, number, into: &bytes) else { return nil }
-        return Array(bytes.prefix(size))
+        SocketCalls.option(UInt64(level), number, of: copy.number, upTo: capacity)
     }
 
     /// An option that is queried by what the value holds before the call: lists of one multicast group, for instance.
     package borrowing func option(_ level: UInt32, _ number: UInt32, asking question: [UInt8]) throws(SystemError) -> [UInt8] {
         var bytes = question
-        let size = try read(level, number, into: &bytes).get()
+        let size = try read(level, number, into: &bytes)
         return Array(bytes.prefix(size))
     }
 
@@ -68,64 +64,27 @@ package struct SocketHandle: ~Copyable {
     }
 
     /// - Returns: how many bytes there are.
-    @inline(never)
-    package borrowing func read(_ level: UInt32, _ number: UInt32, into bytes: inout [UInt8]) -> Result<Int, SystemError> {
-        var size = UInt32(bytes.count)
-        // Both outlive the call, and the kernel writes no more than `size` bytes.
-        let result = unsafe bytes.withUnsafeMutableBytes { bytes in
-            unsafe withUnsafeMutablePointer(to: &size) { size in
-                ckernel_syscall(
-                    Int(SYS_getsockopt), Int(copy.number), Int(level), Int(number), Int(bitPattern: bytes.baseAddress), Int(bitPattern: size), 0)
-            }
-        }
-        do throws(SystemError) {
-            _ = try SystemError.check(result, "getsockopt")
-            return .success(min(Int(size), bytes.count))
-        } catch { return .failure(error) }
+    package borrowing func read(_ level: UInt32, _ number: UInt32, into bytes: inout [UInt8]) throws(SystemError) -> Int {
+        try SocketCalls.read(UInt64(level), number, of: copy.number, into: &bytes)
     }
 
     /// Sets an option of the copy, which is the socket of the program: what is set has to be set back.
-    @inline(never)
     package borrowing func set(_ level: UInt32, _ number: UInt32, _ value: [UInt8]) throws(SystemError) {
-        let result = unsafe value.withUnsafeBytes { bytes in
-            ckernel_syscall(
-                Int(SYS_setsockopt), Int(copy.number), Int(level), Int(number), Int(bitPattern: bytes.baseAddress), bytes.count, 0)
-        }
-        _ = try SystemError.check(result, "setsockopt")
+        try SocketCalls.set(UInt64(level), number, of: copy.number, to: value)
     }
 
     /// bind(2), connect(2) of a new socket.
-    package borrowing func bind(_ address: [UInt8]) throws(SystemError) { try call(Int(SYS_bind), "bind", address) }
-    package borrowing func connect(_ address: [UInt8]) throws(SystemError) { try call(Int(SYS_connect), "connect", address) }
-
-    @inline(never)
-    private borrowing func call(_ number: Int, _ name: String, _ address: [UInt8]) throws(SystemError) {
-        let result = unsafe address.withUnsafeBytes { bytes in
-            ckernel_syscall(number, Int(copy.number), Int(bitPattern: bytes.baseAddress), bytes.count, 0, 0, 0)
-        }
-        _ = try SystemError.check(result, name)
-    }
+    package borrowing func bind(_ address: [UInt8]) throws(SystemError) { try SocketCalls.bind(copy.number, to: address) }
+    package borrowing func connect(_ address: [UInt8]) throws(SystemError) { try SocketCalls.connect(copy.number, to: address) }
 
     /// Lets what was sent go out.
     @inline(never)
     package borrowing func pause() { _ = unsafe poll(nil, 0, 1) }
 
     /// Its own address with the family, as getsockname(2) gives it; nil: it cannot be asked.
-    package borrowing func address() -> [UInt8]? { address(Int(SYS_getsockname)) }
+    package borrowing func address() -> [UInt8]? { SocketCalls.address(of: copy.number) }
     /// That of what it is connected with; nil: it is not connected.
-    package borrowing func peerAddress() -> [UInt8]? { address(Int(SYS_getpeername)) }
-
-    @inline(never)
-    private borrowing func address(_ call: Int) -> [UInt8]? {
-        var bytes = [UInt8](repeating: 0, count: 128)
-        var size = UInt32(bytes.count)
-        let result = unsafe bytes.withUnsafeMutableBytes { bytes in
-            unsafe withUnsafeMutablePointer(to: &size) { size in
-                ckernel_syscall(call, Int(copy.number), Int(bitPattern: bytes.baseAddress), Int(bitPattern: size), 0, 0, 0)
-            }
-        }
-        return result == 0 ? Array(bytes.prefix(Int(size))) : nil
-    }
+    package borrowing func peerAddress() -> [UInt8]? { SocketCalls.peerAddress(of: copy.number) }
 
     /// Instructions of the classic filter (SO_ATTACH_FILTER), 8 bytes each; empty: there is none.
     ///
@@ -154,25 +113,11 @@ package struct SocketHandle: ~Copyable {
     }
 
     /// Whether an error waits, or something in the error queue: POLLERR.
-    @inline(never)
-    package borrowing func hasError() -> Bool {
-        var look = pollfd(fd: copy.number, events: 0, revents: 0)
-        _ = unsafe poll(&look, 1, 0)
-        return look.revents & Int16(POLLERR) != 0
-    }
+    package borrowing func hasError() -> Bool { SocketCalls.events(of: copy.number) & Int16(POLLERR) != 0 }
 
     /// Bytes that wait, of a datagram socket those of the first message.
-    package borrowing func bytesWaiting() -> Int { count(Ioctl.SIOCINQ) }
+    package borrowing func bytesWaiting() -> Int { (try? SocketCalls.count(Ioctl.SIOCINQ, of: copy.number)) ?? 0 }
 
     /// What it has sent and its peers have not yet received, in the kernel's measure.
-    package borrowing func bytesSent() -> Int { count(Ioctl.SIOCOUTQ) }
-
-    @inline(never)
-    private borrowing func count(_ request: UInt64) -> Int {
-        var value: Int32 = 0
-        let result = unsafe withUnsafeMutablePointer(to: &value) { value in
-            ckernel_syscall(Int(SYS_ioctl), Int(copy.number), Int(request), Int(bitPattern: value), 0, 0, 0)
-        }
-        return result == 0 ? Int(value) : 0
-    }
+    package borrowing func bytesSent() -> Int { (try? SocketCalls.count(Ioctl.SIOCOUTQ, of: copy.number)) ?? 0 }
 }

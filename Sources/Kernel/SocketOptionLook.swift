@@ -46,9 +46,7 @@ package struct SocketOptionLook: Sendable {
                 continue
             }
             let size: Int
-            switch socket.read(one.option.level, one.option.number, into: &buffer) {
-            case .success(let count): size = count
-            case .failure(let error):
+            do throws(SystemError) { size = try socket.read(one.option.level, one.option.number, into: &buffer) } catch {
                 // A shut or connected socket does not tell what it did before, ENOPROTOOPT and EOPNOTSUPP: it has none.
                 if [ENOPROTOOPT, EOPNOTSUPP, ENOTCONN].contains(error.number) { continue }
                 found.refusal = "whose option \(one.option.name) cannot be read: \(error.name)"

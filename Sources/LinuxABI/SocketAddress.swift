@@ -12,17 +12,20 @@ package enum SocketAddress {
             // Abstract names begin with a zero byte, and hold any.
             if address[2] == 0 { return "@" + printable(Array(address[3...])) }
             return printable(Array(address[2...].prefix { $0 != 0 }))
-        case 2 where address.count >= 8:
-            return address[4..<8].map { String($0) }.joined(separator: ".") + ":\(word(2))"
-        case 10 where address.count >= 24:
-            let groups = stride(from: 8, to: 24, by: 2).map { String(word($0), radix: 16) }
-            return "[" + shortened(groups) + "]:\(word(2))"
+        case 2 where address.count >= 8: return host(Array(address[4..<8])) + ":\(word(2))"
+        case 10 where address.count >= 24: return "[" + host(Array(address[8..<24])) + "]:\(word(2))"
         default: return nil
         }
     }
 
-    /// The longest row of zeros, of two at least, becomes `::`. Source: RFC 5952.
-    private static func shortened(_ groups: [String]) -> String {
+    /// `10.0.0.1`, `fe80::1`, `::ffff:10.0.0.1`: the longest row of zeros, of two groups at least, becomes `::`.
+    ///
+    /// - Parameter bytes: 4 or 16.
+    /// - Source: RFC 5952.
+    package static func host(_ bytes: [UInt8]) -> String {
+        guard bytes.count == 16 else { return bytes.map { String($0) }.joined(separator: ".") }
+        if let four = mapped(bytes) { return "::ffff:" + host(four) }
+        let groups = stride(from: 0, to: 16, by: 2).map { String(UInt32(bytes[$0]) << 8 | UInt32(bytes[$0 + 1]), radix: 16) }
         var best = 0..<0
         var start = 0
         while start < groups.count {
@@ -32,5 +35,11 @@ package enum SocketAddress {
         }
         guard !best.isEmpty else { return groups.joined(separator: ":") }
         return groups[..<best.lowerBound].joined(separator: ":") + "::" + groups[best.upperBound...].joined(separator: ":")
+    }
+
+    /// The address of IPv4 that one of IPv6 stands for; nil: it stands for none.
+    package static func mapped(_ bytes: [UInt8]) -> [UInt8]? {
+        guard bytes.count == 16, bytes[..<10].allSatisfy({ $0 == 0 }), bytes[10] == 255, bytes[11] == 255 else { return nil }
+        return Array(bytes[12...])
     }
 }

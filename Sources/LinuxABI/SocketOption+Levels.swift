@@ -97,7 +97,7 @@ extension SocketOption {
     /// reading clears, other names of the same (SO_BINDTOIFINDEX, SO_RCVTIMEO_NEW, SO_SNDTIMEO_NEW), and what the kernel does not tell
     /// (SO_ATTACH_REUSEPORT_CBPF, SO_ATTACH_REUSEPORT_EBPF; SO_ATTACH_BPF is refused).
     static let general: [SocketOption] = [
-        general(SocketOptions.SO_REUSEADDR, "SO_REUSEADDR", .all, .early), general(15, "SO_REUSEPORT", .inet, .early),
+        general(SocketOptions.SO_REUSEADDR, "SO_REUSEADDR", .all, .early), general(SocketOptions.SO_REUSEPORT, "SO_REUSEPORT", .inet, .early),
         SocketOption(SOL_SOCKET, 25, "SO_BINDTODEVICE", 0...16, .inet, .early, .deviceName),
         general(SocketOptions.SO_MARK, "SO_MARK", .all, .early, needs: adminOrRaw),
         general(SocketOptions.SO_DEBUG, "SO_DEBUG", .all, needs: admin), general(SocketOptions.SO_DONTROUTE, "SO_DONTROUTE"),

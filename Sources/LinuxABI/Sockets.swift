@@ -51,6 +51,7 @@ package enum SocketOptions {
     package static let SO_DEBUG: UInt32 = 1
     package static let SO_REUSEADDR: UInt32 = 2
     package static let SO_DONTROUTE: UInt32 = 5
+    package static let SO_REUSEPORT: UInt32 = 15
     package static let SO_BROADCAST: UInt32 = 6
     package static let SO_SNDBUF: UInt32 = 7
     package static let SO_RCVBUF: UInt32 = 8

@@ -121,8 +121,7 @@ package struct TCPStarting: Sendable {
         guard isClosed else { return }
         let address = socket.address.asBytes
         let peer = ImageTcpSocket.standIn(place, address)
-        packet = (
-            TCPPacket.reset(from: peer, to: address, sequence: start.receiveEnd, acknowledged: start.sendBase), TCPPacket.destination(address)
-        )
+        let reset = TCPPacket.reset(from: peer, to: address, sequence: start.receiveEnd, acknowledged: start.sendBase)
+        packet = (reset.bytes, reset.destination)
     }
 }

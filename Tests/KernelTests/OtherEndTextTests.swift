@@ -1,5 +1,6 @@
 import Testing
 
+import LinuxABI
 @testable import Kernel
 
 /// What the kernel says about sockets, messages and file systems.
@@ -11,11 +12,12 @@ import Testing
     }
 
     @Test func addresses() {
-        func text(_ bytes: [UInt8]) -> String? { SocketLook.text(of: bytes) }
+        func text(_ bytes: [UInt8]) -> String? { SocketAddress.text(of: bytes) }
         #expect(text([2, 0, 0x1f, 0x90, 127, 0, 0, 1] + [UInt8](repeating: 0, count: 8)) == "127.0.0.1:8080")
         let zeros = [UInt8](repeating: 0, count: 15)
         #expect(text([10, 0, 0, 80, 0, 0, 0, 0] + zeros + [1, 0, 0, 0, 0]) == "[::1]:80")
         #expect(text([10, 0, 0, 80, 0, 0, 0, 0, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 5]) == "[2001:db8:0:1::5]:80")
+        #expect(text([10, 0, 0, 80, 0, 0, 0, 0] + zeros.prefix(10) + [255, 255, 10, 0, 0, 9, 0, 0, 0, 0]) == "[::ffff:10.0.0.9]:80")
         #expect(text([1, 0] + Array("/run/x\u{1b}".utf8) + [0, 0]) == "/run/x\\e")
         #expect(text([1, 0, 0] + Array("bus".utf8)) == "@bus")
         // A socket without a name, one of another family, a short one.

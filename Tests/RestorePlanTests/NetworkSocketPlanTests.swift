@@ -116,16 +116,16 @@ import Testing
         var socket = ImageInetSocket()
         (socket.family, socket.type, socket.protocol) = (2, 2, 17)
         (socket.local.host, socket.local.port) = ([0, 0, 0, 0].asData, 0x35)
-        let packet = try #require(SpoofedDatagram(of: datagram, to: socket))
+        let packet = try #require(SpoofedDatagram(of: datagram, to: socket)).packet
         #expect(packet.destination.prefix(8) == [2, 0, 0, 0, 127, 0, 0, 1])
         #expect(Array(packet.bytes[..<26]) == [0x45, 0, 0, 31, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 9, 127, 0, 0, 1, 0x12, 0x34, 0, 0x35, 0, 11])
         // The sum over the pseudo-header, with the checksum, is all ones.
         let summed = Array(packet.bytes[12..<20]) + [0, 11, 0, 17] + packet.bytes[20...]
-        #expect(SpoofedDatagram.checksum(summed) == 0xffff)
+        #expect(InternetPacket.checksum(summed) == 0)
         (datagram.from.host, socket.local.host) = (([0xfe, 0x80] + [UInt8](repeating: 1, count: 14)).asData, [UInt8](repeating: 0, count: 16).asData)
         #expect(SpoofedDatagram(of: datagram, to: socket) == nil)
         datagram.from.host = ([UInt8](repeating: 0, count: 10) + [255, 255, 10, 0, 0, 1]).asData
-        #expect(SpoofedDatagram(of: datagram, to: socket)?.family == 2)
+        #expect(SpoofedDatagram(of: datagram, to: socket)?.packet.family == 2)
     }
 
     /// Nothing comes in before filter and options are set.

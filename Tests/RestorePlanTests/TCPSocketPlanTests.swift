@@ -43,7 +43,8 @@ import Testing
     @Test func reset() {
         let packet = TCPPacket.reset(
             from: [2, 0, 0, 9, 127, 0, 0, 1] + [UInt8](repeating: 0, count: 8), to: [2, 0, 0, 80, 127, 0, 0, 2] + [UInt8](repeating: 0, count: 8),
-            sequence: 0x0102_0304, acknowledged: 5)
+            sequence: 0x0102_0304, acknowledged: 5
+        ).bytes
         #expect(packet.count == 40 && packet[12..<20].elementsEqual([127, 0, 0, 1, 127, 0, 0, 2]))
         #expect(packet[20..<36].elementsEqual([0, 9, 0, 80, 1, 2, 3, 4, 0, 0, 0, 5, 0x50, 0x14, 0xff, 0xff]))
         let summed = packet[12...] + [0, 6, 0, 20]

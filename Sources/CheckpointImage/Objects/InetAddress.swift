@@ -46,25 +46,7 @@ extension ImageInetAddress {
         return port == 0 ? scoped : "[\(scoped)]:\(port)"
     }
 
-    /// `10.0.0.1`, `fe80::1`. Source: RFC 5952.
-    package static func text(of host: Data) -> String {
-        let bytes = host.asBytes
-        guard bytes.count == 16 else { return bytes.map { String($0) }.joined(separator: ".") }
-        // Mapped IPv4 addresses.
-        if bytes[..<10].allSatisfy({ $0 == 0 }), bytes[10] == 255, bytes[11] == 255 {
-            return "::ffff:" + bytes[12...].map { String($0) }.joined(separator: ".")
-        }
-        let groups = stride(from: 0, to: 16, by: 2).map { String(UInt32(bytes[$0]) << 8 | UInt32(bytes[$0 + 1]), radix: 16) }
-        var best = 0..<0
-        var start = 0
-        while start < groups.count {
-            let end = groups[start...].firstIndex { $0 != "0" } ?? groups.count
-            if end - start > max(best.count, 1) { best = start..<end }
-            start = max(end, start + 1)
-        }
-        guard !best.isEmpty else { return groups.joined(separator: ":") }
-        return groups[..<best.lowerBound].joined(separator: ":") + "::" + groups[best.upperBound...].joined(separator: ":")
-    }
+    package static func text(of host: Data) -> String { SocketAddress.host(host.asBytes) }
 
     func check(family: UInt32, _ rules: RuleContext) throws(ImageError) {
         try rules.require(host.count == (family == Socket.AF_INET ? 4 : 16) && port <= 0xffff, .networkAddress)

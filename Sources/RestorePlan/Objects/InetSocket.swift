@@ -109,7 +109,7 @@ enum InetSocketPlan: ObjectPlan {
     private static func fill(_ socket: Socket, _ program: inout Program, _ builder: inout PlanBuilder) {
         guard builder.facts.has(Capability.CAP_NET_RAW) else { return }
         for datagram in socket.state.queue {
-            guard let packet = SpoofedDatagram(of: datagram, to: socket.state) else { continue }
+            guard let packet = SpoofedDatagram(of: datagram, to: socket.state)?.packet else { continue }
             let type = UInt64(LinuxABI.Socket.SOCK_RAW) | LinuxABI.Socket.SOCK_CLOEXEC
             let raw = program.call(.socket, [.number(packet.family), .value(type), .number(LinuxABI.Socket.IPPROTO_RAW)], "a datagram that waits")
             if packet.family == LinuxABI.Socket.AF_INET6 {

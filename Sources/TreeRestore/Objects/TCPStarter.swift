@@ -67,7 +67,7 @@ struct TCPStarter {
         guard let packet = one.packet else { return }
         let before = try state(number)
         let family = packet.destination.count < 28 ? TCP.AF_INET : TCP.AF_INET6
-        let raw = try SocketCalls.make(family, 3 /* SOCK_RAW */, 255 /* IPPROTO_RAW */)
+        let raw = try SocketCalls.make(family, UInt64(Socket.SOCK_RAW), UInt64(Socket.IPPROTO_RAW))
         _ = try SocketCalls.send(packet.bytes[...], to: packet.destination, on: raw.number)
         let deadline = SystemClock.monotonic.now() + 1_000_000_000
         while try state(number) == before {

@@ -5,42 +5,44 @@ internal import LinuxABI
 /// System calls on a socket that this process has a descriptor of.
 package enum SocketCalls {
     /// The value of an option; nil where the kernel does not know it.
-    @inline(never)
     package static func option(_ level: UInt64, _ option: UInt32, of number: Int32, upTo count: Int = 64) -> [UInt8]? {
         var bytes = [UInt8](repeating: 0, count: count)
-        var size = UInt32(count)
-        // Both outlive the call.
+        guard let size = try? read(level, option, of: number, into: &bytes) else { return nil }
+        return Array(bytes.prefix(size))
+    }
+
+    /// - Returns: how many bytes there are.
+    @inline(never)
+    package static func read(_ level: UInt64, _ option: UInt32, of number: Int32, into bytes: inout [UInt8]) throws(SystemError) -> Int {
+        var size = UInt32(bytes.count)
+        // Both outlive the call, and the kernel writes no more than `size` bytes.
         let result = unsafe bytes.withUnsafeMutableBytes { bytes in
             unsafe withUnsafeMutablePointer(to: &size) { size in
                 ckernel_syscall(Int(SYS_getsockopt), Int(number), Int(level), Int(option), Int(bitPattern: bytes.baseAddress), Int(bitPattern: size), 0)
             }
         }
-        return result == 0 ? Array(bytes.prefix(Int(size))) : nil
+        _ = try SystemError.check(result, "getsockopt \(option)")
+        return min(Int(size), bytes.count)
     }
 
     /// An option of four bytes.
-    @inline(never)
     package static func word(_ level: UInt64, _ option: UInt32, of number: Int32) throws(SystemError) -> UInt32 {
-        var value: UInt32 = 0
-        var size = UInt32(4)
-        // Both outlive the call.
-        let result = unsafe withUnsafeMutablePointer(to: &value) { value in
-            unsafe withUnsafeMutablePointer(to: &size) { size in
-                ckernel_syscall(Int(SYS_getsockopt), Int(number), Int(level), Int(option), Int(bitPattern: value), Int(bitPattern: size), 0)
-            }
-        }
-        _ = try SystemError.check(result, "getsockopt \(option)")
-        return value
+        var bytes: [UInt8] = [0, 0, 0, 0]
+        _ = try read(level, option, of: number, into: &bytes)
+        return bytes.word(at: 0)
     }
 
     @inline(never)
-    package static func set(_ level: UInt64, _ option: UInt32, of number: Int32, to value: UInt32) throws(SystemError) {
-        var value = value
+    package static func set(_ level: UInt64, _ option: UInt32, of number: Int32, to value: [UInt8]) throws(SystemError) {
         // It outlives the call.
-        let result = unsafe withUnsafeMutablePointer(to: &value) { value in
-            ckernel_syscall(Int(SYS_setsockopt), Int(number), Int(level), Int(option), Int(bitPattern: value), 4, 0)
+        let result = unsafe value.withUnsafeBytes { value in
+            ckernel_syscall(Int(SYS_setsockopt), Int(number), Int(level), Int(option), Int(bitPattern: value.baseAddress), value.count, 0)
         }
         _ = try SystemError.check(result, "setsockopt \(option)")
+    }
+
+    package static func set(_ level: UInt64, _ option: UInt32, of number: Int32, to value: UInt32) throws(SystemError) {
+        try set(level, option, of: number, to: (0..<4).map { UInt8(truncatingIfNeeded: value >> ($0 * 8)) })
     }
 
     /// A `struct sockaddr`; nil where there is none.
