@@ -1,0 +1,45 @@
+import CheckpointImage
+import FoundationEssentials
+
+extension RuleTests {
+    static let files: [Breach] = [
+        Breach(.descriptorRange, "file table 1") { $0.fileTables[0].descriptors[3].number = 0x7fff_ffc0 },
+        Breach(.descriptorOrder, "file table 1") { $0.fileTables[0].descriptors[2].number = 1 },
+        Breach(.noOpenFile, "fd 3 of file table 1") { $0.fileTables[0].descriptors[2].file = 99 },
+        Breach(.fileKind, "open file 1") { $0.openFiles[0].object = nil },
+        Breach(.fileOffset, "open file 2") { $0.openFiles[1].offset = -1 },
+        Breach(.pathMissing, "open file 2") { $0.openFiles[1].named.clearIdentity() },
+        Breach(.pathRelative, "open file 9") { $0.openFiles[8].device.identity.path = Data("null".utf8) },
+        Breach(.noPipe, "pipe 0 of open file 3") { $0.openFiles[2].pipeEnd.pipe = 0 },
+        Breach(.noMemoryObject, "open file 2") { $0.openFiles[1].named.identity.copy = 9 },
+        Breach(.noMemoryObject, "memory object 9 of open file 4") { $0.openFiles[3].nameless.object = 9 },
+        Breach(.preferred, "open file 1") { $0.openFiles[0].outside.preferred = 4 },
+        // A pipe has no terminal in its place.
+        Breach(.preferred, "open file 1") { $0.openFiles[0].outside.preferred = 3 },
+        Breach(.procTask, "open file 10") { $0.openFiles[9].proc.process = 99 },
+        Breach(.procTask, "open file 10") { $0.openFiles[9].proc.thread = 99 },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("root/etc/shadow".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("../1/environ".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("net/../../1".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data("/maps".utf8) },
+        Breach(.procName, "open file 10") { $0.openFiles[9].proc.name = Data([109, 0]) },
+        Breach(.signalRange, "open file 2") { $0.openFiles[1].ownerSignal = 65 },
+        Breach(.fileOwner, "open file 2") { $0.openFiles[1].owner.number = 99 },
+        Breach(.fileOwner, "open file 2") { $0.openFiles[1].owner.type = 3 },
+        Breach(.noTerminal, "terminal 9 of open file 12") { $0.openFiles[11].terminal.terminal = 9 },
+        Breach(.terminalEnds, "open file 12") { $0.terminals[0].outside = true },
+        Breach(.terminalEnds, "open file 11") { $0.openFiles[10].terminal = $0.openFiles[11].terminal },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].rows = 65536 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].number = 1 << 20 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].settings = Data(count: 36) },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].output = Data(count: 1 << 17 + 1) },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].mode = 0o4620 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].held = 3 },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].lineEnds = [8] },
+        Breach(.terminalRange, "terminal 1") { $0.terminals[0].lineEnds = [3, 2] },
+        Breach(.terminalSession, "terminal 1") { $0.terminals[0].session = 12 },
+        Breach(.terminalSession, "terminal 1") { $0.terminals[0].foreground = 99 },
+        Breach(.pipeCapacity, "pipe 1") { $0.pipes[0].capacity = 0 },
+        Breach(.pipeContents, "pipe 1") { $0.pipes[0].contents = [Data(count: 65536), Data(count: 1)] },
+    ]
+}
