@@ -18,6 +18,8 @@ let kernelSettings: [SwiftSetting] =
 let argumentParser: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
 let protobuf: Target.Dependency = .product(name: "SwiftProtobuf", package: "swift-protobuf")
 
+let crypto: Target.Dependency = .product(name: "Crypto", package: "swift-crypto")
+
 let package = Package(
     name: "TreeRestore",
     products: [
@@ -28,12 +30,15 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-protobuf", from: "1.39.0", traits: []),
+        .package(url: "https://github.com/apple/swift-crypto", from: "4.5.2"),
     ],
     targets: [
         // Leaves in C.
         .target(name: "CKernel"),
-        .target(name: "CCodec"),
+        .target(name: "CCodec", dependencies: ["CZstd", "CLz4"]),
         .systemLibrary(name: "CLibcap", pkgConfig: "libcap", providers: [.apt(["libcap-dev"])]),
+        .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+        .systemLibrary(name: "CLz4", pkgConfig: "liblz4", providers: [.apt(["liblz4-dev"])]),
 
         // Pure values and the one unsafe room.
         .target(name: "LinuxABI", swiftSettings: common),
@@ -43,17 +48,17 @@ let package = Package(
         .target(name: "ArchState", dependencies: ["LinuxABI"], swiftSettings: common),
         .target(name: "StepProgram", dependencies: ["ArchState", "LinuxABI"], swiftSettings: common),
         .target(
-            name: "CheckpointImage", dependencies: ["ArchState", "LinuxABI", "CCodec", protobuf], swiftSettings: common),
+            name: "CheckpointImage", dependencies: ["ArchState", "LinuxABI", "CCodec", protobuf, crypto], swiftSettings: common),
         .target(name: "PidControl", dependencies: ["LinuxABI"], swiftSettings: common),
 
         // Facts of this host as values, and how the kernel's words become the image's: for both sides.
         .target(
-            name: "HostProbe", dependencies: ["Kernel", "LinuxABI", "ArchState", "CheckpointImage", "RestorePlan"], swiftSettings: common),
+            name: "HostProbe", dependencies: ["Kernel", "LinuxABI", "ArchState", "CheckpointImage", "RestorePlan", crypto], swiftSettings: common),
 
         // Checkpoint.
         .target(
             name: "TreeCapture",
-            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "HostProbe", "RestorePlan"],
+            dependencies: ["Kernel", "LinuxABI", "PidControl", "StepProgram", "ArchState", "CheckpointImage", "HostProbe", "RestorePlan", crypto],
             swiftSettings: common),
 
         // Restart.
@@ -66,16 +71,16 @@ let package = Package(
             swiftSettings: common),
 
         // Commands.
-        .target(name: "CommandSupport", dependencies: ["Kernel", "LinuxABI", argumentParser], swiftSettings: common),
+        .target(name: "CommandSupport", dependencies: ["CheckpointImage", "HostProbe", "Kernel", "LinuxABI", argumentParser], swiftSettings: common),
         .executableTarget(
-            name: "crcheckpoint", dependencies: ["TreeCapture", "RestorePlan", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            name: "crcheckpoint", dependencies: ["TreeCapture", "RestorePlan", "CheckpointImage", "CommandSupport", "HostProbe", "Kernel", "LinuxABI", argumentParser],
             swiftSettings: common),
         .executableTarget(
             name: "crrestart",
-            dependencies: ["TreeRestore", "RestorePlan", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
+            dependencies: ["TreeRestore", "RestorePlan", "HostProbe", "CheckpointImage", "CommandSupport", "Kernel", "LinuxABI", argumentParser],
             swiftSettings: common),
         .executableTarget(
-            name: "crimage", dependencies: ["CheckpointImage", "HostProbe", "ArchState", "Kernel", "LinuxABI", argumentParser, protobuf],
+            name: "crimage", dependencies: ["CheckpointImage", "CommandSupport", "HostProbe", "ArchState", "Kernel", "LinuxABI", argumentParser, protobuf],
             swiftSettings: common),
 
         // Tests. `Workloads` is a C program with one self-checking property per sub-command.
@@ -88,7 +93,7 @@ let package = Package(
         .testTarget(name: "ArchStateTests", dependencies: ["ArchState"], swiftSettings: common),
         .testTarget(name: "StepProgramTests", dependencies: ["ArchState", "StepProgram", "Kernel", "LinuxABI"], swiftSettings: common),
         .testTarget(
-            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "LinuxABI", "CCodec", "crimage", protobuf],
+            name: "CheckpointImageTests", dependencies: ["CheckpointImage", "ArchState", "LinuxABI", "CCodec", "crimage", protobuf, crypto],
             swiftSettings: common),
         .target(name: "TreeModel", dependencies: ["PidControl"], path: "Tests/TreeModel", swiftSettings: common),
         .testTarget(name: "PidControlTests", dependencies: ["PidControl", "TreeModel"], swiftSettings: common),

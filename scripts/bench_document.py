@@ -59,6 +59,12 @@ late: 4 ms here. The last sleep, as the scheduler tells it, is up to some millis
 to the long side.
 """
 
+CONNECTIONS = """
+## TCP connections
+
+A process has this many established connections with a process outside of the tree. `--kill` locks them while the tree is a file.
+"""
+
 
 def output(*command):
     try:

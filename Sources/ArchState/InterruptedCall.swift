@@ -121,6 +121,19 @@ extension X86GeneralRegisters {
         return mended
     }
 
+    /// Turns a sleep that would go on through `restart_syscall` into the call itself, from its arguments: for a thread that may not call
+    /// `restart_syscall`. The caller has to shorten the timeout argument. Nil where that is not possible.
+    ///
+    /// - Preconditions: these are the registers of a freeze stop.
+    package func madeAgain(callIs32Bit: Bool) -> Self? {
+        guard interruptedCall == .restartBlock, !callIs32Bit, let call = systemCall(is32Bit: false), !call.isRestart,
+            [SystemCallNumbers.nanosleep, SystemCallNumbers.clock_nanosleep, SystemCallNumbers.poll, SystemCallNumbers.futex].contains(call.number)
+        else { return nil }
+        var again = self
+        again.rax = Self.restartNoHandResult
+        return again
+    }
+
     /// The registers as the kernel would have set them on resume with no handler to run. The stub in an original task
     /// needs them: it loads registers without the kernel, which therefore cannot adjust them.
     ///

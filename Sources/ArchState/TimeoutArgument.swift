@@ -43,6 +43,18 @@ package struct TimeoutArgument: Equatable, Sendable {
         case rdx, r10, r8
         case rsi, rdi, rbp
 
+        /// Which argument of a call it holds, from 0 on.
+        func place(is32Bit: Bool) -> Int {
+            switch self {
+            case .rdi: is32Bit ? 4 : 0
+            case .rsi: is32Bit ? 3 : 1
+            case .rdx: 2
+            case .r10: 3
+            case .r8: 4
+            case .rbp: 5
+            }
+        }
+
         /// The register in which an i386 call has the argument that an x86_64 call has in this one.
         var compat: Self {
             switch self {
@@ -81,10 +93,29 @@ package struct TimeoutArgument: Equatable, Sendable {
             return
         }
         guard let native = call.native else { return nil }
+        if let argument = Self.ofSleep(call) {
+            self = argument
+            return
+        }
         self.init(ofCall: UInt64(native))
         guard call.is32Bit else { return }
         register = register.compat
         form = form.compat(isWide: call.hasWideTimes)
+    }
+
+    /// Of the x86_64 calls that keep their time in a restart block: they are made again only where that has been turned into a call
+    /// from its arguments, see ``X86GeneralRegisters/madeAgain(callIs32Bit:)``.
+    private static func ofSleep(_ call: X86Call) -> Self? {
+        guard !call.is32Bit else { return nil }
+        switch call.number {
+        case SystemCallNumbers.nanosleep: return Self(.rdi, .timespec)
+        // Not until a point in time (TIMER_ABSTIME).
+        case SystemCallNumbers.clock_nanosleep: return call.arguments[1] & 1 == 0 ? Self(.rdx, .timespec) : nil
+        case SystemCallNumbers.poll: return Self(.rdx, .milliseconds)
+        // FUTEX_WAIT; that of FUTEX_WAIT_BITSET is a point in time.
+        case SystemCallNumbers.futex: return call.arguments[1] & 0x7f == 0 ? Self(.r10, .timespec) : nil
+        default: return nil
+        }
     }
 
     private init(_ register: Register, _ form: Form, updated: Bool = false) {

@@ -42,6 +42,31 @@ package struct X86Call: Equatable, Sendable {
         return native.map { InterruptedCall.isNeverRestarted(UInt64($0)) } ?? false
     }
 
+    /// Whether it may wait until a time that nothing but its kernel stack tells, and that is gone when it is interrupted: it gives
+    /// `EINTR`, has a timeout among its arguments, and the kernel does not write back what is left of it.
+    ///
+    /// - Parameters:
+    ///   - number: taken as one of either table, because what is known before an interruption does not tell which it is.
+    ///   - arguments: six, as `/proc/PID/syscall` has them.
+    package static func mayLoseTimer(_ number: UInt64, _ arguments: [UInt64]) -> Bool {
+        guard let number = Int(exactly: number), arguments.count == 6 else { return true }
+        return [false, true].contains { is32Bit in
+            let call = X86Call(is32Bit: is32Bit, number: number, arguments: arguments)
+            guard call.isNeverRestarted, let argument = TimeoutArgument(of: call), !argument.isUpdatedByKernel else { return false }
+            let value = call.arguments[argument.register.place(is32Bit: is32Bit)]
+            return argument.form == .milliseconds ? Int32(truncatingIfNeeded: value) >= 0 : value != 0
+        }
+    }
+
+    /// Numbers, of either table, of calls that may be such.
+    package static let numbersThatMayLoseTimers: [Int] = (0..<512).filter { number in
+        [false, true].contains { is32Bit in
+            // SEMTIMEDOP, should it be ipc(2).
+            let call = X86Call(is32Bit: is32Bit, number: number, arguments: [4, 0, 0, 0, 0, 0])
+            return call.isNeverRestarted && TimeoutArgument(of: call)?.isUpdatedByKernel == false
+        }
+    }
+
     /// Whether it gives `EINTR` like those when its descriptor is a socket with a timeout of its own, and where the
     /// descriptor is.
     package enum SocketArgument: Equatable, Sendable {

@@ -26,13 +26,13 @@ static uint32_t long_shift[4][256];
 static uint32_t short_shift[4][256];
 static int has_instruction;
 
-/* Fills `shift` so that it moves a sum over `length` zero bytes. */
-static void make_shift(uint32_t shift[4][256], size_t length)
+/* Fills `shift` so that it moves a sum over `length` zero bytes, a multiple of 8. */
+__attribute__((target("sse4.2"))) static void make_shift(uint32_t shift[4][256], size_t length)
 {
     uint32_t bit[32]; /* what each single bit becomes */
     for (int n = 0; n < 32; n++) {
         uint32_t crc = (uint32_t)1 << n;
-        for (size_t done = 0; done < length; done++) crc = byte_table[0][crc & 0xff] ^ (crc >> 8);
+        for (size_t done = 0; done < length; done += 8) crc = (uint32_t)_mm_crc32_u64(crc, 0);
         bit[n] = crc;
     }
     for (int part = 0; part < 4; part++)

@@ -50,7 +50,16 @@ static int bpf(int command, union bpf_attr *attributes) {
     return result < 0 ? -errno : result;
 }
 
-int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function) {
+int ckernel_bpf_load_types(const void *types, uint32_t size) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.btf = (uintptr_t)types;
+    attributes.btf_size = size;
+    return bpf(BPF_BTF_LOAD, &attributes);
+}
+
+int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function, int types,
+                              const uint32_t *functions, uint32_t function_count) {
     union bpf_attr attributes;
     memset(&attributes, 0, sizeof attributes);
     attributes.prog_type = BPF_PROG_TYPE_TRACING;
@@ -59,6 +68,12 @@ int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint
     attributes.insns = (uintptr_t)instructions;
     attributes.insn_cnt = count;
     attributes.license = (uintptr_t) "GPL";
+    if (function_count) {
+        attributes.prog_btf_fd = types;
+        attributes.func_info = (uintptr_t)functions;
+        attributes.func_info_rec_size = 2 * sizeof *functions;
+        attributes.func_info_cnt = function_count;
+    }
     return bpf(BPF_PROG_LOAD, &attributes);
 }
 
@@ -80,6 +95,16 @@ int ckernel_bpf_run(int program, void *context, uint32_t size) {
     attributes.test.ctx_in = (uintptr_t)context;
     attributes.test.ctx_size_in = size;
     return bpf(BPF_PROG_TEST_RUN, &attributes);
+}
+
+int ckernel_bpf_make_per_cpu(void) {
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.map_type = BPF_MAP_TYPE_PERCPU_ARRAY;
+    attributes.key_size = 4;
+    attributes.value_size = 8;
+    attributes.max_entries = 1;
+    return bpf(BPF_MAP_CREATE, &attributes);
 }
 
 int ckernel_bpf_link_iterator(int program, uint32_t task, uint32_t process) {

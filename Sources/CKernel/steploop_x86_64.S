@@ -147,7 +147,7 @@ ckernel_steploop_end:
  * It is 64-bit code in 32-bit tasks, too: the tool enters it with the 64-bit code segment, and its last
  * jump takes the 32-bit one back. The slack of their vdso is short (623 bytes of Linux 6.18), so the
  * stub has a loop of its own that does nothing but make calls: no references, no checks (`result` tells
- * the tool), no wait, no advance. r15 points into the head, so that one byte is enough for its words. */
+ * the tool), no wait, no advance; of a child it knows only that clone goes on there at argument[5]. r15 points into the head, so that one byte is enough for its words. */
 #define BASE 128
 #define OF(offset) offset-BASE(%r15)
 #define MASK 0
@@ -201,7 +201,13 @@ stub_next:
     syscall
 stub_returned:
     mov  %rax, 56(%rbx)
-    add  $80, %rbx
+    test %rax, %rax
+    jnz  1f
+    cmpl $56, (%rbx)                   /* the child of clone goes on at argument[5] */
+    jne  1f
+    mov  48(%rbx), %rbx
+    jmp  stub_next
+1:  add  $80, %rbx
     jmp  stub_next
 stub_call32:
     CALL32

@@ -1,6 +1,6 @@
 extension CheckpointImage {
     /// Reads the metadata of a file, where its pages lie and what their checksums are, and compares
-    /// everything with the tail. Page bytes are not read: `PageSection.damagedBlocks` is for them.
+    /// everything with the tail. Page bytes are not read: ``SavedPages`` is for them.
     package init(reading source: some RandomSource) throws(ImageError) {
         let size = source.size
         if size >= UInt64(ImageFormat.preludeLength) {
@@ -12,12 +12,16 @@ extension CheckpointImage {
         var (image, next) = try walk.metadata()
         while case .section(let description, _) = next {
             try walk.pageData(of: description)
-            let start = walk.reader.offset
-            walk.reader.skip(description.pages * UInt64(ImageFormat.pageSize))
-            image.add(
-                PageSection(
-                    owner: PageOwner(description.owner, description.id), pages: description.pages,
-                    offset: start, checksums: try walk.checksums(of: description)))
+            var section = PageSection(
+                owner: PageOwner(description.owner, description.id), pages: description.pages, offset: walk.reader.offset, checksums: [])
+            section.parent = description.parent
+            if description.chunked {
+                section.chunks = try walk.chunkPlaces(of: description)
+            } else {
+                walk.reader.skip(section.byteCount)
+            }
+            section.checksums = try walk.checksums(of: description)
+            image.add(section)
             next = try walk.afterSection()
         }
         try walk.finish()

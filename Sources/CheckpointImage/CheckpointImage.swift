@@ -19,6 +19,7 @@ package struct CheckpointImage: Sendable {
     package var signalActions: [ImageSignalActions]
     package var namespaces: [ImageNamespace]
     package var sharedPages: [ImageSharedPages]
+    package var callFilters: [ImageCallFilter]
     /// Where the pages lie; empty when the image comes from a pipe.
     package private(set) var pageSections: [PageSection] = []
     private var sectionPosition: [PageOwner: Int] = [:]
@@ -42,10 +43,14 @@ package struct CheckpointImage: Sendable {
         signalActions = records.signalActions
         namespaces = records.namespaces
         sharedPages = records.sharedPages
+        callFilters = records.callFilters
     }
 
     /// Validates records that were changed, with the pages of the image that they come from.
-    mutating func validateAgain() throws(ImageError) {
+    mutating func validateAgain() throws(ImageError) { lookup = try ImageLookup(validating: records) }
+
+    /// All metadata, as they would be written.
+    package var records: ImageRecords {
         var records = ImageRecords()
         records.header = header
         records.processes = processes
@@ -62,7 +67,8 @@ package struct CheckpointImage: Sendable {
         records.signalActions = signalActions
         records.namespaces = namespaces
         records.sharedPages = sharedPages
-        lookup = try ImageLookup(validating: records)
+        records.callFilters = callFilters
+        return records
     }
 }
 
@@ -83,6 +89,7 @@ package struct ImageRecords: Sendable {
     package var signalActions: [ImageSignalActions] = []
     package var namespaces: [ImageNamespace] = []
     package var sharedPages: [ImageSharedPages] = []
+    package var callFilters: [ImageCallFilter] = []
 
     package init() {}
 }
@@ -112,6 +119,8 @@ extension CheckpointImage {
         lookup.signalActions[id].map { signalActions[$0] }
     }
     package func namespace(_ id: UInt32) -> ImageNamespace? { lookup.namespace[id].map { namespaces[$0] } }
+
+    package func callFilter(_ id: UInt32) -> ImageCallFilter? { lookup.callFilter[id].map { callFilters[$0] } }
 
     /// The threads of a process, leader first; empty for a zombie.
     package func threads(of pid: UInt32) -> ArraySlice<ImageThread> {

@@ -2,7 +2,7 @@ package import SwiftProtobuf
 
 /// Makes the bytes of an image, in order; the caller writes them.
 ///
-/// 1. `start`, 2. `record` with the header, 3. `record` with all other metadata, 4. for each owner of
+/// 1. `start`, 2. `record` with the header, 3. `record` with all other metadata (both: `metadata`), 4. for each owner of
 /// pages `pagesBegin`, the pages themselves, `pagesEnd`, 5. `tail`. At any of these points `failure`
 /// ends the image instead, even in the middle of the pages.
 package struct ImageEncoder: Sendable {
@@ -44,7 +44,8 @@ package struct ImageEncoder: Sendable {
     }
 
     /// The description, the padding and the header of the page data. The caller then writes the pages
-    /// themselves, `description.pages * 4096` bytes; `offset` already lies behind them.
+    /// themselves, `description.pages * 4096` bytes; `offset` already lies behind them. Of a chunked section it is the
+    /// description alone: the caller writes chunks, and says so (`chunksWritten`).
     package mutating func pagesBegin(_ description: ImagePageDescription) throws(ImageError) -> [UInt8] {
         guard state == .metadata || state == .betweenPages else {
             throw ImageError(.writerOrder("page description record out of order"))
@@ -53,6 +54,10 @@ package struct ImageEncoder: Sendable {
             throw ImageError(.writerTooLong(type: RecordType.pageData.rawValue, length: description.pages))
         }
         var bytes = try encode(.pageDescription, id: description.id, description)
+        index.pages += description.pages
+        section = description
+        state = .insidePages
+        if description.chunked { return bytes }
         let headerLength = UInt64(ImageFormat.recordHeaderLength)
         let pageSize = UInt64(ImageFormat.pageSize)
         if (offset + headerLength) % pageSize != 0 {
@@ -69,10 +74,15 @@ package struct ImageEncoder: Sendable {
         bytes += RecordHeader(type: .pageData, length: length, checksum: 0).bytes
         note(.pageData, length: length, id: description.id)
         offset += headerLength + length
-        index.pages += description.pages
-        section = description
-        state = .insidePages
         return bytes
+    }
+
+    /// Notes that records 153 were written (``PageChunkEncoder``).
+    ///
+    /// - Precondition: a chunked section was begun.
+    package mutating func chunksWritten(_ byteCount: Int) {
+        precondition(state == .insidePages && section.chunked, "chunks belong to a chunked section")
+        offset += UInt64(byteCount)
     }
 
     /// The checksum record, one crc32c for each 256 KiB of the pages just written.

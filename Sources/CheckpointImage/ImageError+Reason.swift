@@ -21,6 +21,16 @@ extension ImageError {
         case pageLength(UInt64, pages: UInt64, at: UInt64)
         case checksumCount(Int, pages: UInt64, at: UInt64)
         case pagesDamaged(at: UInt64)
+        case chunkLength(UInt64, at: UInt64)
+        case chunkDamaged(at: UInt64)
+        case unknownCodec(UInt32, at: UInt64)
+        case leftOutWithoutParent(at: UInt64)
+        case parentMissing(String)
+        case parentOther(String)
+        case parentUnfit(String, String)
+        case parentLoop(String)
+        case parentLacksPages(String)
+        case pagesNotThere(String)
         case endsEarly(at: UInt64)
         case trailerDamaged
         case tailElsewhere(UInt64, found: UInt64)
@@ -28,6 +38,7 @@ extension ImageError {
         case countMismatch(String)
         case trailingBytes(at: UInt64)
         case rule(ImageRule, String)
+        case seal(SealProblem)
         case failedCheckpoint(String, status: UInt32)
         case source(String)
         case writerOrder(String)
@@ -37,10 +48,12 @@ extension ImageError {
     package var kind: Kind {
         switch reason {
         case .empty, .notAnImage, .directory: .notAnImage
-        case .otherVersion, .unknownType, .unknownFlags: .otherVersion
+        case .otherVersion, .unknownType, .unknownFlags, .unknownCodec: .otherVersion
+        case .parentMissing, .parentOther, .parentUnfit, .parentLoop: .parent
         case .endsEarly: .incomplete
         case .failedCheckpoint: .failedCheckpoint
         case .source: .unreadable
+        case .seal(let problem): problem.isOfKeys ? .unreadable : .damaged
         case .writerOrder, .writerTooLong: .unwritable
         default: .damaged
         }
@@ -76,6 +89,16 @@ extension ImageError.Reason {
         case .checksumCount(let count, let pages, let at):
             "the record at \(hex(at)) has \(count) checksums for \(pages) pages"
         case .pagesDamaged(let at): "the 256 KiB of page data at \(hex(at)) are damaged"
+        case .chunkLength(let length, let at): "the page chunk at \(hex(at)) has \(length) bytes, as none can have"
+        case .chunkDamaged(let at): "the page chunk at \(hex(at)) does not give its pages"
+        case .unknownCodec(let codec, let at): "the page chunk at \(hex(at)) is compressed in an unknown way (\(codec))"
+        case .leftOutWithoutParent(let at): "the page chunk at \(hex(at)) leaves pages out, and there is no parent image"
+        case .parentMissing(let name): "its parent image \(name) is not there"
+        case .parentOther(let name): "the image \(name) is another one than its parent"
+        case .parentUnfit(let name, let reason): "its parent image \(name) is unfit: \(reason)"
+        case .parentLoop(let name): "its parent image \(name) leads back to it, or is one of too many"
+        case .parentLacksPages(let owner): "the \(owner) are not all in its parent image"
+        case .pagesNotThere(let owner): "the \(owner) are fewer than asked for"
         case .endsEarly(let at): "it ends at \(hex(at)), too early"
         case .trailerDamaged: "its last 24 bytes are damaged"
         case .tailElsewhere(let said, let found): "its tail is at \(hex(found)) instead of \(hex(said))"
@@ -83,6 +106,7 @@ extension ImageError.Reason {
         case .countMismatch(let what): "its tail counts other \(what) than there are"
         case .trailingBytes(let at): "there are bytes after its end at \(hex(at))"
         case .rule(let rule, let subject): "\(subject): \(rule.text)"
+        case .seal(let problem): problem.text
         case .failedCheckpoint(let reason, _): "the checkpoint failed: \(reason)"
         case .source(let cause): cause
         case .writerOrder(let what): what
@@ -96,9 +120,14 @@ extension ImageError.Reason {
         case .empty: "the checkpoint did not get as far as its first record; take another one"
         case .notAnImage, .directory: "name a file that crcheckpoint wrote"
         case .otherVersion: "this tool reads version \(ImageFormat.version); use the tool that wrote it"
-        case .unknownType, .unknownFlags: "a newer tool wrote it; use that one"
+        case .parentMissing: "--parent-dir DIR names the directory in which it is"
+        case .parentOther, .parentUnfit: "put the image there with which it was made, or name its directory by --parent-dir DIR"
+        case .parentLoop: "no checkpoint makes such images"
+        case .pagesNotThere: "a defect in the tool"
+        case .unknownType, .unknownFlags, .unknownCodec: "a newer tool wrote it; use that one"
         case .endsEarly: "the checkpoint did not finish or the copy is cut short; copy it again"
         case .failedCheckpoint: "the image holds nothing to restart; take another checkpoint"
+        case .seal(let problem): problem.help
         case .source: "nothing is known about the image itself"
         case .writerOrder: "a defect in the tool"
         case .rule: "its checksums are right, so it is as it was written: by a tool with a defect, or by another program"
@@ -130,9 +159,11 @@ extension RecordType {
         case .sharedPages: "shared pages"
         case .messageQueue: "message queue"
         case .terminal: "terminal"
+        case .callFilter: "call filter"
         case .pageDescription: "page description"
         case .pageData: "page data"
         case .pageChecksums: "page checksums"
+        case .pageChunk: "page chunk"
         case .tail: "tail"
         case .failure: "error"
         }

@@ -12,6 +12,8 @@ package struct ImageError: Error, Hashable, Sendable {
         case damaged
         /// The end is missing.
         case incomplete
+        /// Another image, which has pages that are left out, is not there or is not the right one.
+        case parent
         /// The image ends in the error record of a checkpoint that failed.
         case failedCheckpoint
         /// The bytes could not be read.

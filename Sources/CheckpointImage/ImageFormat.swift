@@ -10,9 +10,18 @@
 //               u32 crc32c of the body  u32 crc32c of these 20 bytes
 //               body, then zero bytes up to a multiple of 8
 //      pages    record 150 (whose pages), record 2 (padding, where needed), record 151 (the pages
-//               themselves: the body begins at a multiple of 4096), record 152 (their checksums)
+//               themselves: the body begins at a multiple of 4096), record 152 (their checksums);
+//               or record 150, records 153 (64 pages each, compressed, or without those that are
+//               as in the parent image), record 152
 //      trailer  "TREEREST"  u64 offset of the tail record
 //               u32 format version  u32 crc32c of these 20 bytes
+//
+//      chunk    u64 left out: bit i says that page i of the chunk is as in the parent image, not here
+//               u32 codec of what follows: 0 none, 1 zstd, 2 LZ4 (a block without a frame)  u32 zero
+//               the pages that are here, one after the other
+//
+//  A page chunk (record 153) stands for 64 pages, the last one of a section for what is left. Pages that compressing would
+//  not make shorter are kept as they are. Chunks follow each other, and are not in the index of the tail.
 //
 //  All other metadata precede the pages. A checkpoint that fails while it streams ends, at whatever
 //  byte it had reached, in record 9999 and a trailer that begins with "TREEFAIL" and holds the length
@@ -31,6 +40,9 @@ package enum ImageFormat {
     package static let recordHeaderLength = 24
     package static let trailerLength = 24
     package static let pageSize = 4096
+
+    /// Bytes of the identity of an image.
+    package static let identityLength = 16
 
     /// Bytes of page data that one checksum covers.
     package static let checksumBlock = 256 * 1024
@@ -76,10 +88,12 @@ package enum RecordType: UInt32, Sendable, CaseIterable {
     case namespace = 111
     case messageQueue = 112
     case terminal = 118
+    case callFilter = 121
     case sharedPages = 140
     case pageDescription = 150
     case pageData = 151
     case pageChecksums = 152
+    case pageChunk = 153
     case tail = 9001
     case failure = 9999
 

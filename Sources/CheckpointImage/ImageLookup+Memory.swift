@@ -22,6 +22,7 @@ extension ImageLookup {
         let pages = try validateRuns(space.runPage, space.runLength, end: userEnd / 4096, subject())
         try requireCovered(space.runPage, space.runLength, by: space.mappings.filter { !$0.shared && $0.kind != .vdsoData }, subject())
         try validateWhole(space, userEnd: userEnd, subject())
+        try validateRings(space, subject())
         self.pages[PageOwner(.addressSpace, space.id)] = pages
     }
 
@@ -36,6 +37,21 @@ extension ImageLookup {
         try require(space.hugePagesDisabled <= 3 && space.hugePagesDisabled != 2, .memoryAttributes, subject())
         for word in space.robustWords {
             try require(word.address % 4 == 0 && word.address < userEnd, .address, subject())
+        }
+    }
+
+    private func validateRings(_ space: ImageAddressSpace, _ subject: @autoclosure () -> String) throws(ImageError) {
+        let mappings = space.mappings.filter { $0.kind == .asynchronousRing }
+        try require(mappings.map(\.start) == space.rings.map(\.address), .asynchronousRing, subject())
+        for (mapping, ring) in zip(mappings, space.rings) {
+            try require(
+                mapping.shared && mapping.protection == 3 && mapping.end - mapping.start <= ImageLimits.asynchronousRing,
+                .asynchronousRing, subject())
+            let events = mapping.ringEvents
+            try require(ring.requests > 0 && UInt64(ring.requests) <= events, .asynchronousRing, subject())
+            try require(UInt64(ring.head) < events && UInt64(ring.tail) < events, .asynchronousRing, subject())
+            let unread = (UInt64(ring.tail) + events - UInt64(ring.head)) % events
+            try require(UInt64(ring.unread.count) == unread * 32 && unread <= events / 2, .asynchronousRing, subject())
         }
     }
 
@@ -63,7 +79,7 @@ extension ImageLookup {
         try require(!mapping.name.contains(0) && mapping.name.count < 80, .mappingName, subject())
         let offsets = UInt64(Int64.max) - (mapping.end - mapping.start)
         switch mapping.kind {
-        case .anonymous, .vdsoData, .vdsoCode: break
+        case .anonymous, .vdsoData, .vdsoCode, .asynchronousRing: break
         case .file:
             try requireFile(mapping.file, subject())
             try require(mapping.offset % 4096 == 0 && mapping.offset <= offsets, .mappingOffset, subject())
@@ -113,4 +129,11 @@ extension ImageLookup {
             try require(covered.lowerBound <= first && end <= covered.upperBound, .runOutside, subject())
         }
     }
+}
+
+extension ImageMapping {
+    /// Events for which a ring of io_setup(2) has room: 32 bytes each, behind a header of as many.
+    ///
+    /// - Source: fs/aio.c, `aio_setup_ring`.
+    package var ringEvents: UInt64 { (end - start) / 32 - 1 }
 }

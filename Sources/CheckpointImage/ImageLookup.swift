@@ -15,6 +15,7 @@ struct ImageLookup: Sendable {
     var openFile: [UInt32: Int] = [:]
     var pipe: [UInt32: Int] = [:]
     var terminal: [UInt32: Int] = [:]
+    var callFilter: [UInt32: Int] = [:]
     var memoryObject: [UInt32: Int] = [:]
     var directories: [UInt32: Int] = [:]
     var signalActions: [UInt32: Int] = [:]
@@ -69,6 +70,7 @@ struct ImageLookup: Sendable {
             try validate(thread, userEnd: userEnd(addressSpace[thread.addressSpace].map { records.addressSpaces[$0] }))
             try validateCall(of: thread, architecture: records.header.architecture)
         }
+        try validateCallFilters(records, userEnd: nativeEnd)
         for space in records.addressSpaces {
             try require(
                 !space.is32Bit || records.header.architecture == "x86_64", .wordSize, "address space \(space.id)")
@@ -110,6 +112,8 @@ struct ImageLookup: Sendable {
         try require(header.formatVersion == ImageFormat.version, .formatVersion, "header")
         try require(header.pageSize == UInt32(ImageFormat.pageSize), .pageSize, "header")
         try require(!header.architecture.isEmpty, .architecture, "header")
+        try require(header.identity.isEmpty || header.identity.count == ImageFormat.identityLength, .imageIdentity, "header")
+        if header.hasParent { try require(header.parent.isPlausible, .parentImage, "header") }
         for mask in [header.cpuFeaturesInUse, header.cpuFeaturesOffered] {
             let unknown = mask & ~CPUFeatureSet.all.rawValue
             try require(unknown == 0, .cpuFeatures, "header: feature number \(unknown.trailingZeroBitCount)")
@@ -141,6 +145,8 @@ enum ImageLimits {
     static let groups = 65536
     static let siginfoLength = 128
     /// MAX_LFS_FILESIZE
+    /// Bytes of a ring of io_setup(2). Source: fs/aio.c, `ioctx_alloc`.
+    static let asynchronousRing: UInt64 = 0x1000_0000
     static let objectSize = UInt64(Int64.max)
     static let vdsoCode = 1 << 16
     /// `struct termios2`. Source: asm-generic/termbits.h.

@@ -1,7 +1,7 @@
 /// The rules for the contents of records, and for records that refer to each other; one case for each rule.
 package enum ImageRule: String, Sendable, CaseIterable {
     // Identity.
-    case formatVersion, pageSize, architecture
+    case formatVersion, pageSize, architecture, imageIdentity, parentImage
     case zeroID, duplicateID, tooMany
     // The tree.
     case noProcess, rootIsFirst, rootHasEnded, oneRoot, noParent, pidRange
@@ -13,6 +13,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case signalRange, endSignal, duplicateSignal, siginfo, timer, limit, umask, name, dumpable, outOfMemoryScore, attributes
     case cpuFeatures, clocks, vdso
     case cpuRecord, address, credentials, scheduling, restartBlock
+    case callFilter, noCallFilter, callDispatch
     case cgroup, noCgroups
     case sharedActions, sharedDiffers
     // Names.
@@ -21,7 +22,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case mappingEmpty, mappingAlignment, mappingOrder, mappingBeyond, protection, mappingFlags, mappingKind
     case mappingOffset, noMemoryObject, areaOrder, auxiliaryVector
     case runCounts, runEmpty, runOrder, runOutside, objectSize, wordSize
-    case memoryAttributes, mappingName, seals
+    case memoryAttributes, mappingName, seals, asynchronousRing
     // Files.
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
     case procTask, procName, fileOwner
@@ -33,7 +34,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case tcpState, tcpAddress, tcpStream, tcpPeer
     case networkSocket, networkAddress
     case epollEvents, epollTwice, epollLoop, semaphoreRange, semaphoreTwice, messageRange, messageTwice
-    case watchNumbers, watchMask, watchEvents, pidFileTask, segmentRange, segmentTwice, queueName, queueRange
+    case watchNumbers, watchMask, watchEvents, pidFileTask, segmentRange, segmentTwice, queueName, queueRange, queueNotification
     // Pages.
     case sharers, heldPages
     case noOwner, twoSections, pagesDiffer, pagesMissing
@@ -44,6 +45,8 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .formatVersion: "the format version is not that of the file"
         case .pageSize: "the page size is not 4096 bytes"
         case .architecture: "the architecture is not named"
+        case .imageIdentity: "the identity has not 16 bytes"
+        case .parentImage: "the parent image is not named by an identity of 16 bytes, a file name and an absolute directory"
         case .zeroID: "the id is 0"
         case .duplicateID: "the id is there twice"
         case .tooMany: "there are too many of them"
@@ -91,6 +94,9 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .credentials: "the credentials are out of range"
         case .scheduling: "the scheduling parameters are out of range"
         case .restartBlock: "the restart block is out of range"
+        case .callFilter: "it is no filter of system calls that a kernel takes"
+        case .noCallFilter: "a filter of its system calls does not exist, or does not go with the others"
+        case .callDispatch: "which of its system calls come back as signals is out of range"
         case .cgroup: "the name of a cgroup is out of range"
         case .noCgroups: "its cgroups are not in the header"
         case .sharedActions: "it shares signal actions, but no memory, with another process"
@@ -116,6 +122,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .memoryAttributes: "an attribute of the whole memory is out of range"
         case .mappingName: "the name of a mapping is too long, or has a zero byte"
         case .seals: "the seals are out of range"
+        case .asynchronousRing: "a ring of io_setup(2) does not fit its mapping, or has numbers out of range"
         case .objectSize: "the size is out of range"
         case .wordSize: "it is of a 32-bit program or call, which this architecture does not have"
         case .descriptorRange: "a descriptor is not below 2147483584"
@@ -158,6 +165,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .segmentTwice: "there are two shared memory segments with one number or key"
         case .queueName: "it is no name of a message queue"
         case .queueRange: "the message queue is out of range"
+        case .queueNotification: "no process can be told of a message like that"
         case .pidFileTask: "it stands for a task that is not there"
         case .socketType: "it is a unix socket of an unknown type"
         case .socketState: "what a unix socket is, listening or connected, contradicts itself"

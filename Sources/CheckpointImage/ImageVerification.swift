@@ -8,8 +8,12 @@ package struct ImageVerification: Sendable {
     /// Page bytes compared with a checksum.
     package private(set) var pageBytes: UInt64 = 0
 
-    /// Reads the whole image.
-    package init(of source: some RandomSource) throws(ImageError) {
+    /// Reads the whole image, and of its parents what it leaves out.
+    ///
+    /// - Parameter parent: finds the parent image; its error is a finding.
+    package init(
+        of source: some RandomSource, parent: (CheckpointImage) throws(ImageError) -> SavedPages? = { _ throws(ImageError) in nil }
+    ) throws(ImageError) {
         let image: CheckpointImage
         do { image = try CheckpointImage(reading: source) } catch {
             if error.kind == .unreadable { throw error }
@@ -18,7 +22,17 @@ package struct ImageVerification: Sendable {
             if error.kind == .damaged || error.kind == .incomplete { try scan(source) }
             return
         }
-        for section in image.pageSections { try compare(section, in: source) }
+        var found: SavedPages?
+        do throws(ImageError) { found = try parent(image) } catch { add(error) }
+        let pages = SavedPages(image, in: source, parent: found)
+        for section in image.pageSections {
+            try pages.check(section) { error throws(ImageError) in
+                // Said once already, with the reason.
+                if case .parentMissing = error.reason, findings.contains(where: { $0.kind == .parent }) { return }
+                add(error)
+            }
+            pageBytes += section.byteCount
+        }
     }
 
     private var seen: Set<ImageError> = []

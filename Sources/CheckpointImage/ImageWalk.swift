@@ -17,6 +17,8 @@ struct ImageWalk<Source: SequentialSource> {
     private var owners: [PageOwner: UInt64] = [:]
     private var sectionsSeen: Set<PageOwner> = []
     private var pages: UInt64 = 0
+    /// The header names a parent image.
+    private var hasParent = false
     private var processes = 0
     private var threads = 0
 
@@ -30,6 +32,7 @@ struct ImageWalk<Source: SequentialSource> {
         while next == nil { next = try metadataRecord(into: &records) }
         let image = try CheckpointImage(validating: records)
         owners = image.lookup.pages
+        hasParent = image.header.hasParent
         processes = records.processes.count
         threads = records.threads.count
         if case .section(let description, let at)? = next { try admit(description, at: at) }
@@ -55,6 +58,7 @@ struct ImageWalk<Source: SequentialSource> {
         case .openFile: try add(header, type, at, to: &records.openFiles, \.id)
         case .pipe: try add(header, type, at, to: &records.pipes, \.id)
         case .terminal: try add(header, type, at, to: &records.terminals, \.id)
+        case .callFilter: try add(header, type, at, to: &records.callFilters, \.id)
         case .memoryObject: try add(header, type, at, to: &records.memoryObjects, \.id)
         case .semaphoreSet: try add(header, type, at, to: &records.semaphoreSets, \.id)
         case .messageQueue: try add(header, type, at, to: &records.messageQueues, \.id)
@@ -91,8 +95,9 @@ struct ImageWalk<Source: SequentialSource> {
         }
     }
 
-    /// Takes the header of the page data that `description` announced; the page bytes come next.
+    /// Takes the header of the page data that `description` announced; the page bytes come next. Chunks have none.
     mutating func pageData(of description: ImagePageDescription) throws(ImageError) {
+        if description.chunked { return }
         while true {
             let at = reader.offset
             let header = try reader.header()
@@ -111,6 +116,45 @@ struct ImageWalk<Source: SequentialSource> {
             note(header, at, id: description.id)
             return
         }
+    }
+
+    /// Takes the header of the next page chunk.
+    private mutating func chunkHeader() throws(ImageError) -> RecordHeader {
+        let at = reader.offset
+        let header = try reader.header()
+        guard try known(header, at: at) == .pageChunk else {
+            throw ImageError(.unexpected(type: header.type, at: at, "in place of a page chunk"))
+        }
+        guard header.length <= PageChunk.longestBody else { throw ImageError(.chunkLength(header.length, at: at)) }
+        return header
+    }
+
+    /// Takes the next page chunk.
+    ///
+    /// - Parameter pages: how many of the section are left.
+    mutating func chunk(of description: ImagePageDescription, pages: UInt64) throws(ImageError) -> PageChunk {
+        let at = reader.offset
+        let body = try reader.body(of: try chunkHeader())
+        return try PageChunk(
+            body, pages: Int(min(pages, UInt64(PageChunk.mostPages))), hasParent: description.parent != 0, at: at)
+    }
+
+    /// Passes the chunks of a section of a file.
+    ///
+    /// - Returns: where each of them is, and where the last one ends.
+    mutating func chunkPlaces<File>(of description: ImagePageDescription) throws(ImageError) -> [UInt64] where Source == Cursor<File> {
+        let before = reader.readAhead
+        reader.readAhead = ImageFormat.recordHeaderLength
+        defer { reader.readAhead = before }
+        // Made longer as chunks are found: the number of pages is not to be trusted yet.
+        var places: [UInt64] = []
+        for _ in 0..<ImageFormat.checksumCount(pages: description.pages) {
+            places.append(reader.offset)
+            let header = try chunkHeader()
+            reader.skip(header.length + UInt64(ImageFormat.padding(after: header.length)))
+        }
+        places.append(reader.offset)
+        return places
     }
 
     /// Takes the checksum record that follows page data at once.
@@ -207,6 +251,7 @@ struct ImageWalk<Source: SequentialSource> {
     private mutating func admit(_ description: ImagePageDescription, at: UInt64) throws(ImageError) {
         let owner = PageOwner(description.owner, description.id)
         guard let expected = owners[owner] else { throw .rule(.noOwner, "\(owner)") }
+        guard description.parent == 0 || (hasParent && description.chunked) else { throw ImageError(.leftOutWithoutParent(at: at)) }
         try require(sectionsSeen.insert(owner).inserted, .twoSections, "\(owner)")
         try require(description.pages == expected, .pagesDiffer, "\(owner)")
     }

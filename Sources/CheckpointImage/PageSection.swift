@@ -25,10 +25,15 @@ extension PageOwner: CustomStringConvertible {
 package struct PageSection: Equatable, Sendable {
     package var owner: PageOwner
     package var pages: UInt64
-    /// The offset of the first byte in the image; a multiple of 4096.
+    /// The offset of the first byte in the image; a multiple of 4096. Of a chunked section that of the first chunk.
     package var offset: UInt64
-    /// crc32c of each 256 KiB from `offset` on.
+    /// crc32c of each 256 KiB of its pages.
     package var checksums: [UInt32]
+    /// Where each record 153 of a chunked section is, and where the last one ends; empty where the pages lie as they are,
+    /// and where the image comes from a pipe.
+    package var chunks: [UInt64] = []
+    /// Where the pages that it leaves out are in the parent image: see record 150.
+    package var parent: UInt32 = 0
 
     package init(owner: PageOwner, pages: UInt64, offset: UInt64, checksums: [UInt32]) {
         self.owner = owner
@@ -38,10 +43,15 @@ package struct PageSection: Equatable, Sendable {
     }
 
     package var byteCount: UInt64 { pages * UInt64(ImageFormat.pageSize) }
+    package var isChunked: Bool { !chunks.isEmpty }
+    /// Bytes that the pages take in the image.
+    package var storedBytes: UInt64 { isChunked ? chunks[chunks.count - 1] - chunks[0] : byteCount }
 }
 
 extension PageSection {
     /// Reads every page and returns the offsets of the 256 KiB blocks whose checksum is wrong.
+    ///
+    /// - Precondition: it is not chunked; ``SavedPages`` checks any section.
     package func damagedBlocks(in source: some RandomSource) throws(ImageError) -> [UInt64] {
         var damaged: [UInt64] = []
         let block = UInt64(ImageFormat.checksumBlock)

@@ -3,6 +3,8 @@
 /// A false length in a record cannot make it allocate much: it allocates only for bytes that the source has given.
 struct RecordReader<Source: SequentialSource> {
     private static var chunk: Int { 256 * 1024 }
+    /// Bytes that are read at least: fewer where records are looked at that lie far from each other.
+    var readAhead = RecordReader.chunk
 
     var source: Source
     /// The offset of the next byte that is handed out.
@@ -88,7 +90,7 @@ struct RecordReader<Source: SequentialSource> {
         buffer.removeSubrange(..<head)
         head = 0
         while buffer.count < count {
-            let more = try pull(max(Self.chunk, min(count - buffer.count, 16 * Self.chunk)))
+            let more = try pull(max(readAhead, min(count - buffer.count, 16 * Self.chunk)))
             if more.isEmpty {
                 if let failed = FailureRecord.error(atEndOf: buffer) { throw failed }
                 throw ImageError(.endsEarly(at: offset + UInt64(buffer.count)))

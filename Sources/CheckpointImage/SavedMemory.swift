@@ -64,23 +64,17 @@ extension ImageAddressSpace {
     }
 }
 
-extension CheckpointImage {
+extension SavedPages {
     /// Bytes of a task's memory, as far as they are saved without a hole from `address` on.
-    package func memory(
-        at address: UInt64, upTo count: Int, of space: ImageAddressSpace, in source: some RandomSource
-    ) throws(ImageError) -> [UInt8] {
+    package func memory(at address: UInt64, upTo count: Int, of space: ImageAddressSpace) throws(ImageError) -> [UInt8] {
         let pageSize = UInt64(ImageFormat.pageSize)
         var bytes: [UInt8] = []
         while bytes.count < count {
             let at = address + UInt64(bytes.count)
-            guard let (owner, position) = savedPlace(ofPage: at / pageSize, of: space), let section = pageSection(of: owner) else { break }
-            let wanted = min(count - bytes.count, Int(pageSize - at % pageSize))
-            let more: [UInt8]
-            do {
-                more = try source.read(upTo: wanted, at: section.offset + position * pageSize + at % pageSize)
-            } catch let error as ImageError { throw error } catch { throw ImageError(.source("\(error)")) }
-            if more.isEmpty { break }
-            bytes += more
+            guard let (owner, position) = image.savedPlace(ofPage: at / pageSize, of: space) else { break }
+            let page = try read(owner, from: position, count: 1)
+            let offset = Int(at % pageSize)
+            bytes += page[offset..<min(page.count, offset + count - bytes.count)]
         }
         return bytes
     }

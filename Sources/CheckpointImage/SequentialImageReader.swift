@@ -2,7 +2,8 @@
 /// `readPages` until it is empty, `endSection`; `nextSection` returns nil once the tail was read and
 /// agrees with everything that came before.
 ///
-/// Page bytes are handed out before their checksums are known: they are right only if `endSection` does not throw.
+/// Page bytes are handed out before their checksums are known: they are right only if `endSection` does not throw. Compressed
+/// ones are decompressed, and those that are left out are taken from `parent`.
 package struct SequentialImageReader<Source: SequentialSource> {
     private var walk: ImageWalk<Source>
     private var next: ImageWalk<Source>.Next?
@@ -10,6 +11,14 @@ package struct SequentialImageReader<Source: SequentialSource> {
     private var remaining: UInt64 = 0
     private var start: UInt64 = 0
     private var checksummer = PageChecksummer()
+    /// The image that has what this one leaves out; to be set before pages are read.
+    package var parent: SavedPages?
+    private var image: CheckpointImage?
+    private var leftOut: LeftOutPages?
+    /// Pages of the last chunk that have not been handed out.
+    private var unpacked: ArraySlice<UInt8> = []
+    /// Where the chunks of the section began.
+    private var chunks: [UInt64] = []
     /// The last page bytes, where the error record of a checkpoint that failed would be.
     private var recent: [UInt8] = []
 
@@ -28,6 +37,7 @@ package struct SequentialImageReader<Source: SequentialSource> {
     package mutating func readMetadata() throws(ImageError) -> CheckpointImage {
         let (image, next) = try walk.metadata()
         self.next = next
+        if image.header.hasParent { self.image = image }
         return image
     }
 
@@ -46,6 +56,7 @@ package struct SequentialImageReader<Source: SequentialSource> {
             section = description
             remaining = description.pages * UInt64(ImageFormat.pageSize)
             start = walk.reader.offset
+            (leftOut, chunks) = (nil, [])
             return description
         }
     }
@@ -56,6 +67,7 @@ package struct SequentialImageReader<Source: SequentialSource> {
     /// The next page bytes: exactly `count`, fewer only at the end of the section, none after it.
     package mutating func readPages(upTo count: Int) throws(ImageError) -> [UInt8] {
         let wanted = Int(min(UInt64(count), remaining))
+        if let section, section.chunked { return try readChunks(of: section, wanted) }
         var bytes: [UInt8] = []
         while bytes.count < wanted {
             let more = try walk.reader.takeSome(upTo: wanted - bytes.count)
@@ -66,7 +78,40 @@ package struct SequentialImageReader<Source: SequentialSource> {
         return bytes
     }
 
+    private mutating func readChunks(of section: ImagePageDescription, _ wanted: Int) throws(ImageError) -> [UInt8] {
+        let pageSize = UInt64(ImageFormat.pageSize)
+        var bytes: [UInt8] = []
+        while bytes.count < wanted {
+            if unpacked.isEmpty {
+                let left = (remaining - UInt64(bytes.count)) / pageSize
+                let place = section.pages - left
+                chunks.append(walk.reader.offset)
+                let chunk = try walk.chunk(of: section, pages: left)
+                let count = Int(min(left, UInt64(PageChunk.mostPages)))
+                unpacked = try chunk.pages(in: 0..<count) { pages throws(ImageError) in
+                    try self.read(pages, from: place, of: section)
+                }[...]
+            }
+            let part = unpacked.prefix(wanted - bytes.count)
+            unpacked.removeFirst(part.count)
+            if bytes.isEmpty && part.count == wanted { bytes = Array(part) } else { bytes += part }
+        }
+        took(bytes.span.bytes)
+        return bytes
+    }
+
+    /// Pages of a chunk that are left out.
+    private mutating func read(_ pages: Range<Int>, from place: UInt64, of section: ImagePageDescription) throws(ImageError) -> [UInt8] {
+        if leftOut == nil, let image {
+            leftOut = try LeftOutPages(of: PageOwner(section.owner, section.id), section.parent, of: image, in: parent)
+        }
+        guard let leftOut else { throw ImageError(.leftOutWithoutParent(at: start)) }
+        return try leftOut.read(from: place + UInt64(pages.lowerBound), count: pages.count)
+    }
+
     /// Page bytes that were read ahead; empty when the rest of the section comes from the source.
+    ///
+    /// - Precondition: the section is not chunked.
     package mutating func bufferedPages() throws(ImageError) -> [UInt8] {
         try readPages(upTo: walk.reader.buffered)
     }
@@ -94,7 +139,7 @@ package struct SequentialImageReader<Source: SequentialSource> {
         precondition(remaining == 0, "all pages of the section are taken first")
         let checksums = try walk.checksums(of: section)
         let damaged = zip(checksummer.finish(), checksums).enumerated().filter { $1.0 != $1.1 }
-            .map { start + UInt64($0.offset * ImageFormat.checksumBlock) }
+            .map { chunks.isEmpty ? start + UInt64($0.offset * ImageFormat.checksumBlock) : chunks[$0.offset] }
         self.section = nil
         recent = []
         return (checksums, damaged)

@@ -43,7 +43,8 @@ extension HostFacts {
             guard case .unix(let socket)? = file.object, !socket.address.isEmpty else { return nil }
             return [UInt8(truncatingIfNeeded: socket.type)] + socket.shownInTable
         }
-        if wanted.isEmpty { return }
+        let connects = image.openFiles.contains { if case .external(let one)? = $0.object { one.hasConnection } else { false } }
+        if wanted.isEmpty && !connects { return }
         boundSockets = UnixSocketTable.boundInodes()
         socketNames = UnixSocketTable.names()
         for _ in 0..<50 where wanted.contains(where: socketNames.contains) {
@@ -77,13 +78,18 @@ extension HostFacts {
         for var set in (try? SemaphoreSetState.all()) ?? [] {
             let isWanted = image.semaphoreSets.contains { $0.number == UInt32(set.number) }
             if isWanted { try? set.readValues() }
-            let changers = set.changers.map { UInt32($0) }
+            var changers = set.changers.map { UInt32($0) }
+            var values = set.values
+            if tree != nil, let saved = image.semaphoreSets.first(where: { $0.number == UInt32(set.number) }) {
+                SemaphorePlan.foresee(endOf: saved, &values, &changers)
+            }
             var names: [UInt32: String] = [:]
             for pid in Set(changers) where pid != 0 {
+                if tree?.tasks.contains(Int32(bitPattern: pid)) == true { continue }
                 if let stat = try? ProcessStat(of: Int32(pid)), !stat.isZombie { names[pid] = printable(stat.comm) }
             }
             semaphoreSets[UInt32(set.number)] = SemaphoreSet(
-                key: set.key, values: set.values, changers: changers, names: names,
+                key: set.key, values: values, changers: changers, names: names,
                 rights: SemaphoreSet.Rights(
                     owner: set.owner, creator: set.creator, group: set.group, creatorGroup: set.creatorGroup, mode: set.mode))
         }

@@ -55,9 +55,29 @@ extension HostFacts {
                 return one.count == two.count && (ImageTcpSocket.endpoint(two) == endpoint || Self.isAny(one) || Self.isAny(two))
             }
         }
+        probeClosing(here, sockets.filter { $0.isListening && taken[$0.key] == nil })
         if taken.isEmpty { return }
         let holders = ConnectionTable.holders(of: Set(taken.values.map(\.inode)))
-        takenPorts = taken.mapValues { holders[$0.inode] ?? "what has it: ss -tanp" }
+        takenPorts.merge(taken.mapValues { holders[$0.inode] ?? "what has it: ss -tanp" }) { first, _ in first }
+    }
+
+    /// A connection that its program has closed keeps its port until it has sent everything, and for a minute more (TIME-WAIT), if the
+    /// program had not set SO_REUSEADDR.
+    private mutating func probeClosing(_ here: [ConnectionTable.Entry], _ sockets: [ImageTcpSocket]) {
+        let closing = Set(here.filter { $0.inode == 0 }.map { Array(ImageTcpSocket.endpoint($0.local).prefix(2)) })
+        for socket in sockets where closing.contains(Array(ImageTcpSocket.endpoint(socket.address).prefix(2))) {
+            guard Self.isInUse(socket.address.asBytes) else { continue }
+            takenPorts[socket.key] = "what has it, or wait until closed connections of this port are gone: ss -tanp"
+        }
+    }
+
+    private static func isInUse(_ address: [UInt8]) -> Bool {
+        guard let probe = try? SocketCalls.make(UInt64(address[0]), UInt64(Socket.SOCK_STREAM), 0) else { return false }
+        do throws(SystemError) {
+            try SocketCalls.set(Socket.SOL_SOCKET, SocketOptions.SO_REUSEADDR, of: probe.number, to: 1)
+            try SocketCalls.bind(probe.number, to: address)
+        } catch { return error.name == "EADDRINUSE" }
+        return false
     }
 
     private static func isAny(_ address: [UInt8]) -> Bool {

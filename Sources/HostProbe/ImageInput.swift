@@ -1,4 +1,4 @@
-internal import CheckpointImage
+package import CheckpointImage
 package import Kernel
 internal import LinuxABI
 
@@ -11,24 +11,38 @@ package enum ImageInput {
 
     /// Opens a path, or takes standard input for `-`, whatever that is.
     ///
-    /// A regular file that says it is empty is read as a stream: those of `/proc` say so whatever they hold.
+    /// A regular file that says it is empty is read as a stream: those of `/proc` say so whatever they hold. So is a sealed image, and
+    /// one that should be sealed.
     ///
-    /// - Parameter isInterrupted: asked while an input without a writer, or with a silent one, is waited for: whether to give up.
+    /// - Parameters:
+    ///   - keys: what an image is decrypted with, and whose signature it has to have.
+    ///   - isInterrupted: asked while an input without a writer, or with a silent one, is waited for: whether to give up.
     /// - Errors: as open(2); `EISDIR` comes with the first read.
-    package init(_ path: String, unless isInterrupted: @escaping () -> Bool = { false }) throws(ImageInputError) {
+    package init(_ path: String, _ keys: SealKeys, unless isInterrupted: @escaping () -> Bool = { false }) throws(ImageInputError) {
         if path == "-" {
-            self = .stream(ImageStream(Descriptor(owning: 0), isInterrupted))
+            self = .stream(ImageStream(Descriptor(owning: 0), keys, isInterrupted))
             return
         }
         do throws(SystemError) {
             // O_NONBLOCK: open(2) of a FIFO would wait for a writer, and signals that are blocked would not end that.
             let descriptor = try Descriptor.open(path, Int32(OpenFlag.O_NONBLOCK))
-            if let size = try descriptor.regularFileSize(), size > 0 {
+            if let size = try descriptor.regularFileSize(), size > 0, !keys.areGiven, try !Self.isSealed(descriptor) {
                 self = .file(ImageFile(descriptor, size: size))
             } else {
-                self = .stream(ImageStream(descriptor, isInterrupted))
+                self = .stream(ImageStream(descriptor, keys, isInterrupted))
             }
         } catch { throw ImageInputError(path: path, cause: error) }
+    }
+
+    /// Reads the beginning of a regular file.
+    private static func isSealed(_ file: borrowing Descriptor) throws(SystemError) -> Bool {
+        var first: [UInt8] = []
+        while first.count < SealFormat.magic.count {
+            let more = try file.read(upTo: SealFormat.magic.count - first.count, at: UInt64(first.count))
+            if more.isEmpty { return false }
+            first += more
+        }
+        return first == SealFormat.magic
     }
 
     /// The open file's number. Valid as long as this value lives.
@@ -53,6 +67,23 @@ package final class ImageFile: RandomSource {
 
     package var number: Int32 { descriptor.number }
 
+    /// Opens a regular file that is not empty; nil: there is none, or it may not be read. Nothing else is opened.
+    package convenience init?(at path: [UInt8]) {
+        guard let status = try? FileStatus(of: path), status.kind == .regular,
+            let descriptor = try? Descriptor.open(path, Int32(OpenFlag.O_NONBLOCK))
+        else { return nil }
+        guard let size = try? descriptor.regularFileSize(), size > 0 else { return nil }
+        self.init(descriptor, size: size)
+    }
+
+    /// Its directory, an absolute path, and its name there. Nil for a file that has none any more.
+    package var place: (directory: [UInt8], name: [UInt8])? {
+        guard let path = try? readLink("/proc/self/fd/\(number)"), let slash = path.lastIndex(of: UInt8(ascii: "/")),
+            let named = try? FileStatus(of: path), let own = try? FileStatus(of: descriptor), named.isSameFile(as: own)
+        else { return nil }
+        return (slash == 0 ? Array("/".utf8) : Array(path[..<slash]), Array(path[(slash + 1)...]))
+    }
+
     package func read(upTo count: Int, at offset: UInt64) throws -> [UInt8] {
         try descriptor.read(upTo: count, at: offset)
     }
@@ -62,15 +93,19 @@ package final class ImageFile: RandomSource {
 package final class ImageStream: SequentialSource {
     private let descriptor: Descriptor
     private let isInterrupted: () -> Bool
+    private var seal: SealReader
 
-    fileprivate init(_ descriptor: consuming Descriptor, _ isInterrupted: @escaping () -> Bool) {
+    fileprivate init(_ descriptor: consuming Descriptor, _ keys: SealKeys, _ isInterrupted: @escaping () -> Bool) {
+        seal = SealReader(keys)
         self.descriptor = descriptor
         self.isInterrupted = isInterrupted
     }
 
     package var number: Int32 { descriptor.number }
 
-    package func read(upTo count: Int) throws -> [UInt8] {
+    package func read(upTo count: Int) throws -> [UInt8] { try seal.read(upTo: count, from: readRaw) }
+
+    private func readRaw(upTo count: Int) throws -> [UInt8] {
         while true {
             do throws(SystemError) {
                 try Channel.awaitInput(number, unless: isInterrupted)

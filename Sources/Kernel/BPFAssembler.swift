@@ -3,6 +3,10 @@
 /// - Source: Documentation/bpf/standardization/instruction-set.rst; linux/bpf.h.
 struct BPFAssembler {
     private(set) var instructions: [UInt64] = []
+    private var function: Int?
+
+    /// What has been put together.
+    var code: BPFCode { BPFCode(instructions, function: function) }
 
     /// `BPF_FUNC_*`.
     enum Helper: Int {
@@ -11,6 +15,8 @@ struct BPFAssembler {
         case sequencePrint = 126
         case sequenceWrite = 127
         case taskRegisters = 175
+        case loop = 181
+        case lookUpPerCPU = 195
     }
 
     /// Class, size or operation, and source of linux/bpf_common.h and linux/bpf.h, put together.
@@ -26,9 +32,11 @@ struct BPFAssembler {
         case store8 = 0x7b  // STX | MEM | DW
         case storeImmediate4 = 0x62  // ST | MEM | W
         case storeImmediate8 = 0x7a  // ST | MEM | DW
+        case jump = 0x05  // JMP | JA
         case jumpIfEqual = 0x15  // JMP | JEQ | K
         case jumpUnlessEqual = 0x55  // JMP | JNE | K
         case jumpUnlessSame = 0x5d  // JMP | JNE | X
+        case loadAddress = 0x18  // LD | IMM | DW, of two instructions
         case call = 0x85  // JMP | CALL
         case exit = 0x95  // JMP | EXIT
     }
@@ -43,11 +51,17 @@ struct BPFAssembler {
             Self.encode(code, destination, source: source, offset: offset, immediate: immediate))
     }
 
+    /// Loads the address of a map; two instructions long (LD | IMM | DW, BPF_PSEUDO_MAP_FD).
+    mutating func loadMap(_ register: UInt8, _ descriptor: Int32) {
+        instructions.append(0x18 | UInt64(register) << 8 | 1 << 12 | UInt64(UInt32(bitPattern: descriptor)) << 32)
+        instructions.append(0)
+    }
+
     mutating func call(_ helper: Helper) { emit(.call, immediate: helper.rawValue) }
 
     /// A jump forwards to where `label` will be placed.
     mutating func jump(
-        _ code: Code, _ register: UInt8, source: UInt8 = 0, immediate: Int = 0, to label: inout Label
+        _ code: Code, _ register: UInt8 = 0, source: UInt8 = 0, immediate: Int = 0, to label: inout Label
     ) {
         label.jumps.append(instructions.count)
         emit(code, register, source: source, immediate: immediate)
@@ -61,38 +75,62 @@ struct BPFAssembler {
         }
     }
 
-    /// An address on the program's own stack.
-    mutating func stackAddress(_ register: UInt8, _ offset: Int) {
-        emit(.moveRegister, register, source: 10)
+    /// `bpf_loop(rounds, function, stack + context, 0)`. The function gets the round in r1 and the context in r2; it gives 0 to
+    /// go on, and has no register but these.
+    ///
+    /// - Returns: what ``place(function:)`` defines.
+    mutating func callLoop(rounds: Int, context: Int) -> Label {
+        var label = Label()
+        emit(.moveImmediate, 1, immediate: rounds)
+        label.jumps.append(instructions.count)
+        emit(.loadAddress, 2, source: 4)  // BPF_PSEUDO_FUNC
+        instructions.append(0)
+        stackAddress(3, context)
+        emit(.moveImmediate, 4)
+        call(.loop)
+        return label
+    }
+
+    /// The function that ``callLoop(rounds:context:)`` calls begins here, behind the program's end.
+    mutating func place(function label: Label) {
+        for address in label.jumps {
+            instructions[address] |= UInt64(instructions.count - address - 1) << 32
+        }
+        function = instructions.count
+    }
+
+    /// An address on the program's own stack, or from another register that points to a stack.
+    mutating func stackAddress(_ register: UInt8, _ offset: Int, base: UInt8 = 10) {
+        emit(.moveRegister, register, source: base)
         emit(.addImmediate, register, immediate: offset)
     }
 
     /// `bpf_probe_read_kernel(stack + destination, count, register + offset)`
-    mutating func read(_ count: Int, to destination: Int, from register: UInt8, offset: Int = 0) {
+    mutating func read(_ count: Int, to destination: Int, from register: UInt8, offset: Int = 0, base: UInt8 = 10) {
         emit(.moveRegister, 3, source: register)
         if offset != 0 { emit(.addImmediate, 3, immediate: offset) }
-        stackAddress(1, destination)
+        stackAddress(1, destination, base: base)
         emit(.moveImmediate, 2, immediate: count)
         call(.probeReadKernel)
     }
 
     /// `bpf_seq_write(r8, stack + offset, count)`
-    mutating func write(_ count: Int, at offset: Int) {
+    mutating func write(_ count: Int, at offset: Int, base: UInt8 = 10) {
         emit(.moveRegister, 1, source: 8)
-        stackAddress(2, offset)
+        stackAddress(2, offset, base: base)
         emit(.moveImmediate, 3, immediate: count)
         call(.sequenceWrite)
     }
 
     /// `bpf_seq_printf(r8, "%ps\n", 5, stack + address, 8)`: the kernel names the function whose address lies
     /// there. The text is put at `format`.
-    mutating func writeName(ofFunctionAt address: Int, format: Int) {
-        emit(.storeImmediate8, 10, offset: format)
-        emit(.storeImmediate4, 10, offset: format, immediate: 0x0a73_7025)
+    mutating func writeName(ofFunctionAt address: Int, format: Int, base: UInt8 = 10) {
+        emit(.storeImmediate8, base, offset: format)
+        emit(.storeImmediate4, base, offset: format, immediate: 0x0a73_7025)
         emit(.moveRegister, 1, source: 8)
-        stackAddress(2, format)
+        stackAddress(2, format, base: base)
         emit(.moveImmediate, 3, immediate: 5)
-        stackAddress(4, address)
+        stackAddress(4, address, base: base)
         emit(.moveImmediate, 5, immediate: 8)
         call(.sequencePrint)
     }

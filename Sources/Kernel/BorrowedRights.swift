@@ -26,11 +26,11 @@ package struct BorrowedRights {
         let own = try Self.current()
         let dumpable = ckernel_prctl(Int(Prctl.PR_GET_DUMPABLE), 0, 0, 0, 0)
         defer {
-            try? own.take()
+            try? own.take(insteadOf: self)
             // A change of the user took it away: then `/proc/self` would belong to root.
             if dumpable == 1 { _ = ckernel_prctl(Int(Prctl.PR_SET_DUMPABLE), 1, 0, 0, 0) }
         }
-        try take()
+        try take(insteadOf: own)
         body()
     }
 
@@ -47,12 +47,15 @@ package struct BorrowedRights {
             effective: Capabilities.currentEffective)
     }
 
-    private func take() throws(SystemError) {
-        // The groups first, the user last: its change can take capabilities away, and those that are wanted are set then.
-        let result = unsafe groups.withUnsafeBufferPointer { buffer in
-            ckernel_syscall(Int(SYS_setgroups), groups.count, Int(bitPattern: buffer.baseAddress), 0, 0, 0, 0)
+    private func take(insteadOf other: BorrowedRights) throws(SystemError) {
+        // The groups first, the user last: its change can take capabilities away, and those that are wanted are set then. An
+        // ordinary user may not even set the groups that it has, in a user namespace that it made itself.
+        if Set(groups) != Set(other.groups) {
+            let result = unsafe groups.withUnsafeBufferPointer { buffer in
+                ckernel_syscall(Int(SYS_setgroups), groups.count, Int(bitPattern: buffer.baseAddress), 0, 0, 0, 0)
+            }
+            _ = try SystemError.check(result, "setgroups")
         }
-        _ = try SystemError.check(result, "setgroups")
         _ = Self.setFileSystem(Int(SYS_setfsgid), group)
         _ = Self.setFileSystem(Int(SYS_setfsuid), user)
         guard Self.setFileSystem(Int(SYS_setfsgid), .max) == group, Self.setFileSystem(Int(SYS_setfsuid), .max) == user else {

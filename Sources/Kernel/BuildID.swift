@@ -65,6 +65,9 @@ package enum BuildID {
         return nil
     }
 
+    /// Of the running machine's own byte order.
+    static func find(inNotes notes: [UInt8]) -> [UInt8]? { buildID(inNotes: notes, Int(1).bigEndian == 1) }
+
     /// Notes follow one another: name size, content size, type, then name and content, each filled up to 4.
     private static func buildID(inNotes notes: [UInt8], _ big: Bool) -> [UInt8]? {
         var at = 0

@@ -158,6 +158,16 @@ func readKernelText(_ path: [UInt8], capacity: Int = 4096) throws(SystemError) -
     return try readKernelText(file, capacity: capacity)
 }
 
+/// Reads a file of `/proc` that the kernel makes as one record (`single_open`, `simple_read_from_buffer`): a read that gives fewer
+/// bytes than were asked for has reached its end. So it is, unlike lists such as `maps`, read by one call.
+func readKernelRecord(_ path: String, capacity: Int = 4096) throws(SystemError) -> [UInt8] {
+    let file = try Descriptor.open(path)
+    var bytes = [UInt8](repeating: 0, count: capacity)
+    let count = try readInto(&bytes, at: 0, from: file.number)
+    bytes.removeLast(capacity - count)
+    return count < capacity ? bytes : bytes + (try readKernelText(file, capacity: capacity))
+}
+
 /// Reads from the file position of `file` to its end.
 func readKernelText(_ file: borrowing Descriptor, capacity: Int = 4096) throws(SystemError) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: capacity)

@@ -74,6 +74,12 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case peekSignals = "peek-signals"
     /// PTRACE_GET_RSEQ_CONFIGURATION and PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG: collect.
     case traceConfiguration = "trace-configuration"
+    /// setresuid(2) and its like: before read, with `--user`.
+    case becomeUser = "become-user"
+    /// PTRACE_SECCOMP_GET_FILTER: collect.
+    case getFilters = "get-filters"
+    /// PTRACE_SET_SYSCALL_USER_DISPATCH_CONFIG: finalise.
+    case setDispatch = "set-dispatch"
     /// PTRACE_GET_THREAD_AREA: collect.
     case getThreadAreas = "get-thread-areas"
     /// PTRACE_SET_THREAD_AREA: finalise.
@@ -94,6 +100,9 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case pidfdSignal = "pidfd-signal"
     /// kcmp(2): collect.
     case kcmp
+    /// kcmp(2) of a process and its parent: freeze, while a process was born that may borrow its parent's memory; without it the
+    /// process counts as one with memory of its own.
+    case kcmpLender = "kcmp-lender"
     /// sched_getattr(2), sched_getaffinity(2) and ioprio_get(2): collect.
     case getScheduling = "get-scheduling"
     /// get_robust_list(2): collect.
@@ -110,8 +119,11 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case processorTime = "processor-time"
     /// semctl(2) GETALL and GETPID: collect.
     case semaphoreValues = "semaphore-values"
-    /// BPF_PROG_LOAD of bpf(2): before freeze; without it tasks are asked themselves.
+    /// BPF_PROG_LOAD of bpf(2): before freeze the first program; freeze, collect: others when they are first needed. Without
+    /// them tasks are asked themselves.
     case setupBPF = "setup-bpf"
+    /// io_uring_setup(2), for TCP connections: collect. A forked child looks into them instead.
+    case setupRing = "setup-ring"
     /// BPF_LINK_CREATE and BPF_ITER_CREATE of bpf(2): collect.
     case runBPF = "run-bpf"
 
@@ -121,6 +133,11 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case pageMap = "page-map"
     /// SEEK_DATA and SEEK_HOLE of lseek(2): collect.
     case seekData = "seek-data"
+    /// clone(2) in the name of a task, for a copy of its memory: collect, with `--live`; without copies its pages are read while it stands
+    /// still.
+    case copyMemory = "copy-memory"
+    /// pread(2) of pages that are set aside because no copy holds them: collect, with `--live`.
+    case spoolPages = "spool-pages"
     /// process_vm_readv(2) of pages: write.
     case readPages = "read-pages"
     /// pread(2) of pages of a memory object: write.
@@ -181,6 +198,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case semaphoreOwner = "semaphore-owner"
     /// semctl(2) SETVAL: prepare.
     case semaphoreValue = "semaphore-value"
+    /// A task makes its operations to undo again.
+    case semaphoreUndo = "semaphore-undo"
     /// unshare(CLONE_NEWTIME) of a small process that holds it: prepare.
     case makeNamespace = "make-namespace"
     /// unshare(CLONE_NEWUSER), of crrestart without privilege: validate (a probe), prepare.

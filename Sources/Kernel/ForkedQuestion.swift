@@ -62,8 +62,7 @@ package final class ForkedQuestion {
     }
 
     private func end() {
-        try? Processes.kill(child, SIGKILL)
-        _ = ending
+        if Processes.endsByKill(child) { _ = ending }
     }
 
     /// Waits for the end of the child.

@@ -42,9 +42,9 @@ package func find<Element>(
 /// - Source: kcmp(2).
 package func compare(
     _ kind: SharedKind, of first: Int32, _ firstDescriptor: Int32 = 0, with second: Int32,
-    _ secondDescriptor: Int32 = 0
+    _ secondDescriptor: Int32 = 0, at point: FaultPoint = .kcmp
 ) throws(SystemError) -> KernelOrder {
-    try FaultPoint.kcmp.pass("kcmp")
+    try point.pass("kcmp")
     let result = ckernel_syscall(
         Int(SYS_kcmp), Int(first), Int(second), Int(kind.rawValue), Int(firstDescriptor),
         Int(secondDescriptor), 0)

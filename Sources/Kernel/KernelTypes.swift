@@ -1,4 +1,5 @@
 internal import CKernel
+internal import Glibc
 
 /// Looks up layouts in the kernel's own type description.
 ///
@@ -28,11 +29,27 @@ struct KernelTypes {
         case function = 12
     }
 
+    static let path = "/sys/kernel/btf/vmlinux"
+
     /// The description of the running kernel.
     ///
     /// - Throws: `ENOENT` on kernels without it (`CONFIG_DEBUG_INFO_BTF`).
     static func ofRunningKernel() throws(SystemError) -> KernelTypes {
-        try KernelTypes(readKernelText("/sys/kernel/btf/vmlinux", capacity: 8 << 20))
+        let file = try Descriptor.open(path)
+        if let bytes = mapped(file) { return try KernelTypes(bytes) }
+        return try KernelTypes(readKernelText(file, capacity: 8 << 20))
+    }
+
+    /// A copy of the file, through a mapping: read(2) gives such a file in pieces of 4 KiB. Nil where the kernel does not let
+    /// it be mapped (before Linux 6.16).
+    @inline(never)
+    private static func mapped(_ file: borrowing Descriptor) -> [UInt8]? {
+        guard let size = (try? FileStatus(of: file)).map({ Int($0.size) }), size > 0,
+            let start = unsafe mmap(nil, size, PROT_READ, MAP_PRIVATE, file.number, 0), unsafe start != MAP_FAILED
+        else { return nil }
+        // The mapping has `size` bytes, which nothing writes to, until it is removed here.
+        defer { unsafe munmap(start, size) }
+        return unsafe [UInt8](UnsafeRawBufferPointer(start: start, count: size))
     }
 
     init(_ bytes: [UInt8]) throws(SystemError) {

@@ -20,13 +20,15 @@ package enum Landlock {
     static func confinedChild() throws(SystemError) -> Int32 {
         let (read, write) = try DescriptorTable.pipe()
         defer { DescriptorTable.close(read) }
-        let child: Int32
-        do throws(SystemError) { child = try Processes.fork() } catch {
+        let (child, parent): (Int32, Int32)
+        do throws(SystemError) { (parent, child) = (Processes.ownPid, try Processes.fork()) } catch {
             DescriptorTable.close(write)
             throw error
         }
         if child == 0 {
             _ = ckernel_prctl(Int(Prctl.PR_SET_PDEATHSIG), Int(SIGKILL), 0, 0, 0)
+            // It can have died before.
+            if Processes.parentPid != parent { Processes.exitNow(1) }
             _ = ckernel_prctl(Int(Prctl.PR_SET_NO_NEW_PRIVS), 1, 0, 0, 0)
             // struct landlock_ruleset_attr: of what is to be forbidden, to execute files.
             var handled: UInt64 = 1
@@ -44,7 +46,7 @@ package enum Landlock {
     }
 
     static func end(_ child: Int32) {
-        try? Processes.kill(child, Signal.SIGKILL)
+        guard Processes.endsByKill(child) else { return }
         while let report = try? Waiting.wait(child, block: true), !report.status.isDead {}
     }
 }
@@ -57,11 +59,10 @@ struct SecurityLayout: Equatable, Sendable {
     // In struct cred.
     var security: Int
 
-    init(_ types: KernelTypes) throws(SystemError) {
-        let taskStruct = try types.find("task_struct", .structure)
-        task = try types.member("pid", of: taskStruct).offset
-        credentials = try types.member("cred", of: taskStruct).offset
-        security = try types.member("security", of: try types.find("cred", .structure)).offset
+    init(_ kernel: KernelLayout) throws(SystemError) {
+        task = try kernel.offset("task_struct", "pid")
+        credentials = try kernel.offset("task_struct", "cred")
+        security = try kernel.offset("cred", "security")
         guard task < 1 << 15 else { throw malformed("BTF: task_struct") }
     }
 }
@@ -76,7 +77,7 @@ struct SecurityLayout: Equatable, Sendable {
 struct SecurityProgram {
     static let words = 8
     static let recordSize = 8 * (1 + words)
-    let instructions: [UInt64]
+    let code: BPFCode
 
     init(_ layout: SecurityLayout) {
         let record = -Self.recordSize
@@ -95,7 +96,7 @@ struct SecurityProgram {
         program.read(8 * Self.words, to: record + 8, from: 9)
         program.write(Self.recordSize, at: record)
         program.finish(end: end)
-        instructions = program.instructions
+        code = program.code
     }
 
     static func decode(_ bytes: [UInt8]) -> [(task: Int32, words: [UInt64])] {

@@ -19,14 +19,21 @@ package struct LastSleep: Equatable, Sendable {
     package init?(of tid: Int32, _ clocks: inout ProcessorClocks) {
         guard let status = try? TaskStatus(of: tid), status.state == UInt8(ascii: "S"),
             let sleeps = status.voluntarySwitches,
-            let call = (try? readKernelText("/proc/\(tid)/syscall", capacity: 256)).flatMap(Self.parseCall),
-            let last = (try? readKernelText("/proc/\(tid)/sched")).flatMap(Self.parseLastRun),
-            let processor = (try? readKernelText("/proc/\(tid)/stat", capacity: 1024)).flatMap(Self.parseProcessor),
+            let call = (try? readKernelRecord("/proc/\(tid)/syscall", capacity: 256)).flatMap(Self.parseCall),
+            let last = (try? readKernelRecord("/proc/\(tid)/sched")).flatMap(Self.parseLastRun),
+            let processor = (try? readKernelRecord("/proc/\(tid)/stat", capacity: 1024)).flatMap(Self.parseProcessor),
             let difference = clocks.monotonicAhead(of: processor)
         else { return nil }
         self.call = call
         self.sleeps = sleeps
         since = last &+ difference
+    }
+
+    /// The call that a task is in; empty if it runs or is in none. Nil: it cannot be told.
+    package static func call(of tid: Int32) -> [UInt64]? {
+        guard let text = try? readKernelRecord("/proc/\(tid)/syscall", capacity: 256) else { return nil }
+        if let call = parseCall(text) { return call }
+        return text.starts(with: "running".utf8) || text.starts(with: "-1 ".utf8) ? [] : nil
     }
 
     /// `number 0xarguments... 0xsp 0xpc`; nil for `running` and for a task outside of calls (number -1).

@@ -44,7 +44,9 @@ package struct MemoryMap: Equatable, Sendable {
 
     package var length: UInt64 { end - start }
     /// Its pages come from a file: such a page needs saving only where the task changed it.
-    package var isFileBacked: Bool { inode != 0 }
+    ///
+    /// The first segment of System V memory has inode 0, on a device that is not 0.
+    package var isFileBacked: Bool { inode != 0 || device != 0 }
 }
 
 /// `PROT_*` bits.
@@ -68,7 +70,7 @@ extension MemoryMap {
     /// Reads `/proc/PID/maps`: no flags and no sums.
     package static func plain(of pid: Int32) throws(SystemError) -> [MemoryMap] {
         try FaultPoint.procMaps.pass("read /proc/\(pid)/maps")
-        return try parse(maps: try readKernelText("/proc/\(pid)/maps", capacity: 1 << 16))
+        return try parse(maps: try readKernelText("/proc/\(pid)/maps", capacity: 1 << 13))
     }
 
     package static func parse(maps text: [UInt8]) throws(SystemError) -> [MemoryMap] {

@@ -54,6 +54,14 @@ extension OutputFile {
         }
     }
 
+    /// Removes the name that the image has just got, if it is still its own.
+    func takeNameBack() {
+        guard let own = try? FileStatus(ofNumber: descriptorNumber), let there = try? FileStatus(of: path, followingLinks: false),
+            there.isSameFile(as: own)
+        else { return }
+        _ = withPath(path) { ckernel_syscall(Int(SYS_unlinkat), Int(AT_FDCWD), $0, 0, 0, 0, 0) }
+    }
+
     private static var taken: SystemError {
         SystemError(EEXIST, in: "another file has got this name meanwhile, and is left as it is")
     }

@@ -21,6 +21,11 @@ package final class OutputFile {
     var temporary: String?
     private var isCommitted = false
 
+    /// Bytes in, the bytes to write in their place out; there may be none yet.
+    package typealias Filter = ([UInt8]) throws(SystemError) -> [UInt8]
+    /// What changes all that is written, e.g. encrypts it; nil: nothing does.
+    package var filter: Filter?
+
     /// - Errors: `EBADF`: standard output was closed when this process started.
     package init(standardOutput: ()) throws(SystemError) {
         if StandardDescriptors.wasClosed(1) { throw SystemError(EBADF, in: "standard output is closed") }
@@ -84,10 +89,19 @@ package final class OutputFile {
     /// Whether what was written can be kept for sure: a file, also one that is standard output.
     package var isRegularFile: Bool { !isStream || (try? FileStatus(ofNumber: descriptor))?.kind == .regular }
 
+    /// Whether this takes the place of an open file of this process.
+    package func replaces(_ number: Int32) -> Bool {
+        guard let former, let status = try? FileStatus(ofNumber: number) else { return false }
+        return status.isSameFile(as: former)
+    }
+
     /// By which the file can be opened while this value lives, whether it has a name or not.
     package var ownPath: String { "/proc/self/fd/\(descriptor)" }
 
-    package func write(_ bytes: [UInt8]) throws(SystemError) {
+    package func write(_ bytes: [UInt8]) throws(SystemError) { try put(filter?(bytes) ?? bytes) }
+
+    /// Writes bytes past the filter: its last ones.
+    package func put(_ bytes: [UInt8]) throws(SystemError) {
         try FaultPoint.writeImage.pass("write")
         let file = Descriptor(owning: descriptor)
         do throws(SystemError) { try file.write(bytes) } catch {
@@ -115,6 +129,14 @@ package final class OutputFile {
         }
         isCommitted = true
         temporary = nil
+        do throws(SystemError) { try syncDirectory() } catch {
+            // Nothing tells whether the name would outlive a crash of the host. An image in place of an older one stays: that one is gone.
+            if former == nil { takeNameBack() }
+            throw error
+        }
+    }
+
+    private func syncDirectory() throws(SystemError) {
         try FaultPoint.syncDirectory.pass("fsync")
         let parent = try Descriptor.open(directory, O_RDONLY | O_DIRECTORY).release()
         defer { DescriptorTable.close(parent) }

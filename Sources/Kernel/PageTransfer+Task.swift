@@ -52,10 +52,10 @@ extension PageWriter {
             let end = run.start + run.length
             while start < end {
                 let stretch = try pages.stretch(from: start, to: end)
-                let part = min(stretch.end - start, UInt64(Self.bufferSize - filled - batch.byteCount))
+                let part = min(stretch.end - start, UInt64(buffer.count - filled - batch.byteCount))
                 batch.append(start, Int(part), isOwn: stretch.isOwn)
                 start += part
-                if batch.isFull || filled + batch.byteCount == Self.bufferSize { try take(&batch, task, memory) }
+                if batch.isFull || filled + batch.byteCount == buffer.count { try take(&batch, task, memory) }
             }
         }
         try take(&batch, task, memory)
@@ -74,7 +74,7 @@ extension PageWriter {
         for piece in batch.shared { try read(piece, of: task, memory) }
         filled += batch.byteCount
         batch.clear()
-        if filled == Self.bufferSize { try flush() }
+        if filled == buffer.count { try flush() }
     }
 
     /// - Returns: how many bytes were read, of the first pieces.

@@ -3,22 +3,41 @@ internal import CKernel
 internal import Glibc
 
 /// Moves pages from where they are to an image, through one reused buffer, and sums them up on the way:
-/// one crc32c for each 256 KiB of what was written.
+/// one crc32c for each 256 KiB of what was read. They are written as they are, or handed to what writes them in another form.
 ///
 /// The buffer is reused because fresh memory, not copying, is what costs (`docs/performance.md`).
 @safe package struct PageWriter: ~Copyable {
     package static let checksumSpan = 256 << 10
-    static let bufferSize = 1 << 20
+    /// Bytes that are written at once.
+    private static let writtenAtOnce = 1 << 20
+    /// Bytes that are handed over at once: enough for several threads.
+    private static let handedAtOnce = 4 << 20
+
+    /// Takes pages in place of a file: a multiple of 256 KiB, but for the last ones of a section.
+    package typealias Taker = (RawSpan) throws(SystemError) -> Void
 
     let buffer: UnsafeMutableRawBufferPointer
     var filled = 0
     private let output: Int32
+    private let filter: OutputFile.Filter?
+    private let taker: Taker?
     private var checksums: [UInt32] = []
+    /// Bytes of pages.
     package private(set) var written: UInt64 = 0
 
-    package init(to output: Int32) {
-        unsafe buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.bufferSize, alignment: 4096)
+    /// - Parameter filter: what changes the bytes on their way; nil: they are written as they are.
+    package init(to output: Int32, through filter: OutputFile.Filter? = nil) {
+        self.filter = filter
+        unsafe buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.writtenAtOnce, alignment: 4096)
         self.output = output
+        taker = nil
+    }
+
+    package init(to taker: @escaping Taker) {
+        unsafe buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.handedAtOnce, alignment: 4096)
+        output = -1
+        filter = nil
+        self.taker = taker
     }
 
     deinit { unsafe buffer.deallocate() }
@@ -34,7 +53,7 @@ internal import Glibc
             var left = Int(run.length)
             while left > 0 {
                 try FaultPoint.readFilePages.pass("pread")
-                let part = min(left, Self.bufferSize - filled)
+                let part = min(left, buffer.count - filled)
                 let result = ckernel_syscall(
                     Int(SYS_pread64), Int(file.number), Int(bitPattern: base) + filled, part,
                     Int(bitPattern: UInt(start)), 0, 0)
@@ -45,7 +64,7 @@ internal import Glibc
                 filled += taken
                 start += UInt64(taken)
                 left -= taken
-                if filled == Self.bufferSize { try flush() }
+                if filled == buffer.count { try flush() }
             }
         }
     }
@@ -60,15 +79,38 @@ internal import Glibc
             unsafe checksums.append(ccodec_crc32c(0, base + offset, part))
             offset += part
         }
-        var done = 0
-        while done < filled {
-            let result = ckernel_syscall(
-                Int(SYS_write), Int(output), Int(bitPattern: base) + done, filled - done, 0, 0, 0)
-            if result == -Int(EINTR) { continue }
-            done += try SystemError.check(result, "write")
+        if let taker {
+            // The bytes stay as they are until it returns.
+            try taker(unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(rebasing: buffer[..<filled])))
+            written += UInt64(filled)
+            filled = 0
+            return
+        }
+        if let filter {
+            // In bounds: `filled` never exceeds the length of the buffer.
+            let changed = try filter(unsafe Array(UnsafeRawBufferPointer(start: base, count: filled)))
+            let file = Descriptor(owning: output)
+            do throws(SystemError) { try file.write(changed) } catch {
+                _ = file.release()
+                throw error
+            }
+            _ = file.release()
+        } else {
+            try unsafe write(UnsafeRawBufferPointer(start: base, count: filled))
         }
         written += UInt64(filled)
         filled = 0
+    }
+
+    @inline(never)
+    private func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
+        guard let base = unsafe bytes.baseAddress else { return }
+        var done = 0
+        while done < bytes.count {
+            let result = unsafe ckernel_syscall(Int(SYS_write), Int(output), Int(bitPattern: base) + done, bytes.count - done, 0, 0, 0)
+            if result == -Int(EINTR) { continue }
+            done += try SystemError.check(result, "write")
+        }
     }
 
     /// Writes what is left and gives the checksums since the last call.

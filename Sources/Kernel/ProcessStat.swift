@@ -51,7 +51,7 @@ extension ProcessStat {
 
     /// Reads `/proc/PID/task/TID/stat`.
     package init(of pid: Int32, task: Int32) throws(SystemError) {
-        try self.init(parsing: try readKernelText("/proc/\(pid)/task/\(task)/stat", capacity: 1024))
+        try self.init(parsing: try readKernelRecord("/proc/\(pid)/task/\(task)/stat", capacity: 1024))
     }
 
     package init(parsing text: [UInt8]) throws(SystemError) {

@@ -77,6 +77,14 @@ package enum Processes {
             ckernel_syscall(Int(SYS_kill), Int(pid), Int(signal), 0, 0, 0, 0), "kill")
     }
 
+    /// Kills a child of this process that has not been waited for, and tries again where the kernel refuses.
+    ///
+    /// - Returns: whether it will end. To wait for a child that goes on would never end.
+    static func endsByKill(_ child: Int32) -> Bool {
+        for _ in 0..<4 where (try? kill(child, SIGKILL)) != nil { return true }
+        return false
+    }
+
     package static func exists(_ pid: Int32) -> Bool {
         let result = ckernel_syscall(Int(SYS_kill), Int(pid), 0, 0, 0, 0, 0)
         return result == 0 || result == -Int(EPERM)
@@ -210,12 +218,13 @@ package struct SignalQueue {
 
 /// A fresh `/proc` for a new pid namespace.
 package enum Mounting {
-    /// In a new mount namespace: nothing done here is seen outside, then `/proc` anew.
+    /// In a new mount namespace: nothing done here is seen outside, what is mounted and unmounted outside is done here, too, where the
+    /// mounts there are shared (mount_namespaces(7)); then `/proc` anew.
     @inline(never)
     package static func remountProc() throws(SystemError) {
         try FaultPoint.mountProc.pass("mount /proc")
-        let propagation = unsafe mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil)
-        if propagation != 0 { throw SystemError(errno, in: "mount / private") }
+        let propagation = unsafe mount("none", "/", nil, UInt(MS_REC | MS_SLAVE), nil)
+        if propagation != 0 { throw SystemError(errno, in: "mount / slave") }
         let flags = UInt(MS_NOSUID | MS_NODEV | MS_NOEXEC)
         if unsafe mount("proc", "/proc", "proc", flags, nil) != 0 {
             throw SystemError(errno, in: "mount /proc")
@@ -236,8 +245,8 @@ package enum Mounting {
         for _ in 0..<count {
             let result = ckernel_syscall(Int(SYS_unshare), Int(CLONE_NEWNS), 0, 0, 0, 0, 0)
             _ = try SystemError.check(result, "unshare(CLONE_NEWNS)")
-            if unsafe mount("none", "/", nil, UInt(MS_REC | MS_PRIVATE), nil) != 0 {
-                throw SystemError(errno, in: "mount / private")
+            if unsafe mount("none", "/", nil, UInt(MS_REC | MS_SLAVE), nil) != 0 {
+                throw SystemError(errno, in: "mount / slave")
             }
             made.append(try Descriptor.open("/proc/self/ns/mnt").release())
         }

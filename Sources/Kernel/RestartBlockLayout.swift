@@ -26,34 +26,32 @@ struct RestartBlockLayout: Equatable, Sendable {
 }
 
 extension RestartBlockLayout {
-    init(_ types: KernelTypes) throws(SystemError) {
-        let taskStruct = try types.find("task_struct", .structure)
-        let blockMember = try types.member("restart_block", of: taskStruct)
-        let restart = blockMember.type
+    init(_ kernel: KernelLayout) throws(SystemError) {
+        let (task, restart) = ("task_struct", "restart_block")
         // Kernels before 6.18 keep two numbers in place of a timespec.
-        let endTime = types.optionalMember("poll.end_time", of: restart) != nil ? "poll.end_time" : "poll"
+        let endTime = try kernel.optionalOffset(restart, "poll.end_time") != nil ? "poll.end_time" : "poll"
         self.init(
-            task: try types.member("pid", of: taskStruct).offset,
-            process: try types.member("tgid", of: taskStruct).offset,
-            tracing: try types.member("ptrace", of: taskStruct).offset,
-            block: blockMember.offset,
-            blockSize: types.size(of: restart),
-            function: try types.member("fn", of: restart).offset,
-            sleepClock: try types.member("nanosleep.clockid", of: restart).offset,
-            sleepType: try types.member("nanosleep.type", of: restart).offset,
-            sleepRemaining: try types.member("nanosleep.rmtp", of: restart).offset,
-            sleepExpires: try types.member("nanosleep.expires", of: restart).offset,
-            pollDescriptors: try types.member("poll.ufds", of: restart).offset,
-            pollCount: try types.member("poll.nfds", of: restart).offset,
-            pollHasTimeout: try types.member("poll.has_timeout", of: restart).offset,
-            pollSeconds: try types.member("\(endTime).tv_sec", of: restart).offset,
-            pollNanoseconds: try types.member("\(endTime).tv_nsec", of: restart).offset,
-            futexAddress: try types.member("futex.uaddr", of: restart).offset,
-            futexValue: try types.member("futex.val", of: restart).offset,
-            futexFlags: try types.member("futex.flags", of: restart).offset,
-            futexBitset: try types.member("futex.bitset", of: restart).offset,
-            futexTime: try types.member("futex.time", of: restart).offset)
-        guard blockSize > 0, blockSize <= 256, task < 1 << 15, tracing < 1 << 15, block < 1 << 20 else {
+            task: try kernel.offset(task, "pid"),
+            process: try kernel.offset(task, "tgid"),
+            tracing: try kernel.offset(task, "ptrace"),
+            block: try kernel.offset(task, "restart_block"),
+            blockSize: try kernel.size(restart),
+            function: try kernel.offset(restart, "fn"),
+            sleepClock: try kernel.offset(restart, "nanosleep.clockid"),
+            sleepType: try kernel.offset(restart, "nanosleep.type"),
+            sleepRemaining: try kernel.offset(restart, "nanosleep.rmtp"),
+            sleepExpires: try kernel.offset(restart, "nanosleep.expires"),
+            pollDescriptors: try kernel.offset(restart, "poll.ufds"),
+            pollCount: try kernel.offset(restart, "poll.nfds"),
+            pollHasTimeout: try kernel.offset(restart, "poll.has_timeout"),
+            pollSeconds: try kernel.offset(restart, "\(endTime).tv_sec"),
+            pollNanoseconds: try kernel.offset(restart, "\(endTime).tv_nsec"),
+            futexAddress: try kernel.offset(restart, "futex.uaddr"),
+            futexValue: try kernel.offset(restart, "futex.val"),
+            futexFlags: try kernel.offset(restart, "futex.flags"),
+            futexBitset: try kernel.offset(restart, "futex.bitset"),
+            futexTime: try kernel.offset(restart, "futex.time"))
+        guard blockSize > 0, blockSize <= 256, self.task < 1 << 15, tracing < 1 << 15, block < 1 << 20 else {
             throw malformed("BTF: restart_block")
         }
     }

@@ -5,8 +5,9 @@ internal import Glibc
 ///
 /// Needs `CAP_BPF` and `CAP_PERFMON` (or `CAP_SYS_ADMIN`), Linux 5.8 and its type description. Nothing in
 /// the task is touched; only traced tasks are looked at. A restart block means something only if the task is
-/// stopped with `-ERESTART_RESTARTBLOCK` in its result register; a timer only if the task still sleeps. To
-/// open it costs a few milliseconds: do so before anything is stopped.
+/// stopped with `-ERESTART_RESTARTBLOCK` in its result register; a timer only if the task still sleeps.
+///
+/// One program is loaded at once, which tells whether the kernel takes any; each of the others when it is first asked for.
 ///
 /// Each task gives records of bytes, each followed by the name of a kernel function and a line end. The kernel
 /// itself turns the address into the name (`%ps`), which works with any `kptr_restrict` and spares reading
@@ -14,51 +15,70 @@ internal import Glibc
 ///
 /// - Source: bpf(2); kernel/bpf/task_iter.c.
 package final class RestartBlockProbe {
+    private let kernel: KernelLayout
+    /// The kernel function that the programs are attached to.
+    private let function: Int
+    private let timerCalls: [Int]
+    private let timerForms: [SleepTimerProgram.Form]
     private let blockProgram: LoadedProgram
     private let blockLayout: RestartBlockLayout
     /// Nil where the kernel does not take it (before 5.15, other architectures).
-    private let timerProgram: LoadedProgram?
-    private let timerLayout: SleepTimerLayout?
+    private lazy var timerProgram: (program: LoadedProgram, layout: SleepTimerLayout)? = loadTimers()
     /// Nil where the kernel's structures are not the known ones.
-    private let factsProgram: LoadedProgram?
+    private lazy var factsProgram: LoadedProgram? =
+        (try? ThreadFactsLayout(kernel)).flatMap { try? load(ThreadFactsProgram($0).code) }
     /// Nil where the kernel has no Landlock, or its structures are not the known ones.
-    private let securityProgram: LoadedProgram?
+    private lazy var securityProgram: LoadedProgram? =
+        Landlock.isEnabled ? (try? SecurityLayout(kernel)).flatMap { try? load(SecurityProgram($0).code) } : nil
     /// The kernel counts pids in the initial namespace; elsewhere tasks are asked for one by one.
     private let isInInitialNamespace: Bool
 
-    /// Loads the programs.
+    /// Loads the first program.
     ///
     /// - Throws: `EPERM` without the capabilities, `ENOENT` without type description, `EBADMSG` where the
     ///   kernel's structures are not the known ones.
-    package init() throws(SystemError) {
-        let types = try KernelTypes.ofRunningKernel()
-        let layout = try RestartBlockLayout(types)
-        let function = try types.find("bpf_iter_task", .function)
+    ///
+    /// - Parameter timerCalls: see ``timers(of:)``.
+    package convenience init(timerCalls: [Int]) throws(SystemError) {
+        try self.init(timerCalls: timerCalls, timerForms: SleepTimerProgram.Form.allCases)
+    }
+
+    /// - Parameter timerForms: those that are tried, in order.
+    init(timerCalls: [Int], timerForms: [SleepTimerProgram.Form]) throws(SystemError) {
+        (self.timerCalls, self.timerForms) = (timerCalls, timerForms)
+        // Before the type description is searched for what could not be used.
+        guard Self.mayLoad(Capabilities.currentEffective) else { throw SystemError(EPERM, in: "bpf(BPF_PROG_LOAD)") }
+        kernel = KernelLayout()
+        let layout = try RestartBlockLayout(kernel)
         blockLayout = layout
-        blockProgram = try Self.load(RestartBlockProgram(layout).instructions, over: function)
-        let timers = try? SleepTimerLayout(types)
-        timerLayout = timers
-        if let timers {
-            timerProgram = try? Self.load(SleepTimerProgram(timers).instructions, over: function)
-        } else {
-            timerProgram = nil
-        }
-        if let facts = try? ThreadFactsLayout(types) {
-            factsProgram = try? Self.load(ThreadFactsProgram(facts).instructions, over: function)
-        } else {
-            factsProgram = nil
-        }
-        if Landlock.isEnabled, let security = try? SecurityLayout(types) {
-            securityProgram = try? Self.load(SecurityProgram(security).instructions, over: function)
-        } else {
-            securityProgram = nil
-        }
+        function = try kernel.function("bpf_iter_task")
+        blockProgram = try Self.load(RestartBlockProgram(layout).code, over: function)
         // PROC_PID_INIT_INO of include/linux/proc_ns.h.
         isInInitialNamespace = try readLink("/proc/self/ns/pid").elementsEqual("pid:[4026531836]".utf8)
+        // All that can be asked later, so that it is kept for the next start, and nothing is searched while a tree is stopped.
+        _ = try? SleepTimerLayout(kernel)
+        _ = try? ThreadFactsLayout(kernel)
+        _ = try? SecurityLayout(kernel)
+        kernel.keep()
+    }
+
+    /// Whether a process with these capabilities may load programs that read the kernel's memory, as far as they decide.
+    static func mayLoad(_ effective: UInt64) -> Bool {
+        func has(_ bit: UInt64) -> Bool { effective >> bit & 1 != 0 }
+        // CAP_SYS_ADMIN; CAP_BPF with CAP_PERFMON.
+        return has(21) || has(39) && has(38)
     }
 
     /// Whether ``timers(of:)`` can tell anything.
     package var seesTimers: Bool { timerProgram != nil }
+
+    private func loadTimers() -> (program: LoadedProgram, layout: SleepTimerLayout)? {
+        guard let layout = try? SleepTimerLayout(kernel) else { return nil }
+        for form in timerForms {
+            if let program = try? load(SleepTimerProgram(layout, form, calls: timerCalls).code) { return (program, layout) }
+        }
+        return nil
+    }
 
     /// The restart blocks of traced tasks, by tid; those that are gone are missing.
     package func blocks(of tasks: [Int32]) throws(SystemError) -> [Int32: RestartBlock] {
@@ -74,11 +94,12 @@ package final class RestartBlockProbe {
         return blocks
     }
 
-    /// The timers of those traced tasks that sleep interruptibly, by tid.
+    /// The calls of those traced tasks that sleep interruptibly, by tid; with the timer where it is one of the calls that this probe
+    /// was made for.
     ///
     /// - Preconditions: nothing has woken the tasks: they are seized and not yet interrupted.
     package func timers(of tasks: [Int32]) throws(SystemError) -> [Int32: SleepTimer] {
-        guard let timerProgram, let layout = timerLayout else { return [:] }
+        guard let (timerProgram, layout) = timerProgram else { return [:] }
         var timers: [Int32: SleepTimer] = [:]
         for record in try records(
             timerProgram.number, of: tasks, size: SleepTimerProgram.recordSize(layout))
@@ -139,17 +160,26 @@ package final class RestartBlockProbe {
         } catch { return nil }
     }
 
-    /// A descriptor that can be optional in a class.
+    /// A descriptor that can be optional.
     private final class LoadedProgram {
         private let descriptor: Descriptor
         var number: Int32 { descriptor.number }
         init(_ descriptor: consuming Descriptor) { self.descriptor = descriptor }
     }
 
-    private static func load(_ instructions: [UInt64], over function: Int) throws(SystemError) -> LoadedProgram {
+    private func load(_ code: BPFCode) throws(SystemError) -> LoadedProgram { try Self.load(code, over: function) }
+
+    private static func load(_ code: BPFCode, over function: Int) throws(SystemError) -> LoadedProgram {
         try FaultPoint.setupBPF.pass("bpf(BPF_PROG_LOAD)")
+        var types: LoadedProgram?
+        if code.function != nil {
+            let bytes = BPFCode.functionTypes
+            let loaded = unsafe ckernel_bpf_load_types(bytes, UInt32(bytes.count))
+            types = LoadedProgram(Descriptor(owning: Int32(try SystemError.check(Int(loaded), "bpf(BPF_BTF_LOAD)"))))
+        }
+        let (instructions, info) = (code.instructions, code.functionInfo)
         let result = unsafe ckernel_bpf_load_iterator(
-            instructions, UInt32(instructions.count), UInt32(function))
+            instructions, UInt32(instructions.count), UInt32(function), types?.number ?? -1, info, UInt32(info.count / 2))
         return LoadedProgram(
             Descriptor(owning: Int32(try SystemError.check(Int(result), "bpf(BPF_PROG_LOAD)"))))
     }

@@ -7,7 +7,7 @@
 /// bpf_seq_write(r8, record); bpf_seq_printf(r8, "%ps\n", &function)
 /// ```
 struct RestartBlockProgram {
-    let instructions: [UInt64]
+    let code: BPFCode
 
     static let headerSize = 16
 
@@ -34,6 +34,6 @@ struct RestartBlockProgram {
         program.emit(.store8, 10, source: 1, offset: address)
         program.writeName(ofFunctionAt: address, format: format)
         program.finish(end: end)
-        instructions = program.instructions
+        code = program.code
     }
 }

@@ -92,7 +92,7 @@ package func timerSlack(of task: Int32) throws(SystemError) -> UInt64 {
 /// - Source: proc(5), `/proc/pid/oom_score_adj`.
 package func memoryKillAdjustment(of pid: Int32) throws(SystemError) -> Int32 {
     let path = "/proc/\(pid)/oom_score_adj"
-    var cursor = ByteCursor(try readKernelText(path, capacity: 64))
+    var cursor = ByteCursor(try readKernelRecord(path, capacity: 64))
     guard let value = cursor.signed() else { throw malformed(path) }
     return Int32(truncatingIfNeeded: value)
 }
@@ -102,7 +102,7 @@ package func memoryKillAdjustment(of pid: Int32) throws(SystemError) -> Int32 {
 /// - Source: core(5).
 package func coreDumpFilter(of pid: Int32) throws(SystemError) -> UInt32 {
     let path = "/proc/\(pid)/coredump_filter"
-    var cursor = ByteCursor(try readKernelText(path, capacity: 64))
+    var cursor = ByteCursor(try readKernelRecord(path, capacity: 64))
     guard let value = cursor.hexadecimal() else { throw malformed(path) }
     return UInt32(truncatingIfNeeded: value)
 }
@@ -112,7 +112,7 @@ package func coreDumpFilter(of pid: Int32) throws(SystemError) -> UInt32 {
 /// - Source: personality(2); proc(5), `/proc/pid/personality`.
 package func personality(of pid: Int32) throws(SystemError) -> UInt32 {
     let path = "/proc/\(pid)/personality"
-    var cursor = ByteCursor(try readKernelText(path, capacity: 64))
+    var cursor = ByteCursor(try readKernelRecord(path, capacity: 64))
     guard let value = cursor.hexadecimal() else { throw malformed(path) }
     return UInt32(truncatingIfNeeded: value)
 }
@@ -127,7 +127,7 @@ package func hasPosixTimers(_ pid: Int32) throws(SystemError) -> Bool {
 }
 
 private func number(in path: String) throws(SystemError) -> UInt64 {
-    var cursor = ByteCursor(try readKernelText(path, capacity: 64))
+    var cursor = ByteCursor(try readKernelRecord(path, capacity: 64))
     guard let value = cursor.decimal() else { throw malformed(path) }
     return value
 }
@@ -136,7 +136,7 @@ private func number(in path: String) throws(SystemError) -> UInt64 {
 ///
 /// - Source: Documentation/scheduler/sched-stats.rst, `/proc/PID/schedstat`.
 package func timeSlices(of task: Int32) -> UInt64? {
-    guard let text = try? readKernelText("/proc/\(task)/schedstat", capacity: 128) else { return nil }
+    guard let text = try? readKernelRecord("/proc/\(task)/schedstat", capacity: 128) else { return nil }
     var numbers = ByteCursor(text)
     guard numbers.decimal() != nil, numbers.decimal() != nil else { return nil }
     return numbers.decimal()

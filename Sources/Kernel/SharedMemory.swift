@@ -115,5 +115,6 @@ package enum CheckpointStub {
     package static let registersOffset = 48
     /// In the working memory: the word that says "done", the status slot, the program.
     package static let doneOffset: UInt64 = 0
+    package static let slotOffset: UInt64 = 16
     package static let programOffset: UInt64 = 64
 }

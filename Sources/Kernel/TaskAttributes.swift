@@ -9,6 +9,23 @@ package enum TaskAttributes {
         speculations.map { UInt32(clamping: max(0, ckernel_prctl(Int(Prctl.PR_GET_SPECULATION_CTRL), Int($0), 0, 0, 0))) }
     }
 
+    /// PR_GET_TSC of this process: whether reading the time-stamp counter is a fault.
+    @inline(never)
+    package static var ownTimeStampFaults: Bool {
+        var value: UInt32 = 0
+        let result = unsafe withUnsafeMutablePointer(to: &value) { ckernel_prctl(Int(Prctl.PR_GET_TSC), Int(bitPattern: $0), 0, 0, 0) }
+        return result == 0 && UInt64(value) == Prctl.PR_TSC_SIGSEGV
+    }
+
+    /// ARCH_GET_CPUID of this process: whether the cpuid instruction is a fault.
+    package static var ownProcessorIDFaults: Bool {
+        #if arch(x86_64)
+            ckernel_syscall(Int(SYS_arch_prctl), Int(ArchPrctl.ARCH_GET_CPUID), 0, 0, 0, 0, 0) == 0
+        #else
+            false
+        #endif
+    }
+
     package static let speculations = [Prctl.PR_SPEC_STORE_BYPASS, Prctl.PR_SPEC_INDIRECT_BRANCH, Prctl.PR_SPEC_L1D_FLUSH]
 
     /// Nanoseconds by which timers of this thread may be late.
@@ -30,7 +47,7 @@ package enum TaskAttributes {
 
     /// `/proc/PID/loginuid`, all ones where no user has logged in; nil where the kernel keeps none (CONFIG_AUDIT).
     package static func loginUser(of pid: Int32) -> UInt32? {
-        guard let text = try? readKernelText("/proc/\(pid)/loginuid", capacity: 64) else { return nil }
+        guard let text = try? readKernelRecord("/proc/\(pid)/loginuid", capacity: 64) else { return nil }
         var cursor = ByteCursor(text)
         return cursor.decimal().map { UInt32(truncatingIfNeeded: $0) }
     }

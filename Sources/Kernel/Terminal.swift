@@ -1,3 +1,4 @@
+internal import CKernel
 internal import Glibc
 internal import LinuxABI
 
@@ -34,5 +35,17 @@ package enum TextFile {
     package static func write(_ path: String, _ text: String) throws(SystemError) {
         let file = try Descriptor.open(path, O_WRONLY | O_CREAT | O_TRUNC, mode: 0o644)
         try file.write(Array(text.utf8))
+    }
+}
+
+extension TextFile {
+    /// Writes the whole file so that a reader finds the old or the new text, whatever happens meanwhile, also after a loss of
+    /// power.
+    package static func replace(_ path: String, _ text: String) throws(SystemError) {
+        let beside = path + ".new"
+        let file = try Descriptor.open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW, mode: 0o600)
+        try file.write(Array(text.utf8))
+        _ = try SystemError.check(ckernel_syscall(Int(SYS_fsync), Int(file.number), 0, 0, 0, 0, 0), "fsync")
+        if unsafe rename(beside, path) != 0 { throw SystemError(errno, in: "rename") }
     }
 }

@@ -37,21 +37,20 @@ struct ThreadFactsLayout: Equatable, Sendable {
     // In struct cred.
     var secureBits: Int
 
-    init(_ types: KernelTypes) throws(SystemError) {
-        let taskStruct = try types.find("task_struct", .structure)
-        let credStruct = try types.find("cred", .structure)
-        task = try types.member("pid", of: taskStruct).offset
-        tracing = try types.member("ptrace", of: taskStruct).offset
-        stackAddress = try types.member("sas_ss_sp", of: taskStruct).offset
-        stackSize = try types.member("sas_ss_size", of: taskStruct).offset
-        stackFlags = try types.member("sas_ss_flags", of: taskStruct).offset
-        clearChildTid = try types.member("clear_child_tid", of: taskStruct).offset
-        parentDeathSignal = try types.member("pdeath_signal", of: taskStruct).offset
-        timerSlack = try types.member("timer_slack_ns", of: taskStruct).offset
-        credentials = try types.member("cred", of: taskStruct).offset
-        secureBits = try types.member("securebits", of: credStruct).offset
-        threadFlags = try types.member("thread_info.flags", of: taskStruct).offset
-        atomicFlags = try types.member("atomic_flags", of: taskStruct).offset
+    init(_ kernel: KernelLayout) throws(SystemError) {
+        let taskStruct = "task_struct"
+        task = try kernel.offset(taskStruct, "pid")
+        tracing = try kernel.offset(taskStruct, "ptrace")
+        stackAddress = try kernel.offset(taskStruct, "sas_ss_sp")
+        stackSize = try kernel.offset(taskStruct, "sas_ss_size")
+        stackFlags = try kernel.offset(taskStruct, "sas_ss_flags")
+        clearChildTid = try kernel.offset(taskStruct, "clear_child_tid")
+        parentDeathSignal = try kernel.offset(taskStruct, "pdeath_signal")
+        timerSlack = try kernel.offset(taskStruct, "timer_slack_ns")
+        credentials = try kernel.offset(taskStruct, "cred")
+        secureBits = try kernel.offset("cred", "securebits")
+        threadFlags = try kernel.offset(taskStruct, "thread_info.flags")
+        atomicFlags = try kernel.offset(taskStruct, "atomic_flags")
         guard task < 1 << 15, tracing < 1 << 15 else { throw malformed("BTF: task_struct") }
     }
 }
@@ -65,7 +64,7 @@ struct ThreadFactsLayout: Equatable, Sendable {
 /// ```
 struct ThreadFactsProgram {
     static let recordSize = 80
-    let instructions: [UInt64]
+    let code: BPFCode
 
     init(_ layout: ThreadFactsLayout) {
         let record = -Self.recordSize
@@ -90,12 +89,12 @@ struct ThreadFactsProgram {
         program.read(8, to: record + 72, from: 7, offset: layout.atomicFlags)
         program.write(Self.recordSize, at: record)
         program.finish(end: end)
-        instructions = program.instructions
+        code = program.code
     }
 
     /// TIF_SSBD, TIF_SPEC_IB, TIF_SPEC_L1D_FLUSH, TIF_NOCPUID, TIF_NOTSC and TIF_IO_BITMAP: bits 5, 9, 10, 15, 16 and 22 up
     /// to Linux 6.17, 16 to 18 and 20 to 22 since. The others of them are clear in a stopped thread, or the same in all.
-    private static let traitFlags: UInt64 = 0x77_8620
+    static let traitFlags: UInt64 = 0x77_8620
 
     /// Facts by tid of the initial namespace, in the order of the records.
     static func decode(_ bytes: [UInt8]) -> [(task: Int32, facts: ThreadFacts)] {

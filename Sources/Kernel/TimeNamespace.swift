@@ -69,8 +69,7 @@ package final class NewTimeNamespace {
 
     deinit {
         // Only this value waits for the child: until then the kernel gives its number to no other process.
-        try? Processes.kill(keeper, SIGKILL)
-        _ = try? Waiting.wait(keeper, block: true)
+        if Processes.endsByKill(keeper) { _ = try? Waiting.wait(keeper, block: true) }
     }
 
     private init(keeper: Int32, descriptor: consuming Descriptor) {

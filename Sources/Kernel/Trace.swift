@@ -179,18 +179,9 @@ package enum Trace {
         return found.map { ($0.address, $0.size, $0.signature) }
     }
 
-    /// Whether the kernel hands system calls of the task back to it as SIGSYS (`PR_SET_SYSCALL_USER_DISPATCH`): a
-    /// call made in its name would reach it, or kill it. False before Linux 6.4, which does not tell.
-    package static func dispatchesCalls(of task: Int32) throws(SystemError) -> Bool {
-        let found = try configuration(
-            Ptrace.PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG, of: task, ckernel_user_dispatch(),
-            "PTRACE_GET_SYSCALL_USER_DISPATCH_CONFIG")
-        return found.map { $0.mode != 0 } ?? false
-    }
-
     /// A structure that a request fills in, given its size. Nil: this kernel does not know the request.
     @inline(never)
-    private static func configuration<Value: BitwiseCopyable>(
+    static func configuration<Value: BitwiseCopyable>(
         _ request: UInt64, of task: Int32, _ empty: Value, _ name: StaticString
     ) throws(SystemError) -> Value? {
         try FaultPoint.traceConfiguration.pass("ptrace(\(name))")

@@ -50,22 +50,47 @@ package struct UnixSocketLook: ~Copyable {
     ///
     /// - Returns: nil: it cannot be asked.
     package borrowing func peerNumber(seenBy process: Int32) -> UInt32? {
+        let socket = copy
+        // The copy of a child, which ends at once.
+        let bytes = Self.asked(seenBy: process) {
+            SocketHandle(owning: Descriptor(owning: socket)).option(SocketOption.SOL_SOCKET, SocketOptions.SO_PEERCRED) ?? [0]
+        }
+        guard let bytes, bytes.count >= 12 else { return nil }
+        return bytes.word(at: 0)
+    }
+
+    /// The numbers of the processes that have sent what waits, message by message, likewise; 0: it has none there, or the message has no
+    /// sender.
+    ///
+    /// - Preconditions: as for ``messages(isStream:ended:)``.
+    /// - Returns: nil: they cannot be asked.
+    package borrowing func senderNumbers(isStream: Bool, ended: Bool, seenBy process: Int32) -> [UInt32]? {
+        let socket = copy
+        let bytes = Self.asked(seenBy: process) {
+            let look = UnixSocketLook(owning: Descriptor(owning: socket))
+            guard let found = try? look.messages(isStream: isStream, ended: ended) else { return [0] }
+            return found.flatMap { message in (0..<4).map { UInt8(truncatingIfNeeded: (message.sender?.pid ?? 0) >> ($0 * 8)) } }
+        }
+        guard let bytes, bytes.count % 4 == 0 else { return nil }
+        return stride(from: 0, to: bytes.count, by: 4).map { bytes.word(at: $0) }
+    }
+
+    private init(owning copy: consuming Descriptor) { socket = SocketHandle(owning: copy) }
+
+    /// What a child in the pid namespace of a process answers.
+    private static func asked(seenBy process: Int32, _ answer: () -> [UInt8]) -> [UInt8]? {
         guard let namespace = try? Descriptor.open("/proc/\(process)/ns/pid") else { return nil }
-        let (socket, number) = (copy, namespace.number)
+        let number = namespace.number
         let deadline = SystemClock.monotonic.now() + 2_000_000_000
         // A process does not change its own pid namespace, only that of its children.
         let child = try? ForkedQuestion(at: .forkCheck) {
             guard ckernel_syscall(Int(SYS_setns), Int(number), Int(CloneFlag.CLONE_NEWPID), 0, 0, 0, 0) == 0,
-                let inner = try? ForkedQuestion(at: .forkCheck, {
-                    // The copy of the child, which ends at once.
-                    SocketHandle(owning: Descriptor(owning: socket)).option(SocketOption.SOL_SOCKET, SocketOptions.SO_PEERCRED) ?? [0]
-                }),
-                case .bytes(let bytes) = inner.answer(until: deadline)
+                let inner = try? ForkedQuestion(at: .forkCheck, answer), case .bytes(let bytes) = inner.answer(until: deadline)
             else { return [0] }
             return bytes
         }
-        guard case .bytes(let bytes)? = child?.answer(until: deadline), bytes.count >= 12 else { return nil }
-        return bytes.word(at: 0)
+        guard case .bytes(let bytes)? = child?.answer(until: deadline) else { return nil }
+        return bytes
     }
 
     /// Its own address, without the family; nil where it cannot be asked.

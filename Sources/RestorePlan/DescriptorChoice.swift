@@ -1,7 +1,7 @@
 package import CheckpointImage
 internal import LinuxABI
 
-/// What the user puts in the place of open files of the tree: `crrestart --fd [PID:]N=WHAT`, or `--fd M=ID`.
+/// What the user puts in the place of open files of the tree: `crrestart --fd [PID:]N=WHAT`, `--fd M=ID`, or `--reconnect ID`.
 package struct DescriptorChoice: Sendable, Equatable {
     /// Which descriptors.
     package enum Target: Sendable, Equatable {
@@ -17,11 +17,13 @@ package struct DescriptorChoice: Sendable, Equatable {
         case path([UInt8], appends: Bool)
         /// A descriptor of crrestart.
         case inherited(UInt32)
+        /// A unix socket that is connected with the same name again.
+        case connection
 
         /// Whether an epoll can watch it, as far as that is known.
         var canBeWatched: Bool {
             switch self {
-            case .close, .inherited: true
+            case .close, .inherited, .connection: true
             case .null, .path: false
             }
         }
@@ -62,6 +64,17 @@ package struct DescriptorChoice: Sendable, Equatable {
             source = .inherited(number)
         }
     }
+
+    /// `--reconnect ID`. Nil: it cannot be the name of a socket.
+    package init?(reconnecting bytes: [UInt8]) {
+        text = printable(bytes)
+        guard text.hasPrefix("socket:[") else { return nil }
+        target = .identifier(text)
+        source = .connection
+    }
+
+    /// As it is typed.
+    package var option: String { source == .connection ? "--reconnect \(text)" : "--fd \(text)" }
 
     private static func decimal(_ digits: some Collection<UInt8>) -> UInt32? {
         guard !digits.isEmpty, digits.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
@@ -221,9 +234,10 @@ private struct Change {
     private func replacement(of old: ImageOpenFile, id: UInt32, _ choice: DescriptorChoice) -> ImageOpenFile {
         var file = ImageOpenFile()
         file.id = id
-        file.flags = old.flags & OpenFlag.O_ACCMODE
+        file.flags = choice.source == .connection ? old.flags : old.flags & OpenFlag.O_ACCMODE
         var object = ImageExternalFile()
-        object.identifier = Array("--fd \(choice.text)".utf8).asData
+        object.identifier = Array(choice.option.utf8).asData
+        if choice.source == .connection, case .external(let one)? = old.object, one.hasConnection { object.connection = one.connection }
         object.description_p = Array("instead of \(old.summary(in: image))".utf8).asData
         file.object = .external(object)
         return file

@@ -181,6 +181,7 @@ extension HostFacts {
         }
         for file in image.openFiles {
             if case .unix(let socket)? = file.object { requests.formUnion(socket.requests(holders.rights(of: file))) }
+            if case .external(let one)? = file.object, let request = ExternalConnection.request(one, holders.rights(of: file)) { requests.insert(request) }
             for identity in file.saved?.namedFiles ?? [] { want(identity, holders.request(file, identity)) }
         }
         return requests

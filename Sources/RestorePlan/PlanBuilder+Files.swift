@@ -97,6 +97,7 @@ extension PlanBuilder {
             else { continue }
             setOwner(&program, of: file, at: descriptor.number, by: pid)
         }
+        QueueMaker.notify(&program, pid, numbers.filter { !done.contains($0.key) }, &self)
     }
 
     /// Moves the descriptor that an earlier step made to its high number.

@@ -39,7 +39,7 @@ extension PlanBuilder {
         for (index, mapping) in space.mappings.enumerated() {
             switch mapping.kind {
             case .vdsoCode: mapVdsoProxy(&program, process, mapping)
-            case .vdsoData, .UNRECOGNIZED: continue
+            case .vdsoData, .asynchronousRing, .UNRECOGNIZED: continue
             case .file, .object, .anonymous:
                 for range in AddressRanges([mapping.range]).subtracting(inheritance.kept) {
                     map(&program, mapping.clipped(to: range), isFilled: isFilled[index], ofSpace: space.id, &files)
@@ -54,6 +54,9 @@ extension PlanBuilder {
         }
         fill(&program, pages.loads(afterForkInto: space.id))
         installGuards(&program, space)
+        for mapping in space.mappings where mapping.kind == .asynchronousRing {
+            if let ring = space.rings.first(where: { $0.address == mapping.start }) { makeRing(&program, ring, mapping) }
+        }
         let isGuarded = mappingsWithGuards(space)
         for (index, mapping) in space.mappings.enumerated() {
             nameMapping(&program, mapping)
@@ -187,7 +190,7 @@ extension PlanBuilder {
     }
 
     private func map(
-        _ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, descriptor: Step.Argument?, note: String
+        _ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, descriptor: Step.Argument?, note: @autoclosure () -> String
     ) {
         var flags = Mmap.MAP_FIXED_NOREPLACE
         var protection = UInt64(mapping.protection)
@@ -207,7 +210,7 @@ extension PlanBuilder {
                 [
                     .value(part.start), .value(part.end - part.start), .value(protection), .value(flags),
                     descriptor ?? .signed(-1), .value(part.offset),
-                ], check: .equals(Int64(bitPattern: part.start)), note)
+                ], check: .equals(Int64(bitPattern: part.start)), note())
         }
     }
 

@@ -10,7 +10,7 @@ extension PlanBuilder {
     /// - Parameter seen: its path as seen from another root directory; nil: that of the request.
     /// - Returns: the step whose result is the descriptor.
     mutating func open(_ program: inout Program, _ request: FileRequest, seen place: [UInt8]? = nil, flags: UInt64) -> Int {
-        let note = request.path.asData.asText
+        func note() -> String { request.path.asData.asText }
         let flags = flags | Self.cloexec | UInt64(OpenFlag.O_NOCTTY)
         let isPathOnly = flags & UInt64(OpenFlag.O_PATH) != 0
         // openat2 refuses flags beside O_PATH that this ignores.
@@ -19,13 +19,13 @@ extension PlanBuilder {
         guard facts.door(request) == .asIdentified else {
             takeRights(&program, request.rights)
             let opened = open(
-                &program, place ?? request.path, flags: isPathOnly ? pathFlags : flags, resolve: Resolve.RESOLVE_NO_SYMLINKS, note)
+                &program, place ?? request.path, flags: isPathOnly ? pathFlags : flags, resolve: Resolve.RESOLVE_NO_SYMLINKS, note())
             giveBackRights(&program, request.rights)
             return opened
         }
         // Looking at a file by O_PATH has no effect on it, whatever it is.
         let seen = open(
-            &program, place ?? request.path, flags: isPathOnly ? pathFlags : UInt64(OpenFlag.O_PATH) | Self.cloexec, resolve: 0, note)
+            &program, place ?? request.path, flags: isPathOnly ? pathFlags : UInt64(OpenFlag.O_PATH) | Self.cloexec, resolve: 0, note())
         checkIdentity(&program, of: seen, request)
         if isPathOnly { return seen }
         let number = Step.Argument.number(scratchDescriptor)
@@ -37,14 +37,14 @@ extension PlanBuilder {
             [
                 .value(At.AT_FDCWD), path(Array("/proc/self/fd/\(scratchDescriptor)".utf8)),
                 .value(flags & ~UInt64(OpenFlag.O_NOFOLLOW)), 0,
-            ], note)
+            ], note())
         program.call(.close, [number])
         return opened
     }
 
     /// One openat2(2).
-    mutating func open(_ program: inout Program, _ name: [UInt8], flags: UInt64, resolve: UInt64, _ note: String) -> Int {
-        program.call(.openat2, [.value(At.AT_FDCWD), path(name), openHow(flags, resolve), 24], note)
+    mutating func open(_ program: inout Program, _ name: [UInt8], flags: UInt64, resolve: UInt64, _ note: @autoclosure () -> String) -> Int {
+        program.call(.openat2, [.value(At.AT_FDCWD), path(name), openHow(flags, resolve), 24], note())
     }
 
     /// `struct open_how`: flags, mode, resolve.

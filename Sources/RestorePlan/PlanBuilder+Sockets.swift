@@ -11,7 +11,7 @@ extension PlanBuilder {
     }
 
     /// `struct sockaddr_un`: the family, then the name. A path ends with a zero byte.
-    private mutating func address(_ name: Data) -> (Step.Argument, Step.Argument) {
+    mutating func address(_ name: Data) -> (Step.Argument, Step.Argument) {
         var bytes: [UInt8] = [UInt8(LinuxABI.Socket.AF_UNIX), 0] + name.asBytes
         if name.first != 0 && name.count < 108 { bytes.append(0) }
         return (data(bytes), .number(bytes.count))
@@ -39,6 +39,32 @@ extension PlanBuilder {
         }
         body(&program, address, size)
         giveBackRights(&program, rights)
+    }
+
+    /// The same with the name of a socket outside of the tree: an absolute path, or an abstract name.
+    mutating func withName(
+        _ program: inout Program, _ name: Data, of file: ImageOpenFile, _ body: (inout Program, Step.Argument, Step.Argument) -> Void
+    ) {
+        let (address, size) = address(name)
+        let rights = holders.rights(of: file)
+        takeRights(&program, rights)
+        body(&program, address, size)
+        giveBackRights(&program, rights)
+    }
+
+    /// The first process that has a file, with the user that it acts as.
+    func holder(of file: ImageOpenFile) -> ImageUnixCredentials {
+        var found = ImageUnixCredentials()
+        for process in image.processes where process.state != .zombie {
+            for thread in image.threads(of: process.pid) where !thread.hasExited_p {
+                guard image.fileTable(thread.fileTable)?.descriptors.contains(where: { $0.file == file.id }) == true else { continue }
+                found.process = process.pid
+                found.user = thread.credentials.effectiveUser
+                found.group = thread.credentials.effectiveGroup
+                return found
+            }
+        }
+        return found
     }
 
     /// Binds a socket to its own name.
@@ -90,7 +116,7 @@ extension PlanBuilder {
         guard !valid.usesLastPid, let task = valid.creation.task(process), task.numbers.count == 1, let number = task.numbers.first else {
             return body(&program, &self)
         }
-        var substitute = Program(title: "\(process), for a moment")
+        var substitute = Program(title: "\(process), for a moment", hasNotes: hasNotes)
         _ = becomes(&substitute, credentials)
         body(&substitute, &self)
         substitute.call(.exit_group, [0], "has done it")
@@ -105,6 +131,23 @@ extension PlanBuilder {
         program.call(
             .futex, [.value(status), .value(Futex.FUTEX_CMP_REQUEUE | Futex.FUTEX_PRIVATE_FLAG), 0, 0, .value(status), 0], check: .equals(0),
             "\(number) has done it")
+    }
+
+    /// Makes a process with whatever number is free, which ends at once, and waits for it.
+    ///
+    /// - Parameter pidFile: where a descriptor of it is stored (CLONE_PIDFD).
+    /// - Precondition: only the root of the tree exists.
+    mutating func passingProcess(_ program: inout Program, _ title: String, pidFile: UInt64) {
+        var passing = Program(title: title, hasNotes: hasNotes)
+        passing.call(.exit_group, [0], "has been there")
+        let slot = tasks.count + helpers.count
+        let other = slot + substitutes.count
+        substitutes.append(passing)
+        let flags = CloneFlag.CLONE_FILES | CloneFlag.CLONE_UNTRACED | CloneFlag.CLONE_PIDFD
+        // struct clone_args, as in `clone`
+        let arguments = launchpad.add(words: [flags, pidFile, 0, 0, 0, 0, 0, 0, 0, 0, 0])
+        let made = program.call(.clone3, [.value(arguments), 88, 0, 0, .slot(slot), .program(other)], title)
+        program.call(.wait4, [.result(of: made), 0, .value(WaitOption.__WALL), 0], "wait for its end")
     }
 
     /// Takes the effective user and group of another, and keeps every right.

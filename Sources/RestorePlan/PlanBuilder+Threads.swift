@@ -106,9 +106,10 @@ extension PlanBuilder {
         // An ambient capability can be raised only if it is inheritable and permitted.
         if wanted.ambient != 0 || own.ambient != 0 { program.call(.prctl, [.value(Prctl.PR_CAP_AMBIENT), .value(Prctl.PR_CAP_AMBIENT_CLEAR_ALL), 0, 0, 0], check: .none, "clear ambient capabilities") }
         let setpcap: UInt64 = 1 << Capability.CAP_SETPCAP
+        let kept = CallConfinementPlan.keptPrivilege(thread, image, facts)
         capabilities(
-            &program, effective: wanted.permitted & own.effective | setpcap & own.effective,
-            permitted: wanted.permitted | setpcap & own.permitted, inheritable: wanted.inheritable)
+            &program, effective: wanted.permitted & own.effective | setpcap & own.effective | kept,
+            permitted: wanted.permitted | setpcap & own.permitted | kept, inheritable: wanted.inheritable)
         for capability in UInt64(0)..<64 where wanted.ambient & 1 << capability != 0 {
             program.call(.prctl, [.value(Prctl.PR_CAP_AMBIENT), .value(Prctl.PR_CAP_AMBIENT_RAISE), .value(capability), 0, 0], "PR_CAP_AMBIENT_RAISE")
         }
@@ -116,7 +117,7 @@ extension PlanBuilder {
             program.call(.prctl, [.value(Prctl.PR_SET_SECUREBITS), .number(wanted.secureBits)], "PR_SET_SECUREBITS")
         }
         capabilities(
-            &program, effective: wanted.effective, permitted: wanted.permitted, inheritable: wanted.inheritable)
+            &program, effective: wanted.effective | kept, permitted: wanted.permitted | kept, inheritable: wanted.inheritable)
     }
 
     /// capset(2): header of version 3, then two halves of effective, permitted, inheritable.

@@ -129,7 +129,7 @@ extension PlanBuilder {
 
     /// The program of a ghost or placeholder: the actions of the creation plan, then its end.
     mutating func helperProgram(_ helper: RestorePlan.Helper) -> Program {
-        var program = Program(title: helper.title)
+        var program = Program(title: helper.title, hasNotes: hasNotes)
         program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(Array(helper.name.utf8))], "name \(helper.name)")
         makeRoom(&program, helper.pid, isRoot: false)
         makeShared(&program, helper.pid)

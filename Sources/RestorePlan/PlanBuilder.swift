@@ -7,12 +7,17 @@ import StepProgram
 /// Builds the programs of all tasks. The parts are in files by kernel object.
 struct PlanBuilder {
     let valid: ValidImage
+    // Beside `valid`, which has them: a computed property would copy these large values at each use.
+    let image: CheckpointImage
+    let facts: HostFacts
     let tasks: [RestorePlan.Task]
     let helpers: [RestorePlan.Helper]
     let high: RestorePlan.HighDescriptors
     var launchpad: Launchpad
     let scratch: UInt64
     let vdso: VdsoPlan
+    /// See ``Program/init(title:hasNotes:)``.
+    let hasNotes: Bool
     /// See `ValidImage.joinsClocksFirst`.
     let joinsClocksFirst: Bool
     var armingOperands: [Int: UInt64] = [:]
@@ -21,9 +26,6 @@ struct PlanBuilder {
     let pages: PageSchedule
     /// By load, where the monitor puts pages in place.
     var gates: [Int: PageGate] = [:]
-
-    var image: CheckpointImage { valid.image }
-    var facts: HostFacts { valid.facts }
 
     /// Task index of a process's leader, by pid; task indices of its other threads, by pid.
     private(set) var leaderIndex: [UInt32: Int] = [:]
@@ -58,15 +60,17 @@ struct PlanBuilder {
 
     init(
         valid: ValidImage, tasks: [RestorePlan.Task], helpers: [RestorePlan.Helper], high: RestorePlan.HighDescriptors,
-        launchpad: Launchpad, scratch: UInt64, vdso: VdsoPlan, pages: PageSchedule
+        launchpad: Launchpad, scratch: UInt64, vdso: VdsoPlan, pages: PageSchedule, hasNotes: Bool = true
     ) {
         self.valid = valid
+        (image, facts) = (valid.image, valid.facts)
         self.tasks = tasks
         self.helpers = helpers
         self.high = high
         self.launchpad = launchpad
         self.scratch = scratch
         self.vdso = vdso
+        self.hasNotes = hasNotes
         joinsClocksFirst = valid.joinsClocksFirst
         enteredNamespaces = valid.creation.enteredNamespaces
         threadCount = tasks.count { !$0.isLeader }
@@ -147,7 +151,7 @@ struct PlanBuilder {
         guard let process = image.process(task.pid), let space = image.addressSpace(of: process),
             let thread = task.thread.map({ image.threads[$0] })
         else { preconditionFailure("a validated image has these") }
-        var program = Program(title: task.title)
+        var program = Program(title: task.title, hasNotes: hasNotes)
         let isRoot = task.pid == image.header.root
         scratchDescriptor = scratchDescriptor(of: process)
         if isRoot {
@@ -202,7 +206,7 @@ struct PlanBuilder {
         guard let process = image.process(task.pid), let thread = task.thread.map({ image.threads[$0] }) else {
             preconditionFailure("a validated image has these")
         }
-        var program = Program(title: task.title)
+        var program = Program(title: task.title, hasNotes: hasNotes)
         program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(thread.name.asBytes)], "name \(thread.name.asText)")
         ownDirectories(&program, thread, process)
         ownDescriptors(&program, thread)
@@ -219,7 +223,7 @@ struct PlanBuilder {
     /// The program of a zombie: it creates its children like any process, and ends with its old status.
     private mutating func zombieProgram(_ task: RestorePlan.Task) -> Program {
         guard let process = image.process(task.pid) else { preconditionFailure("a validated image has it") }
-        var program = Program(title: task.title + " (zombie)")
+        var program = Program(title: task.title + " (zombie)", hasNotes: hasNotes)
         program.call(.prctl, [.value(Prctl.PR_SET_NAME), path(process.command.asBytes)], "name \(process.command.asText)")
         makeRoom(&program, process.pid, isRoot: false)
         makeShared(&program, process.pid)

@@ -15,11 +15,15 @@ extension Renumbering {
             if one.thread != 0 { one.thread = new(one.thread) }
             file.object = .pid(one)
         case .unix(var socket)?:
+            if socket.connector.process != 0 { socket.connector.process = new(socket.connector.process) }
             if socket.peerCredentials.process != 0 { socket.peerCredentials.process = new(socket.peerCredentials.process) }
             for index in socket.queue.indices where socket.queue[index].sender.process != 0 {
                 socket.queue[index].sender.process = new(socket.queue[index].sender.process)
             }
             file.object = .unix(socket)
+        case .queue(var queue)? where queue.hasNotification:
+            queue.notification.process = new(queue.notification.process)
+            file.object = .queue(queue)
         default: break
         }
     }

@@ -85,6 +85,11 @@ package struct Renumbering: Sendable {
                 records.terminals[index].foreground = new(records.terminals[index].foreground)
             }
             for index in records.openFiles.indices { translate(&records.openFiles[index]) }
+            for index in records.semaphoreSets.indices {
+                for place in records.semaphoreSets[index].undo.indices {
+                    records.semaphoreSets[index].undo[place].thread = new(records.semaphoreSets[index].undo[place].thread)
+                }
+            }
         }
     }
 

@@ -47,6 +47,8 @@ package struct RestorePlan: Sendable {
     package let zombieCount: Int
     /// By index of a thread with a restart block: the address of its timespec.
     package let armingOperands: [Int: UInt64]
+    /// Where the operations of a semop(2) lie; 0: no task has any to undo.
+    package let undoRoom: UInt64
     /// Times that the monitor writes when it has chosen the instant of the release.
     package let releaseTimes: [ReleaseTime]
     /// Likewise the deadlines of timers.
@@ -60,10 +62,15 @@ package struct RestorePlan: Sendable {
     private let programOfPid: [UInt32: Int]
     /// Nil: the numbers are those of the checkpoint.
     package let renumbering: Renumbering?
+    /// Whether its steps say in words what they do.
+    private let hasNotes: Bool
 
-    /// - Parameter renumbering: the translation by which `valid` got its numbers from those of the checkpoint.
-    package init(for valid: ValidImage, renumbering: Renumbering? = nil) {
+    /// - Parameters:
+    ///   - renumbering: the translation by which `valid` got its numbers from those of the checkpoint.
+    ///   - hasNotes: whether its steps say in words what they do; not needed where they are neither run nor printed.
+    package init(for valid: ValidImage, renumbering: Renumbering? = nil, hasNotes: Bool = true) {
         self.renumbering = renumbering
+        self.hasNotes = hasNotes
         func former(_ number: UInt32) -> String { renumbering.map { " (\($0.old(number)) in the image)" } ?? "" }
         let image = valid.image
         var tasks: [Task] = []
@@ -100,8 +107,9 @@ package struct RestorePlan: Sendable {
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, helpers: helpers, high: high,
             launchpad: Launchpad(base: valid.hole.base, slots: tasks.count + helpers.count + 1),
-            scratch: valid.hole.scratch, vdso: vdso, pages: schedule)
+            scratch: valid.hole.scratch, vdso: vdso, pages: schedule, hasNotes: hasNotes)
         builder.build()
+        undoRoom = valid.semaphores.contains { !$0.undo.isEmpty } ? builder.room(SemaphoreUndoPlan.room) : 0
         self.valid = valid
         self.tasks = tasks
         self.helpers = helpers
@@ -123,6 +131,17 @@ package struct RestorePlan: Sendable {
     package var livingTasks: [Int] {
         var seen: Set<UInt32> = []
         return tasks.indices.filter { !tasks[$0].isDead && seen.insert(tasks[$0].pid).inserted }
+    }
+
+    /// A step in words. Where the plan was made without notes it is made again with them: that has no effect, and gives the same
+    /// steps.
+    package func line(of step: Int, in program: Int) -> String {
+        let bare = launchpad.programs[program].steps[step]
+        if hasNotes { return bare.line }
+        let programs = RestorePlan(for: valid, renumbering: renumbering).launchpad.programs
+        guard program < programs.count, step < programs[program].steps.count else { return bare.line }
+        let told = programs[program].steps[step]
+        return told.operation == bare.operation && told.arguments == bare.arguments ? told.line : bare.line
     }
 
     /// Index of the program of a process, ghost or placeholder.
@@ -170,6 +189,7 @@ package struct RestorePlan: Sendable {
             lines.append("task \(title(of: index))\(remark)  program at \(hex(layout.addresses[index]))")
             lines += program.lines()
         }
+        lines += confinementLines()
         return lines.map(shown)
     }
 }

@@ -23,8 +23,10 @@ package struct TCPStart: Sendable, Equatable {
     /// Bytes that are sent.
     package var unsent: [UInt8]
     package var sendsEnd = false
-    /// It receives no more: FIN of an end outside.
-    var receivesEnd = false
+    /// It gets the FIN of an end outside once more.
+    package var receivesEnd = false
+    /// CLOSING: its own end was sent before.
+    package var sentEndBefore = false
     /// Nothing is sent when repair mode ends.
     var isQuiet = false
 
@@ -60,9 +62,11 @@ package struct TCPStart: Sendable, Equatable {
         let end: UInt32 = socket.hasSentEnd && socket.stream.unsent > 0 ? 1 : 0
         let count = queue.count - min(Int(socket.stream.unsent - end), queue.count)
         (sent, unsent) = (Array(queue[..<count]), Array(queue[count...]))
-        hasSentEnd = socket.hasSentEnd && socket.stream.unsent == 0 && !sent.isEmpty
+        // LAST-ACK: the other end's FIN has to come before.
+        hasSentEnd = socket.hasSentEnd && socket.stream.unsent == 0 && !sent.isEmpty && socket.state != TCP.TCP_LAST_ACK
         sendsEnd = socket.hasSentEnd && !hasSentEnd
         (receivesEnd, isQuiet) = (socket.hasReceivedEnd, socket.hasReceivedEnd)
+        sentEndBefore = socket.state == TCP.TCP_CLOSING
     }
 }
 
@@ -76,7 +80,7 @@ package struct TCPStarting: Sendable {
     package var reusesAddress: Bool
     /// A connection is made anew: to this address. Empty: it is there.
     package var connects: [UInt8] = []
-    /// Of one that is closed: the packet that closes it, and where that is sent.
+    /// The packet that closes it, or that tells it of its other end's FIN, and where that is sent.
     package var packet: (bytes: [UInt8], destination: [UInt8])?
     package var isClosed: Bool
     package var failed: Bool
@@ -118,10 +122,12 @@ package struct TCPStarting: Sendable {
         reusesAddress = socket.reusesAddress
         (isClosed, failed) = (socket.isClosed, socket.failed)
         if socket.state == TCP.TCP_SYN_SENT { connects = socket.peerAddress.asBytes }
-        guard isClosed else { return }
         let address = socket.address.asBytes
-        let peer = ImageTcpSocket.standIn(place, address)
-        let reset = TCPPacket.reset(from: peer, to: address, sequence: start.receiveEnd, acknowledged: start.sendBase)
-        packet = (reset.bytes, reset.destination)
+        guard isClosed || start.receivesEnd && !socket.belongsToDevice else { return }
+        let made =
+            isClosed
+            ? TCPPacket.reset(from: ImageTcpSocket.standIn(place, address), to: address, sequence: start.receiveEnd, acknowledged: start.sendBase)
+            : TCPPacket.end(from: socket.peerAddress.asBytes, to: address, sequence: start.receiveEnd, acknowledged: start.sendBase)
+        packet = (made.bytes, made.destination)
     }
 }

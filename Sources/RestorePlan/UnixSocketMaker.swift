@@ -150,7 +150,14 @@ struct UnixSocketMaker {
         }
         for client in state.waiting.compactMap({ byID[$0] }) {
             makeAlone(&program, client, &builder)
-            connect(&program, client, to: socket, &builder)
+            if !client.state.early.isEmpty { UnixSocketPlan.makeRoom(&program, .number(client.number), for: client, &builder) }
+            // The process that sends is noted, too, for a receiver that asks for it (SO_PASSCRED).
+            builder.act(&program, as: client.state.connector) { program, builder in
+                connectNow(&program, client, to: socket, &builder)
+                for message in client.state.early {
+                    UnixSocketPlan.send(&program, message, from: .number(client.number), to: socket, &builder)
+                }
+            }
         }
         listen(&program, socket, backlog: state.backlog, &builder)
         if state.name.removed { builder.removeName(&program, socket) }
@@ -194,9 +201,13 @@ struct UnixSocketMaker {
         _ program: inout Program, _ client: Socket, to named: Socket, as credentials: ImageUnixCredentials? = nil, _ builder: inout PlanBuilder
     ) {
         builder.act(&program, as: credentials ?? ImageUnixCredentials()) { program, builder in
-            builder.withName(&program, of: named) { program, address, size in
-                program.call(.connect, [.number(client.number), address, size], "connects")
-            }
+            connectNow(&program, client, to: named, &builder)
+        }
+    }
+
+    private func connectNow(_ program: inout Program, _ client: Socket, to named: Socket, _ builder: inout PlanBuilder) {
+        builder.withName(&program, of: named) { program, address, size in
+            program.call(.connect, [.number(client.number), address, size], "connects")
         }
     }
 
@@ -231,15 +242,34 @@ struct UnixSocketMaker {
                 if message.from.first == 0 { builder.bind(&program, sender, message.from, check: .none, "the name of a sender") }
             }
             UnixSocketPlan.makeRoom(&program, sender, for: socket, &builder)
-            let bytes = builder.launchpad.add(message.bytes.isEmpty ? [0] : message.bytes.asBytes)
-            builder.withName(&program, of: socket) { program, address, size in
-                let flags = LinuxABI.Socket.MSG_DONTWAIT | LinuxABI.Socket.MSG_NOSIGNAL
-                program.call(
-                    .sendto, [sender, .value(bytes), .number(message.bytes.count), .value(flags), address, size],
-                    check: .equals(Int64(message.bytes.count)), "waits")
+            if message.hasSender {
+                sendAs(&program, message, from: sender, to: socket, &builder)
+            } else {
+                let bytes = builder.launchpad.add(message.bytes.isEmpty ? [0] : message.bytes.asBytes)
+                builder.withName(&program, of: socket) { program, address, size in
+                    let flags = LinuxABI.Socket.MSG_DONTWAIT | LinuxABI.Socket.MSG_NOSIGNAL
+                    program.call(
+                        .sendto, [sender, .value(bytes), .number(message.bytes.count), .value(flags), address, size],
+                        check: .equals(Int64(message.bytes.count)), "waits")
+                }
             }
             if let temporary { program.call(.close, [.result(of: temporary)]) }
         }
+    }
+
+    /// Sends a message to a named socket in the name of its sender, whose number and user come with it.
+    private func sendAs(
+        _ program: inout Program, _ message: ImageUnixMessage, from sender: Step.Argument, to socket: Socket, _ builder: inout PlanBuilder
+    ) {
+        let number = Step.Argument.number(builder.scratchDescriptor)
+        program.call(.dup3, [sender, number, .value(PlanBuilder.cloexec)])
+        builder.act(&program, as: message.sender) { program, builder in
+            let header = UnixSocketPlan.header(of: message, to: builder.address(socket.state.address), &builder)
+            builder.withName(&program, of: socket) { program, _, _ in
+                UnixSocketPlan.send(&program, message, header, from: number, "waits")
+            }
+        }
+        program.call(.close, [number])
     }
 
     // MARK: - Ends

@@ -39,7 +39,13 @@ package struct ValidImage: Sendable {
     }
 
     /// What the user should know about open files, for instance that a descriptor of crrestart replaces one.
-    package var objectNotices: [String] { fileNotices + image.openFiles.compactMap(ObjectPlans.notice) }
+    package var objectNotices: [String] {
+        let connected = image.openFiles.compactMap { file -> String? in
+            guard options.given.choice(of: file.id)?.source == .connection, case .external(let one)? = file.object else { return nil }
+            return ExternalConnection.notice(one)
+        }
+        return fileNotices + image.openFiles.compactMap(ObjectPlans.notice) + connected
+    }
     /// Files that are not as they were, and that are used nevertheless.
     private let fileNotices: [String]
     /// Files that are cut to their length at the checkpoint.
@@ -81,13 +87,17 @@ package struct ValidImage: Sendable {
         cuts = options.files.changed == .rollback ? FileCut.all(of: image, facts, &findings) : []
         MemoryCheck(facts).check(image, &findings)
         ObjectPlans.check(image, facts, options, &findings)
+        let choice = namespace || image.rootIsNamespaceInit ? facts.numbers.choiceInNewNamespace : facts.numbers.choice
+        UnixSocketPlan.checkSenders(image, usesLastPid: options.usesLastPid || choice == .lastPid, &findings)
         threadCreation = ThreadCreation(image)
         threadCreation.check(image, &findings)
         Self.checkPosixTimers(image, facts, find)
         Self.checkAttributes(image, facts, find)
+        CallConfinementPlan.check(image, facts, &findings)
         cgroups = CgroupPlacement(image, facts.cgroups, options.cgroups, find)
         let credentials = image.semaphoreSets.isEmpty ? [] : image.threads.map(\.credentials)
         semaphores = image.semaphoreSets.compactMap { SemaphorePlan($0, facts, by: credentials, find) }
+        for set in image.semaphoreSets { SemaphorePlan.checkRights(of: set, image, facts, find) }
         missingQueues = QueueFilePlan.missing(image, facts)
         let segments = image.memoryObjects.filter(\.hasSegment)
         let segmentUsers = segments.isEmpty ? [] : image.threads.map(\.credentials)

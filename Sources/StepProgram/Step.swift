@@ -60,15 +60,20 @@ package struct Program: Sendable {
     /// The task in words, e.g. `4711 bash`.
     package var title: String
     package var steps: [Step] = []
+    /// Whether notes are made. A program that is neither run nor printed needs none, and most of the work is in them.
+    private let hasNotes: Bool
 
-    package init(title: String) { self.title = title }
+    package init(title: String, hasNotes: Bool = true) {
+        self.title = title
+        self.hasNotes = hasNotes
+    }
 
     /// Appends a system call; its index can be used as `.result(of:)` by later steps.
     @discardableResult
     package mutating func call(
-        _ call: SystemCall, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: String = ""
+        _ call: SystemCall, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: @autoclosure () -> String = ""
     ) -> Int {
-        steps.append(Step(.call(call), arguments, check: check, note: note))
+        steps.append(Step(.call(call), arguments, check: check, note: hasNotes ? note() : ""))
         return steps.count - 1
     }
 
@@ -77,19 +82,19 @@ package struct Program: Sendable {
     /// - Precondition: every argument is below 4 GiB: the kernel takes only its lower half.
     @discardableResult
     package mutating func call32(
-        _ call: SystemCall32, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: String = ""
+        _ call: SystemCall32, _ arguments: [Step.Argument] = [], check: Step.Check = .noError, _ note: @autoclosure () -> String = ""
     ) -> Int {
         for case .value(let value) in arguments { precondition(value >> 32 == 0, "a 32-bit argument") }
-        steps.append(Step(.call32(call), arguments, check: check, note: note))
+        steps.append(Step(.call32(call), arguments, check: check, note: hasNotes ? note() : ""))
         return steps.count - 1
     }
 
-    package mutating func wait(for word: UInt64, toReach value: UInt32, _ note: String) {
-        steps.append(Step(.wait, [.value(word), .number(value)], check: .none, note: note))
+    package mutating func wait(for word: UInt64, toReach value: UInt32, _ note: @autoclosure () -> String) {
+        steps.append(Step(.wait, [.value(word), .number(value)], check: .none, note: hasNotes ? note() : ""))
     }
 
-    package mutating func advance(_ word: UInt64, _ note: String) {
-        steps.append(Step(.advance, [.value(word)], check: .none, note: note))
+    package mutating func advance(_ word: UInt64, _ note: @autoclosure () -> String) {
+        steps.append(Step(.advance, [.value(word)], check: .none, note: hasNotes ? note() : ""))
     }
 
     package mutating func end() { steps.append(Step(.end, [], check: .none, note: "back to the stub")) }

@@ -64,6 +64,9 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case arch_prctl = 158
         case chroot = 161
         case futex = 202
+        case io_setup = 206
+        case io_getevents = 208
+        case io_submit = 209
         case sched_setaffinity = 203
         case set_tid_address = 218
         case exit_group = 231
@@ -84,6 +87,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case unshare = 272
         case setns = 308
         case process_vm_readv = 310
+        case process_vm_writev = 311
         case sched_setattr = 314
         case mlock2 = 325
         case rseq = 334
@@ -92,12 +96,18 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case openat2 = 437
         case close_range = 436
         case mseal = 462
+        case seccomp = 317
         case wait4 = 61
         case getpgid = 121
         case mount = 165
         case pidfd_open = 434
         case pidfd_getfd = 438
         case mq_open = 240
+        case mq_unlink = 241
+        case mq_timedsend = 242
+        case mq_notify = 244
+        case fchmod = 91
+        case fchown = 93
         case timer_create = 222
         case timer_settime = 223
         case timer_gettime = 224
@@ -143,7 +153,8 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
     private static let arm64Numbers: [SystemCall: Int64] = {
         var numbers: [SystemCall: Int64] = [:]
         for call in allCases {
-            if let number = SystemCallNumbers.ARM64.number(of: call.name) { numbers[call] = Int64(number) }
+            // 0, that of io_setup, ends a program.
+            if let number = SystemCallNumbers.ARM64.number(of: call.name), number > 0 { numbers[call] = Int64(number) }
         }
         return numbers
     }()

@@ -12,7 +12,7 @@ extension Checkpoint {
 
     /// Refuses to end a tree for an image that may not be kept. Called before anything is stopped.
     func requireKeeper(of output: OutputFile) throws(CaptureError) {
-        guard options.afterwards == .kill, !output.isRegularFile, options.acknowledgement == nil else { return }
+        guard options.afterwards == .kill, !output.isRegularFile, options.acknowledgement == nil, options.hold == nil else { return }
         throw CaptureError(
             "cannot end the tree of \(options.root) after writing its image to standard output: EINVAL (it is no file, and no process says whether the image arrived: --ack FD names a descriptor by which crrestart --ack says so; -o IMG writes a file)")
     }
@@ -34,7 +34,9 @@ extension Checkpoint {
     /// A stream goes elsewhere, as a rule: there the image only has to be one that our reader understands.
     private func ask(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> RestartCheck.Asked? {
         if options.afterwards == .goOn || options.isUnchecked { return nil }
-        let check = RestartCheck(tree: tree, ignoresCgroups: options.ignoresCgroups)
+        let check = RestartCheck(
+            tree: tree, ignoresCgroups: options.ignoresCgroups, keys: options.seal?.keys ?? .none,
+            parentDirectory: options.parent?.record.directory.asBytes)
         if !output.isStream { return RestartCheck.Asked { check.verdict(of: output.ownPath, name: output.name) } }
         let isFile = output.isRegularFile
         return RestartCheck.Asked {

@@ -2,6 +2,11 @@ internal import Kernel
 internal import LinuxABI
 
 extension Checkpoint {
+    /// The kernel gives that of the host this number.
+    ///
+    /// - Source: linux/proc_ns.h, `PROC_PID_INIT_INO`.
+    private static let firstPidNamespace = Array("pid:[4026531836]".utf8)
+
     /// Refuses a tree whose root has ended while the tree was being stopped: there is nothing left to go on.
     func requireRoot(_ tree: borrowing FrozenTree) throws(CaptureError) {
         let root = tree.root
@@ -30,18 +35,18 @@ extension Checkpoint {
             throw CaptureError(
                 "cannot end or stop \(named): EPERM (it is the init of the pid namespace that crcheckpoint runs in: start crcheckpoint outside)")
         }
-        var ancestor = Processes.ownPid
-        while ancestor > 0 {
-            if ancestor == root {
-                throw CaptureError(
-                    "cannot checkpoint \(named): EINVAL (it is \(ancestor == Processes.ownPid ? "crcheckpoint itself" : "an ancestor of crcheckpoint"); start crcheckpoint from outside of the tree, e.g. with setsid from another terminal)")
-            }
-            ancestor = (try? ProcessStat(of: ancestor))?.parent ?? 0
+        // Everything on the host would be stopped, programs that crcheckpoint needs among it.
+        if root == 1, (try? readLink("/proc/self/ns/pid")) == Self.firstPidNamespace {
+            throw CaptureError("cannot checkpoint \(named): EINVAL (it is the init of this host, and its tree is the whole host: name a process below it)")
+        }
+        if root == Processes.ownPid {
+            throw CaptureError("cannot checkpoint \(named): EINVAL (it is crcheckpoint itself: name the process that has started it)")
         }
         if Capabilities.currentEffective & 1 << Capability.CAP_SYS_PTRACE == 0, let status = try? TaskStatus(of: root),
             let own = try? TaskStatus(of: Processes.ownPid), status.users.first != own.users.first
         {
             throw CaptureError("cannot checkpoint \(named): EPERM (it belongs to uid \(status.users.first ?? 0); be that user, or have CAP_SYS_PTRACE)")
         }
+        try checkInside(named)
     }
 }

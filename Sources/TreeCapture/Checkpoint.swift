@@ -1,6 +1,6 @@
-internal import CheckpointImage
+package import CheckpointImage
 internal import HostProbe
-internal import Kernel
+package import Kernel
 internal import LinuxABI
 package import RestorePlan
 
@@ -14,7 +14,7 @@ package import RestorePlan
 package struct Checkpoint {
     package enum Afterwards: Sendable { case goOn, kill, stop }
 
-    package struct Options: Sendable {
+    package struct Options {
         package var root: Int32
         /// Path of the image; nil: standard output.
         package var output: String?
@@ -26,12 +26,22 @@ package struct Checkpoint {
         package var ignoresCgroups = false
         /// Where the reader of a stream says that the tree runs there; nil: nowhere.
         package var acknowledgement: Int32?
+        /// Where an order tells what becomes of the tree once the image is complete; nil: `afterwards` does. It goes with `kill`.
+        package var hold: HoldChannel?
         /// Files that the image carries.
         package var carried = CarriedFiles()
+        /// How pages are made smaller; nil: they are not.
+        package var compression: PageCompression?
+        /// The image whose pages are left out where they are the same.
+        package var parent: ChosenParent?
         /// Open files that are let through, by name.
         package var external: [String] = []
+        /// Whether the tree goes on while its pages are written. It goes with `goOn`.
+        package var live = LiveMode.never
         /// What becomes of TCP connections.
         package var connections = TCPMode.keep
+        /// How the image is signed and encrypted; nil: it is not.
+        package var seal: SealChoice?
         package var freezeTimeout: Int64 = 10_000_000_000
         /// Where a recording of the values goes; nil: nowhere.
         package var recording: String?
@@ -50,6 +60,12 @@ package struct Checkpoint {
         package var bytes: UInt64 = 0
         package var stoppedNanoseconds: Int64 = 0
         package var totalNanoseconds: Int64 = 0
+        /// Address spaces that were copied, so that the tree could go on while its pages were written; 0: it stood still.
+        package var copies = 0
+        /// Bytes that were set aside while it stood still, because no copy holds them.
+        package var bytesSetAside: UInt64 = 0
+        /// What has become of the tree.
+        package var afterwards = Afterwards.goOn
         package var notices: [String] = []
     }
 
@@ -62,7 +78,9 @@ package struct Checkpoint {
 
     let options: Options
     let log: (String) -> Void
-    private let watch: StopWatch
+    let watch: StopWatch
+    /// This process, if it belongs to the tree.
+    let checkpointer: Int32?
     private let progress: (Progress) -> Void
 
     package init(
@@ -71,6 +89,7 @@ package struct Checkpoint {
         self.options = options
         self.log = log
         self.progress = progress
+        checkpointer = Checkpointer.find(below: options.root)
         watch = StopWatch(root: options.root, timeout: options.freezeTimeout, words: options.lastWords)
     }
 
@@ -79,7 +98,10 @@ package struct Checkpoint {
         let begin = SystemClock.monotonic.now()
         Processes.letWritesFail()
         try checkRoot()
+        try checkReader()
         let output = try openOutput()
+        let seal = try makeSeal(output)
+        try requireOther(output)
         try requireKeeper(of: output)
         try watch.begin()
 
@@ -100,7 +122,8 @@ package struct Checkpoint {
         // Removes the lock unless the tree has been ended.
         defer { fence?.open() }
         var sight = try TreeSight.look(
-            at: TreeMembers(tree), on: host, at: stamp, relatives: relatives, connections: options.connections, fence: fence)
+            at: TreeMembers(tree), on: host, at: stamp, relatives: relatives, connections: options.connections, fence: fence,
+            refusesServers: !options.external.contains("/dev/fuse"), cameForward: watch.progressed)
         if let fence, fence.isInForce { sight.lock = LockSight(id: fence.lock.id, connections: fence.lock.connections) }
         sight.carry(options.carried)
         if !options.external.isEmpty { sight.external = options.external }
@@ -108,59 +131,91 @@ package struct Checkpoint {
         calls.memoryOwners = sight.memoryOwners
         try watch.check()
         // What makes the checkpoint impossible is found before any task is touched.
-        let recorder = Recorder(sight)
+        var recorder = Recorder(sight)
+        let permits = recorder.findings.isEmpty ? try CallConfinement(of: sight) : CallConfinement()
+        recorder.check(permits)
         if !recorder.findings.isEmpty {
             try record(Recording(sight: sight))
             throw CaptureError(findings: recorder.findings)
         }
-        let answers = try Questioner.answers(of: sight, calls)
+        var liveNotices: [String] = []
+        let copies = makeCopies(for: sight, &liveNotices)
+        let answers = try Questioner.answers(of: sight, calls, permits, copies: copies)
         try watch.check()
         let memory = try MemorySight.look(at: sight, disturbed: Set(answers.disturbed))
-        let recorded = recorder.records(answers, memory)
+        var recorded = recorder.records(answers, memory)
+        recorded.records.header.identity = ImageIdentity.random().asData
+        if let parent = options.parent { recorded.records.header.parent = parent.record }
         try record(Recording(sight: sight, answers: answers, memory: memory))
         if !recorded.findings.isEmpty { throw CaptureError(findings: recorded.findings) }
         try recorded.requireReadable(sight.root, recorder.command(of: sight.root))
         calls.report()
 
-        var image = ImageOutput(recorded.records, pages: recorded.pages, to: output)
+        var result = Result()
+        var image = ImageOutput(
+            recorded.records, pages: recorded.pages, as: PageForm(options.compression, options.parent, recorded.records), to: output, seal)
+        // Holds what was set aside until it is written.
+        let live = try copies.flatMap { copies throws(CaptureError) in
+            try livePages(of: recorded, sight, copies, runs: image.runs, &liveNotices)
+        }
+        if let live, let copies {
+            image.pages = live.pages
+            watch.withoutLimit()
+            tree.release()
+            result.stoppedNanoseconds = SystemClock.monotonic.now() - stoppedAt
+            result.copies = copies.count
+            result.bytesSetAside = live.bytesAtOnce
+        } else {
+            copies?.end()
+        }
         do {
             report("write")
             try image.write { done, total throws(CaptureError) in
                 try watch.check()
-                watch.progressed()
+                if live == nil { watch.progressed() }
                 progress(Progress(stage: "write", done: done, total: total))
             }
         } catch {
+            let error = explained(error, copies, sight, image: output.name)
             image.fail(error.sentence)
             throw error
         }
-        var result = Result()
+        withExtendedLifetime(live) {}
+        copies?.end()
         result.tasks = recorded.records.threads.count
         result.processes = recorded.records.processes.count
-        result.notices = leaverNotices(tree) + recorded.notices + notice(of: fence)
+        result.notices = leaverNotices(tree) + liveNotices + recorded.notices
 
         watch.withoutLimit()
         // Everything is read: a tree that goes on need not wait for the disk.
-        if options.afterwards == .goOn {
+        if options.afterwards == .goOn && live == nil {
             tree.release()
             result.stoppedNanoseconds = SystemClock.monotonic.now() - stoppedAt
         }
         report("commit")
         result.bytes = image.bytes
         try commit(output, recorded.records, LivingTree(tree))
+        result.afterwards = options.afterwards
+        var staysLocked = true
+        if let hold = options.hold {
+            report("hold")
+            (result.afterwards, staysLocked) = try decide(hold, result)
+        }
+        if result.afterwards != .goOn && staysLocked { result.notices += notice(of: fence, result.afterwards) }
         watch.end()
         report("release")
         if let ender {
-            switch options.afterwards {
-            case .kill: ender.kill(silencing: options.connections == .keep ? TCPSocket.connections(in: sight) : [], keeping: fence)
+            switch result.afterwards {
+            case .kill: ender.kill(silencing: options.connections == .keep ? TCPSocket.connections(in: sight) : [], keeping: staysLocked ? fence : nil)
             case .stop:
                 try ender.stop()
                 fence?.keep()
             case .goOn: break
             }
             tree.release()
-            if options.afterwards == .kill { try ender.awaitEnd(image: output.name) }
+            if result.afterwards == .kill { try ender.awaitEnd(image: output.name) }
         }
+        tell(options.hold, result.afterwards)
         output.removeLeftovers()
         let end = SystemClock.monotonic.now()
         if options.afterwards != .goOn { result.stoppedNanoseconds = end - stoppedAt }
@@ -175,13 +230,13 @@ package struct Checkpoint {
         try checkRoot()
         let relatives = Relatives(of: HostPid(options.root))
         let entries: [ProcessTree.Entry]
-        do throws(SystemError) { entries = try ProcessTree().entries(below: options.root) } catch {
+        do throws(SystemError) { entries = Checkpointer.withoutOwn(try ProcessTree().entries(below: options.root), checkpointer) } catch {
             throw CaptureError(cannot: "look for the processes of \(options.root)", error, help: "")
         }
-        var members = TreeMembers(root: options.root)
+        var members = TreeMembers(root: options.root, checkpointer: checkpointer)
         for entry in entries {
             let pid = HostPid(entry.pid)
-            if entry.stat.isZombie && entry.stat.threadCount <= 1 {
+            if entry.stat.isZombie && entry.stat.threadCount <= 1 || entry.pid == checkpointer {
                 members.zombies.append(pid)
                 continue
             }
@@ -219,7 +274,7 @@ package struct Checkpoint {
         while true {
             let left = max(0, deadline - SystemClock.monotonic.now())
             let freezer = Freezer(timeoutNanoseconds: left, calls: calls, watch: watch)
-            var tree = try freezer.freeze(options.root)
+            var tree = try freezer.freeze(options.root, besides: checkpointer)
             if SystemClock.monotonic.now() < deadline && tree.insideVdso.values.contains(where: \.isStub) {
                 tree.release()
                 Waiting.pause(atMost: 20_000_000)
@@ -237,6 +292,13 @@ package struct Checkpoint {
     private func record(_ recording: Recording) throws(CaptureError) {
         guard let path = options.recording else { return }
         try recording.write(to: path)
+    }
+
+    private func makeSeal(_ output: OutputFile) throws(CaptureError) -> OutputSeal? {
+        guard let choice = options.seal else { return nil }
+        do throws(SystemError) { return try OutputSeal(choice, on: output) } catch {
+            throw CaptureError(cannot: "write image \(output.name)", error, help: error.call)
+        }
     }
 
     private func openOutput() throws(CaptureError) -> OutputFile {

@@ -4,30 +4,36 @@ internal import Kernel
 /// Writes an image: the records first, then the pages straight from the tasks.
 struct ImageOutput {
     private let records: ImageRecords
-    private let pages: [PageOrigin]
+    /// Where the pages of each owner are read from.
+    var pages: [PageOrigin]
     private let output: OutputFile
+    private let seal: OutputSeal?
+    private let form: PageForm
     private var encoder = ImageEncoder()
     private(set) var bytes: UInt64 = 0
 
     /// Pages of a task that are read with one request, so that progress is seen.
     private static let sliceLength: UInt64 = 16384
-    /// Bytes of records that are gathered for one write.
-    private static let bufferSize = 1 << 20
 
-    /// - Parameter pages: where the pages of each owner are read from; the records tell which they are.
-    init(_ records: ImageRecords, pages: [PageOrigin], to output: OutputFile) {
+    /// - Parameters:
+    ///   - pages: where the pages of each owner are read from; the records tell which they are.
+    ///   - seal: what signs and encrypts all that goes to `output`; nil: nothing does.
+    init(_ records: ImageRecords, pages: [PageOrigin], as form: PageForm = PageForm(), to output: OutputFile, _ seal: OutputSeal?) {
+        self.seal = seal
         self.records = records
         self.pages = pages
         self.output = output
+        self.form = form
     }
 
     /// - Preconditions: the tasks that pages are read from are stopped.
     mutating func write(progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws(CaptureError) {
         do {
             let output = output
-            try Self.writeMetadata(records, &encoder) { try output.write($0) }
+            try encoder.metadata(records) { try output.write($0) }
             try writePages(progress)
             try put(encoder.tail())
+            try seal?.finish(output)
         } catch let error as CaptureError {
             throw error
         } catch let error as ImageError {
@@ -44,13 +50,14 @@ struct ImageOutput {
         } catch {
             throw CaptureError("cannot write image \(output.name): \(error)")
         }
-        bytes = encoder.offset
+        bytes = seal?.written ?? encoder.offset
     }
 
     /// Tells a reader of a stream why it ends.
     mutating func fail(_ reason: String) {
         guard output.isStream, let record = try? encoder.failure(reason: reason, status: 1) else { return }
         try? output.write(record)
+        try? seal?.finish(output)
     }
 
     private func put(_ record: [UInt8]) throws { try output.write(record) }
@@ -59,37 +66,8 @@ struct ImageOutput {
     static func bytes(of records: ImageRecords) throws(ImageError) -> [UInt8] {
         var encoder = ImageEncoder()
         var bytes: [UInt8] = []
-        do { try writeMetadata(records, &encoder) { bytes += $0 } } catch { throw error as? ImageError ?? ImageError(.writerOrder("\(error)")) }
+        do { try encoder.metadata(records) { bytes += $0 } } catch { throw error as? ImageError ?? ImageError(.writerOrder("\(error)")) }
         return bytes + (try encoder.tail())
-    }
-
-    private static func writeMetadata(
-        _ records: ImageRecords, _ encoder: inout ImageEncoder, _ put: ([UInt8]) throws -> Void
-    ) throws {
-        var buffer = encoder.start()
-        func add(_ record: [UInt8]) throws {
-            buffer += record
-            if buffer.count > bufferSize {
-                try put(buffer)
-                buffer = []
-            }
-        }
-        try add(encoder.record(.header, id: 0, records.header))
-        for process in records.processes { try add(encoder.record(.process, id: process.pid, process)) }
-        for thread in records.threads { try add(encoder.record(.thread, id: thread.tid, thread)) }
-        for space in records.addressSpaces { try add(encoder.record(.addressSpace, id: space.id, space)) }
-        for table in records.fileTables { try add(encoder.record(.fileTable, id: table.id, table)) }
-        for file in records.openFiles { try add(encoder.record(.openFile, id: file.id, file)) }
-        for pipe in records.pipes { try add(encoder.record(.pipe, id: pipe.id, pipe)) }
-        for terminal in records.terminals { try add(encoder.record(.terminal, id: terminal.id, terminal)) }
-        for object in records.memoryObjects { try add(encoder.record(.memoryObject, id: object.id, object)) }
-        for set in records.semaphoreSets { try add(encoder.record(.semaphoreSet, id: set.id, set)) }
-        for queue in records.messageQueues { try add(encoder.record(.messageQueue, id: queue.id, queue)) }
-        for directories in records.directories { try add(encoder.record(.directories, id: directories.id, directories)) }
-        for actions in records.signalActions { try add(encoder.record(.signalActions, id: actions.id, actions)) }
-        for namespace in records.namespaces { try add(encoder.record(.namespace, id: namespace.id, namespace)) }
-        for set in records.sharedPages { try add(encoder.record(.sharedPages, id: set.id, set)) }
-        try put(buffer)
     }
 
     private mutating func writePages(_ progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws {
@@ -97,12 +75,13 @@ struct ImageOutput {
             (records.addressSpaces.reduce(0) { $0 + $1.runLength.reduce(0, +) }
                 + records.memoryObjects.reduce(0) { $0 + $1.runLength.reduce(0, +) }
                 + records.sharedPages.reduce(0) { $0 + $1.runLength.reduce(0, +) }) * pageSize
-        var writer = PageWriter(to: output.descriptorNumber)
+        let chunks = form.isPlain ? nil : try ChunkedOutput(compression: form.compression, to: output)
+        var writer = writer(chunks)
         for origin in pages {
             let runs = runs(of: origin.owner)
             let count = runs.reduce(0) { $0 + $1.count }
             if count == 0 { continue }
-            try begin(origin.owner, count)
+            try begin(origin.owner, runs, chunks)
             switch origin.source {
             case .file(let path):
                 try writer.append(runs.map { ($0.page * pageSize, $0.count * pageSize) }, ofFile: try Descriptor.openToCopy(path))
@@ -111,12 +90,19 @@ struct ImageOutput {
             case .tasks(let parts):
                 for part in parts { try write(runs[part.runs], of: part.task, &writer) { done in try progress(done, total) } }
             }
-            try put(encoder.pagesEnd(checksums: writer.finishSection()))
+            let checksums = try writer.finishSection()
+            if let chunks { encoder.chunksWritten(chunks.end()) }
+            try put(encoder.pagesEnd(checksums: checksums))
             try progress(writer.written, total)
         }
     }
 
-    private func runs(of owner: PageOrigin.Owner) -> [(page: UInt64, count: UInt64)] {
+    private func writer(_ chunks: ChunkedOutput?) -> PageWriter {
+        guard let chunks else { return PageWriter(to: output.descriptorNumber, through: output.filter) }
+        return PageWriter { pages throws(SystemError) in try chunks.take(pages) }
+    }
+
+    func runs(of owner: PageOrigin.Owner) -> [(page: UInt64, count: UInt64)] {
         switch owner {
         case .space(let id):
             let space = records.addressSpaces[Int(id) - 1]
@@ -155,7 +141,9 @@ struct ImageOutput {
         try writer.append(slice, of: task.rawValue)
     }
 
-    private mutating func begin(_ owner: PageOrigin.Owner, _ pages: UInt64) throws {
+    private mutating func begin(
+        _ owner: PageOrigin.Owner, _ runs: [(page: UInt64, count: UInt64)], _ chunks: ChunkedOutput?
+    ) throws {
         var description = ImagePageDescription()
         switch owner {
         case .space(let id):
@@ -168,7 +156,11 @@ struct ImageOutput {
             description.owner = .sharedPages
             description.id = id
         }
-        description.pages = pages
+        description.pages = runs.reduce(0) { $0 + $1.count }
+        description.chunked = chunks != nil
+        let comparison = form.comparison(PageOwner(description.owner, description.id), runs, records)
+        description.parent = comparison?.id ?? 0
         try put(encoder.pagesBegin(description))
+        chunks?.begin(comparison)
     }
 }

@@ -22,12 +22,28 @@ struct RestartCheck: Sendable {
     var tree: LivingTree
     /// Control groups will not be restored (`--cgroup ignore`).
     var ignoresCgroups = false
+    /// Of a sealed image.
+    var keys = SealKeys.none
+    /// Where the image is that has what the new one leaves out.
+    var parentDirectory: [UInt8]?
 
-    /// Of an image in a file.
+    /// Of an image in a file. Its chain of parents is read anew.
     func verdict(of path: String, name: String) -> Verdict {
         do throws(ImageInputError) {
-            switch try ImageInput(path) {
-            case .file(let file): return verdict { () throws(ImageError) in try CheckpointImage(reading: file) }
+            switch try ImageInput(path, keys) {
+            case .file(let file):
+                return verdict { () throws(ImageError) in
+                    let image = try CheckpointImage(reading: file)
+                    _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
+                    return image
+                }
+            case .stream(let stream) where keys.areGiven:
+                return verdict { () throws(ImageError) in
+                    var reader = SequentialImageReader(stream)
+                    let image = try reader.readMetadata()
+                    _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
+                    return image
+                }
             case .stream: return .unreadable("cannot read image \(name): it is empty")
             }
         } catch { return .unreadable("cannot open image \(name) to check it: \(error.cause.name)") }
@@ -46,7 +62,7 @@ struct RestartCheck: Sendable {
             let image = try read()
             do throws(SystemError) { try FaultPoint.ownReader.pass("a fault point") } catch { return .defect("\(error)") }
             return verdict(of: image)
-        } catch { return error.kind == .unreadable ? .unreadable(error.sentence()) : .defect(error.cause) }
+        } catch { return error.kind == .unreadable || error.kind == .parent ? .unreadable(error.sentence()) : .defect(error.cause) }
     }
 
     private func verdict(of image: CheckpointImage) -> Verdict {
@@ -61,7 +77,7 @@ struct RestartCheck: Sendable {
         for choice in [nil, true] {
             options.newPidNamespace = choice
             do throws(ValidImage.Refusal) {
-                let plan = RestorePlan(for: try ValidImage(image, on: facts, options: options))
+                let plan = RestorePlan(for: try ValidImage(image, on: facts, options: options), hasNotes: false)
                 if plan.hasRoom { return .restartable }
                 refusals = [HostFinding(object: "memory", reason: "\(plan.launchpad.size >> 20) MiB do not fit where no task has anything", help: "")]
             } catch { if refusals.isEmpty { refusals = error.findings } }

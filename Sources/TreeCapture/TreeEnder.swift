@@ -54,11 +54,31 @@ final class TreeEnder {
         fence?.wasKept()
     }
 
-    /// Repair mode belongs to the connection, not to the descriptor: it stays when ours is closed.
+    /// The processes are ended before their connections are put into repair mode, in which every call on them fails: none of them can run
+    /// and see that, if the process that stopped them dies meanwhile. Descriptors of ours keep the connections until then.
     private func killAll(_ connections: [TCPSocket.Place], _ fence: ConnectionFence?) {
         fence?.keep()
-        for place in connections { place.silence() }
+        let ours = Set(connections.lazy.filter(\.isOurs).map(\.number))
+        var held: [Int32] = []
+        func silence() {
+            // Repair mode belongs to the connection, not to the descriptor.
+            for number in held {
+                try? TCPStreamState.silence(number)
+                if !ours.contains(number) { DescriptorTable.close(number) }
+            }
+            held = []
+        }
+        for place in connections {
+            if let number = place.hold() {
+                held.append(number)
+                continue
+            }
+            // No more descriptors: those so far are silent before.
+            silence()
+            if let number = place.hold() { held.append(number) }
+        }
         killAgain(all)
+        silence()
     }
 
     private func killAgain(_ positions: [Int]) { for position in positions { try? handles.send(Signal.SIGKILL, to: position) } }
@@ -89,9 +109,10 @@ final class TreeEnder {
 
     private func awaitReaping() {
         let end = SystemClock.monotonic.now() + 250_000_000
+        // One after the other: while one is there it does not matter whether others are.
         var left = handles.pids.filter { $0 != root }
         while true {
-            left = left.filter { (try? ProcessStat(of: $0)) != nil }
+            while let last = left.last, !Processes.exists(last) { left.removeLast() }
             if left.isEmpty || SystemClock.monotonic.now() > end { return }
             Waiting.pause(atMost: 1_000_000)
             while let found = try? Waiting.wait(block: false) { _ = found }

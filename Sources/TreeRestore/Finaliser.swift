@@ -110,7 +110,7 @@ struct Finaliser {
 
     func space(of pid: UInt32) -> ImageAddressSpace? { plan.space(of: pid) }
 
-    private func callInstruction(_ pid: UInt32) -> UInt64 {
+    func callInstruction(_ pid: UInt32) -> UInt64 {
         let space = space(of: pid)
         let vdso = space.flatMap(plan.vdso.code)?.start ?? 0
         return vdso + (space?.is32Bit == true ? plan.valid.facts.compatCallOffset : callOffset)
@@ -214,6 +214,7 @@ struct Finaliser {
             try DebugRegisters.write(7, of: host, to: debug.control)
         }
         try Trace.setRegisters(.general, of: host, to: general.registerSet)
+        try dispatchCalls(of: image.threads[number], host)
         try Trace.setSignalMask(of: host, to: image.threads[number].signalMask)
     }
 }

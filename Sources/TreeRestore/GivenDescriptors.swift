@@ -18,7 +18,7 @@ struct GivenDescriptors: ~Copyable {
             }
             var flags = need.access | OpenFlag.O_NOCTTY | (need.isNonblocking ? OpenFlag.O_NONBLOCK : 0)
             switch choice.source {
-            case .close: numbers.append(-1)
+            case .close, .connection: numbers.append(-1)
             case .inherited(let number):
                 try Self.requireAccess(number, need, choice)
                 numbers.append(Int32(bitPattern: number))
@@ -34,7 +34,7 @@ struct GivenDescriptors: ~Copyable {
     /// Called before anything else of the restart is done: a choice that means nothing is a slip.
     static func requireMeaning(_ chosen: ChosenDescriptors) throws(RestoreError) {
         for (choice, need) in zip(chosen.choices, chosen.needs) where need == nil {
-            throw RestoreError("cannot use --fd \(choice.text): EBADF (no process of the tree has that; crimage files shows what they have)", exitStatus: 3)
+            throw RestoreError("cannot use \(choice.option): EBADF (no process of the tree has that; crimage files shows what they have)", exitStatus: 3)
         }
     }
 

@@ -4,7 +4,7 @@ internal import Kernel
 internal import LinuxABI
 internal import RestorePlan
 
-/// Pages of a plain seekable image. Tasks read them by preadv(2); the monitor reads those of memory objects, and compares
+/// Pages of a seekable image in which they lie as they are. Tasks read them by preadv(2); the monitor reads those of memory objects, and compares
 /// the checksums of all.
 struct InPlacePages: PageSource {
     let image: CheckpointImage
@@ -28,6 +28,7 @@ struct InPlacePages: PageSource {
 
     var delivery: PageDelivery { .inPlace }
     var number: Int32 { file.number }
+    var parentNumbers: Set<UInt32> { [] }
 
     mutating func nextObject() -> PageOwner? { next < objectCount ? nextSection() : nil }
 

@@ -4,7 +4,7 @@ internal import StepProgram
 
 /// Every process has loaded everything, is still single-threaded, and waits for "go".
 struct LoadedTree: ~Copyable {
-    private var tree: ForkedTree
+    var tree: ForkedTree
 
     init(_ tree: consuming ForkedTree) { self.tree = tree }
 

@@ -24,7 +24,10 @@ struct PageFeeder {
     var number: Int32 { source.number }
 
     /// Whether pages can be fed to another tree after this one has failed.
-    mutating func beginAgain() -> Bool { source.beginAgain() }
+    mutating func beginAgain() -> Bool {
+        (early, earlyLoads) = ([], [])
+        return source.beginAgain()
+    }
 
     /// Fills memory objects, and cuts each to its size: its last page was written whole.
     mutating func fill(_ objects: inout PreparedObjects) throws(RestoreError) {

@@ -13,6 +13,8 @@ protocol PageSource {
     var number: Int32 { get }
     /// Its metadata, read and checked.
     var image: CheckpointImage { get }
+    /// Open files of the images that have what this one leaves out.
+    var parentNumbers: Set<UInt32> { get }
     /// What the image is called in messages.
     var name: String { get }
 
@@ -36,16 +38,23 @@ protocol PageSource {
 enum PageSources {
     /// The one place that decides what kind of source an input is.
     ///
-    /// - Parameter path: nil for standard input.
+    /// - Parameters:
+    ///   - path: nil for standard input.
+    ///   - keys: what the image is decrypted with, and whose signature it has to have.
+    ///   - parents: where the images are that have what this one leaves out.
     /// - Errors: `interrupted`, also while an input has no writer, or while one keeps silent.
-    static func open(_ path: String?, _ watch: Watch) throws(RestoreError) -> any PageSource {
+    static func open(_ path: String?, _ keys: SealKeys, _ parents: ParentSearch, _ watch: Watch) throws(RestoreError) -> any PageSource {
         let name = path ?? "(standard input)"
         let input: ImageInput
-        do throws(ImageInputError) { input = try ImageInput(path ?? "-") { watch.isInterrupted } } catch { throw RestoreError(error) }
+        do throws(ImageInputError) { input = try ImageInput(path ?? "-", keys) { watch.isInterrupted } } catch { throw RestoreError(error) }
         do throws(ImageError) {
             switch input {
-            case .file(let file): return InPlacePages(file, try CheckpointImage(reading: file), name: name)
-            case .stream(let stream): return try StreamedPages(stream, name: name, watch)
+            case .file(let file):
+                let image = try CheckpointImage(reading: file)
+                let parent = try parents.parent(of: image, beside: file.place?.directory)
+                if !image.pageSections.contains(where: \.isChunked) { return InPlacePages(file, image, name: name) }
+                return PackedPages(file, SavedPages(image, in: file, parent: parent), name: name)
+            case .stream(let stream): return try StreamedPages(stream, parents, name: name, watch)
             }
         } catch {
             try watch.check()

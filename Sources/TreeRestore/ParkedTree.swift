@@ -24,39 +24,53 @@ struct ParkedTree: ~Copyable {
         // 1. All tasks stop, and are what the image says.
         try finaliser.stopAll()
         try TreeCheck(tree).check()
-        // 2. Restart blocks as late as possible, then the launchpad goes.
-        try finaliser.armAll(tree.memory)
-        try finaliser.unmapLaunchpads(size: tree.memory.size)
-        // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
-        try finaliser.loadAll()
-        if staysStopped { try finaliser.stopRunning() }
-        // Output files are cut while the tasks still die with this process: it may take a while.
+        // Tasks that undo something at their end need the sets while they can still make calls of ours. The guardian, which removes
+        // sets that were made, has to outlive this process from then on.
+        let hasUndo = tree.plan.undoRoom != 0
+        var undo: [() -> Void] = []
         let cutter = FileCutter(tree)
         let connections = TCPStarter(tree)
-        try cutter.run()
+        do throws(RestoreError) {
+            if hasUndo {
+                try finaliser.releaseGuardian(tree.inner)
+                undo = try SemaphoreSetMaker(tree).run(tree.memory)
+                try finaliser.makeUndo(tree.memory)
+            }
+            // 2. Restart blocks as late as possible, then the launchpad goes, then filters come: no thread has a call of ours left to make.
+            try finaliser.armAll(tree.memory)
+            try finaliser.unmapLaunchpads(size: tree.memory.size)
+            try finaliser.confineAll()
+            // 3. Registers and vector state, then masks: from here on signals find the thread as it was.
+            try finaliser.loadAll()
+            if staysStopped { try finaliser.stopRunning() }
+            // Output files are cut while the tasks still die with this process: it may take a while.
+            try cutter.run()
+        } catch {
+            for step in undo { step() }
+            throw error
+        }
         do throws(RestoreError) {
             // 4. No task dies with the monitor any more. The guardian first: it has to outlive it.
-            try finaliser.releaseGuardian(tree.inner)
+            if !hasUndo { try finaliser.releaseGuardian(tree.inner) }
             try finaliser.takeBackExitKill()
             // The last chance: what is made next belongs to no process, and would stay.
             try watch.check()
             let queues = MessageQueueMaker(tree)
             try queues.run(tree.memory)
-            var undo: [() -> Void] = []
             var lock = ConnectionUnlock(tree.plan.valid.image.header)
             do throws(RestoreError) {
-                undo = try SemaphoreSetMaker(tree).run(tree.memory)
+                if !hasUndo { undo = try SemaphoreSetMaker(tree).run(tree.memory) }
                 release.wait()
                 // The last of all: their peers notice.
                 try lock.run()
                 try connections.run()
             } catch {
                 lock.undo()
-                for step in undo { step() }
                 queues.remove(tree.memory)
                 throw error
             }
         } catch {
+            for step in undo { step() }
             cutter.putBack()
             throw error
         }

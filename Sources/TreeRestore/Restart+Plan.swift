@@ -2,12 +2,15 @@ internal import ArchState
 internal import CheckpointImage
 internal import HostProbe
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 
 /// The checked plan, and what is to be said about it.
 extension Restart {
-    /// - Parameter waits: for numbers of processes that have ended, as long as the user wants.
-    func makePlan(for source: any PageSource, waits: Bool = true) throws(RestoreError) -> RestorePlan {
+    /// - Parameters:
+    ///   - waits: for numbers of processes that have ended, as long as the user wants.
+    ///   - isPrinted: whether its steps are printed; else they are put into words if one fails.
+    func makePlan(for source: any PageSource, waits: Bool = true, isPrinted: Bool = false) throws(RestoreError) -> RestorePlan {
         var image = try moved(source.image)
         var choice = options.plan
         do throws(ImageError) { image = try options.plan.addresses.applied(to: image) } catch {
@@ -20,7 +23,7 @@ extension Restart {
         choice.delivery = source.delivery
         choice.imageIsStandardInput = source.number == 0
         var facts = HostFacts.probe(for: image, options: choice)
-        facts.ownDescriptors = options.ownDescriptors
+        facts.ownDescriptors = options.ownDescriptors.union(source.parentNumbers)
         // The leader of a session in the tree needs a terminal that controls no session.
         if facts.terminal != nil, !options.detaches, image.terminals.contains(where: { $0.outside && $0.session != 0 }) {
             (facts.terminalIsFresh, facts.terminalOpensAnew) = (true, true)
@@ -39,13 +42,13 @@ extension Restart {
         let valid = try validated(image)
         // What is found is told by the numbers of the image: they are translated when there is nothing to tell.
         guard !choice.keepsPids, let renumbering = Renumbering(of: image, fresh: facts.freshNumbers) else {
-            return RestorePlan(for: valid)
+            return RestorePlan(for: valid, hasNotes: isPrinted)
         }
         let renumbered: CheckpointImage
         do throws(ImageError) { renumbered = try renumbering.applied(to: image) } catch {
             throw RestoreError("cannot give the tree fresh numbers: \(error) (a defect of crrestart)", exitStatus: 70)
         }
-        return RestorePlan(for: try validated(renumbered), renumbering: renumbering)
+        return RestorePlan(for: try validated(renumbered), renumbering: renumbering, hasNotes: isPrinted)
     }
 
     /// The image with the paths that its files have here.
@@ -101,6 +104,13 @@ extension Restart {
         if status.kind == .pipe && source.number == 0 { return }
         let trust = ImageTrust(owner: status.owner, group: status.group, mode: status.mode)
         if let warning = trust.warning(about: source.name, holding: source.image) { tell(warning) }
+        // What its parents hold becomes the memory of the same tasks.
+        for number in source.parentNumbers.sorted() {
+            guard let status = try? FileStatus(ofNumber: Int32(bitPattern: number)) else { continue }
+            let trust = ImageTrust(owner: status.owner, group: status.group, mode: status.mode)
+            let name = (try? readLink("/proc/self/fd/\(number)")).map(printable) ?? "of a parent"
+            if let warning = trust.warning(about: name, holding: source.image) { tell(warning) }
+        }
     }
 
     func notices(_ image: CheckpointImage, _ valid: ValidImage) -> [String] {

@@ -1,14 +1,19 @@
-internal import CheckpointImage
-internal import Kernel
+package import CheckpointImage
+package import HostProbe
+package import Kernel
 package import RestorePlan
 
 /// A restart: read, validate, plan, prepare, fork, load, park, finalise.
 ///
 /// Until the point of no return nothing is left of a restart that fails, or whose process dies.
 package struct Restart {
-    package struct Options: Sendable {
+    package struct Options {
         /// Nil: standard input.
         package var path: String?
+        /// What it is decrypted with, and whose signature it has to have.
+        package var keys = SealKeys.none
+        /// Where the images are that have what this one leaves out.
+        package var parents = ParentSearch()
         /// What decides about the plan.
         package var plan = RestartOptions()
         /// What takes the place of open files of the tree.
@@ -22,6 +27,10 @@ package struct Restart {
         package var patience: UInt32 = 60
         /// For how many seconds numbers are waited for that processes have which have ended, and which are not reaped yet.
         package var patienceForPids: UInt32 = 10
+        /// Where an order says whether the loaded tree runs; nil: it does.
+        package var hold: HoldChannel?
+        /// Called when that order has come, with the root's number here.
+        package var isGoing: (Int32) throws(SystemError) -> Void = { _ in }
         /// Nothing is created: signals end the command as usual.
         package var isOnlyShown = false
 
@@ -47,9 +56,9 @@ package struct Restart {
 
     /// The whole restart as text, one line per step. Creates nothing.
     package func dryRun() throws(RestoreError) -> [String] {
-        let source = try PageSources.open(options.path, watch)
+        let source = try PageSources.open(options.path, options.keys, options.parents, watch)
         try warn(about: source)
-        return try makePlan(for: source).lines()
+        return try makePlan(for: source, isPrinted: true).lines()
     }
 
     package func run() throws(RestoreError) -> RunningTree {
@@ -57,7 +66,7 @@ package struct Restart {
         SignalMask.blockChildSignals()
         Processes.raiseDescriptorLimit()
         watch.stage("read")
-        let source = try PageSources.open(options.path, watch)
+        let source = try PageSources.open(options.path, options.keys, options.parents, watch)
         try warn(about: source)
         watch.stage("plan")
         var plan = try makePlan(for: source)
@@ -107,7 +116,11 @@ package struct Restart {
         watch.stage("fork")
         let forked = try prepared.fork(inheritance, watch)
         watch.stage("load")
-        let loaded = try forked.load(&pages, watch)
+        var loaded = try forked.load(&pages, watch)
+        if let hold = options.hold {
+            watch.stage("hold")
+            try loaded.hold(hold, options.isGoing, watch)
+        }
         let parked = try loaded.awaitParked(watch)
         try objects.seal(plan.valid.image.memoryObjects)
         objects.removeSegments(plan)

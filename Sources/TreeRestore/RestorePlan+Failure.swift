@@ -6,10 +6,15 @@ internal import StepProgram
 /// What the status slots of the launchpad tell about a task: where it is, and why it failed.
 extension RestorePlan {
     /// The step that a task is at. Nil before its first one.
-    func currentStep(of index: Int, _ memory: borrowing SharedMemory) -> (number: Int, step: Step)? {
+    func currentStep(of index: Int, _ memory: borrowing SharedMemory) -> (program: Int, number: Int, step: Step)? {
         layout.locate(stepAt: memory.load64(launchpad.slotAddress(index))).map {
-            ($0.step, launchpad.programs[$0.program].steps[$0.step])
+            ($0.program, $0.step, launchpad.programs[$0.program].steps[$0.step])
         }
+    }
+
+    /// The same in words.
+    func placeInWords(of index: Int, _ memory: borrowing SharedMemory) -> String? {
+        currentStep(of: index, memory).map { "step \($0.number), \(line(of: $0.number, in: $0.program))" }
     }
 
     /// Whether the check of one of its steps failed.
@@ -34,7 +39,7 @@ extension RestorePlan {
     }
 
     func failure(of index: Int, gotSignal signal: Int32, _ memory: borrowing SharedMemory) -> RestoreError {
-        let place = currentStep(of: index, memory).map { " at step \($0.number), \($0.step.line)" } ?? ""
+        let place = placeInWords(of: index, memory).map { " at \($0)" } ?? ""
         return RestoreError("cannot restart \(title(of: index)): it got signal \(signal) while it was made\(place)")
     }
 
@@ -60,7 +65,7 @@ extension RestorePlan {
             return RestoreError("cannot restart \(title): it ended before its first step (\(status))")
         }
         let step = place.step
-        let what = "step \(place.number), \(step.line)"
+        let what = "step \(place.number), \(line(of: place.number, in: place.program))"
         guard hasFailed(index, memory) else {
             return RestoreError("cannot restart \(title): it ended (\(status)) at \(what)")
         }

@@ -60,7 +60,7 @@ struct StepClock {
             if isHeldUp { break }
         }
         guard let index = found else { return RestoreError("cannot create \(plan.title(of: 0)): ETIMEDOUT \(reason)") }
-        let place = plan.currentStep(of: index, tree.memory).map { "at step \($0.number), \($0.step.line)" } ?? "before its first step"
+        let place = plan.placeInWords(of: index, tree.memory).map { "at \($0)" } ?? "before its first step"
         return RestoreError("cannot restart \(plan.title(of: index)): ETIMEDOUT \(place) \(reason)")
     }
 

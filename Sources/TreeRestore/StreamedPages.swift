@@ -6,6 +6,7 @@ internal import RestorePlan
 struct StreamedPages: PageSource {
     let image: CheckpointImage
     let number: Int32
+    let parentNumbers: Set<UInt32>
     let name: String
     private let watch: Watch
     private var reader: SequentialImageReader<ImageStream>
@@ -20,9 +21,11 @@ struct StreamedPages: PageSource {
         case end
     }
 
-    init(_ stream: ImageStream, name: String, _ watch: Watch) throws(ImageError) {
+    init(_ stream: ImageStream, _ parents: ParentSearch, name: String, _ watch: Watch) throws(ImageError) {
         reader = SequentialImageReader(stream)
         image = try reader.readMetadata()
+        reader.parent = try parents.parent(of: image, beside: nil)
+        parentNumbers = reader.parent?.numbers ?? []
         number = stream.number
         self.name = name
         self.watch = watch

@@ -1,6 +1,7 @@
 import ArgumentParser
 import CheckpointImage
 import CommandSupport
+import HostProbe
 import Kernel
 import LinuxABI
 import RestorePlan
@@ -61,7 +62,22 @@ struct Command: ParsableCommand {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Let through an open file that leads out of the tree, by the name that a finding prints: pipe:[4711], socket:[4711], /dev/fuse; may be repeated. crrestart --fd puts something in its place.",
+            "Compress pages, in chunks of 256 KiB: zstd, zstd:LEVEL (1 to 19; 1 without it) or lz4. crrestart and crimage read such images like any other.",
+            valueName: "HOW"))
+    var compress: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Leave out pages that are as in this image of the same tree. A restart needs it, and its own parents: beside the new image, where it is now, or in a directory that crrestart is told; crimage merge makes one image of all.",
+            valueName: "IMG"),
+        completion: .file())
+    var parent: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Let through an open file that leads out of the tree, by the name that a finding prints: pipe:[4711], socket:[4711], /dev/fuse; may be repeated. crrestart --fd puts something in its place, and --reconnect connects a unix socket anew.",
             valueName: "ID"))
     var external: [String] = []
 
@@ -71,6 +87,13 @@ struct Command: ParsableCommand {
             "With -o - --kill: end the tree only when the line \"restarted\" has come from this descriptor; crrestart --ack writes it.",
             valueName: "FD"))
     var ack: Int32?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Keep the tree stopped once the image is complete, until a line from descriptor FD says kill, stop or release; answers go to the same descriptor, a socket, or to OUT. The end of the other side lets the tree go on. docs/protocol.md tells the lines.",
+            valueName: "FD[,OUT]"))
+    var hold: String?
 
     @Option(
         name: .long,
@@ -85,18 +108,24 @@ struct Command: ParsableCommand {
             valueName: "FILE", visibility: .hidden), completion: .file())
     var recordSight: String?
 
+    @OptionGroup var seal: SealArguments
+    @OptionGroup var copying: LiveArguments
+
     @OptionGroup var network: LockArguments
 
     @OptionGroup var common: CommonOptions
 
     static func main() {
         FaultSetting.apply(CommandLine.arguments)
-        main(nil)
+        main(CommandLine.arguments.dropFirst().map(LiveArguments.spelledOut))
     }
 
     func validate() throws {
         if let withFiles, CarriedFiles(withFiles) == nil {
             throw ValidationError("--with-files \(withFiles): programs, open, open:SIZE, all or all:SIZE is expected; SIZE is a number with K, M or G.")
+        }
+        if let compress, PageCompression(compress) == nil {
+            throw ValidationError("--compress \(compress): zstd, zstd:LEVEL with a level from 1 to 19, or lz4 is expected.")
         }
         if network.isGiven {
             if tree != nil || output != nil { throw ValidationError("--locks and --unlock take no checkpoint.") }
@@ -104,10 +133,19 @@ struct Command: ParsableCommand {
         }
         if tree == nil { throw ValidationError("--tree PID says which tree is saved.") }
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
+        if copying.live != .never && (kill || stop || hold != nil) {
+            throw ValidationError("--live lets the tree go on while its pages are written: --kill, --stop and --hold exclude it.")
+        }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }
         if ack != nil && !(kill && output == "-") { throw ValidationError("--ack goes with -o - --kill: a file needs no reader's word.") }
+        if let hold {
+            if kill || stop || ack != nil || dryRun { throw ValidationError("--hold says later what becomes of the tree: --kill, --stop, --ack and --dry-run exclude it.") }
+            guard let channel = HoldChannel(hold) else { throw ValidationError("--hold \(hold): FD or FD,OUT is expected, numbers of open descriptors.") }
+            for number in channel.numbers where !DescriptorTable.isOpen(number) { throw ValidationError("--hold names descriptor \(number), which is not open.") }
+        }
         // Before anything is opened that could get the number.
         if let ack, !DescriptorTable.isOpen(ack) { throw ValidationError("--ack names descriptor \(ack), which is not open.") }
+        if seal.areGiven && dryRun { throw ValidationError("--dry-run writes no image: --sign and --encrypt exclude it.") }
         if !(freezeTimeout > 0 && freezeTimeout < 1e6) {
             throw ValidationError("--freeze-timeout is a number of seconds above 0.")
         }
@@ -125,16 +163,23 @@ struct Command: ParsableCommand {
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         let path = output == "-" ? nil : output
         var options = Checkpoint.Options(root: tree, output: path)
-        options.afterwards = kill ? .kill : stop ? .stop : .goOn
+        options.afterwards = kill || hold != nil ? .kill : stop ? .stop : .goOn
+        options.hold = hold.flatMap { HoldChannel($0) }
         options.force = force
         options.isUnchecked = unchecked
         options.ignoresCgroups = cgroup == .ignore
         options.acknowledgement = ack
         options.carried = withFiles.flatMap { CarriedFiles($0) } ?? CarriedFiles()
         options.external = external
+        options.live = copying.live
+        options.compression = compress.flatMap { PageCompression($0) }
         options.connections = network.tcp
         options.recording = recordSight
+        options.seal = try sealChoice()
         options.freezeTimeout = Int64(freezeTimeout * 1e9)
+        if let parent {
+            do throws(CaptureError) { options.parent = try ChosenParent(parent) } catch { throw failed(error, options) }
+        }
         let isJSON = common.json
         options.lastWords = { Array((Self.text($0, json: isJSON) + "\n").utf8) }
         let checkpoint = Checkpoint(
@@ -155,9 +200,26 @@ struct Command: ParsableCommand {
             }
         } catch let error as CaptureError {
             line.end()
-            report(error)
-            throw ExitCode(error.exitStatus)
+            throw failed(error, options)
         }
+    }
+
+    private func sealChoice() throws -> SealChoice? {
+        if !seal.areGiven { return nil }
+        do throws(KeyFileError) {
+            let (secret, signer) = try seal.read()
+            return SealChoice(secret: secret, signer: signer)
+        } catch {
+            report(CaptureError("\(error)"))
+            throw ExitCode(1)
+        }
+    }
+
+    /// Tells why there is no image.
+    private func failed(_ error: CaptureError, _ options: Checkpoint.Options) -> ExitCode {
+        options.hold?.tell("\(HoldWords.failed) \(error.sentence)")
+        report(error)
+        return ExitCode(error.exitStatus)
     }
 
     private func print(_ result: Checkpoint.Result, to stream: Int32, _ log: Log) {
@@ -167,7 +229,7 @@ struct Command: ParsableCommand {
                 """
                 {"image": \(jsonString(output ?? "")), "processes": \(result.processes), "tasks": \(result.tasks), \
                 "bytes": \(result.bytes), "stopped_ns": \(result.stoppedNanoseconds), \
-                "total_ns": \(result.totalNanoseconds), "notices": [\(notices)]}
+                "total_ns": \(result.totalNanoseconds), "copies": \(result.copies), "set_aside_bytes": \(result.bytesSetAside), "tree": "\(Self.word(result.afterwards))", "notices": [\(notices)]}
 
                 """, to: stream)
             return
@@ -175,8 +237,17 @@ struct Command: ParsableCommand {
         for notice in result.notices { log.note(notice) }
         let name = output == "-" ? "standard output" : output ?? ""
         Messages.write(
-            "\(name): \(result.processes) processes, \(result.tasks) tasks, \(size(result.bytes)), stopped for \(milliseconds(result.stoppedNanoseconds)) ms\n",
+            "\(name): \(result.processes) processes, \(result.tasks) tasks, \(size(result.bytes)), stopped for \(milliseconds(result.stoppedNanoseconds)) ms\(LiveArguments.cost(result))\(hold == nil ? "" : ", the tree \(Self.word(result.afterwards))")\n",
             to: stream)
+    }
+
+    /// What has become of the tree.
+    private static func word(_ afterwards: Checkpoint.Afterwards) -> String {
+        switch afterwards {
+        case .goOn: "goes on"
+        case .kill: "ended"
+        case .stop: "stopped"
+        }
     }
 
     private func printDryRun(_ checkpoint: Checkpoint) throws {

@@ -11,7 +11,7 @@ struct Files: ParsableCommand {
 
     func run() throws {
         try reporting(argument.path) {
-            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let loaded = try argument.load()
             let image = loaded.image
             let users = Dictionary(grouping: image.processes.filter { $0.state != .zombie }, by: image.tableID)
             // Threads that have left the table of their process.

@@ -14,8 +14,9 @@ struct Info: ParsableCommand {
 
     func run() throws {
         try reporting(argument.path) {
-            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let loaded = try argument.load()
             print(table(rows(loaded)), terminator: "")
+            print("\nasks for\n" + table(Demands(image: loaded.image).rows, indent: "  "), terminator: "")
             print(processor(loaded.image.header), terminator: "")
         }
     }
@@ -42,6 +43,7 @@ struct Info: ParsableCommand {
         return [
             ["image", argument.path == "-" ? "stdin" : printable(Array(argument.path.utf8))],
             ["size", size(loaded.size)],
+            ["identity", header.identity.isEmpty ? "none" : hexadecimal(header.identity.asBytes)],
             ["format version", "\(header.formatVersion)"],
             ["tool version", text(header.toolVersion)],
             ["taken", utc(header.begin.realtime)],
@@ -62,12 +64,38 @@ struct Info: ParsableCommand {
                     + (image.memoryObjects.isEmpty
                         ? "" : " and \(counted(image.memoryObjects.count, "memory object"))"),
             ],
+        ] + stored(loaded) + [
             ["open files", "\(image.openFiles.count)"],
             [
                 "pipes",
                 "\(image.pipes.count)" + (inFlight > 0 ? " (\(size(UInt64(inFlight))) in flight)" : ""),
             ],
         ] + cgroups(image)
+    }
+
+    /// What the pages take in the file, and which images have those that are left out.
+    private func stored(_ loaded: LoadedImage) -> [[String]] {
+        let sections = loaded.image.pageSections.filter(\.isChunked)
+        var rows: [[String]] = []
+        if !sections.isEmpty {
+            let (stored, all) = (sections.reduce(0) { $0 + $1.storedBytes }, sections.reduce(0) { $0 + $1.byteCount })
+            rows.append(["in the file", "\(size(stored)) for \(size(all)) of memory"])
+        }
+        var wanted = loaded.image.header
+        var parent = loaded.parent
+        while wanted.hasParent {
+            let isFirst = !rows.contains { $0[0] == "needs" }
+            let identity = hexadecimal(wanted.parent.identity.asBytes)
+            rows.append([isFirst ? "needs" : "", "\(wanted.parent.name.asText), \(identity)\(parent == nil ? " (missing)" : "")"])
+            guard let next = parent else { break }
+            (wanted, parent) = (next.image.header, next.parent)
+        }
+        if let error = loaded.parentError { rows.append(["", error.cause]) }
+        return rows
+    }
+
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
     }
 
     /// One row for each set of control groups; the top group of a hierarchy is left out.

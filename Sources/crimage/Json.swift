@@ -12,14 +12,15 @@ struct Json: ParsableCommand {
         abstract: "Prints all metadata as JSON.",
         discussion: """
             Fields are named as in docs/format.md; 64-bit numbers are strings, bytes are base64. Two members are \
-            derived: "activities", what each thread was doing, and "page_sections", where the pages lie in the file.
+            derived: "activities", what each thread was doing, and "page_sections", where the pages lie in the file; \
+            "stored" are the bytes that they take there, where they are not as they were.
             """)
 
     @OptionGroup var argument: ImageArgument
 
     func run() throws {
         try reporting(argument.path) {
-            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let loaded = try argument.load()
             let image = loaded.image
             print("{\"header\":\(try one(image.header)),")
             try list("processes", image.processes)
@@ -30,6 +31,7 @@ struct Json: ParsableCommand {
             try list("open_files", image.openFiles)
             try list("pipes", image.pipes)
             try list("terminals", image.terminals)
+            try list("call_filters", image.callFilters)
             try list("memory_objects", image.memoryObjects)
             try list("semaphore_sets", image.semaphoreSets)
             try list("message_queues", image.messageQueues)
@@ -39,7 +41,8 @@ struct Json: ParsableCommand {
             try list("shared_pages", image.sharedPages)
             let sections = image.pageSections.map { section in
                 "{\"owner\":\"\(Self.name(of: section.owner.kind))\","
-                    + "\"id\":\(section.owner.id),\"pages\":\"\(section.pages)\",\"offset\":\"\(section.offset)\"}"
+                    + "\"id\":\(section.owner.id),\"pages\":\"\(section.pages)\",\"offset\":\"\(section.offset)\""
+                    + (section.isChunked ? ",\"stored\":\"\(section.storedBytes)\"}" : "}")
             }
             print("\"page_sections\":[\(sections.joined(separator: ",\n"))]}")
         }

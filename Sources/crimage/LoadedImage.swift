@@ -10,28 +10,38 @@ struct LoadedImage {
     var arguments: [UInt32: [UInt8]] = [:]
     /// Of the whole image, bytes.
     var size: UInt64
+    /// The image that has what this one leaves out.
+    var parent: SavedPages?
+    /// Why that is not there.
+    var parentError: ImageError?
 
     /// Reads an image; a stream to its end, with all checksums.
-    init(_ input: ImageInput) throws {
+    init(_ input: ImageInput, _ parents: ParentSearch) throws {
         switch input {
-        case .file(let source): try self.init(file: source)
-        case .stream(let source): try self.init(stream: source)
+        case .file(let source): try self.init(file: source, parents)
+        case .stream(let source): try self.init(stream: source, parents)
         }
     }
 
-    private init(file source: ImageFile) throws {
+    /// Without its parent, too, it has something to show.
+    private init(file source: ImageFile, _ parents: ParentSearch) throws {
         image = try CheckpointImage(reading: source)
         size = source.size
+        do throws(ImageError) { parent = try parents.parent(of: image, beside: source.place?.directory) } catch { parentError = error }
+        let pages = SavedPages(image, in: source, parent: parent)
         for space in image.addressSpaces {
             let range = Self.argumentRange(space)
-            arguments[space.id] = try image.memory(
-                at: range.lowerBound, upTo: range.count, of: space, in: source)
+            do throws(ImageError) {
+                arguments[space.id] = try pages.memory(at: range.lowerBound, upTo: range.count, of: space)
+            } catch { if error.kind != .parent { throw error } }
         }
     }
 
-    private init(stream source: ImageStream) throws {
+    private init(stream source: ImageStream, _ parents: ParentSearch) throws {
         var reader = SequentialImageReader(source)
         image = try reader.readMetadata()
+        parent = try parents.parent(of: image, beside: nil)
+        reader.parent = parent
         size = 0
         var wanted: [PageOwner: [(space: UInt32, place: Range<Int>)]] = [:]
         for space in image.addressSpaces {

@@ -10,7 +10,7 @@ struct Memory: ParsableCommand {
 
     func run() throws {
         try reporting(argument.path) {
-            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let loaded = try argument.load()
             for space in loaded.image.addressSpaces {
                 let mapped = space.mappings.reduce(UInt64(0)) { $0 + $1.end - $1.start }
                 print(
@@ -61,6 +61,7 @@ struct Memory: ParsableCommand {
         case .object: return "memory object \(mapping.object) @\(hex(mapping.offset))"
         case .vdsoData: return "[vvar]"
         case .vdsoCode: return "[vdso]"
+        case .asynchronousRing: return "ring of io_setup"
         case .UNRECOGNIZED: return ""
         }
     }

@@ -15,7 +15,7 @@ struct Threads: ParsableCommand {
 
     func run() throws {
         try reporting(argument.path) {
-            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let loaded = try argument.load()
             let threads = loaded.image.threads.map { Row(thread: $0, image: loaded.image) }
             let titles = Self.columns.map(\.title)
             let lines = table([titles] + threads.map { row in Self.columns.map { $0.text(row) } }, right: [0])

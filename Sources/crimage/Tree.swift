@@ -11,7 +11,7 @@ struct Tree: ParsableCommand {
 
     func run() throws {
         try reporting(argument.path) {
-            let loaded = try LoadedImage(try ImageInput(argument.path))
+            let loaded = try argument.load()
             print(draw(loaded), terminator: "")
         }
     }

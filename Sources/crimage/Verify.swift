@@ -7,7 +7,7 @@ internal import LinuxABI
 struct Verify: ParsableCommand {
     static let configuration = CommandConfiguration(
         abstract: "Compares every checksum and names all bad places.",
-        discussion: "From a pipe it goes on to the end past bad pages, but not past a bad record.")
+        discussion: "Of pages that the image leaves out those of its parents are compared. From a pipe it goes on to the end past bad pages, but not past a bad record.")
 
     @OptionGroup var argument: ImageArgument
 
@@ -15,9 +15,11 @@ struct Verify: ParsableCommand {
         try reporting(argument.path) {
             var findings: [ImageError]
             let pageBytes: UInt64
-            switch try ImageInput(argument.path) {
+            switch try argument.open() {
             case .file(let source):
-                let verification = try ImageVerification(of: source)
+                let verification = try ImageVerification(of: source) { image throws(ImageError) in
+                    try argument.parents.parent(of: image, beside: source.place?.directory)
+                }
                 (findings, pageBytes) = (verification.findings, verification.pageBytes)
             case .stream(let source): (findings, pageBytes) = follow(source)
             }
@@ -37,7 +39,8 @@ struct Verify: ParsableCommand {
         var pageBytes: UInt64 = 0
         do throws(ImageError) {
             var reader = SequentialImageReader(source)
-            _ = try reader.readMetadata()
+            let image = try reader.readMetadata()
+            reader.parent = try argument.parents.parent(of: image, beside: nil)
             while try reader.nextSection() != nil {
                 while case let bytes = try reader.readPages(upTo: 1 << 20), !bytes.isEmpty {
                     pageBytes += UInt64(bytes.count)

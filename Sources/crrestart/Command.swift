@@ -79,6 +79,8 @@ struct Command: ParsableCommand {
             "Write the line \"restarted\" to this descriptor as soon as the tree runs: crcheckpoint --ack waits for it.", valueName: "FD"))
     var ack: Int32?
 
+    @OptionGroup var holding: HoldArguments
+
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -100,7 +102,16 @@ struct Command: ParsableCommand {
             valueName: "N|[PID:]N=WHAT|N=ID"))
     var fd: [String] = []
 
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Connect a unix socket that crcheckpoint --external let through with the same name again; what was on the way is lost. May be repeated.",
+            valueName: "ID"))
+    var reconnect: [String] = []
+
     @OptionGroup var file: FileArguments
+
+    @OptionGroup var key: KeyArguments
 
     @Option(
         name: .long,
@@ -108,6 +119,13 @@ struct Command: ParsableCommand {
             "Take the host address NEW for the address OLD of sockets that are not connected, IPv4 or IPv6; may be repeated. A connection keeps its address.",
             valueName: "OLD=NEW"))
     var address: [String] = []
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "For root: restart with no more than this user has, and not as root. For images that somebody else could have made.",
+            valueName: "NAME|UID"))
+    var user: String?
 
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
@@ -133,9 +151,10 @@ struct Command: ParsableCommand {
         if !pids && pidns == true {
             throw ValidationError("--no-pids gives fresh numbers of this pid namespace; in one of its own (--pidns) the tree has its old ones.")
         }
-        _ = try DescriptorArguments(fd)
+        _ = try DescriptorArguments(fd, reconnected: reconnect)
         _ = try file.options()
         _ = try addressMoves()
+        try holding.check(dryRun: dryRun)
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
@@ -154,8 +173,9 @@ struct Command: ParsableCommand {
     }
 
     func run() throws {
-        let descriptors = try DescriptorArguments(fd)
-        let kept = Surroundings.closeInherited(but: descriptors.inherited + (ack.map { [UInt32(bitPattern: $0)] } ?? []), [image, pidFile, statusFile, common.logFile])
+        try UserArguments.become(user, CommandLine.arguments)
+        let descriptors = try DescriptorArguments(fd, reconnected: reconnect)
+        let kept = Surroundings.closeInherited(but: descriptors.inherited + (ack.map { [UInt32(bitPattern: $0)] } ?? []) + holding.numbers, [image, pidFile, statusFile, common.logFile] + key.paths)
         try checkFiles()
         if let ack, !DescriptorTable.isOpen(ack) {
             Messages.error("cannot acknowledge the restart: EBADF (--ack names descriptor \(ack), which is not open; nothing was restarted)")
@@ -164,6 +184,8 @@ struct Command: ParsableCommand {
         let log = Log(common)
         let line = ProgressLine(common.progress, quiet: common.json || dryRun)
         var options = Restart.Options(path: image == "-" ? nil : image)
+        options.keys = try key.keys { report(RestoreError($0)) }
+        options.parents = file.parents
         options.plan.newPidNamespace = pidns
         options.plan.keepsPids = pids
         options.staysStopped = stopped
@@ -184,6 +206,12 @@ struct Command: ParsableCommand {
         options.patience = timeout
         options.patienceForPids = waitForPids
         options.plan.waitsForNumbers = waitForPids > 0
+        let hold = holding.channel
+        // The other side of --hold may be gone: that is an answer, not an end by SIGPIPE.
+        if hold != nil { Processes.letWritesFail() }
+        options.hold = hold
+        let outcome = holding.outcomeFile
+        options.isGoing = { root throws(SystemError) in try outcome?.write("going", root: root) }
         let tell = { (text: String) in
             if !common.json { log.write(.warning, text) }
         }
@@ -202,9 +230,16 @@ struct Command: ParsableCommand {
             log.write(.debug, "\(line.milliseconds) ms: the tree runs")
         } catch {
             line.end()
+            try? outcome?.write("failed")
+            hold?.tell("\(HoldWords.failed) \(([error.sentence] + error.findings).joined(separator: "; "))")
             report(error)
             writeStatus(tool: error.exitStatus, error: error.sentence, root: nil)
             throw ExitCode(error.exitStatus)
+        }
+        try? outcome?.write("running", root: running.rootPid)
+        if let hold {
+            hold.tell("\(HoldWords.Target.running) \(running.rootPid)")
+            hold.close()
         }
         letGo(descriptors)
         if let ack { acknowledge(ack, log) }
@@ -264,7 +299,7 @@ struct Command: ParsableCommand {
 
     /// Fails if a file that is written after the restart cannot be written: called before anything is created.
     private func checkFiles() throws {
-        for path in dryRun ? [] : [pidFile, statusFile, common.logFile].compactMap({ $0 }) {
+        for path in dryRun ? [] : [pidFile, statusFile, holding.outcome, common.logFile].compactMap({ $0 }) {
             do throws(SystemError) { try TextFile.check(path) } catch {
                 Messages.error("cannot write \(path): \(error.name) (nothing was restarted)")
                 throw ExitCode(1)

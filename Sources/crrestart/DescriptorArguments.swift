@@ -3,7 +3,7 @@ import Kernel
 import LinuxABI
 import RestorePlan
 
-/// The options `--fd`: descriptors that the root inherits, and what takes the place of those of the tree.
+/// The options `--fd` and `--reconnect`: descriptors that the root inherits, and what takes the place of those of the tree.
 struct DescriptorArguments {
     /// Descriptors of crrestart that the root inherits.
     var handed: [UInt32] = []
@@ -12,7 +12,8 @@ struct DescriptorArguments {
     /// Descriptors of crrestart that the tree gets.
     var inherited: [UInt32] { handed + choices.compactMap(\.inherited) }
 
-    init(_ texts: [String]) throws {
+    /// - Parameter reconnected: values of `--reconnect`.
+    init(_ texts: [String], reconnected: [String]) throws {
         for bytes in FileArguments.values(of: "--fd", texts) {
             let text = printable(bytes)
             guard bytes.contains(UInt8(ascii: "=")) else {
@@ -30,6 +31,13 @@ struct DescriptorArguments {
             }
             if let number = choice.inherited { try requireOpen(number, text) }
             if choices.contains(where: { $0.target == choice.target }) { throw ValidationError("--fd \(text): another one is given for this descriptor.") }
+            choices.append(choice)
+        }
+        for bytes in FileArguments.values(of: "--reconnect", reconnected) {
+            guard let choice = DescriptorChoice(reconnecting: bytes) else {
+                throw ValidationError("--reconnect \(printable(bytes)): the name of a socket is expected, as crcheckpoint --external got it: socket:[4711].")
+            }
+            if choices.contains(where: { $0.target == choice.target }) { throw ValidationError("--reconnect \(choice.text): another choice is given for this socket.") }
             choices.append(choice)
         }
     }

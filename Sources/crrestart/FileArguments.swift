@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostProbe
 import Kernel
 import LinuxABI
 import RestorePlan
@@ -13,7 +14,7 @@ extension FileOptions.Changed: ExpressibleByArgument {
     }
 }
 
-/// The options `--files`, `--path` and `--root`. Paths are bytes: those of the command line itself, not of Swift's text of it.
+/// The options `--files`, `--path`, `--root` and `--parent-dir`. Paths are bytes: those of the command line itself, not of Swift's text of it.
 struct FileArguments: ParsableArguments {
     @Option(
         name: .long,
@@ -36,6 +37,17 @@ struct FileArguments: ParsableArguments {
             valueName: "DIR"),
         completion: .directory)
     var root: String?
+
+    @Option(
+        name: .long,
+        help: ArgumentHelp(
+            "Look in DIR for the images that the image leaves pages out for (crcheckpoint --parent), before its own directory and where they were.",
+            valueName: "DIR"),
+        completion: .directory)
+    var parentDir: String?
+
+    /// Where parent images are.
+    var parents: ParentSearch { ParentSearch(directory: Self.values(of: "--parent-dir", parentDir.map { [$0] } ?? []).first) }
 
     func options() throws -> FileOptions {
         var options = FileOptions()

@@ -131,6 +131,36 @@ import Testing
         #expect(mended.timeoutOfRepeatedCall() == nil)
     }
 
+    /// Calls whose end only the kernel's stack tells, by the number and the arguments of either table.
+    @Test(arguments: [
+        ("epoll_wait", 232, [3, 0x1000, 8, 5000, 0, 0], true), ("epoll_wait, ended", 232, [3, 0x1000, 8, 0, 0, 0], true),
+        ("epoll_wait, endless", 232, [3, 0x1000, 8, UInt64(UInt32.max), 0, 0], false),
+        ("epoll_pwait2", 441, [3, 0x1000, 8, 0x2000, 0, 8], true), ("epoll_pwait2, endless", 441, [3, 0x1000, 8, 0, 0, 8], false),
+        ("rt_sigtimedwait", 128, [0x1000, 0, 0x2000, 8, 0, 0], true), ("rt_sigtimedwait, endless", 128, [0x1000, 0, 0, 8, 0, 0], false),
+        ("semtimedop", 220, [1, 0x1000, 1, 0x2000, 0, 0], true), ("semop", 65, [1, 0x1000, 1, 0x2000, 0, 0], false),
+        ("io_getevents", 208, [1, 1, 1, 0x1000, 0x2000, 0], true),
+        ("epoll_wait of i386", 256, [3, 0x1000, 8, 5000, 0, 0], true), ("semtimedop of i386", 117, [4, 1, 1, 0, 0x1000, 0x2000], true),
+        // These keep it in a restart block, or write back what is left.
+        ("nanosleep", 35, [0x1000, 0, 0, 0, 0, 0], false), ("poll", 7, [0x1000, 1, 5000, 0, 0, 0], false),
+        ("futex", 202, [0x1000, 128, 0, 0x2000, 0, 0], false), ("ppoll", 271, [0x1000, 1, 0x2000, 0, 8, 0], false),
+        ("select", 23, [1, 0x1000, 0, 0, 0x2000, 0], false), ("read", 0, [0, 0x1000, 5000, 1, 1, 1], false),
+        ("restart_syscall", 219, [0x1000, 1, 5000, 0, 0, 0], false),
+    ] as [(String, UInt64, [UInt64], Bool)])
+    func callsThatLoseTheirTimer(name: String, number: UInt64, arguments: [UInt64], loses: Bool) {
+        #expect(X86Call.mayLoseTimer(number, arguments) == loses)
+        if loses { #expect(X86Call.numbersThatMayLoseTimers.contains(Int(number))) }
+    }
+
+    @Test func fewCallsMayLoseTheirTimer() {
+        let numbers = X86Call.numbersThatMayLoseTimers
+        #expect(numbers.contains(232) && numbers.contains(117) && !numbers.contains(35) && !numbers.contains(271) && numbers.count < 20)
+    }
+
+    @Test func unknownCallMayLoseItsTimer() {
+        #expect(X86Call.mayLoseTimer(.max, [0, 0, 0, 0, 0, 0]))
+        #expect(X86Call.mayLoseTimer(35, []))
+    }
+
     /// What a register holds need not be a number of a call.
     @Test(arguments: [-1, -514, Int(Int32.min), Int(Int32.max)], [false, true])
     func numbersOfNoCall(number: Int, is32Bit: Bool) {

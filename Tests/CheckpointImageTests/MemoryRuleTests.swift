@@ -120,6 +120,13 @@ extension RuleTests {
             word.address = 0x1001
             records.addressSpaces[0].robustWords = [word]
         },
+        Breach(.asynchronousRing, "address space 1") { records in
+            // A ring without a mapping.
+            var ring = ImageAsynchronousRing()
+            ring.address = 0x400000
+            ring.requests = 4
+            records.addressSpaces[0].rings = [ring]
+        },
         Breach(.pathWithZero, "memory object 1") { $0.memoryObjects[0].name.append(0) },
     ]
 }

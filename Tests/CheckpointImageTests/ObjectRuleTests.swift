@@ -28,6 +28,31 @@ extension RuleTests {
         return file
     }
 
+    private static func undo(_ thread: UInt32, _ adjustments: [Int32]) -> ImageSemaphoreUndo {
+        var undo = ImageSemaphoreUndo()
+        undo.thread = thread
+        undo.adjustments = adjustments
+        return undo
+    }
+
+    private static func notifying(_ process: UInt32, method: UInt32 = 0, signal: UInt32 = 10) -> ImageOpenFile {
+        var file = queue("a")
+        file.queue.notification.process = process
+        file.queue.notification.method = method
+        file.queue.notification.signal = signal
+        return file
+    }
+
+    private static func connection(_ address: String, own: String = "", type: UInt32 = 1) -> ImageOpenFile {
+        var file = ImageOpenFile()
+        file.id = 20
+        file.external.identifier = Array("socket:[5]".utf8).asData
+        file.external.connection.type = type
+        file.external.connection.address = Array(address.utf8).asData
+        file.external.connection.own = Array(own.utf8).asData
+        return file
+    }
+
     private static func queue(_ name: String, most: UInt64 = 1) -> ImageOpenFile {
         var file = ImageOpenFile()
         file.id = 20
@@ -207,6 +232,9 @@ extension RuleTests {
         socket(.socketPeer) { $0.peer = 5 },
         socket(.socketQueue) { $0.queue = [message([])] },
         socket(.socketQueue) { $0.queue = [message([1], files: 254)] },
+        // Only a connection that waits has sent something before it was accepted, and without descriptors.
+        socket(.socketQueue) { $0.early = [message([1])] },
+        socket(.socketQueue) { $0.connector.process = 10 },
         Breach(.socketQueue, "open file 30") { records in
             var file = ImageOpenFile()
             file.id = 30
@@ -323,6 +351,24 @@ extension RuleTests {
         Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].mode = 0o1000 },
         Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].values = [] },
         Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].values[1] = 32768 },
+        Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].undo = [undo(77, $0.semaphoreSets[0].values.map { _ in 1 })] },
+        Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].undo = [undo(10, [1])] },
+        Breach(.semaphoreRange, "semaphore set 1") { $0.semaphoreSets[0].undo = [undo(10, $0.semaphoreSets[0].values.map { _ in 32768 })] },
+        Breach(.semaphoreTwice, "semaphore set 1") { records in
+            records.semaphoreSets[0].undo = [1, 2].map { change in undo(10, records.semaphoreSets[0].values.map { _ in change }) }
+        },
+        Breach(.queueRange, "open file 20") { records in
+            var file = queue("a")
+            file.queue.contents = [ImageQueueMessage()]
+            records.openFiles.append(file)
+        },
+        Breach(.queueNotification, "open file 20") { $0.openFiles.append(notifying(77)) },
+        Breach(.queueNotification, "open file 20") { $0.openFiles.append(notifying(10, signal: 65)) },
+        Breach(.queueNotification, "open file 20") { $0.openFiles.append(notifying(10, method: 2)) },
+        Breach(.queueNotification, "open file 20") { $0.openFiles.append(notifying(10, method: 4)) },
+        Breach(.socketName, "open file 20") { $0.openFiles.append(connection("relative")) },
+        Breach(.socketName, "open file 20") { $0.openFiles.append(connection("/run/x", own: "/run/y")) },
+        Breach(.socketType, "open file 20") { $0.openFiles.append(connection("/run/x", type: 3)) },
         Breach(.semaphoreTwice, "semaphore set 2") { records in
             var other = records.semaphoreSets[0]
             other.id = 2

@@ -60,6 +60,7 @@ struct RawImage {
         for one in records.openFiles { record(.openFile, id: one.id, one) }
         for one in records.pipes { record(.pipe, id: one.id, one) }
         for one in records.memoryObjects { record(.memoryObject, id: one.id, one) }
+        for one in records.callFilters { record(.callFilter, id: one.id, one) }
         for one in records.semaphoreSets { record(.semaphoreSet, id: one.id, one) }
         for one in records.terminals { record(.terminal, id: one.id, one) }
         for one in records.messageQueues { record(.messageQueue, id: one.id, one) }

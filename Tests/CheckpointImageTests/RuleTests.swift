@@ -29,7 +29,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
         _ = try CheckpointImage(validating: records)
     }
 
-    @Test(arguments: tree + tasks + memory + SharedPageTests.breaches + files + objects + locks + namespaces) func refused(_ breach: Breach) {
+    @Test(arguments: tree + tasks + confinement + memory + SharedPageTests.breaches + ParentImageTests.breaches + files + objects + locks + namespaces) func refused(_ breach: Breach) {
         var records = Sample.records()
         breach.make(&records)
         #expect(throws: ImageError(.rule(breach.rule, breach.subject))) {
@@ -39,7 +39,7 @@ struct Breach: Sendable, CustomTestStringConvertible {
 
     /// The rules about sections of pages need a whole image (`SectionRuleTests`).
     @Test func everyRuleHasItsTest() {
-        let all = Self.tree + Self.tasks + Self.memory + SharedPageTests.breaches + Self.files + Self.objects + Self.locks + Self.namespaces
+        let all = Self.tree + Self.tasks + Self.confinement + Self.memory + SharedPageTests.breaches + ParentImageTests.breaches + Self.files + Self.objects + Self.locks + Self.namespaces
         let elsewhere: Set<ImageRule> = [.noOwner, .twoSections, .pagesDiffer, .pagesMissing]
         #expect(Set(all.map(\.rule)).union(elsewhere) == Set(ImageRule.allCases))
     }

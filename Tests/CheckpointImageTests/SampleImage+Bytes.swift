@@ -28,6 +28,7 @@ extension Sample {
         for one in records.pipes { bytes += try encoder.record(.pipe, id: one.id, one) }
         for one in records.memoryObjects { bytes += try encoder.record(.memoryObject, id: one.id, one) }
         for one in records.messageQueues { bytes += try encoder.record(.messageQueue, id: one.id, one) }
+        for one in records.callFilters { bytes += try encoder.record(.callFilter, id: one.id, one) }
         for one in records.semaphoreSets { bytes += try encoder.record(.semaphoreSet, id: one.id, one) }
         for one in records.terminals { bytes += try encoder.record(.terminal, id: one.id, one) }
         for one in records.directories { bytes += try encoder.record(.directories, id: one.id, one) }

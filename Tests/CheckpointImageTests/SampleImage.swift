@@ -260,7 +260,7 @@ enum Sample {
         fifo.pipe = 2
         fifo.identity.path = Data("/tmp/fifo".utf8)
         var tcp = ImageTcpSocket(state: 10)
-        (tcp.family, tcp.backlog) = (2, 5)
+        (tcp.family, tcp.backlog, tcp.listenOrder) = (2, 5, 1)
         tcp.address = Data([2, 0, 0, 80, 10, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0])
         var external = ImageExternalFile()
         external.identifier = Data("pipe:[77]".utf8)

@@ -91,7 +91,7 @@ extension Sample {
         #expect(image.savedPlace(ofPage: 0x400, of: image.addressSpaces[1]) == nil)
         #expect(image.savedPlace(ofPage: 0x404, of: image.addressSpaces[1]).map { $0 == (PageOwner(.addressSpace, 2), 1) } == true)
         // Across the border of a shared and an own page there is a hole.
-        let memory = try image.memory(at: 0x401ff0, upTo: 100, of: image.addressSpaces[1], in: ByteSource(bytes))
+        let memory = try SavedPages(image, in: ByteSource(bytes)).memory(at: 0x401ff0, upTo: 100, of: image.addressSpaces[1])
         #expect(memory == [UInt8](repeating: 4, count: 16))
     }
 

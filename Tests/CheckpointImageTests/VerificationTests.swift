@@ -67,12 +67,12 @@ import Testing
         let image = try CheckpointImage(reading: source)
         let space = image.addressSpaces[0]
         let count = Int(space.argumentEnd - space.argumentStart)
-        let bytes = try image.memory(at: space.argumentStart, upTo: count, of: space, in: source)
+        let bytes = try SavedPages(image, in: source).memory(at: space.argumentStart, upTo: count, of: space)
         #expect(String(decoding: bytes, as: UTF8.self) == "sh\0-c\0true")
         // Across the end of what is saved, and where nothing is.
-        #expect(try image.memory(at: 0x40_1ff0, upTo: 100, of: space, in: source).count == 16)
-        #expect(try image.memory(at: 0x40_4f00, upTo: 100_000, of: space, in: source).count == 0x100)
-        #expect(try image.memory(at: 0x40_0000, upTo: 10, of: space, in: source).isEmpty)
+        #expect(try SavedPages(image, in: source).memory(at: 0x40_1ff0, upTo: 100, of: space).count == 16)
+        #expect(try SavedPages(image, in: source).memory(at: 0x40_4f00, upTo: 100_000, of: space).count == 0x100)
+        #expect(try SavedPages(image, in: source).memory(at: 0x40_0000, upTo: 10, of: space).isEmpty)
     }
 
     @Test func savedBytesOfEachMapping() {

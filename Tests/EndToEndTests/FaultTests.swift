@@ -81,7 +81,7 @@ extension EndToEnd {
         }
 
         /// These are survived: there is another way.
-        @Test(arguments: ["setup-bpf=EPERM", "setup-bpf:2", "run-bpf", "fork-check=EAGAIN", "fork-guardian=EAGAIN"])
+        @Test(arguments: ["setup-bpf=EPERM", "run-bpf", "fork-check=EAGAIN", "fork-guardian=EAGAIN"])
         func checkpointThatFindsAnotherWay(_ setting: String) throws {
             let scratch = try Scratch()
             let pipeline = try Self.startPipeline(in: scratch)
@@ -90,6 +90,27 @@ extension EndToEnd {
             try pipeline.wait(seconds: 20)
             #expect(scratch.becomesEmpty())
             try Self.finish(try scratch.restart(.here).command, in: scratch)
+        }
+
+        /// Programs that read the kernel's memory are loaded when something needs them: of a thread that waits in epoll_wait with a
+        /// time limit, the first shows whether the kernel takes any, and the second looks for its timer. That the fault is met
+        /// at all shows the command that it kills.
+        @Test(arguments: ["setup-bpf:1", "setup-bpf:2", "run-bpf:1"])
+        func checkpointWithoutTheKernelsMemory(_ point: String) throws {
+            let scratch = try Scratch()
+            let code = "import select, signal, sys; signal.signal(signal.SIGUSR1, lambda *_: sys.exit(0)); select.epoll().poll(600)"
+            let waiter = try scratch.start(["/usr/bin/python3", "-c", code])
+            try #require(Clock.wait(seconds: 20) { ProcessTable.systemCall(of: waiter.pid) == 232 }, "\(waiter.errors)")
+            let arguments = ["--tree", "\(waiter.pid)", "-o", scratch.file("image"), "--kill"]
+            let killed = try run("crcheckpoint", arguments, Fault(point + "=SIGKILL", ""), in: scratch)
+            #expect(killed.status == .signaled(SIGKILL), "\(killed.status) \(killed.errors)")
+            #expect(Clock.wait(seconds: 10) { ProcessTable.systemCall(of: waiter.pid) == 232 } && waiter.poll() == nil, "\(waiter.errors)")
+            try run("crcheckpoint", arguments, Fault(point + "=EPERM", ""), in: scratch).require()
+            try waiter.wait(seconds: 20)
+            let (command, root) = try scratch.restart(.here)
+            #expect(Clock.wait(seconds: 10) { ProcessTable.systemCall(of: root) == 232 }, "\(command.errors)")
+            kill(root, SIGUSR1)
+            #expect(try command.wait(seconds: 20) == .exited(0), "\(command.errors)")
         }
 
         // MARK: Restart

@@ -83,17 +83,17 @@ extension EndToEnd {
                 """
             let shell = try scratch.start(["bash", "-c", commands])
             if end != "deadline" {
-                try #require(Clock.wait(seconds: 30) { scratch.read("messages").contains("write") }, "\(shell.errors)\(scratch.read("messages"))")
+                try #require(Clock.wait(seconds: 30) { scratch.read("messages").contains("write") && scratch.hasLine("checkpointer") }, "\(shell.errors)\(scratch.read("messages"))")
                 let target = try #require(
                     end == "SIGTERM" ? Int32(scratch.read("checkpointer").trimmingCharacters(in: .whitespacesAndNewlines))
                         : ProcessTable.children(of: Int32(scratch.read("tree").trimmingCharacters(in: .whitespacesAndNewlines)) ?? 0).first)
                 kill(target, end == "SIGTERM" ? SIGTERM : SIGKILL)
             }
-            try #require(Clock.wait(seconds: 30) { scratch.exists("code") }, "\(shell.errors)\(scratch.read("messages"))")
+            try #require(Clock.wait(seconds: 30) { scratch.hasLine("code") }, "\(shell.errors)\(scratch.read("messages"))")
             #expect(scratch.read("code") == "1\n", "\(scratch.read("messages"))")
             #expect(scratch.read("messages").contains(end == "SIGTERM" ? "EINTR (" : "ETIMEDOUT (stage write"), "\(scratch.read("messages"))")
             try scratch.write("finish")
-            try #require(Clock.wait(seconds: 30) { scratch.exists("result") })
+            try #require(Clock.wait(seconds: 30) { scratch.hasLine("result") })
             if end != "endsignal" { #expect(scratch.read("result") == "OK anon\n", "\(scratch.read("failures"))") }
         }
     }

@@ -5,7 +5,7 @@ extension EndToEnd {
     /// `--no-pids`: the same tree under other numbers.
     @Suite struct FreshNumbers {
         /// Programs that do not compare numbers; `renumbered` looks at all that the kernel holds by number.
-        @Test(arguments: ["renumbered", "anon", "sleepers", "waits", "signals", "registers", "clocks", "moments", "locks", "fifos"])
+        @Test(arguments: ["renumbered", "anon", "sleepers", "waits", "signals", "registers", "clocks", "moments", "locks", "fifos", "senders", "queuenotices"])
         func workloads(name: String) throws {
             let scratch = try Scratch()
             let arguments = ["clocks": ["relative", "1500"], "anon": ["64"]][name] ?? []

@@ -5,7 +5,7 @@ extension EndToEnd {
     /// What a checkpoint does to memory, and what it says about memory that it cannot save.
     @Suite struct Memory {
         /// What the processes of a tree take of the machine's memory, KiB: a page that several share counts once.
-        private func share(of tree: [pid_t]) -> Int {
+        static func share(of tree: [pid_t]) -> Int {
             tree.reduce(0) { sum, pid in
                 let text = (try? String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)) ?? ""
                 let line = text.split(separator: "\n").first { $0.hasPrefix("Pss:") }
@@ -19,13 +19,13 @@ extension EndToEnd {
             let child = try scratch.startWorkload("prefork", ["64", "5"])
             let tree = ProcessTable.tree(of: child.pid).map(\.pid)
             #expect(tree.count == 6)
-            let before = share(of: tree)
+            let before = Self.share(of: tree)
             #expect(before > 64 << 10 && before < 80 << 10, "\(before) KiB")
             for _ in 0..<2 {
                 try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force"]).require()
             }
             // The pages that an injected program touches, one or the other by each process.
-            let after = share(of: tree)
+            let after = Self.share(of: tree)
             #expect(after < before + 2 << 10, "\(before) KiB before, \(after) KiB after")
             try scratch.finishWorkload("prefork", child)
         }
@@ -33,7 +33,7 @@ extension EndToEnd {
         @Test(arguments: [
             ("uring", "is a ring of io_uring"), ("secret", "is secret memory (memfd_secret)"),
             ("performance", "is the buffer of a performance counter"), ("packet", "is the ring of a packet or XDP socket"),
-            ("asynchronous", "is the ring of asynchronous input and output"), ("userfault", "is served by userfaultfd"),
+            ("asynchronous", "is the ring of asynchronous input and output (io_setup), with 1 requests under way"), ("userfault", "is served by userfaultfd"),
         ], [[], ["--dry-run"]])
         func kernelMemoryIsNamed(kind: (String, String), options: [String]) throws {
             let scratch = try Scratch()
@@ -48,6 +48,19 @@ extension EndToEnd {
             #expect(lines.count == 1, "\(refused.errors)")
             #expect(!scratch.exists("image"))
             try scratch.finishWorkload("kernelmemory", child)
+        }
+
+        /// A question to the file system would never be answered: the tree that serves it stands still.
+        @Test(arguments: ["open", "directory", "mapped"]) func ownFileSystemIsNamed(use: String) throws {
+            let scratch = try Scratch()
+            let child = try scratch.start([Host.path(of: "Workloads"), "served", scratch.path, use])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") || child.poll() != nil })
+            // 77: this kernel, or this user, has none.
+            if child.poll() == .exited(77) { return }
+            let refused = try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"]).expect(4)
+            #expect(refused.errorLines.count { $0.contains(" Workloads: fd ") && $0.contains("/dev/fuse (10:229), the connection of a FUSE file system") } == 1, "\(refused.errors)")
+            #expect(!scratch.exists("image"))
+            try scratch.finishWorkload("served", child)
         }
     }
 }

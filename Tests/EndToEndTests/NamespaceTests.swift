@@ -151,7 +151,7 @@ extension EndToEnd {
             scratch.remove("root.pid")
             let child = try scratch.start(
                 "crrestart", ["--copy-status", "--pid-file", scratch.file("root.pid"), scratch.file("image")])
-            let known = Clock.wait(seconds: 30) { scratch.read("root.pid").hasSuffix("\n") || child.poll() != nil }
+            let known = Clock.wait(seconds: 30) { scratch.hasLine("root.pid") || child.poll() != nil }
             let root = known ? pid_t(scratch.read("root.pid").dropLast()) : nil
             return (child, try #require(root, "\(child.errors)"))
         }
@@ -220,6 +220,23 @@ extension EndToEnd {
         }
 
         /// A command that is killed at any moment leaves the whole container or no process of it.
+        /// What is mounted later where the mounts are shared is mounted in the restarted tree as well, which can be saved again.
+        @Test func mountsOfTheHostAppear() throws {
+            let scratch = try Scratch()
+            let commands = """
+                cd \(scratch.path) && sleep 1000 & root=$!
+                \(Host.path(of: "crcheckpoint")) --tree $root -o image --kill || exit 3
+                wait $root
+                \(Host.path(of: "crrestart")) --pidns --detach --pid-file root.pid image || exit 4
+                root=$(cat root.pid)
+                mount -t tmpfs treerestore /mnt && grep -q ' /mnt .* treerestore ' /proc/$root/mountinfo || exit 5
+                \(Host.path(of: "crcheckpoint")) --tree $root -o image --force --kill || exit 6
+                umount /mnt
+                """
+            try scratch.run(["unshare", "--mount", "--propagation", "shared", "bash", "-c", "cd \(scratch.path); " + commands]).require()
+            #expect(scratch.becomesEmpty())
+        }
+
         @Test func restarterOfAnInitDies() throws {
             let scratch = try Scratch()
             let starter = try scratch.start(Self.unshare + ["bash", Host.programs + "/container.sh", scratch.path])
@@ -234,9 +251,12 @@ extension EndToEnd {
             scratch.killAll()
             var none = 0
             var whole = 0
-            for attempt in 0..<max(10, Host.kills / 6) {
+            let attempts = max(10, Host.kills / 6)
+            var attempt = 0
+            // Longer and longer, if the machine is slower now than when the duration was measured.
+            while attempt < attempts || attempt < attempts * 8 && (none == 0 || whole == 0) {
                 let command = try scratch.start("crrestart", [scratch.file("image")])
-                Clock.sleep(Double.random(in: 0...duration * 1.5))
+                Clock.sleep(Double.random(in: 0...duration * 1.5 * Double(1 + attempt / attempts)))
                 command.end()
                 var seen = -1
                 let settled = Clock.wait(seconds: 20) {
@@ -250,6 +270,7 @@ extension EndToEnd {
                 }
                 try #require(settled, "after kill \(attempt): \(seen) of \(count): \(scratch.living().map(\.command))")
                 if seen == 0 { none += 1 } else { whole += 1 }
+                attempt += 1
                 scratch.killAll()
             }
             print("crrestart of an init killed \(none + whole) times: \(none) nothing, \(whole) whole")

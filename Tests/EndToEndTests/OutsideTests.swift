@@ -31,6 +31,9 @@ extension EndToEnd {
                 os.rename("%s/state.%d.new" % (folder, os.getpid()), "%s/state.%d" % (folder, os.getpid()))
                 wrong = 0
                 time.sleep(0.05)
+            try:
+                while os.wait(): pass
+            except ChildProcessError: pass
             """
 
         private func states(_ scratch: Scratch) -> [String] {
@@ -102,6 +105,35 @@ extension EndToEnd {
             try scratch.write("finish")
             #expect(try command.wait(seconds: 20) == .exited(0), "\(command.errors)")
             #expect(scratch.read("given").hasPrefix("line\nline\n"))
+        }
+
+        /// Each process of the tree gets something of its own at the same number.
+        @Test(arguments: Place.allCases) func oneProcessAlone(place: Place) throws {
+            let scratch = try Scratch()
+            let (root, shell, id) = try daemon(scratch)
+            let child = try #require(ProcessTable.children(of: root).first)
+            try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("image"), "--kill", "--external", id]).require()
+            _ = try shell.wait(seconds: 20)
+            try #require(scratch.becomesEmpty())
+            forgetStates(scratch)
+            // One alone leaves the other without anything.
+            let refused = try scratch.run("crrestart", place.options + ["--fd", "\(child):9=null", scratch.file("image")]).expect(3)
+            #expect(refused.errors.contains("nothing is in its place"), "\(refused.errors)")
+            for (choices, places) in [
+                (["\(root):9=append:\(scratch.file("log"))", "\(child):9=null"], [scratch.file("log"), "/dev/null"]),
+                (["\(child):9=append:\(scratch.file("log"))", "\(root):9=close"], [nil, scratch.file("log")]),
+            ] {
+                let (command, _) = try scratch.restart(place, options: choices.flatMap { ["--fd", $0] })
+                #expect(Clock.wait(seconds: 20) { states(scratch).count == 2 }, "\(command.errors)")
+                let tree = scratch.living().filter { $0.command == "python3" }.sorted { $0.pid < $1.pid }
+                #expect(tree.map { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\($0.pid)/fd/9") } == places, "\(tree.map(\.pid))")
+                #expect(states(scratch).sorted() == (places.contains(nil) ? ["EBADF", "fine"] : ["fine", "fine"]))
+                try scratch.write("finish")
+                #expect(try command.wait(seconds: 20) == .exited(0), "\(command.errors)")
+                #expect(scratch.read("log").hasPrefix("line\n"))
+                for name in ["finish", "log"] { scratch.remove(name) }
+                forgetStates(scratch)
+            }
         }
 
         /// Refused before anything is created: what means nothing, what is not open, and what cannot be opened.

@@ -29,6 +29,8 @@ final class Scratch {
 
     func file(_ name: String) -> String { path + "/" + name }
     func exists(_ name: String) -> Bool { access(file(name), F_OK) == 0 }
+    /// Whether a file is there that ends in a whole line: what is written by `echo` is there in full, not only made.
+    func hasLine(_ name: String) -> Bool { read(name).hasSuffix("\n") }
     func read(_ name: String) -> String { (try? String(contentsOfFile: file(name), encoding: .utf8)) ?? "" }
     func bytes(_ name: String) -> [UInt8] { FileManager.default.contents(atPath: file(name)).map(Array.init) ?? [] }
     func remove(_ name: String) { try? FileManager.default.removeItem(atPath: file(name)) }
@@ -110,11 +112,18 @@ final class Scratch {
     var isEmpty: Bool { living().isEmpty && reapOrphans() == 0 }
 
     /// Waits until nothing of the test is alive, and all its pids are free.
+    ///
+    /// What is still there when the time is over is printed: a test that fails tells it.
     func becomesEmpty(seconds: Double = 10) -> Bool {
-        Clock.wait(seconds: seconds) {
+        let isDone = Clock.wait(seconds: seconds) {
             children.forEach { _ = $0.poll() }
             return isEmpty
         }
+        if !isDone {
+            let orphans = ProcessTable.children(of: getpid()).compactMap { ProcessEntry($0) }
+            for one in living() + orphans { print("still there: \(one.pid) \(one.command) \(one.state), session \(one.session)") }
+        }
+        return isDone
     }
 
     /// Kills and reaps all remaining processes.

@@ -29,7 +29,7 @@ extension EndToEnd {
             }
             let options = place.options + ["--copy-status", "--progress", "live", "--pid-file", scratch.file("root.pid")]
             let second = try scratch.start(Self.onTerminal([Host.path(of: "crrestart")] + options + [scratch.file("image")]))
-            #expect(Clock.wait(seconds: 20) { scratch.exists("root.pid") || second.poll() != nil }, "\(second.output)")
+            #expect(Clock.wait(seconds: 20) { scratch.hasLine("root.pid") || second.poll() != nil }, "\(second.output)")
             try scratch.finishWorkload("terminal", second)
             #expect(second.output.contains("the terminal is /dev/pts/") || second.output.contains("the terminal is ?"))
             #expect(second.output.contains("stands in"))

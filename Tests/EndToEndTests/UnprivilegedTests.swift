@@ -53,7 +53,7 @@ extension EndToEnd {
                 scratch.remove("root.pid")
                 let options = ["--copy-status", "--pid-file", scratch.file("root.pid")] + (round == 0 ? [] : ["--pidns"])
                 running = try scratch.start(OrdinaryUser.start + [restarter] + options + [scratch.file("image")])
-                try #require(Clock.wait(seconds: 60) { scratch.read("root.pid").hasSuffix("\n") || running.poll() != nil })
+                try #require(Clock.wait(seconds: 60) { scratch.hasLine("root.pid") || running.poll() != nil })
                 root = try #require(pid_t(scratch.read("root.pid").dropLast()), "\(running.errors)")
             }
             #expect(try running.wait(seconds: 120) == .exited(0), "\(running.errors)")
@@ -81,6 +81,44 @@ extension EndToEnd {
                 #expect([0, 3].contains(left.count), "after kill \(attempt): \(left.map(\.command))")
                 for one in left { kill(one.pid, SIGKILL) }
                 #expect(scratch.becomesEmpty(), "after kill \(attempt)")
+            }
+        }
+
+        /// Root restarts an image of a user's with no more than the user has.
+        @Test func rootRestartsAsAUser() throws {
+            let scratch = try Scratch()
+            let (_, restarter) = try Self.commands(in: scratch)
+            let nobody = ["setpriv", "--reuid", "nobody", "--regid", "65534", "--init-groups", "--inh-caps=-all"]
+            let commands = "cd '\(scratch.path)'; exec > /dev/null 2>&1 < /dev/null; sleep 300; true"
+            for (start, isRoot) in [(nobody, false), ([], true)] {
+                let child = try scratch.start(start + ["bash", "-c", commands])
+                #expect(Clock.wait(seconds: 20) { ProcessTable.tree(of: child.pid).count == 2 })
+                try scratch.checkpointAndKill(child.pid, of: child)
+                try scratch.run(["chown", "nobody", scratch.file("image")]).require()
+                let done = try scratch.run([restarter, "--user", "nobody", "--detach", scratch.file("image")])
+                if isRoot {
+                    // The same image that root could restart.
+                    #expect(done.status == .exited(3) && done.errors.contains("capabilities that crrestart lacks"), "\(done.status) \(done.errors)")
+                    #expect(scratch.becomesEmpty())
+                    continue
+                }
+                try done.require()
+                let root = try #require(pid_t(done.output.trimmingCharacters(in: .whitespacesAndNewlines)), "\(done.output)")
+                let status = try String(contentsOfFile: "/proc/\(root)/status", encoding: .utf8)
+                for line in ["Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534"] { #expect(status.contains(line), "\(status)") }
+                scratch.killAll()
+            }
+        }
+
+        /// What is no user, and what would not be less.
+        @Test func usersThatCannotBe() throws {
+            let scratch = try Scratch()
+            for (start, user, sentence) in [
+                ([], "no-such-user", "ENOENT"), ([], "root", "EINVAL"), ([], "-u", "ENOENT"), (OrdinaryUser.start, "nobody", "EPERM"),
+            ] {
+                let (_, restarter) = try Self.commands(in: scratch)
+                let done = try scratch.run(start + [restarter, "--user=\(user)", scratch.file("image")]).expect(1)
+                #expect(done.errorLines.count == 1 && done.errors.contains("cannot restart as user \(user): \(sentence)"), "\(done.errors)")
             }
         }
 

@@ -34,7 +34,9 @@
 #include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/audit.h>
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <linux/close_range.h>
 #include <linux/fs.h>
 #include <linux/futex.h>
@@ -690,6 +692,13 @@ static const struct header_constant header_constants[] = {
     E(SECCOMP_RET_KILL_PROCESS) E(SECCOMP_RET_KILL_THREAD) E(SECCOMP_RET_TRAP) E(SECCOMP_RET_ERRNO)
     E(SECCOMP_RET_USER_NOTIF) E(SECCOMP_RET_TRACE) E(SECCOMP_RET_LOG) E(SECCOMP_RET_ALLOW)
     E(SECCOMP_RET_ACTION_FULL) E(SECCOMP_RET_DATA)
+    // AuditArchitecture
+    E(AUDIT_ARCH_X86_64) E(AUDIT_ARCH_I386) E(AUDIT_ARCH_AARCH64)
+    // ClassicBPF
+    E(BPF_LD) E(BPF_LDX) E(BPF_ST) E(BPF_STX) E(BPF_ALU) E(BPF_JMP) E(BPF_RET) E(BPF_MISC) E(BPF_IMM) E(BPF_ABS) E(BPF_MEM)
+    E(BPF_LEN) E(BPF_ADD) E(BPF_SUB) E(BPF_MUL) E(BPF_DIV) E(BPF_OR) E(BPF_AND) E(BPF_LSH) E(BPF_RSH) E(BPF_NEG) E(BPF_XOR)
+    E(BPF_JA) E(BPF_JEQ) E(BPF_JGT) E(BPF_JGE) E(BPF_JSET) E(BPF_K) E(BPF_X) E(BPF_A) E(BPF_TAX) E(BPF_TXA) E(BPF_MAXINSNS)
+    E(BPF_MEMWORDS)
     // Rseq
     E(RSEQ_FLAG_UNREGISTER) E(RSEQ_CPU_ID_UNINITIALIZED) E(RSEQ_CPU_ID_REGISTRATION_FAILED)
     // Futex

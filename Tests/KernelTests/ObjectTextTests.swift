@@ -110,6 +110,14 @@ import Testing
         #expect(throws: SystemError.self) { try MessageQueueState.parse(Array(text.utf8.prefix(180))) }
     }
 
+    @Test func notificationOfQueue() {
+        func found(_ text: String) -> QueueFileState.Notification? { QueueFileState.notification(in: Array(text.utf8)) }
+        #expect(found("QSIZE:0          NOTIFY:0     SIGNO:35    NOTIFY_PID:8260  \n") == .init(process: 8260, method: 0, signal: 35))
+        #expect(found("QSIZE:9          NOTIFY:2     SIGNO:0     NOTIFY_PID:77    \n") == .init(process: 77, method: 2, signal: 0))
+        #expect(found("QSIZE:0          NOTIFY:0     SIGNO:0     NOTIFY_PID:0     \n") == nil)
+        #expect(found("") == nil)
+    }
+
     @Test func semaphoreSets() throws {
         let text = """
                    key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime

@@ -133,7 +133,7 @@ struct RestartBlockProbeTests {
     }
 
     @Test func processThatIsGone() throws {
-        let probe = try RestartBlockProbe()
+        let probe = try RestartBlockProbe(timerCalls: [7, 128, 232])
         #expect(try probe.blocks(of: [4_194_303]).isEmpty)
         #expect(try probe.timers(of: [4_194_303]).isEmpty)
     }
@@ -158,12 +158,26 @@ struct RestartBlockProbeTests {
         }
     }
 
+    /// The form that older kernels take tells the same.
+    @Test(.enabled(if: access("/usr/bin/python3", X_OK) == 0, "wants python3"), arguments: SleepTimerProgram.Form.allCases)
+    func bothFormsOfTheTimerProgram(form: SleepTimerProgram.Form) throws {
+        let code = "import select; select.epoll().poll(5)"
+        try interrupted(["/usr/bin/python3", "-c", code], in: [232], stop: false) { _, pid in
+            let probe = try RestartBlockProbe(timerCalls: [128, 232], timerForms: [form])
+            #expect(try probe.timers(of: [pid])[pid]?.expires != nil)
+            // The call is told, its timer not looked for.
+            let other = try RestartBlockProbe(timerCalls: [128], timerForms: [form])
+            let timer = try #require(try other.timers(of: [pid])[pid])
+            #expect(timer.call.first == 232 && timer.expires == nil)
+        }
+    }
+
     /// Starts a program, stops it inside one of the calls by ptrace, looks, and ends it.
     private func interrupted(
         _ arguments: [String], in calls: [Int], stop: Bool = true,
         _ look: (RestartBlockProbe, Int32) throws -> Void
     ) throws {
-        let probe = try RestartBlockProbe()
+        let probe = try RestartBlockProbe(timerCalls: [7, 128, 232])
         let pid = try Child.spawn(arguments)
         defer { Child.end(pid) }
         try #require(Child.waitForCall(of: pid, in: calls), "\(arguments) did not get into its call")

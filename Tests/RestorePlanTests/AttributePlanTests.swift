@@ -11,6 +11,25 @@ import Testing
         RestorePlan(for: try sample.valid()).launchpad.programs[index].steps.map { "\($0.name) \($0.note)" }
     }
 
+    /// The check before a tree is ended makes no notes; nothing else of the plan is different.
+    @Test func planWithoutNotes() throws {
+        var sample = Sample()
+        sample.shareFile()
+        sample.records.threads[0].attributes.timeStampFaults = true
+        let valid = try sample.valid()
+        let (plan, bare) = (RestorePlan(for: valid), RestorePlan(for: valid, hasNotes: false))
+        #expect(bare.launchpad.programs.allSatisfy { $0.steps.allSatisfy(\.note.isEmpty) })
+        for (program, other) in zip(plan.launchpad.programs, bare.launchpad.programs) {
+            #expect(program.steps.contains { !$0.note.isEmpty })
+            var steps = program.steps
+            for index in steps.indices { steps[index].note = "" }
+            #expect(steps == other.steps && program.title == other.title)
+        }
+        // In words all the same, when one fails.
+        for (index, step) in plan.launchpad.programs[0].steps.enumerated() { #expect(bare.line(of: index, in: 0) == step.line) }
+        #expect(plan.launchpad.programs.count == bare.launchpad.programs.count && plan.layout.addresses == bare.layout.addresses)
+    }
+
     @Test func attributesAreSetAfterCredentials() throws {
         var sample = Sample()
         sample.facts.mayRaiseLimits = true

@@ -149,4 +149,75 @@ import Testing
         #expect(child.contains { $0.note == "--fd 8=null" && $0.arguments[0] == .number(plan.high.given(1)) })
         #expect(Set([plan.high.given(0), plan.high.given(1)]).isDisjoint(with: plan.high.others.flatMap { $0 }))
     }
+
+    // MARK: --reconnect
+
+    /// The child has a datagram socket at 7 that was connected with a log daemon.
+    private func connected(_ address: [UInt8] = Array("/run/log".utf8), waiting: UInt64 = 0) -> Sample {
+        var sample = Sample()
+        var file = ImageExternalFile()
+        file.identifier = Array("socket:[5]".utf8).asData
+        file.connection.type = 2
+        file.connection.address = address.asData
+        file.connection.shutdown = 1
+        file.connection.waiting = waiting
+        let index = sample.addFile(.external(file), at: [(1, 7)])
+        sample.records.openFiles[index].flags = OpenFlag.O_RDWR | OpenFlag.O_NONBLOCK
+        var there = HostFacts.File(size: 0, modified: 0, mode: FileMode.S_IFSOCK | 0o666, buildID: [])
+        (there.inode, there.device) = (9, 6)
+        sample.facts.files[Array("/run/log".utf8)] = .success(there)
+        sample.facts.boundSockets = [9]
+        return sample
+    }
+
+    private func reconnected(_ sample: Sample, _ name: String = "socket:[5]") throws -> Sample {
+        let choice = try #require(DescriptorChoice(reconnecting: Array(name.utf8)))
+        var sample = sample
+        let (image, chosen) = try ChosenDescriptors.applied([choice], to: try sample.image())
+        sample.records.openFiles = image.openFiles
+        sample.records.fileTables = image.fileTables
+        sample.options.given = chosen
+        return sample
+    }
+
+    @Test func namesOfSockets() {
+        #expect(DescriptorChoice(reconnecting: Array("socket:[5]".utf8))?.option == "--reconnect socket:[5]")
+        for text in ["", "7", "pipe:[5]", "/dev/log"] { #expect(DescriptorChoice(reconnecting: Array(text.utf8)) == nil) }
+    }
+
+    /// Connected by a process with the number of that which has it, before any process of the tree exists.
+    @Test func stepsOfAConnection() throws {
+        let sample = try reconnected(connected(waiting: 5))
+        let valid = try sample.valid()
+        #expect(valid.objectNotices.contains("/run/log is connected anew, without the 5 bytes that it has not received"))
+        let plan = RestorePlan(for: valid)
+        let root = plan.launchpad.programs[0].steps
+        let made = try #require(root.firstIndex { $0.name == "socket" })
+        #expect(root[made].arguments[1] == .value(2 | 0o4000 | 0o2000000))
+        let substitute = try #require(plan.launchpad.programs.first { $0.title.hasSuffix("for a moment") })
+        #expect(substitute.steps.contains { $0.name == "connect" && $0.note == "connects with /run/log again" })
+        let closed = try #require(root.firstIndex { $0.name == "shutdown" })
+        #expect(closed > made && root[closed].arguments[1] == 0)
+        #expect(root.contains { $0.name == "fcntl" && $0.arguments[2] == .number(OpenFlag.O_NONBLOCK) && $0.arguments[0] == root[closed].arguments[0] })
+    }
+
+    @Test func peerThatIsNotThere() throws {
+        func found(_ change: (inout Sample) -> Void) throws -> String {
+            var sample = try reconnected(connected())
+            change(&sample)
+            return try sample.findings().joined(separator: "; ")
+        }
+        let path = Array("/run/log".utf8)
+        #expect(try found { $0.facts.files[path] = .failure(MissingFile(errno: "ENOENT")) } == "--reconnect socket:[5]: /run/log: ENOENT (start the program that listens there)")
+        #expect(try found { $0.facts.boundSockets = [] }.contains("/run/log: ECONNREFUSED"))
+        #expect(try found { $0.facts.files[path] = .success(HostFacts.File(size: 0, modified: 0, mode: 0o100666, buildID: [])) }.contains("is not a socket"))
+        #expect(try found { _ in } == "")
+        var sample = try reconnected(connected([0] + Array("log".utf8)))
+        #expect(try sample.findings().contains { $0.contains("@log: ECONNREFUSED") })
+        sample.facts.socketNames = [[2] + Array("@log".utf8)]
+        #expect(try sample.findings() == [])
+        // Of another kind, and not connected anew.
+        #expect(try reconnected(self.sample(), "socket:[5]").options.given.needs == [nil])
+        #expect(try connected().findings().first?.hasSuffix("; --reconnect 'socket:[5]' connects it with /run/log again)") == true)
+    }
 }

@@ -88,6 +88,7 @@ import Testing
     @Test func memoryObjectsHoldAnything() throws { try tryAll(\.memoryObjects, atLeast: 30) }
     @Test func semaphoreSetsHoldAnything() throws { try tryAll(\.semaphoreSets, atLeast: 30) }
     @Test func messageQueuesHoldAnything() throws { try tryAll(\.messageQueues, atLeast: 30) }
+    @Test func callFiltersHoldAnything() throws { try tryAll(\.callFilters, atLeast: 10) }
     @Test func directoriesHoldAnything() throws { try tryAll(\.directories, atLeast: 60) }
     @Test func signalActionsHoldAnything() throws { try tryAll(\.signalActions, atLeast: 60) }
     @Test func namespacesHoldAnything() throws { try tryAll(\.namespaces, atLeast: 30) }
@@ -147,7 +148,10 @@ import Testing
         var set = ImageSemaphoreSet()
         set.id = 1
         set.number = 5
+        set.mode = 0o666
         set.values = [1]
+        set.undo = [ImageSemaphoreUndo()]
+        (set.undo[0].thread, set.undo[0].adjustments) = (100, [1])
         sample.records.semaphoreSets = [set]
         var queue = ImageMessageQueue()
         queue.id = 1
@@ -155,6 +159,14 @@ import Testing
         queue.messages = [ImageQueuedMessage()]
         queue.messages[0].type = 1
         sample.records.messageQueues = [queue]
+        var filter = ImageCallFilter()
+        filter.id = 1
+        filter.program = [UInt8]([0x20, 0, 0, 0, 0, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0xff, 0x7f]).asData
+        sample.records.callFilters = [filter]
+        sample.records.threads[0].callFilters = [1]
+        sample.records.threads[0].noNewPrivileges = true
+        sample.records.threads[0].callDispatch.mode = 1
+        sample.records.addressSpaces[0].mappings[1].protection = 3
         return sample
     }
 

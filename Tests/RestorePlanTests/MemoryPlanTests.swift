@@ -120,6 +120,25 @@ import Testing
         #expect(mutexes[0].abandoned == 0xc000_0000)
     }
 
+    /// A ring whose head stands at 40 of 127, with 100 events behind it that were not read.
+    @Test func ringOfAsynchronousInput() throws {
+        var sample = Sample()
+        var mapping = ImageMapping()
+        (mapping.start, mapping.end, mapping.protection) = (0x60_0000, 0x60_1000, 3)
+        (mapping.shared, mapping.kind) = (true, .asynchronousRing)
+        var ring = ImageAsynchronousRing()
+        (ring.address, ring.requests, ring.head, ring.tail) = (0x60_0000, 5, 100, 10)
+        ring.unread = [UInt8](repeating: 7, count: 37 * 32).asData
+        let place = sample.records.addressSpaces[1].mappings.firstIndex { $0.start > mapping.start }
+        sample.records.addressSpaces[1].mappings.insert(mapping, at: place ?? sample.records.addressSpaces[1].mappings.count)
+        sample.records.addressSpaces[1].rings = [ring]
+        let names = RestorePlan(for: try sample.valid()).launchpad.programs[1].steps.map(\.name)
+        let submit = ["io_submit", "io_getevents"]
+        #expect(
+            names.filter { $0.hasPrefix("io_") || $0 == "process_vm_writev" } == ["io_setup"] + submit + submit + submit + submit + ["io_submit", "io_submit"]
+                + ["process_vm_writev"])
+    }
+
     /// The first writer of a memfd is the descriptor that made it; a mapping that can never be written has one of its own.
     @Test func memfds() throws {
         var sample = Sample()

@@ -43,6 +43,29 @@ import Testing
         #expect(try !steps(sample, of: 1).contains { $0.name == "socketpair" || $0.name == "sendmsg" })
     }
 
+    /// Messages are sent in the name of their senders, one process for each row of them; the root sends its own.
+    @Test func credentialsOfSenders() throws {
+        var sample = Sample()
+        let (first, _) = pair(in: &sample, type: 1)
+        let pids = sample.records.processes.map(\.pid)
+        sample.records.openFiles[first].unix.queue = [pids[1], pids[1], pids[0], 0].map { pid in
+            var message = ImageUnixMessage()
+            message.bytes = [1].asData
+            if pid != 0 { (message.sender.process, message.sender.user, message.sender.group) = (pid, 5, 6) }
+            return message
+        }
+        let plan = RestorePlan(for: try sample.valid())
+        let root = plan.launchpad.programs[0].steps
+        #expect(root.count { $0.name == "sendmsg" } == 2)
+        let substitutes = plan.launchpad.programs.filter { $0.title.hasSuffix("for a moment") }
+        #expect(substitutes.map { program in program.steps.count { $0.name == "sendmsg" } } == [2])
+        #expect(UnixSocketPlan.credentials(sample.records.openFiles[first].unix.queue[0].sender).count == 32)
+        #expect(UnixSocketPlan.credentials(.init()).isEmpty)
+        // Without a choice of numbers there is no process with that of the sender.
+        sample.options.usesLastPid = true
+        #expect(try sample.findings().contains { $0.contains("a message of process \(pids[1]) waits in it with its credentials, in whose name it cannot be sent here") })
+    }
+
     /// Descriptors in flight are sent when the files that they lead to exist: here, over the socket itself.
     @Test func descriptorsInFlight() throws {
         var sample = Sample()
@@ -139,6 +162,27 @@ import Testing
         #expect(sample.records.openFiles[file].unix.workingDirectory == Array("/run/b".utf8))
         let names = try steps(sample).map(\.name).filter { ["fchdir", "bind", "listen", "unlinkat"].contains($0) }
         #expect(names.prefix(5) == ["fchdir", "bind", "listen", "listen", "unlinkat"])
+    }
+
+    /// What a connection has sent that is not accepted is sent again by one with the number of the process that connected it.
+    @Test func sentBeforeItIsAccepted() throws {
+        var sample = Sample()
+        let listener = sample.addFile(.unix(.init()), at: [(0, 7)])
+        let client = sample.addFile(.unix(.init()), at: [(1, 8)])
+        var state = ImageUnixSocket()
+        (state.type, state.listening, state.backlog) = (1, true, 5)
+        state.address = [UInt8]([0, 65]).asData
+        state.waiting = [sample.records.openFiles[client].id]
+        sample.records.openFiles[listener].unix = state
+        var message = ImageUnixMessage()
+        message.bytes = [UInt8]([1, 2, 3]).asData
+        sample.records.openFiles[client].unix.type = 1
+        sample.records.openFiles[client].unix.early = [message]
+        sample.records.openFiles[client].unix.connector.process = sample.records.processes[1].pid
+        let programs = RestorePlan(for: try sample.valid()).launchpad.programs
+        #expect(programs.last?.steps.map(\.name) == ["connect", "sendmsg", "exit_group"])
+        let names = programs[0].steps.map(\.name)
+        #expect(!names.contains("connect") && names.contains("listen"))
     }
 
     /// SO_PEERCRED: one with the number of a process that does not exist yet makes the pair and ends.

@@ -63,4 +63,32 @@ import Testing
         #expect(recorded.records.fileTables.allSatisfy { $0.locks.isEmpty })
         #expect(recorded.notices.contains("locks on \(name) are not in the image (--external)"))
     }
+
+    /// A socket whose peer has a name that leads there from everywhere.
+    @Test func socketThatCanBeConnectedAnew() throws {
+        func found(_ details: [String: RawText]) throws -> (finding: String, object: ImageExternalFile, notices: [String]) {
+            var recording = try Recordings.files()
+            let index = try recording.file(3)
+            recording.sight.files[index].target = "socket:[5]"
+            recording.sight.files[index].status.mode = FileMode.S_IFSOCK | 0o777
+            recording.sight.files[index].details = ["kind": "unix datagram socket", "type": "2", "peerInode": "77"].merging(details) { $1 }
+            let finding = try #require(recording.recorded().findings.first { $0.object == "fd 3" })
+            recording.sight.external = ["socket:[5]"]
+            let recorded = recording.recorded()
+            guard case .external(let object) = try recorded.object(3) else { throw Unexpected() }
+            return (finding.line, object, recorded.notices)
+        }
+        let named = try found(["connectedName": "/run/log", "message0": "12345", "message1": "6", "sent": "99", "shutdown": "2"])
+        #expect(named.finding.contains("crrestart --fd 3=null, or --reconnect 'socket:[5]'"), "\(named.finding)")
+        #expect(named.object.connection.address.asText == "/run/log" && named.object.connection.type == 2)
+        #expect(named.object.connection.waiting == 6 && named.object.connection.sent == 99 && named.object.connection.shutdown == 2)
+        #expect(
+            named.notices.contains {
+                $0.hasSuffix("; crrestart --reconnect 'socket:[5]' connects it again with /run/log, without the 6 bytes that it has not received and without what its peer has not received")
+            }, "\(named.notices)")
+        #expect(try found(["connectedName": RawText([0, 1])]).object.hasConnection)
+        for details in [[:], ["connectedName": "log"], ["connectedName": "/run/log", "address": "/run/own"], ["connectedName": "/run/log", "type": "1", "peerInode": "0"]] as [[String: RawText]] {
+            #expect(try !found(details).object.hasConnection)
+        }
+    }
 }

@@ -27,11 +27,11 @@ extension FindingTests {
         }
     }
 
-    private static func pidfd(_ number: String, command: RawText? = nil) -> @Sendable (inout Recording) throws -> Void {
+    private static func pidfd(_ number: String, command: RawText? = nil, flags: String = "02000002") -> @Sendable (inout Recording) throws -> Void {
         { recording in
             try file("anon_inode:[pidfd]", mode: 0o600)(&recording)
             let index = try recording.file(3)
-            let text = "pos:\t0\nflags:\t02000002\nmnt_id:\t9\nPid:\t\(number)\nNSpid:\t\(number)\n"
+            let text = "pos:\t0\nflags:\t\(flags)\nmnt_id:\t9\nPid:\t\(number)\nNSpid:\t\(number)\n"
             recording.sight.files[index].info = try Seen<DescriptorInfo>(Array(text.utf8))
             recording.sight.files[index].details["command"] = command
         }
@@ -103,6 +103,15 @@ extension FindingTests {
         }
     }
 
+    private static func queue(_ details: [String: RawText], isRemoved: Bool = false) -> @Sendable (inout Recording) throws -> Void {
+        { recording in
+            try file("/jobs")(&recording)
+            let index = try recording.file(3)
+            recording.sight.files[index].details = ["messageQueue": "1", "most": "1", "longest": "1", "messages": "0"].merging(details) { $1 }
+            if isRemoved { recording.sight.files[index].isRemoved = true }
+        }
+    }
+
     static let descriptors = [
         Change("fd 3", "is a socket, which cannot be saved yet", file("socket:[5]", mode: FileMode.S_IFSOCK)),
         Change("fd 3", "is a netlink socket that listens, /run/x, which cannot be saved yet") { recording in
@@ -132,7 +141,8 @@ extension FindingTests {
         Change("fd 3", "outside of the tree that has not been accepted yet, @x", socket(["peerInode": "0", "peer": "@x"])),
         Change("fd 3", "at which a connection from outside of the tree waits", socket(["backlog": "9", "waiting": "77"])),
         Change("fd 3", "at which a connection that is closed by now waits", socket(["backlog": "9", "waiting": "0"])),
-        Change("fd 3", "in which a message with the credentials of its sender", socket(["message0": "x", "sender0": "1 2 3"])),
+        Change("fd 3", "in which a message of process 99999 waits with its credentials (SO_PASSCRED), which has ended", socket(["message0": "x", "sender0": "99999 2 3"])),
+        Change("fd 3", "in which descriptors wait and a message with the credentials", socket(["message0": "x", "sender0": "99999 2 3", "files0": "1"])),
         Change("fd 3", "in which descriptors wait whose sender has closed", socket(["peerInode": "0", "shutdown": "3", "message0": "x", "files0": "1"])),
         Change("fd 3", "in which a message waits and which is not connected any more", socket(["type": "2", "message0": "x"])),
         Change("fd 3", "in which /dev/sda waits, which cannot be saved") { recording in
@@ -160,19 +170,16 @@ extension FindingTests {
         Change("fd 3", "waits for one access (IN_ONESHOT) to /, which a restart would be", watching("2", mask: "80000020", path: "/")),
         Change("fd 3", "is an io_uring, which cannot be saved yet", file("anon_inode:[io_uring]", mode: 0o600)),
         Change("fd 3", "is a pidfd, and the kernel does not tell of which process", file("anon_inode:[pidfd]", mode: 0o600)),
-        Change("fd 3", "is a pidfd of a process that has ended and was waited for", pidfd("-1")),
+        Change("fd 3", "is a pidfd of a thread that has ended", pidfd("-1", flags: "02000202")),
         Change("fd 3", "is a pidfd of a process in another pid namespace", pidfd("0")),
         Change("fd 3", "is a pidfd of process 99999 sleep, which is outside of the tree", pidfd("99999", command: "sleep")),
         Change("fd 3", "is a network namespace, which cannot be saved yet", file("net:[4026531840]")),
         Change("fd 3", "is anon_inode:[new], which cannot be saved yet", file("anon_inode:[new]", mode: 0o600)),
-        Change("fd 3", "is the POSIX message queue /jobs, which tells process 5 of the next message (mq_notify)") { recording in
-            try file("/jobs")(&recording)
-            recording.sight.files[try recording.file(3)].details = ["messageQueue": "1", "notified": "5", "most": "1", "longest": "1", "messages": "0"]
+        Change("fd 3", "of the next message (mq_notify), and how it does cannot be seen: EPERM") { recording in
+            try queue(["notified": RawText("\(recording.sight.root.rawValue)"), "method": "0", "signal": "10", "unseen": "EPERM"])(&recording)
         },
-        Change("fd 3", "is the POSIX message queue /jobs, whose name has been removed (mq_unlink)") { recording in
-            try file("/jobs")(&recording)
-            recording.sight.files[try recording.file(3)].details = ["messageQueue": "1", "removed": "yes"]
-        },
+        Change("fd 3", "which tells process 5 outside of the tree", queue(["notified": "5"], isRemoved: true)),
+        Change("fd 3", "whose name has been removed (mq_unlink), with 2 messages that cannot be seen: EPERM", queue(["messages": "2", "unseen": "EPERM"], isRemoved: true)),
         Change("fd 3", "is /proc/1/stat, of process 1 systemd, which is outside of the tree", proc("/proc/1/stat", command: "systemd")),
         Change("fd 3", "of a process that has ended", proc("/proc/99999/stat")),
         Change("fd 3", "in a /proc of another pid namespace", proc("/proc/99999/stat", isOwn: false)),

@@ -100,8 +100,12 @@ import Testing
 
     static let tasks = [
         Change("task", "runs under another personality") { $0.sight.processes[0].personality = 6 },
-        Change("task", "has a seccomp filter") { try replace(&$0.sight.processes[0].status, "Seccomp:\t0", "Seccomp:\t2") },
-        Change("thread", "has a seccomp filter") { recording in
+        Change("task", "has a seccomp filter, which only CAP_SYS_ADMIN lets be read") { recording in
+            recording.sight.host.mayReadFilters = false
+            try replace(&recording.sight.processes[0].status, "Seccomp:\t0", "Seccomp:\t2")
+        },
+        Change("thread", "has a seccomp filter, which only CAP_SYS_ADMIN lets be read") { recording in
+            recording.sight.host.mayReadFilters = false
             var status = try #require(recording.sight.processes[0].threads[1].status)
             try replace(&status, "Seccomp:\t0", "Seccomp:\t2")
             recording.sight.processes[0].threads[1].status = status
@@ -241,6 +245,37 @@ import Testing
         #expect(recording.recorded().findings.map(\.reason) == ["may have semaphore operations to undo at its end (SEM_UNDO), which cannot be saved"])
         recording.sight.processes[1].threads[0].undo = 1
         #expect(recording.recorded().findings.isEmpty && recording.recorded().notices.count == 2)
+        // Where the kernel's memory can be read it is known.
+        recording.sight.semaphoreUndo = []
+        #expect(recording.recorded().findings.isEmpty && recording.recorded().notices.isEmpty)
+        let root = recording.sight.root
+        recording.sight.semaphoreSets = [Self.semaphoreSet()]
+        recording.sight.semaphoreUndo = [SemaphoreUndoSight(pid: root, tid: root, set: 7, adjustments: [2])]
+        let set = try #require(recording.recorded().records.semaphoreSets.first)
+        #expect(recording.recorded().findings.isEmpty && set.undo.map(\.adjustments) == [[2]])
+        #expect(set.undo.map(\.thread) == [recording.recorded().records.header.root])
+        recording.sight.semaphoreUndo = [SemaphoreUndoSight(pid: root, tid: root, set: nil, adjustments: [])]
+        #expect(recording.recorded().findings.map(\.object) == ["semaphore set of another ipc namespace"])
+        recording.sight.semaphoreUndo = [SemaphoreUndoSight(pid: root, tid: root, set: 7, adjustments: [2, -1])]
+        recording.sight.semaphoreSets = [Self.semaphoreSet(failure: Failure(SystemError(Errno.EACCES, in: "semctl")))]
+        #expect(recording.recorded().findings.map(\.reason) == ["cannot be read: EACCES"])
+    }
+
+    @Test func ringsOfAsynchronousInput() throws {
+        func reason(_ ring: AsynchronousRingSight) -> String? { ring.obstacle(length: 0x2000, isAsMade: true)?.reason }
+        var ring = AsynchronousRingSight(address: 0x1000)
+        #expect(reason(ring)?.contains("inherited") == true)
+        ring.requests = 4
+        ring.events = 255
+        #expect(reason(ring) == nil)
+        #expect(ring.obstacle(length: 0x1000, isAsMade: true)?.reason.contains("changed the mapping") == true)
+        ring.underWay = 3
+        #expect(reason(ring)?.hasSuffix("with 3 requests under way") == true)
+        ring.underWay = 0
+        ring.unread = RawText([UInt8](repeating: 0, count: 32 * 128))
+        #expect(reason(ring)?.contains("128 events that have not been read") == true)
+        ring.failure = Failure(SystemError(Errno.EPERM, in: "bpf"))
+        #expect(ring.obstacle(length: 0x2000, isAsMade: true)?.help.contains("CAP_BPF") == true)
     }
 
     @Test func semaphoreSetThatAThreadWaitsFor() throws {

@@ -37,6 +37,18 @@ import Testing
         #expect(zombie.pidNamespace == recorded.records.processes[0].pidNamespace)
     }
 
+    /// crcheckpoint, where it belongs to the tree: it lives, and has ended in the image.
+    @Test func checkpointer() throws {
+        var recording = try Recordings.pipeline()
+        recording.sight.zombies[0].endsWith = Checkpointer.status
+        let zombie = try #require(recording.recorded().records.processes.first { $0.state == .zombie })
+        #expect(zombie.exitStatus == 75 << 8)
+        // One that has ended sends nothing: it has.
+        let parent = try #require(recording.sight.processes.first { $0.pid == HostPid(recording.sight.zombies[0].stat.value.parent) })
+        recording.sight.zombies[0].endsWith = nil
+        #expect(Checkpointer.endSignal(of: recording.sight.zombies[0], to: parent, pending: []) == nil)
+    }
+
     /// Sharing is told per thread.
     @Test func threadsThatHaveLeftSomething() throws {
         let recording = try Recordings.files()

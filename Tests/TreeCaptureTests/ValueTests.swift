@@ -7,6 +7,61 @@ import Testing
 
 /// The values themselves: what is written is read again, and what is pure needs no host.
 @Suite struct ValueTests {
+    /// Of a few tasks only those whose timer would be lost; of many, all: one run of a program looks at them together.
+    @Test func timersAreLookedForWhereTheyAreNeeded() {
+        let calls: [Int32: [UInt64]?] = [
+            1: [35, 0x1000, 0, 0, 0, 0, 0, 0x400000, 0x7ffd0000],  // nanosleep
+            2: [232, 3, 0x1000, 8, 5000, 0, 0, 0x400000, 0x7ffd0000],  // epoll_wait with an end
+            3: [232, 3, 0x1000, 8, UInt64(UInt32.max), 0, 0, 0x400000, 0x7ffd0000],
+            4: [],  // runs
+            5: nil,  // cannot be told
+        ]
+        #expect(TimedCalls.timed(among: [1, 2, 3, 4, 5]) { calls[$0]! } == [2, 5])
+        #expect(TimedCalls.timed(among: [1, 3, 4]) { calls[$0]! } == [])
+        let many = Array<Int32>(1...9)
+        #expect(TimedCalls.timed(among: many) { _ in Issue.record("asked one by one"); return nil } == many)
+    }
+
+    /// Every private mapping is asked about once, with its own kind; no question goes over a mapping of another kind.
+    @Test func questionsAboutPages() throws {
+        for recording in [try Recordings.pipeline(), try Recordings.files(), try Recordings.namespace()] {
+            let names = NameTable(recording.sight.names)
+            for space in recording.sight.spaces {
+                let table = MappingTable(space, space.maps.value.maps, names)
+                let questions = MemorySight.pageQuestions(table)
+                #expect(zip(questions, questions.dropFirst()).allSatisfy { $0.end <= $1.start })
+                #expect(questions.count < table.all.count)
+                for mapping in table.all {
+                    let over = questions.filter { $0.start < mapping.map.end && mapping.map.start < $0.end }
+                    let kind: MemorySight.PageQuestion.Kind?
+                    switch mapping.nature {
+                    case .kernel, .vdsoData, .vdsoCode, .other: kind = nil
+                    case .anonymous: kind = mapping.map.isShared ? .guards : mapping.map.flags.contains(.droppable) ? nil : .anonymous
+                    case .file, .object: kind = mapping.map.isShared ? .guards : .file
+                    }
+                    #expect(over.map(\.kind) == (kind.map { [$0] } ?? []), "\(mapping.map)")
+                    #expect(over.allSatisfy { $0.start <= mapping.map.start && mapping.map.end <= $0.end })
+                }
+            }
+        }
+    }
+
+    /// A connection with a mounted file system, by what the kernel says of it or by what is mounted.
+    @Test func serversOfFileSystems() throws {
+        func isMounted(_ info: String, _ mounts: String?) throws -> Bool {
+            TreeLook.isMounted(try DescriptorInfo(parsing: Array(info.utf8)), mounts: { mounts.map { Array($0.utf8) } })
+        }
+        let plain = "pos:\t0\nflags:\t0100002\nmnt_id:\t24\nino:\t90\n"
+        let root = "21 1 254:0 / / rw - ext4 /dev/root rw\n"
+        #expect(try isMounted(plain + "fuse_connection:\t39\n", root))
+        #expect(try !isMounted(plain, root + "30 21 0:40 / /sys/fs/fuse/connections rw - fusectl fusectl rw\n"))
+        #expect(try !isMounted(plain, nil))
+        for type in ["fuse", "fuse.sshfs", "fuseblk"] {
+            #expect(try isMounted(plain, root + "31 21 0:41 / /mnt rw shared:1 - \(type) server rw\n"), "\(type)")
+        }
+        #expect(TreeLook.isConnection(Array("/dev/fuse".utf8)) && !TreeLook.isConnection(Array("/tmp/dev/fuse".utf8)))
+    }
+
     @Test(arguments: ["", "plain", "a\\b \u{1b}[0m\ttab", "two\nlines\n", "Grüße\u{202e}", "\u{0}\u{7f}"])
     func rawText(text: String) throws { try expectSame(RawText(text)) }
 

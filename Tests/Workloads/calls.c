@@ -11,7 +11,9 @@
 //
 // The time asleep is without gaps, which are the times between checkpoint and restart: the parent sees its clock jump.
 #include "calls.h"
+#include <netinet/in.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 
 static struct shared {
     _Atomic int64_t gap_ns;
@@ -50,7 +52,15 @@ static void start(const struct call *call, struct trial *trial) {
     }
     prctl(PR_SET_NAME, call->name);
     call->run(trial);
+    trial->ended = true;
     record(call, trial);
+}
+
+/// What cannot be saved: a checkpoint looks at all calls, and is refused.
+static void hold_back(void) {
+    struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (sendto(fd, "held", 4, MSG_MORE, (void *)&target, sizeof target) != 4) cannot_prepare("MSG_MORE");
 }
 
 int run_calls(int count, char **arguments) {
@@ -73,6 +83,7 @@ int run_calls(int count, char **arguments) {
     for (int i = 0; i < trials; i++)
         while (!shared->trials[i].begin) nap_ms(1);
     nap_ms(100);
+    if (!only_restartable) hold_back();
     say_ready();
 
     int64_t alive = 0, before = now_ns();

@@ -11,6 +11,7 @@ struct trial {
     pid_t pid;
     int descriptors[2];  // an object made before the fork: the waker has it, too
     _Atomic uint32_t word;
+    _Atomic bool ended;
     // Results.
     long result;
     int error;

@@ -107,13 +107,13 @@ static void epoll_event_comes(struct trial *t) { epoll_for(t, 5 * ASKED_NS / 100
 static void epoll_masked(struct trial *t) {
     struct epoll_event event = {0};
     uint64_t mask = 0;
-    TRY(t, SYS_epoll_pwait, polled, &event, 1, ASKED_NS / 1000000, &mask, 8);
+    TRY(t, SYS_epoll_pwait, polled, &event, 1, ASKED_NS / 1000000, &mask, 8L);
     say_events(t, &event);
 }
 static void epoll_exact(struct trial *t) {
     struct epoll_event event = {0};
     struct wide_time asked = wide_time_of(ASKED_NS);
-    TRY(t, 441, polled, &event, 1, &asked, NULL, 8);
+    TRY(t, 441, polled, &event, 1, &asked, NULL, 8L);
     say_events(t, &event);
     // The caller's structure is not touched.
     if (asked.seconds != ASKED_NS / 1000000000 || asked.nanoseconds) fail("epoll_pwait2 changed the timeout");

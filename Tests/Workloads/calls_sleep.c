@@ -87,7 +87,11 @@ static void futex_private(struct trial *t) {
     TRY(t, SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, &asked, NULL, 0);
 }
 static void futex_endless(struct trial *t) { TRY(t, SYS_futex, &t->word, FUTEX_WAIT, 0, NULL, NULL, 0); }
-static void futex_wake(struct trial *t) { syscall(SYS_futex, &t->word, FUTEX_WAKE, 1, NULL, NULL, 0); }
+// A waiter that a checkpoint has stopped at this instant is not in the futex's queue, and the word does not change: the wake
+// would be lost. It is made again until there was a waiter.
+static void futex_wake(struct trial *t) {
+    for (int i = 0; i < 5000 && !t->ended && syscall(SYS_futex, &t->word, FUTEX_WAKE, 1, NULL, NULL, 0) == 0; i++) usleep(1000);
+}
 static void futex_woken(struct trial *t) {
     struct timespec asked = time_of(ASKED_NS * 5);
     TRY(t, SYS_futex, &t->word, FUTEX_WAIT, 0, &asked, NULL, 0);

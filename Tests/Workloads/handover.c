@@ -6,6 +6,7 @@
 // The root is a subreaper: orphans stay in the tree.
 #include "workload.h"
 #include <sys/prctl.h>
+#include <ucontext.h>
 
 enum { CHAINS = 12 };
 
@@ -13,11 +14,44 @@ static struct {
     _Atomic int stop, alive, failures;
     pid_t root;
     _Atomic uint64_t made[CHAINS];
+    _Atomic pid_t last[CHAINS];  // the tid of the newest link
 } *board;
+
+/// The newest link of a chain: it has taken its place.
+static void take_over(int chain) {
+    board->last[chain] = (pid_t)syscall(SYS_gettid);
+    board->made[chain]++;
+}
+
+/// Tells what a link is doing, if it is there.
+static void describe(int chain) {
+    static const char *const sources[] = {"status", "syscall", "stack"};
+    pid_t tid = board->last[chain];
+    for (int i = 0; i < 3; i++) {
+        char path[80], text[400] = "";
+        snprintf(path, sizeof path, "/proc/%d/%s", tid, sources[i]);
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0 || read(fd, text, sizeof text - 1) < 0) snprintf(text, sizeof text, "%s", strerror(errno));
+        if (fd >= 0) close(fd);
+        fail("chain %d, link %d, %s: %s", chain, tid, sources[i], text);
+    }
+}
+
+/// A link that crashes would only be missing.
+static void crashed(int signal_number, siginfo_t *info, void *context) {
+    const greg_t *registers = ((ucontext_t *)context)->uc_mcontext.gregs;
+#ifdef __x86_64__
+    long long at = registers[REG_RIP], result = registers[REG_RAX];
+#else
+    long long at = registers[REG_EIP], result = registers[REG_EAX];
+#endif
+    fail("signal %d at %#llx, address %p, result %lld", signal_number, at, info->si_addr, result);
+    _exit(4);
+}
 
 static void *thread_link(void *chain_number) {
     int chain = (int)(intptr_t)chain_number;
-    board->made[chain]++;
+    take_over(chain);
     if (board->stop) {
         board->alive--;
         return NULL;
@@ -35,11 +69,14 @@ static void *thread_link(void *chain_number) {
 static void process_link(int chain) {
     pid_t maker = board->root;
     while (true) {
-        board->made[chain]++;
+        take_over(chain);
         if (board->stop) break;
-        // The root has died: nobody would end the chain.
+        // If the root has died, nothing else would end the chain.
         pid_t parent = getppid();
-        if (parent != maker && parent != board->root) _exit(1);
+        if (parent != maker && parent != board->root) {
+            fail("a link of chain %d is a child of %d, neither of its maker %d nor of the root %d", chain, parent, maker, board->root);
+            _exit(1);
+        }
         maker = getpid();
         pid_t child = fork();
         if (child < 0) board->failures++;
@@ -55,6 +92,9 @@ int run_handover(int count, char **arguments) {
     if (!threads && !processes && strcmp(what, "mixed") != 0) cannot_prepare("unknown argument");
     if (prctl(PR_SET_CHILD_SUBREAPER, 1)) cannot_prepare("subreaper");
     signal(SIGCHLD, SIG_IGN);
+    struct sigaction action = {.sa_sigaction = crashed, .sa_flags = SA_SIGINFO};
+    static const int crashes[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGSYS};
+    for (size_t i = 0; i < sizeof crashes / sizeof *crashes; i++) sigaction(crashes[i], &action, NULL);
     board = shared_memory(sizeof *board);
     board->alive = CHAINS;
     board->root = getpid();
@@ -69,7 +109,11 @@ int run_handover(int count, char **arguments) {
     }
     say_ready();
     wait_for_finish();
-    for (int chain = 0; chain < CHAINS; chain++) expect_progress("chain", &board->made[chain], 2);
+    for (int chain = 0; chain < CHAINS; chain++) {
+        uint64_t begin = board->made[chain];
+        expect_progress("chain", &board->made[chain], 2);
+        if (board->made[chain] < begin + 2) describe(chain);
+    }
     board->stop = 1;
     for (int i = 0; i < 4000 && board->alive > 0; i++) nap_ms(5);
     expect(board->alive == 0, "%d chains are lost", board->alive);

@@ -7,6 +7,7 @@
 #include <linux/io_uring.h>
 #include <linux/perf_event.h>
 #include <linux/userfaultfd.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -39,7 +40,16 @@ static int make(const char *kind) {
     }
     if (strcmp(kind, "asynchronous") == 0) {
         aio_context_t context = 0;
-        return (int)syscall(SYS_io_setup, 4, &context);
+        if (syscall(SYS_io_setup, 4, &context)) return -1;
+        // A request that does not end: to wait for a pipe that stays empty.
+        int ends[2];
+        static struct iocb request;
+        struct iocb *list[1] = {&request};
+        if (pipe(ends)) return -1;
+        request.aio_fildes = (unsigned)ends[0];
+        request.aio_lio_opcode = IOCB_CMD_POLL;
+        request.aio_buf = POLLIN;
+        return syscall(SYS_io_submit, context, 1, list) == 1 ? 0 : -1;
     }
     if (strcmp(kind, "userfault") == 0) {
         int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC);

@@ -1,4 +1,4 @@
-// Property: pidfds stand for the same processes and threads, also for one that has ended and was not waited for.
+// Property: pidfds stand for the same processes and threads, also for one that has ended, waited for or not.
 #include "workload.h"
 #include <poll.h>
 #include <sys/epoll.h>
@@ -41,6 +41,11 @@ int run_pidfiles(int count, char **arguments) {
     if (zombie == 0) _exit(7);
     int dead = open_pid(zombie, 0);
     while (!has_ended(dead)) nap_ms(1);
+    // Of one that was waited for: with no number any more.
+    pid_t gone = fork();
+    if (gone == 0) _exit(5);
+    int ended = open_pid(gone, O_NONBLOCK), same = dup(ended);
+    if (waitpid(gone, NULL, 0) != gone) cannot_prepare("waitpid");
     pid_t older = fork();
     if (older == 0) {
         // It has its parent and itself, inherited and its own.
@@ -49,6 +54,7 @@ int run_pidfiles(int count, char **arguments) {
         expect_of(parent, root, "the parent");
         expect_of(self, root, "the parent, inherited");
         expect_of(own, getpid(), "itself");
+        expect(has_ended(ended), "the process that was waited for lives, as a child sees it");
         _exit(3);
     }
     int first = open_pid(older, O_NONBLOCK);
@@ -85,6 +91,10 @@ int run_pidfiles(int count, char **arguments) {
         expect(fcntl(thread, F_GETFL) & O_EXCL && fcntl(leader, F_GETFL) & O_EXCL, "not of a thread");
     }
     siginfo_t info = {0};
+    expect_of(same, -1, "a process that was waited for");
+    expect(has_ended(ended) && fcntl(ended, F_GETFL) & O_NONBLOCK, "the process that was waited for lives");
+    expect(syscall(SYS_pidfd_send_signal, same, 0, NULL, 0) < 0 && errno == ESRCH, "a signal reaches a process that was waited for");
+    expect(waitid(P_PIDFD, ended, &info, WEXITED) < 0 && errno == ECHILD, "one can wait for it once more");
     expect(waitid(P_PIDFD, dead, &info, WEXITED) == 0 && info.si_pid == zombie && info.si_status == 7, "the zombie was %d", info.si_status);
     expect(epoll_wait(epoll, &event, 1, 20000) == 1 && event.data.u64 == 9, "the epoll does not see the end");
     expect(waitid(P_PIDFD, copy, &info, WEXITED) == 0 && info.si_pid == younger && info.si_status == 4, "the younger child ended with %d", info.si_status);

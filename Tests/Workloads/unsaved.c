@@ -1,14 +1,14 @@
 // Property: a tree with state that cannot be saved is refused, and goes on unchanged.
 //
 //     unsaved watched       an epoll whose file is open outside of the tree alone
-//     unsaved undo          a semaphore operation to be undone at the end
 //     unsaved threadclock   a timer on the CPU time of a thread that cannot be found out
 //     unsaved otherclock    a timer on the CPU time of another process
 //     unsaved notify        a directory that is watched by F_NOTIFY
 //     unsaved lease         a file with a lease
-//     unsaved queue         a POSIX message queue
 //     unsaved pair          two unix sockets that are connected
 //     unsaved unread        kernel messages of which some have been read
+//     unsaved signed        a TCP socket whose segments are signed by a key
+//     unsaved multipath     a socket of MPTCP that listens
 //     unsaved held          a UDP socket that holds back a datagram
 //     unsaved ring          a packet socket with a ring
 //     unsaved answer        a netlink socket in which an answer waits
@@ -23,13 +23,11 @@
 #include <linux/rtnetlink.h>
 #include <linux/seccomp.h>
 #include <stddef.h>
-#include <mqueue.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/ipc.h>
 #include <sys/prctl.h>
-#include <sys/sem.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
@@ -107,7 +105,7 @@ static void *filter_until_finish(void *argument) {
 
 int run_unsaved(int count, char **arguments) {
     const char *what = count == 1 ? arguments[0] : "";
-    int fd = -1, epoll = -1, set = -1;
+    int fd = -1, epoll = -1;
     timer_t timer = 0;
     struct sigevent event = {.sigev_notify = SIGEV_NONE};
     if (strcmp(what, "watched") == 0) {
@@ -117,10 +115,6 @@ int run_unsaved(int count, char **arguments) {
         epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &watched);
         hold_outside();
         close(fd);
-    } else if (strcmp(what, "undo") == 0) {
-        set = semget(IPC_PRIVATE, 1, 0600);
-        struct sembuf operation = {0, 1, SEM_UNDO};
-        if (semop(set, &operation, 1)) cannot_prepare("semop");
     } else if (strcmp(what, "threadclock") == 0) {
         start_thread(idle, NULL);
         if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &timer)) cannot_prepare("timer");
@@ -130,10 +124,6 @@ int run_unsaved(int count, char **arguments) {
         fd = open("/tmp", O_RDONLY | O_DIRECTORY);
         signal(SIGIO, SIG_IGN);
         if (fcntl(fd, F_NOTIFY, DN_RENAME | DN_MULTISHOT)) cannot_prepare("F_NOTIFY");
-    } else if (strcmp(what, "queue") == 0) {
-        fd = mq_open("/treerestore-unsaved", O_RDWR | O_CREAT, 0600, NULL);
-        mq_unlink("/treerestore-unsaved");
-        if (fd < 0) cannot_prepare("mq_open");
     } else if (strcmp(what, "urgent") == 0) {
         struct sockaddr_in name;
         socklen_t size = sizeof name;
@@ -145,6 +135,17 @@ int run_unsaved(int count, char **arguments) {
         struct sockaddr_in target = {.sin_family = AF_INET, .sin_port = htons(9), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
         fd = socket(AF_INET, SOCK_DGRAM, 0);
         if (sendto(fd, "held", 4, MSG_MORE, (void *)&target, sizeof target) != 4) cannot_prepare("MSG_MORE");
+    } else if (strcmp(what, "signed") == 0) {
+        struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        struct tcp_md5sig key = {.tcpm_keylen = 4, .tcpm_key = "word"};
+        memcpy(&key.tcpm_addr, &here, sizeof here);
+        fd = socket(AF_INET, SOCK_STREAM, 0);
+        if (setsockopt(fd, IPPROTO_TCP, TCP_MD5SIG, &key, sizeof key) || bind(fd, (void *)&here, sizeof here) || listen(fd, 1))
+            cannot_prepare("TCP_MD5SIG");
+    } else if (strcmp(what, "multipath") == 0) {
+        struct sockaddr_in here = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+        fd = socket(AF_INET, SOCK_STREAM, 262 /* IPPROTO_MPTCP */);
+        if (fd < 0 || bind(fd, (void *)&here, sizeof here) || listen(fd, 1)) cannot_prepare("MPTCP");
     } else if (strcmp(what, "ring") == 0) {
         struct tpacket_req ring = {.tp_block_size = 4096, .tp_block_nr = 1, .tp_frame_size = 2048, .tp_frame_nr = 2};
         fd = socket(AF_PACKET, SOCK_RAW, 0);
@@ -176,10 +177,6 @@ int run_unsaved(int count, char **arguments) {
     if (strcmp(what, "dispatched") == 0) expect_dispatch();
     struct epoll_event found;
     if (epoll >= 0) expect(epoll_wait(epoll, &found, 1, 0) == 1 && found.data.u64 == 5, "the registration is gone");
-    if (set >= 0) {
-        expect(semctl(set, 0, GETVAL) == 1, "the semaphore changed");
-        semctl(set, 0, IPC_RMID);
-    }
     struct itimerspec value;
     if (strstr(what, "clock")) expect(timer_gettime(timer, &value) == 0, "the timer is gone");
     return verdict("unsaved");

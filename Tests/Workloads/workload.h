@@ -106,15 +106,16 @@ workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_i
 
 workload_function run_levels, run_crowd, run_bare;
 
-workload_function run_family, run_prefork, run_advice, run_memfds, run_mutexes, run_kernelmemory;
+workload_function run_family, run_prefork, run_generations, run_advice, run_memfds, run_mutexes, run_kernelmemory;
 workload_function run_procfiles, run_owners, run_kernelmessages, run_census;
 
-workload_function run_renumbered, run_confined;
+workload_function run_renumbered, run_confined, run_sandboxes;
 
 workload_function run_attributes, run_extremes, run_messages;
 workload_function run_socketpairs, run_sockets, run_connections;
-workload_function run_udp, run_multicast, run_rawsockets, run_packetsockets, run_netlink;
+workload_function run_portgroups, run_unaccepted, run_udp, run_multicast, run_rawsockets, run_packetsockets, run_netlink;
 workload_function run_handover, run_obstinate;
-workload_function run_watchers, run_unreadevents, run_pidfiles, run_segments, run_queuefiles;
+workload_function run_watchers, run_unreadevents, run_pidfiles, run_unixqueue, run_senders, run_undone, run_queuenotices, run_rings, run_segments, run_queuefiles;
 workload_function run_nameless, run_removed, run_links, run_program;
 workload_function run_ptys, run_ptyfloods;
+workload_function run_served;

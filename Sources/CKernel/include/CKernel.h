@@ -7,6 +7,7 @@
 #include <sys/types.h>
 #include "CKernelFault.h"
 #include "CKernelProbe.h"
+#include "CKernelRing.h"
 #include "CKernelWatch.h"
 
 /// syscall(2) without errno: the raw result.

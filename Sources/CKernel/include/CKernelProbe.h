@@ -49,9 +49,17 @@ int ckernel_bpf_load_call(const uint64_t *instructions, uint32_t count);
 /// Runs such a program; it reads and writes the `size` bytes of `context`.
 int ckernel_bpf_run(int program, void *context, uint32_t size);
 
+/// bpf(BPF_BTF_LOAD) of `size` bytes of type description. Returns a descriptor.
+int ckernel_bpf_load_types(const void *types, uint32_t size);
+/// bpf(BPF_MAP_CREATE) of an array with one entry of 8 bytes for each processor. Returns a descriptor.
+int ckernel_bpf_make_per_cpu(void);
+
 /// bpf(BPF_PROG_LOAD) of a task iterator (`BPF_TRACE_ITER`) of `count` instructions of 8 bytes, for the
-/// kernel function with BTF id `function`. Returns a descriptor.
-int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function);
+/// kernel function with BTF id `function`. `functions`: two numbers for each of `function_count` functions
+/// (`struct bpf_func_info`), whose types are in the description `types`; with a count of 0 neither is looked at.
+/// Returns a descriptor.
+int ckernel_bpf_load_iterator(const uint64_t *instructions, uint32_t count, uint32_t function, int types,
+                              const uint32_t *functions, uint32_t function_count);
 
 /// bpf(BPF_LINK_CREATE) of a loaded iterator: over one task, over one process, or over all (both 0).
 int ckernel_bpf_link_iterator(int program, uint32_t task, uint32_t process);

@@ -38,6 +38,50 @@ package nonisolated struct ImageExternalFile: Sendable {
   /// what it was, in words, e.g. "the write end of a pipe"
   package var description_p: Data = Data()
 
+  /// of a unix socket that can be connected anew (crrestart --reconnect); missing: any other
+  package var connection: ImageExternalConnection {
+    get {_connection ?? ImageExternalConnection()}
+    set {_connection = newValue}
+  }
+  /// Returns true if `connection` has been explicitly set.
+  package var hasConnection: Bool {self._connection != nil}
+  /// Clears the value of `connection`. Subsequent reads from it will return its default value.
+  package mutating func clearConnection() {self._connection = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _connection: ImageExternalConnection? = nil
+}
+
+/// A unix socket whose peer, outside of the tree, has a name.
+package nonisolated struct ImageExternalConnection: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// SOCK_STREAM 1, SOCK_DGRAM 2, SOCK_SEQPACKET 5
+  package var type: UInt32 = 0
+
+  /// the name of its peer, without the family: an absolute path, or an abstract name
+  package var address: Data = Data()
+
+  /// its own name, which is abstract; empty: none
+  package var own: Data = Data()
+
+  /// 1: it receives no more, 2: it sends no more
+  package var shutdown: UInt32 = 0
+
+  /// those that differ from a new socket's, by number
+  package var options: [ImageSocketOption] = []
+
+  /// bytes that waited to be received, which a new connection does not have
+  package var waiting: UInt64 = 0
+
+  /// what its peer had not received yet, in the kernel's measure
+  package var sent: UInt64 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -49,7 +93,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageExternalFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".ExternalFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identifier\0\u{1}description\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identifier\0\u{1}description\0\u{1}connection\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -59,24 +103,93 @@ nonisolated extension ImageExternalFile: SwiftProtobuf.Message, SwiftProtobuf._M
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularBytesField(value: &self.identifier) }()
       case 2: try { try decoder.decodeSingularBytesField(value: &self.description_p) }()
+      case 3: try { try decoder.decodeSingularMessageField(value: &self._connection) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.identifier.isEmpty {
       try visitor.visitSingularBytesField(value: self.identifier, fieldNumber: 1)
     }
     if !self.description_p.isEmpty {
       try visitor.visitSingularBytesField(value: self.description_p, fieldNumber: 2)
     }
+    try { if let v = self._connection {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 3)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImageExternalFile, rhs: ImageExternalFile) -> Bool {
     if lhs.identifier != rhs.identifier {return false}
     if lhs.description_p != rhs.description_p {return false}
+    if lhs._connection != rhs._connection {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageExternalConnection: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ExternalConnection"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}address\0\u{1}own\0\u{1}shutdown\0\u{1}options\0\u{1}waiting\0\u{1}sent\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.type) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.address) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.own) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.shutdown) }()
+      case 5: try { try decoder.decodeRepeatedMessageField(value: &self.options) }()
+      case 6: try { try decoder.decodeSingularUInt64Field(value: &self.waiting) }()
+      case 7: try { try decoder.decodeSingularUInt64Field(value: &self.sent) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.type != 0 {
+      try visitor.visitSingularUInt32Field(value: self.type, fieldNumber: 1)
+    }
+    if !self.address.isEmpty {
+      try visitor.visitSingularBytesField(value: self.address, fieldNumber: 2)
+    }
+    if !self.own.isEmpty {
+      try visitor.visitSingularBytesField(value: self.own, fieldNumber: 3)
+    }
+    if self.shutdown != 0 {
+      try visitor.visitSingularUInt32Field(value: self.shutdown, fieldNumber: 4)
+    }
+    if !self.options.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.options, fieldNumber: 5)
+    }
+    if self.waiting != 0 {
+      try visitor.visitSingularUInt64Field(value: self.waiting, fieldNumber: 6)
+    }
+    if self.sent != 0 {
+      try visitor.visitSingularUInt64Field(value: self.sent, fieldNumber: 7)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageExternalConnection, rhs: ImageExternalConnection) -> Bool {
+    if lhs.type != rhs.type {return false}
+    if lhs.address != rhs.address {return false}
+    if lhs.own != rhs.own {return false}
+    if lhs.shutdown != rhs.shutdown {return false}
+    if lhs.options != rhs.options {return false}
+    if lhs.waiting != rhs.waiting {return false}
+    if lhs.sent != rhs.sent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

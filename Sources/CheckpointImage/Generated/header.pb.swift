@@ -163,11 +163,47 @@ package nonisolated struct ImageHeader: @unchecked Sendable {
   /// Clears the value of `lock`. Subsequent reads from it will return its default value.
   package mutating func clearLock() {_uniqueStorage()._lock = nil}
 
+  /// 16 random bytes, by which other images name this one as their parent
+  package var identity: Data {
+    get {_storage._identity}
+    set {_uniqueStorage()._identity = newValue}
+  }
+
+  /// holds pages that are left out of this image; missing: it is complete
+  package var parent: ImageParentImage {
+    get {_storage._parent ?? ImageParentImage()}
+    set {_uniqueStorage()._parent = newValue}
+  }
+  /// Returns true if `parent` has been explicitly set.
+  package var hasParent: Bool {_storage._parent != nil}
+  /// Clears the value of `parent`. Subsequent reads from it will return its default value.
+  package mutating func clearParent() {_uniqueStorage()._parent = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// The image that was given by --parent.
+package nonisolated struct ImageParentImage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of its header
+  package var identity: Data = Data()
+
+  /// of its file, without directories
+  package var name: Data = Data()
+
+  /// where it was at the checkpoint, an absolute path
+  package var directory: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// The lock of the tree's TCP connections on the source host: a table of nftables, treerestore_ID.
@@ -236,7 +272,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Header"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}cpu_instructions_offered\0\u{3}cgroup_sets\0\u{3}vdso_32\0\u{1}lock\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{3}format_version\0\u{3}tool_version\0\u{3}kernel_release\0\u{3}kernel_version\0\u{3}host_name\0\u{3}boot_id\0\u{1}architecture\0\u{3}page_size\0\u{1}begin\0\u{1}root\0\u{3}cpu_features_in_use\0\u{3}cpu_features_offered\0\u{1}vdso\0\u{3}outside_session\0\u{3}outside_group\0\u{3}cpu_instructions_offered\0\u{3}cgroup_sets\0\u{3}vdso_32\0\u{1}lock\0\u{1}identity\0\u{1}parent\0")
 
   fileprivate class _StorageClass {
     var _formatVersion: UInt32 = 0
@@ -258,6 +294,8 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _cgroupSets: [ImageCgroupSet] = []
     var _vdso32: ImageVdso? = nil
     var _lock: ImageNetworkLock? = nil
+    var _identity: Data = Data()
+    var _parent: ImageParentImage? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -287,6 +325,8 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       _cgroupSets = source._cgroupSets
       _vdso32 = source._vdso32
       _lock = source._lock
+      _identity = source._identity
+      _parent = source._parent
     }
   }
 
@@ -324,6 +364,8 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._cgroupSets) }()
         case 18: try { try decoder.decodeSingularMessageField(value: &_storage._vdso32) }()
         case 19: try { try decoder.decodeSingularMessageField(value: &_storage._lock) }()
+        case 20: try { try decoder.decodeSingularBytesField(value: &_storage._identity) }()
+        case 21: try { try decoder.decodeSingularMessageField(value: &_storage._parent) }()
         default: break
         }
       }
@@ -393,6 +435,12 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
       try { if let v = _storage._lock {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 19)
       } }()
+      if !_storage._identity.isEmpty {
+        try visitor.visitSingularBytesField(value: _storage._identity, fieldNumber: 20)
+      }
+      try { if let v = _storage._parent {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 21)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -421,10 +469,52 @@ nonisolated extension ImageHeader: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._cgroupSets != rhs_storage._cgroupSets {return false}
         if _storage._vdso32 != rhs_storage._vdso32 {return false}
         if _storage._lock != rhs_storage._lock {return false}
+        if _storage._identity != rhs_storage._identity {return false}
+        if _storage._parent != rhs_storage._parent {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageParentImage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".ParentImage"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}identity\0\u{1}name\0\u{1}directory\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.identity) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.name) }()
+      case 3: try { try decoder.decodeSingularBytesField(value: &self.directory) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.identity.isEmpty {
+      try visitor.visitSingularBytesField(value: self.identity, fieldNumber: 1)
+    }
+    if !self.name.isEmpty {
+      try visitor.visitSingularBytesField(value: self.name, fieldNumber: 2)
+    }
+    if !self.directory.isEmpty {
+      try visitor.visitSingularBytesField(value: self.directory, fieldNumber: 3)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageParentImage, rhs: ImageParentImage) -> Bool {
+    if lhs.identity != rhs.identity {return false}
+    if lhs.name != rhs.name {return false}
+    if lhs.directory != rhs.directory {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

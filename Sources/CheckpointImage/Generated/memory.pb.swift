@@ -305,11 +305,44 @@ package nonisolated struct ImageAddressSpace: @unchecked Sendable {
     set {_uniqueStorage()._robustWords = newValue}
   }
 
+  /// One for each mapping of kind ASYNCHRONOUS_RING, in their order.
+  package var rings: [ImageAsynchronousRing] {
+    get {_storage._rings}
+    set {_uniqueStorage()._rings = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// A context of io_setup(2) without requests under way. It has as many events as its mapping has room for:
+/// length / 32 - 1.
+package nonisolated struct ImageAsynchronousRing: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// of the mapping, which is the number of the context
+  package var address: UInt64 = 0
+
+  /// what io_setup(2) was asked for
+  package var requests: UInt32 = 0
+
+  /// the next event to be read
+  package var head: UInt32 = 0
+
+  /// the next event to be written
+  package var tail: UInt32 = 0
+
+  /// struct io_event of those between them, 32 bytes each
+  package var unread: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct ImageRobustWord: Sendable {
@@ -416,6 +449,9 @@ package nonisolated struct ImageMapping: @unchecked Sendable {
 
     /// [vdso]
     case vdsoCode // = 4
+
+    /// of io_setup(2): one of AddressSpace.rings
+    case asynchronousRing // = 5
     case UNRECOGNIZED(Int)
 
     package init() {
@@ -429,6 +465,7 @@ package nonisolated struct ImageMapping: @unchecked Sendable {
       case 2: self = .object
       case 3: self = .vdsoData
       case 4: self = .vdsoCode
+      case 5: self = .asynchronousRing
       default: self = .UNRECOGNIZED(rawValue)
       }
     }
@@ -440,6 +477,7 @@ package nonisolated struct ImageMapping: @unchecked Sendable {
       case .object: return 2
       case .vdsoData: return 3
       case .vdsoCode: return 4
+      case .asynchronousRing: return 5
       case .UNRECOGNIZED(let i): return i
       }
     }
@@ -451,6 +489,7 @@ package nonisolated struct ImageMapping: @unchecked Sendable {
       .object,
       .vdsoData,
       .vdsoCode,
+      .asynchronousRing,
     ]
 
   }
@@ -598,7 +637,7 @@ nonisolated extension ImageMappingFlag: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".AddressSpace"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{3}is_32_bit\0\u{3}guard_page\0\u{3}guard_length\0\u{3}locks_to_come\0\u{3}write_execute\0\u{3}huge_pages_disabled\0\u{3}merges_pages\0\u{3}core_filter\0\u{3}robust_words\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}mappings\0\u{3}start_code\0\u{3}end_code\0\u{3}start_data\0\u{3}end_data\0\u{3}start_break\0\u{3}current_break\0\u{3}start_stack\0\u{3}argument_start\0\u{3}argument_end\0\u{3}environment_start\0\u{3}environment_end\0\u{3}auxiliary_vector\0\u{3}run_page\0\u{3}run_length\0\u{3}is_32_bit\0\u{3}guard_page\0\u{3}guard_length\0\u{3}locks_to_come\0\u{3}write_execute\0\u{3}huge_pages_disabled\0\u{3}merges_pages\0\u{3}core_filter\0\u{3}robust_words\0\u{1}rings\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -626,6 +665,7 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
     var _mergesPages: Bool = false
     var _coreFilter: UInt32? = nil
     var _robustWords: [ImageRobustWord] = []
+    var _rings: [ImageAsynchronousRing] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -661,6 +701,7 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
       _mergesPages = source._mergesPages
       _coreFilter = source._coreFilter
       _robustWords = source._robustWords
+      _rings = source._rings
     }
   }
 
@@ -704,6 +745,7 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
         case 23: try { try decoder.decodeSingularBoolField(value: &_storage._mergesPages) }()
         case 24: try { try decoder.decodeSingularUInt32Field(value: &_storage._coreFilter) }()
         case 25: try { try decoder.decodeRepeatedMessageField(value: &_storage._robustWords) }()
+        case 26: try { try decoder.decodeRepeatedMessageField(value: &_storage._rings) }()
         default: break
         }
       }
@@ -791,6 +833,9 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
       if !_storage._robustWords.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._robustWords, fieldNumber: 25)
       }
+      if !_storage._rings.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._rings, fieldNumber: 26)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -825,10 +870,61 @@ nonisolated extension ImageAddressSpace: SwiftProtobuf.Message, SwiftProtobuf._M
         if _storage._mergesPages != rhs_storage._mergesPages {return false}
         if _storage._coreFilter != rhs_storage._coreFilter {return false}
         if _storage._robustWords != rhs_storage._robustWords {return false}
+        if _storage._rings != rhs_storage._rings {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageAsynchronousRing: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".AsynchronousRing"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}address\0\u{1}requests\0\u{1}head\0\u{1}tail\0\u{1}unread\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt64Field(value: &self.address) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.requests) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.head) }()
+      case 4: try { try decoder.decodeSingularUInt32Field(value: &self.tail) }()
+      case 5: try { try decoder.decodeSingularBytesField(value: &self.unread) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.address != 0 {
+      try visitor.visitSingularUInt64Field(value: self.address, fieldNumber: 1)
+    }
+    if self.requests != 0 {
+      try visitor.visitSingularUInt32Field(value: self.requests, fieldNumber: 2)
+    }
+    if self.head != 0 {
+      try visitor.visitSingularUInt32Field(value: self.head, fieldNumber: 3)
+    }
+    if self.tail != 0 {
+      try visitor.visitSingularUInt32Field(value: self.tail, fieldNumber: 4)
+    }
+    if !self.unread.isEmpty {
+      try visitor.visitSingularBytesField(value: self.unread, fieldNumber: 5)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageAsynchronousRing, rhs: ImageAsynchronousRing) -> Bool {
+    if lhs.address != rhs.address {return false}
+    if lhs.requests != rhs.requests {return false}
+    if lhs.head != rhs.head {return false}
+    if lhs.tail != rhs.tail {return false}
+    if lhs.unread != rhs.unread {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }
@@ -1003,7 +1099,7 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
 }
 
 nonisolated extension ImageMapping.Kind: SwiftProtobuf._ProtoNameProviding {
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ANONYMOUS\0\u{1}FILE\0\u{1}OBJECT\0\u{1}VDSO_DATA\0\u{1}VDSO_CODE\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{2}\0ANONYMOUS\0\u{1}FILE\0\u{1}OBJECT\0\u{1}VDSO_DATA\0\u{1}VDSO_CODE\0\u{1}ASYNCHRONOUS_RING\0")
 }
 
 nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {

@@ -8,8 +8,8 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// Record 150 "page description": names the owner of the pages in the next page-data record (151).
-/// Record 152 "page checksums" follows the data.
+/// Record 150 "page description": names the owner of the pages in the next page-data record (151), or in the page chunks
+/// (153) that follow. Record 152 "page checksums" comes after them.
 
 package import SwiftProtobuf
 
@@ -36,6 +36,13 @@ package nonisolated struct ImagePageDescription: Sendable {
 
   /// all runs of the owner together
   package var pages: UInt64 = 0
+
+  /// records 153 follow, not 151
+  package var chunked: Bool = false
+
+  /// Where pages that are left out are found in the parent image: the id of one of its address spaces, in which they have
+  /// the same page numbers; for a memory object that of a memory object. 0: none are left out.
+  package var parent: UInt32 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
@@ -86,7 +93,8 @@ package nonisolated struct ImagePageDescription: Sendable {
   package init() {}
 }
 
-/// crc32c of each 256 KiB of the page data that came before (the last one may be shorter).
+/// crc32c of each 256 KiB of the pages that came before (the last one may be shorter): of the pages as the tree had them,
+/// those of the parent image included, and not as they are compressed.
 package nonisolated struct ImagePageChecksums: Sendable {
   // SwiftProtobuf.Message conformance is added in an extension below. See the
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
@@ -106,7 +114,7 @@ package nonisolated struct ImageTail: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// in file order; pages and checksums included
+  /// in file order; pages and checksums included, padding and page chunks not
   package var entries: [ImageIndexEntry] = []
 
   /// how many records 101
@@ -115,7 +123,7 @@ package nonisolated struct ImageTail: Sendable {
   /// how many records 102
   package var threads: UInt32 = 0
 
-  /// how many pages in all records 151
+  /// how many pages of all owners, those in the parent image included
   package var pages: UInt64 = 0
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -168,7 +176,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImagePageDescription: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PageDescription"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}owner\0\u{1}id\0\u{1}pages\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}owner\0\u{1}id\0\u{1}pages\0\u{1}chunked\0\u{1}parent\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -179,6 +187,8 @@ nonisolated extension ImagePageDescription: SwiftProtobuf.Message, SwiftProtobuf
       case 1: try { try decoder.decodeSingularEnumField(value: &self.owner) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.id) }()
       case 3: try { try decoder.decodeSingularUInt64Field(value: &self.pages) }()
+      case 4: try { try decoder.decodeSingularBoolField(value: &self.chunked) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.parent) }()
       default: break
       }
     }
@@ -194,6 +204,12 @@ nonisolated extension ImagePageDescription: SwiftProtobuf.Message, SwiftProtobuf
     if self.pages != 0 {
       try visitor.visitSingularUInt64Field(value: self.pages, fieldNumber: 3)
     }
+    if self.chunked != false {
+      try visitor.visitSingularBoolField(value: self.chunked, fieldNumber: 4)
+    }
+    if self.parent != 0 {
+      try visitor.visitSingularUInt32Field(value: self.parent, fieldNumber: 5)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -201,6 +217,8 @@ nonisolated extension ImagePageDescription: SwiftProtobuf.Message, SwiftProtobuf
     if lhs.owner != rhs.owner {return false}
     if lhs.id != rhs.id {return false}
     if lhs.pages != rhs.pages {return false}
+    if lhs.chunked != rhs.chunked {return false}
+    if lhs.parent != rhs.parent {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

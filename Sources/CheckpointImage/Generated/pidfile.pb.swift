@@ -33,6 +33,9 @@ package nonisolated struct ImagePidFile: Sendable {
   /// PIDFD_THREAD: the thread of that process; 0: it stands for the whole process
   package var thread: UInt32 = 0
 
+  /// of a process that has ended and was waited for; it has no number any more
+  package var ended: Bool = false
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -44,7 +47,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImagePidFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".PidFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}thread\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}thread\0\u{1}ended\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -54,6 +57,7 @@ nonisolated extension ImagePidFile: SwiftProtobuf.Message, SwiftProtobuf._Messag
       switch fieldNumber {
       case 1: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
       case 2: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      case 3: try { try decoder.decodeSingularBoolField(value: &self.ended) }()
       default: break
       }
     }
@@ -66,12 +70,16 @@ nonisolated extension ImagePidFile: SwiftProtobuf.Message, SwiftProtobuf._Messag
     if self.thread != 0 {
       try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 2)
     }
+    if self.ended != false {
+      try visitor.visitSingularBoolField(value: self.ended, fieldNumber: 3)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
   package static func ==(lhs: ImagePidFile, rhs: ImagePidFile) -> Bool {
     if lhs.process != rhs.process {return false}
     if lhs.thread != rhs.thread {return false}
+    if lhs.ended != rhs.ended {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -8,7 +8,7 @@
 // For information on using the generated types, please see the documentation:
 //   https://github.com/apple/swift-protobuf/
 
-/// Part of record 105: a POSIX message queue. Its messages stay where they are: they can only be looked at by taking them.
+/// Part of record 105: a POSIX message queue. Messages of one with a name stay where they are: they can only be looked at by taking them.
 
 #if canImport(FoundationEssentials)
 package import FoundationEssentials
@@ -32,7 +32,7 @@ package nonisolated struct ImageQueueFile: Sendable {
   // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
   // methods supported on all messages.
 
-  /// as mq_open(3) is given it, without the slash
+  /// as mq_open(3) is given it, without the slash; of one without a name, the name that it had
   package var name: Data = Data()
 
   /// mq_maxmsg
@@ -53,6 +53,67 @@ package nonisolated struct ImageQueueFile: Sendable {
   /// gid
   package var group: UInt32 = 0
 
+  /// of one whose name has been removed: a number that its open files have in common; 0: it has its name
+  package var removed: UInt32 = 0
+
+  /// of one without a name, with the first of its open files: what waits, in order of priority
+  package var contents: [ImageQueueMessage] = []
+
+  /// with one of its open files that the process has
+  package var notification: ImageQueueNotification {
+    get {_notification ?? ImageQueueNotification()}
+    set {_notification = newValue}
+  }
+  /// Returns true if `notification` has been explicitly set.
+  package var hasNotification: Bool {self._notification != nil}
+  /// Clears the value of `notification`. Subsequent reads from it will return its default value.
+  package mutating func clearNotification() {self._notification = nil}
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+
+  fileprivate var _notification: ImageQueueNotification? = nil
+}
+
+package nonisolated struct ImageQueueMessage: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  package var priority: UInt32 = 0
+
+  package var text: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+/// mq_notify(3): who is told of the next message.
+package nonisolated struct ImageQueueNotification: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// its pid
+  package var process: UInt32 = 0
+
+  /// SIGEV_SIGNAL 0, SIGEV_NONE 1, SIGEV_THREAD 2
+  package var method: UInt32 = 0
+
+  /// of SIGEV_SIGNAL
+  package var signal: UInt32 = 0
+
+  /// of SIGEV_SIGNAL: sigev_value
+  package var value: UInt64 = 0
+
+  /// of SIGEV_THREAD: of the netlink socket by which a thread of the process is told
+  package var descriptor: UInt32 = 0
+
+  /// of SIGEV_THREAD: the 32 bytes that it is told
+  package var cookie: Data = Data()
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -64,7 +125,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageQueueFile: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".QueueFile"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}most_messages\0\u{3}longest_message\0\u{1}messages\0\u{1}mode\0\u{1}owner\0\u{1}group\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{3}most_messages\0\u{3}longest_message\0\u{1}messages\0\u{1}mode\0\u{1}owner\0\u{1}group\0\u{1}removed\0\u{1}contents\0\u{1}notification\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -79,12 +140,19 @@ nonisolated extension ImageQueueFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 5: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.owner) }()
       case 7: try { try decoder.decodeSingularUInt32Field(value: &self.group) }()
+      case 8: try { try decoder.decodeSingularUInt32Field(value: &self.removed) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.contents) }()
+      case 10: try { try decoder.decodeSingularMessageField(value: &self._notification) }()
       default: break
       }
     }
   }
 
   package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    // The use of inline closures is to circumvent an issue where the compiler
+    // allocates stack space for every if/case branch local when no optimizations
+    // are enabled. https://github.com/apple/swift-protobuf/issues/1034 and
+    // https://github.com/apple/swift-protobuf/issues/1182
     if !self.name.isEmpty {
       try visitor.visitSingularBytesField(value: self.name, fieldNumber: 1)
     }
@@ -106,6 +174,15 @@ nonisolated extension ImageQueueFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if self.group != 0 {
       try visitor.visitSingularUInt32Field(value: self.group, fieldNumber: 7)
     }
+    if self.removed != 0 {
+      try visitor.visitSingularUInt32Field(value: self.removed, fieldNumber: 8)
+    }
+    if !self.contents.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.contents, fieldNumber: 9)
+    }
+    try { if let v = self._notification {
+      try visitor.visitSingularMessageField(value: v, fieldNumber: 10)
+    } }()
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -117,6 +194,99 @@ nonisolated extension ImageQueueFile: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.mode != rhs.mode {return false}
     if lhs.owner != rhs.owner {return false}
     if lhs.group != rhs.group {return false}
+    if lhs.removed != rhs.removed {return false}
+    if lhs.contents != rhs.contents {return false}
+    if lhs._notification != rhs._notification {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageQueueMessage: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".QueueMessage"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}priority\0\u{1}text\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.priority) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.text) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.priority != 0 {
+      try visitor.visitSingularUInt32Field(value: self.priority, fieldNumber: 1)
+    }
+    if !self.text.isEmpty {
+      try visitor.visitSingularBytesField(value: self.text, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageQueueMessage, rhs: ImageQueueMessage) -> Bool {
+    if lhs.priority != rhs.priority {return false}
+    if lhs.text != rhs.text {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageQueueNotification: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".QueueNotification"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}process\0\u{1}method\0\u{1}signal\0\u{1}value\0\u{1}descriptor\0\u{1}cookie\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.process) }()
+      case 2: try { try decoder.decodeSingularUInt32Field(value: &self.method) }()
+      case 3: try { try decoder.decodeSingularUInt32Field(value: &self.signal) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.value) }()
+      case 5: try { try decoder.decodeSingularUInt32Field(value: &self.descriptor) }()
+      case 6: try { try decoder.decodeSingularBytesField(value: &self.cookie) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.process != 0 {
+      try visitor.visitSingularUInt32Field(value: self.process, fieldNumber: 1)
+    }
+    if self.method != 0 {
+      try visitor.visitSingularUInt32Field(value: self.method, fieldNumber: 2)
+    }
+    if self.signal != 0 {
+      try visitor.visitSingularUInt32Field(value: self.signal, fieldNumber: 3)
+    }
+    if self.value != 0 {
+      try visitor.visitSingularUInt64Field(value: self.value, fieldNumber: 4)
+    }
+    if self.descriptor != 0 {
+      try visitor.visitSingularUInt32Field(value: self.descriptor, fieldNumber: 5)
+    }
+    if !self.cookie.isEmpty {
+      try visitor.visitSingularBytesField(value: self.cookie, fieldNumber: 6)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageQueueNotification, rhs: ImageQueueNotification) -> Bool {
+    if lhs.process != rhs.process {return false}
+    if lhs.method != rhs.method {return false}
+    if lhs.signal != rhs.signal {return false}
+    if lhs.value != rhs.value {return false}
+    if lhs.descriptor != rhs.descriptor {return false}
+    if lhs.cookie != rhs.cookie {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -51,6 +51,25 @@ package nonisolated struct ImageSemaphoreSet: Sendable {
   /// pids of the tree as crcheckpoint saw them
   package var users: [UInt32] = []
 
+  /// what tasks of the tree undo at their end (SEM_UNDO), by list of operations
+  package var undo: [ImageSemaphoreUndo] = []
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
+}
+
+package nonisolated struct ImageSemaphoreUndo: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// tid of a task that has the list; others can share it (CLONE_SYSVSEM)
+  package var thread: UInt32 = 0
+
+  /// what is added to each semaphore when the last task with the list ends
+  package var adjustments: [Int32] = []
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -62,7 +81,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageSemaphoreSet: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".SemaphoreSet"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}number\0\u{1}key\0\u{1}mode\0\u{1}owner\0\u{1}group\0\u{1}values\0\u{1}users\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}number\0\u{1}key\0\u{1}mode\0\u{1}owner\0\u{1}group\0\u{1}values\0\u{1}users\0\u{1}undo\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -78,6 +97,7 @@ nonisolated extension ImageSemaphoreSet: SwiftProtobuf.Message, SwiftProtobuf._M
       case 6: try { try decoder.decodeSingularUInt32Field(value: &self.group) }()
       case 7: try { try decoder.decodeRepeatedUInt32Field(value: &self.values) }()
       case 8: try { try decoder.decodeRepeatedUInt32Field(value: &self.users) }()
+      case 9: try { try decoder.decodeRepeatedMessageField(value: &self.undo) }()
       default: break
       }
     }
@@ -108,6 +128,9 @@ nonisolated extension ImageSemaphoreSet: SwiftProtobuf.Message, SwiftProtobuf._M
     if !self.users.isEmpty {
       try visitor.visitPackedUInt32Field(value: self.users, fieldNumber: 8)
     }
+    if !self.undo.isEmpty {
+      try visitor.visitRepeatedMessageField(value: self.undo, fieldNumber: 9)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -120,6 +143,42 @@ nonisolated extension ImageSemaphoreSet: SwiftProtobuf.Message, SwiftProtobuf._M
     if lhs.group != rhs.group {return false}
     if lhs.values != rhs.values {return false}
     if lhs.users != rhs.users {return false}
+    if lhs.undo != rhs.undo {return false}
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageSemaphoreUndo: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".SemaphoreUndo"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}thread\0\u{1}adjustments\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.thread) }()
+      case 2: try { try decoder.decodeRepeatedSInt32Field(value: &self.adjustments) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.thread != 0 {
+      try visitor.visitSingularUInt32Field(value: self.thread, fieldNumber: 1)
+    }
+    if !self.adjustments.isEmpty {
+      try visitor.visitPackedSInt32Field(value: self.adjustments, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageSemaphoreUndo, rhs: ImageSemaphoreUndo) -> Bool {
+    if lhs.thread != rhs.thread {return false}
+    if lhs.adjustments != rhs.adjustments {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

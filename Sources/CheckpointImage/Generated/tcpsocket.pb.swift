@@ -72,6 +72,9 @@ package nonisolated struct ImageTcpSocket: Sendable {
   /// those that differ from a new socket's
   package var options: [ImageInetOption] = []
 
+  /// of a listening one that shares its port: those of one port began to listen in this order; 0: not known
+  package var listenOrder: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -209,7 +212,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageTcpSocket: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".TcpSocket"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}family\0\u{1}state\0\u{1}address\0\u{3}peer_address\0\u{1}peer\0\u{1}backlog\0\u{1}waiting\0\u{1}stream\0\u{3}receives_no_more\0\u{1}failed\0\u{1}options\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}family\0\u{1}state\0\u{1}address\0\u{3}peer_address\0\u{1}peer\0\u{1}backlog\0\u{1}waiting\0\u{1}stream\0\u{3}receives_no_more\0\u{1}failed\0\u{1}options\0\u{3}listen_order\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -228,6 +231,7 @@ nonisolated extension ImageTcpSocket: SwiftProtobuf.Message, SwiftProtobuf._Mess
       case 9: try { try decoder.decodeSingularBoolField(value: &self.receivesNoMore) }()
       case 10: try { try decoder.decodeSingularBoolField(value: &self.failed) }()
       case 11: try { try decoder.decodeRepeatedMessageField(value: &self.options) }()
+      case 12: try { try decoder.decodeSingularUInt32Field(value: &self.listenOrder) }()
       default: break
       }
     }
@@ -271,6 +275,9 @@ nonisolated extension ImageTcpSocket: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if !self.options.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.options, fieldNumber: 11)
     }
+    if self.listenOrder != 0 {
+      try visitor.visitSingularUInt32Field(value: self.listenOrder, fieldNumber: 12)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -286,6 +293,7 @@ nonisolated extension ImageTcpSocket: SwiftProtobuf.Message, SwiftProtobuf._Mess
     if lhs.receivesNoMore != rhs.receivesNoMore {return false}
     if lhs.failed != rhs.failed {return false}
     if lhs.options != rhs.options {return false}
+    if lhs.listenOrder != rhs.listenOrder {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -269,11 +269,50 @@ package nonisolated struct ImageThread: @unchecked Sendable {
   /// Clears the value of `attributes`. Subsequent reads from it will return its default value.
   package mutating func clearAttributes() {_uniqueStorage()._attributes = nil}
 
+  /// ids of record 121, the oldest first; a call is allowed if all of them allow it
+  package var callFilters: [UInt32] {
+    get {_storage._callFilters}
+    set {_uniqueStorage()._callFilters = newValue}
+  }
+
+  /// system calls that come back as SIGSYS
+  package var callDispatch: ImageCallDispatch {
+    get {_storage._callDispatch ?? ImageCallDispatch()}
+    set {_uniqueStorage()._callDispatch = newValue}
+  }
+  /// Returns true if `callDispatch` has been explicitly set.
+  package var hasCallDispatch: Bool {_storage._callDispatch != nil}
+  /// Clears the value of `callDispatch`. Subsequent reads from it will return its default value.
+  package mutating func clearCallDispatch() {_uniqueStorage()._callDispatch = nil}
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// prctl(2), PR_SET_SYSCALL_USER_DISPATCH
+package nonisolated struct ImageCallDispatch: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// PR_SYS_DISPATCH_*, 0: off
+  package var mode: UInt32 = 0
+
+  /// address of the byte that switches it, 0: none
+  package var selector: UInt64 = 0
+
+  /// addresses from here on ...
+  package var offset: UInt64 = 0
+
+  /// ... are let through, or (inclusive mode) are the only ones that come back
+  package var length: UInt64 = 0
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 package nonisolated struct ImageAttributes: Sendable {
@@ -653,7 +692,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Thread"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{3}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{1}timeout\0\u{3}inside_vdso\0\u{3}cgroup_set\0\u{3}has_exited\0\u{3}exit_code\0\u{3}inner_tids\0\u{4}\u{4}address_space\0\u{3}file_table\0\u{1}directories\0\u{1}actions\0\u{1}undo\0\u{3}disk_context\0\u{1}namespaces\0\u{1}attributes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}tid\0\u{1}process\0\u{1}name\0\u{1}cpu\0\u{3}signal_mask\0\u{1}pending\0\u{3}alternate_stack\0\u{3}clear_child_tid\0\u{3}robust_list\0\u{3}robust_list_size\0\u{1}rseq\0\u{3}parent_death_signal\0\u{1}credentials\0\u{1}scheduling\0\u{3}timer_slack\0\u{3}no_new_privileges\0\u{3}restart_block\0\u{1}call\0\u{3}call_is_32_bit\0\u{3}time_left_is_32_bit\0\u{1}timeout\0\u{3}inside_vdso\0\u{3}cgroup_set\0\u{3}has_exited\0\u{3}exit_code\0\u{3}inner_tids\0\u{4}\u{4}address_space\0\u{3}file_table\0\u{1}directories\0\u{1}actions\0\u{1}undo\0\u{3}disk_context\0\u{1}namespaces\0\u{1}attributes\0\u{4}\u{d}call_filters\0\u{3}call_dispatch\0")
 
   fileprivate class _StorageClass {
     var _tid: UInt32 = 0
@@ -690,6 +729,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
     var _diskContext: UInt32 = 0
     var _namespaces: ImageNamespaces? = nil
     var _attributes: ImageAttributes? = nil
+    var _callFilters: [UInt32] = []
+    var _callDispatch: ImageCallDispatch? = nil
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -734,6 +775,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       _diskContext = source._diskContext
       _namespaces = source._namespaces
       _attributes = source._attributes
+      _callFilters = source._callFilters
+      _callDispatch = source._callDispatch
     }
   }
 
@@ -786,6 +829,8 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         case 35: try { try decoder.decodeSingularUInt32Field(value: &_storage._diskContext) }()
         case 36: try { try decoder.decodeSingularMessageField(value: &_storage._namespaces) }()
         case 37: try { try decoder.decodeSingularMessageField(value: &_storage._attributes) }()
+        case 50: try { try decoder.decodeRepeatedUInt32Field(value: &_storage._callFilters) }()
+        case 51: try { try decoder.decodeSingularMessageField(value: &_storage._callDispatch) }()
         default: break
         }
       }
@@ -900,6 +945,12 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
       try { if let v = _storage._attributes {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 37)
       } }()
+      if !_storage._callFilters.isEmpty {
+        try visitor.visitPackedUInt32Field(value: _storage._callFilters, fieldNumber: 50)
+      }
+      try { if let v = _storage._callDispatch {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 51)
+      } }()
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -943,10 +994,57 @@ nonisolated extension ImageThread: SwiftProtobuf.Message, SwiftProtobuf._Message
         if _storage._diskContext != rhs_storage._diskContext {return false}
         if _storage._namespaces != rhs_storage._namespaces {return false}
         if _storage._attributes != rhs_storage._attributes {return false}
+        if _storage._callFilters != rhs_storage._callFilters {return false}
+        if _storage._callDispatch != rhs_storage._callDispatch {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageCallDispatch: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".CallDispatch"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}mode\0\u{1}selector\0\u{1}offset\0\u{1}length\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularUInt32Field(value: &self.mode) }()
+      case 2: try { try decoder.decodeSingularUInt64Field(value: &self.selector) }()
+      case 3: try { try decoder.decodeSingularUInt64Field(value: &self.offset) }()
+      case 4: try { try decoder.decodeSingularUInt64Field(value: &self.length) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if self.mode != 0 {
+      try visitor.visitSingularUInt32Field(value: self.mode, fieldNumber: 1)
+    }
+    if self.selector != 0 {
+      try visitor.visitSingularUInt64Field(value: self.selector, fieldNumber: 2)
+    }
+    if self.offset != 0 {
+      try visitor.visitSingularUInt64Field(value: self.offset, fieldNumber: 3)
+    }
+    if self.length != 0 {
+      try visitor.visitSingularUInt64Field(value: self.length, fieldNumber: 4)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageCallDispatch, rhs: ImageCallDispatch) -> Bool {
+    if lhs.mode != rhs.mode {return false}
+    if lhs.selector != rhs.selector {return false}
+    if lhs.offset != rhs.offset {return false}
+    if lhs.length != rhs.length {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -129,6 +129,21 @@ package nonisolated struct ImageUnixSocket: @unchecked Sendable {
     set {_uniqueStorage()._closed = newValue}
   }
 
+  /// Of one that is connected and not accepted yet: SO_PEERCRED as the accepted socket will show it, and what it has sent.
+  package var connector: ImageUnixCredentials {
+    get {_storage._connector ?? ImageUnixCredentials()}
+    set {_uniqueStorage()._connector = newValue}
+  }
+  /// Returns true if `connector` has been explicitly set.
+  package var hasConnector: Bool {_storage._connector != nil}
+  /// Clears the value of `connector`. Subsequent reads from it will return its default value.
+  package mutating func clearConnector() {_uniqueStorage()._connector = nil}
+
+  package var early: [ImageUnixMessage] {
+    get {_storage._early}
+    set {_uniqueStorage()._early = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -238,7 +253,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageUnixSocket: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".UnixSocket"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}address\0\u{1}name\0\u{1}peer\0\u{3}peer_gone\0\u{3}peer_address\0\u{1}shutdown\0\u{1}reset\0\u{1}listening\0\u{1}backlog\0\u{1}waiting\0\u{1}queue\0\u{3}peer_credentials\0\u{1}options\0\u{1}closed\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}type\0\u{1}address\0\u{1}name\0\u{1}peer\0\u{3}peer_gone\0\u{3}peer_address\0\u{1}shutdown\0\u{1}reset\0\u{1}listening\0\u{1}backlog\0\u{1}waiting\0\u{1}queue\0\u{3}peer_credentials\0\u{1}options\0\u{1}closed\0\u{1}connector\0\u{1}early\0")
 
   fileprivate class _StorageClass {
     var _type: UInt32 = 0
@@ -256,6 +271,8 @@ nonisolated extension ImageUnixSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
     var _peerCredentials: ImageUnixCredentials? = nil
     var _options: [ImageSocketOption] = []
     var _closed: Bool = false
+    var _connector: ImageUnixCredentials? = nil
+    var _early: [ImageUnixMessage] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -281,6 +298,8 @@ nonisolated extension ImageUnixSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
       _peerCredentials = source._peerCredentials
       _options = source._options
       _closed = source._closed
+      _connector = source._connector
+      _early = source._early
     }
   }
 
@@ -314,6 +333,8 @@ nonisolated extension ImageUnixSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
         case 13: try { try decoder.decodeSingularMessageField(value: &_storage._peerCredentials) }()
         case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._options) }()
         case 15: try { try decoder.decodeSingularBoolField(value: &_storage._closed) }()
+        case 16: try { try decoder.decodeSingularMessageField(value: &_storage._connector) }()
+        case 17: try { try decoder.decodeRepeatedMessageField(value: &_storage._early) }()
         default: break
         }
       }
@@ -371,6 +392,12 @@ nonisolated extension ImageUnixSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
       if _storage._closed != false {
         try visitor.visitSingularBoolField(value: _storage._closed, fieldNumber: 15)
       }
+      try { if let v = _storage._connector {
+        try visitor.visitSingularMessageField(value: v, fieldNumber: 16)
+      } }()
+      if !_storage._early.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._early, fieldNumber: 17)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -395,6 +422,8 @@ nonisolated extension ImageUnixSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
         if _storage._peerCredentials != rhs_storage._peerCredentials {return false}
         if _storage._options != rhs_storage._options {return false}
         if _storage._closed != rhs_storage._closed {return false}
+        if _storage._connector != rhs_storage._connector {return false}
+        if _storage._early != rhs_storage._early {return false}
         return true
       }
       if !storagesAreEqual {return false}

@@ -62,6 +62,8 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
     case unixSockets
     /// All TCP sockets, likewise.
     case tcpSockets
+    /// A POSIX message queue without a name, by the number that its open files have in common: a bundle, no record.
+    case removedQueue(UInt32)
 
     package var description: String {
         switch self {
@@ -71,6 +73,7 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .terminal(let id): "terminal \(id)"
         case .unixSockets: "unix sockets"
         case .tcpSockets: "TCP sockets"
+        case .removedQueue(let number): "removed message queue \(number)"
         }
     }
 
@@ -81,7 +84,7 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .pipe: .noPipe
         case .memoryObject: .noMemoryObject
         case .terminal: .noTerminal
-        case .unixSockets, .tcpSockets: .noOpenFile
+        case .unixSockets, .tcpSockets, .removedQueue: .noOpenFile
         }
     }
 }

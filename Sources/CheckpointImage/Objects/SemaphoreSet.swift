@@ -3,6 +3,8 @@ extension ImageLookup {
     /// SEMMSL and SEMVMX of the kernel's own limits. Source: semget(2), semop(2).
     private static let mostSemaphores = 65536
     private static let highestValue: UInt32 = 32767
+    /// SEMAEM, and one more below zero.
+    private static let adjustments: ClosedRange<Int32> = -32768...32767
 
     func validate(_ sets: [ImageSemaphoreSet]) throws(ImageError) {
         var numbers: Set<UInt32> = []
@@ -15,6 +17,13 @@ extension ImageLookup {
                     && set.values.allSatisfy { $0 <= Self.highestValue }, .semaphoreRange, subject())
             try require(numbers.insert(set.number).inserted, .semaphoreTwice, subject())
             try require(set.key == 0 || keys.insert(set.key).inserted, .semaphoreTwice, subject())
+            try require(Set(set.undo.map(\.thread)).count == set.undo.count, .semaphoreTwice, subject())
+            for undo in set.undo {
+                try require(thread[undo.thread] != nil, .semaphoreRange, subject())
+                try require(
+                    undo.adjustments.count == set.values.count && undo.adjustments.allSatisfy { Self.adjustments.contains($0) }, .semaphoreRange,
+                    subject())
+            }
         }
     }
 }

@@ -27,7 +27,7 @@ extension ImageTcpSocket: SavedObject {
         for one in [address, peerAddress] { try rules.require(one.isEmpty || Self.isAddress(one, family), .tcpAddress) }
         try rules.require(!(isConnection || state == TCP.TCP_SYN_SENT) || !address.isEmpty && !peerAddress.isEmpty, .tcpAddress)
         try rules.require(!isClosed || !address.isEmpty, .tcpAddress)
-        try rules.require(isListening || backlog == 0 && waiting.isEmpty, .tcpState)
+        try rules.require(isListening || backlog == 0 && waiting.isEmpty && listenOrder == 0, .tcpState)
         try rules.require(!failed || isClosed, .tcpState)
         try rules.require(!receivesNoMore || isConnection || isClosed, .tcpState)
         try rules.require(hasStream ? isConnection || isClosed : !isConnection, .tcpState)

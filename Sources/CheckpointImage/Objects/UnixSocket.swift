@@ -53,26 +53,21 @@ extension ImageUnixSocket: SavedObject {
         for other in (peer == 0 ? [] : [peer]) + waiting { try checkPeer(other, isConnection: isConnection, rules) }
         for message in queue { try rules.require(message.files.count <= Self.filesInMessage, .socketQueue) }
         try rules.require(type != Socket.SOCK_STREAM || queue.allSatisfy { !$0.bytes.isEmpty }, .socketQueue)
+        let isWaiting = isConnection && peer == 0 && !peerGone && !listening
+        try rules.require(early.isEmpty && !hasConnector || isWaiting, .socketQueue)
+        try rules.require(early.allSatisfy { $0.files.isEmpty && (type != Socket.SOCK_STREAM || !$0.bytes.isEmpty) }, .socketQueue)
         try rules.require(queue.isEmpty || peer != 0 || peerGone || type == Socket.SOCK_DGRAM, .socketQueue)
         try rules.requireOptions(inetOptions, of: .unix)
     }
 
     /// Its options, as other sockets have them.
-    package var inetOptions: [ImageInetOption] {
-        options.map { option in
-            var one = ImageInetOption()
-            one.level = SocketOption.SOL_SOCKET
-            one.number = option.number
-            one.value = option.value
-            return one
-        }
-    }
+    package var inetOptions: [ImageInetOption] { options.map(\.inetOption) }
 
     /// SCM_MAX_FD. Source: unix(7).
     private static let filesInMessage = 253
 
     /// `sun_path` has 108 bytes.
-    private static func isAddress(_ address: Data) -> Bool { address.count <= 108 && (address.first == 0 || !address.contains(0)) }
+    static func isAddress(_ address: Data) -> Bool { address.count <= 108 && (address.first == 0 || !address.contains(0)) }
 
     /// Ends of a connection name each other.
     private func checkPeer(_ id: UInt32, isConnection: Bool, _ rules: RuleContext) throws(ImageError) {
@@ -105,5 +100,15 @@ extension ImageUnixSocket: SavedObject {
     /// An abstract name begins with a zero byte, which is shown as `@`.
     package static func shown(_ address: Data) -> String {
         address.first == 0 ? "@" + address.dropFirst().asText : address.asText
+    }
+}
+
+extension ImageSocketOption {
+    var inetOption: ImageInetOption {
+        var one = ImageInetOption()
+        one.level = SocketOption.SOL_SOCKET
+        one.number = number
+        one.value = value
+        return one
     }
 }

@@ -34,5 +34,5 @@ package struct CgroupMembership: Hashable, Sendable {
 /// The text of `/proc/PID/cgroup`, or of one task of the process: equal texts mean equal places.
 package func cgroupText(of pid: Int32, task: Int32? = nil) throws(SystemError) -> [UInt8] {
     try FaultPoint.procCgroup.pass("read /proc/\(pid)/cgroup")
-    return try readKernelText(task.map { "/proc/\(pid)/task/\($0)/cgroup" } ?? "/proc/\(pid)/cgroup", capacity: 2048)
+    return try readKernelRecord(task.map { "/proc/\(pid)/task/\($0)/cgroup" } ?? "/proc/\(pid)/cgroup", capacity: 2048)
 }

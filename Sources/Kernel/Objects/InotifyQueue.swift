@@ -11,7 +11,7 @@ extension KernelReader {
         let copy = try Descriptor.open(task: pid).duplicate(remote: descriptor)
         let group = try word(try file(copy), "file", "private_data")
         let head = group &+ UInt64(try offset("fsnotify_group", "notification_list"))
-        let header = try types.size(of: types.find("inotify_event_info", .structure))
+        let header = try layout.size("inotify_event_info")
         let link = try offset("inotify_event_info", "fse.list")
         let (mask, watch) = (try offset("inotify_event_info", "mask"), try offset("inotify_event_info", "wd"))
         let (cookie, length) = (try offset("inotify_event_info", "sync_cookie"), try offset("inotify_event_info", "name_len"))

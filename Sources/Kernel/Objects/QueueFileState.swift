@@ -9,26 +9,38 @@ package struct QueueFileState: Equatable, Sendable {
     package var mostMessages: UInt64
     package var longestMessage: UInt64
     package var messages: UInt64
-    /// The process that is told of the next message (mq_notify(3)); 0: none.
-    package var notified: Int32 = 0
+    /// Which process is told of the next message (mq_notify(3)); nil: none.
+    package var notification: Notification?
+
+    package struct Notification: Equatable, Sendable {
+        /// Its pid in this pid namespace.
+        package var process: Int32
+        /// SIGEV_SIGNAL, SIGEV_NONE or SIGEV_THREAD.
+        package var method: UInt32
+        /// Of SIGEV_SIGNAL.
+        package var signal: UInt32
+    }
 
     /// Opens the queue once more, through the descriptor of a process: it is not changed by that.
     package static func read(of pid: Int32, descriptor: Int32) throws(SystemError) -> QueueFileState {
         let file = try Descriptor.open("/proc/\(pid)/fd/\(descriptor)", O_RDONLY | O_NONBLOCK)
         var state = try attributes(of: file)
-        state.notified = notified(in: try file.read(upTo: 256))
+        state.notification = notification(in: try file.read(upTo: 256))
         return state
     }
 
     /// `QSIZE:129 NOTIFY:0 SIGNO:10 NOTIFY_PID:8260`
-    static func notified(in text: [UInt8]) -> Int32 {
-        for word in text.split(whereSeparator: { $0 <= .blank }) {
-            var cursor = ByteCursor(Array(word))
-            if cursor.key() == key("NOTIFY_PID"), word.starts(with: "NOTIFY_PID".utf8), let pid = cursor.signed() {
-                return Int32(truncatingIfNeeded: pid)
-            }
+    static func notification(in text: [UInt8]) -> Notification? {
+        func number(_ name: String) -> Int64? {
+            let start = Array("\(name):".utf8)
+            guard let word = text.split(whereSeparator: { $0 <= .blank }).first(where: { $0.starts(with: start) }) else { return nil }
+            var cursor = ByteCursor(Array(word.dropFirst(start.count)))
+            return cursor.signed()
         }
-        return 0
+        guard let process = number("NOTIFY_PID"), process != 0 else { return nil }
+        return Notification(
+            process: Int32(truncatingIfNeeded: process), method: UInt32(truncatingIfNeeded: number("NOTIFY") ?? 0),
+            signal: UInt32(truncatingIfNeeded: number("SIGNO") ?? 0))
     }
 
     @inline(never)

@@ -6,7 +6,21 @@ import StepProgram
 /// pidfd_open(2): made when the task exists that it stands for.
 enum PidFilePlan: ObjectPlan {
     static func make(_ bundle: [PlannedFile<ImagePidFile>], _ program: inout Program, _ builder: inout PlanBuilder) {
-        for file in bundle { open(file, as: file.number, &program, &builder) }
+        for file in bundle {
+            if file.state.ended { makeEnded(file, &program, &builder) } else { open(file, as: file.number, &program, &builder) }
+        }
+    }
+
+    /// A process is made for it, ends, and is waited for. The number that it had is free again afterwards.
+    private static func makeEnded(_ file: PlannedFile<ImagePidFile>, _ program: inout Program, _ builder: inout PlanBuilder) {
+        let made = builder.room(8)
+        builder.passingProcess(&program, "a process that ends", pidFile: made)
+        let note = builder.note(file.file)
+        program.call(
+            .dup3, [.stored(at: made), .number(file.number), .value(PlanBuilder.cloexec)], check: .equals(Int64(file.number)), note)
+        program.call(.close, [.stored(at: made)])
+        let flags = UInt64(file.file.flags) & PlanBuilder.nonblock
+        if flags != 0 { program.call(.fcntl, [.number(file.number), .value(Fcntl.F_SETFL), .value(flags)], "status flags") }
     }
 
     /// Those of threads, which exist only now: opened, and put to all numbers of the one table that has them.

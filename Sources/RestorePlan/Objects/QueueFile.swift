@@ -23,19 +23,21 @@ extension HostFacts {
         let holders = FileHolders(image, self)
         return Set(
             image.openFiles.compactMap { file in
-                guard case .queue(let queue)? = file.object else { return nil }
+                guard case .queue(let queue)? = file.object, queue.removed == 0 else { return nil }
                 return QueueFilePlan.request(queue, file, holders)
             })
     }
 }
 
-/// mq_open(3). A queue that still exists is used as it is; one that does not is made by crrestart before there is a tree.
+/// mq_open(3). A queue that still exists is used as it is; one that does not is made by crrestart before there is a tree. One that had lost
+/// its name is made by steps: see ``QueueMaker``.
 enum QueueFilePlan: ObjectPlan {
     static func request(_ queue: ImageQueueFile, _ file: ImageOpenFile, _ holders: FileHolders) -> QueueRequest {
         QueueRequest(name: queue.name.asBytes, access: file.flags & OpenFlag.O_ACCMODE, rights: holders.rights(of: file))
     }
 
     static func check(_ file: PlannedFile<ImageQueueFile>, _ host: ObjectHost, _ findings: inout HostFindings) {
+        if file.state.removed != 0 { return }
         let queue = file.state
         let name = file.file.summary(in: host.image)
         switch host.facts.queues[request(queue, file.file, host.holders)] {
@@ -53,6 +55,7 @@ enum QueueFilePlan: ObjectPlan {
     }
 
     static func make(_ bundle: [PlannedFile<ImageQueueFile>], _ program: inout Program, _ builder: inout PlanBuilder) {
+        if let first = bundle.first, first.state.removed != 0 { return QueueMaker.make(bundle, like: first.state, &program, &builder) }
         for file in bundle {
             let request = request(file.state, file.file, builder.holders)
             // What crrestart has made anybody may have.
@@ -71,7 +74,7 @@ enum QueueFilePlan: ObjectPlan {
         let holders = FileHolders(image, facts)
         var seen: Set<[UInt8]> = []
         return image.openFiles.compactMap { file in
-            guard case .queue(let queue)? = file.object, facts.queues[request(queue, file, holders)] == .missing,
+            guard case .queue(let queue)? = file.object, queue.removed == 0, facts.queues[request(queue, file, holders)] == .missing,
                 seen.insert(queue.name.asBytes).inserted
             else { return nil }
             return queue

@@ -61,12 +61,15 @@ package struct SemaphorePlan: Sendable, Equatable {
     package let isMade: Bool
     /// Semaphores that get their value, by index.
     package let changes: [Int]
+    /// What tasks of the tree undo at their end.
+    package let undo: [SemaphoreUndoPlan]
 
     /// Nil: the set cannot be used or made here, and there is a finding.
     ///
     /// - Parameter credentials: of the tree's threads. An image can claim anything: what none of them may change is left alone.
     init?(_ set: ImageSemaphoreSet, _ facts: HostFacts, by credentials: [ImageCredentials], _ find: (String, String, String) -> Void) {
         self.set = set
+        undo = set.undo.map { SemaphoreUndoPlan($0, values: set.values) }
         let name = "semaphore set \(set.number)" + (set.key == 0 ? "" : " (key 0x\(String(set.key, radix: 16)))")
         guard let here = facts.semaphoreSets[set.number] else {
             if set.key != 0, let other = facts.semaphoreSets.first(where: { $0.value.key == set.key }) {
@@ -88,11 +91,14 @@ package struct SemaphorePlan: Sendable, Equatable {
             return nil
         }
         let users = Set(set.users)
+        let sums = Self.sums(of: set)
         var changes: [Int] = []
         for index in set.values.indices where here.values[index] != set.values[index] {
             let changer = here.changers[index]
+            // What the end of the tree leaves, also where a restart that failed has set it back.
+            let isOfEnd = sums[index] != 0 && here.values[index] == Self.value(set.values[index], plus: sums[index])
             // The tree has ended: a living process with such a number is not of the tree, or of the tree that the image was taken of.
-            if changer != 0 && (!users.contains(changer) || here.names[changer] != nil) {
+            if changer != 0 && (!users.contains(changer) && !isOfEnd || here.names[changer] != nil) {
                 let process = here.names[changer].map { "\(changer) \($0), which is alive" } ?? "\(changer), which has ended"
                 find(
                     name, "semaphore \(index) was \(set.values[index]) and is \(here.values[index]): changed by \(process)",
@@ -100,6 +106,13 @@ package struct SemaphorePlan: Sendable, Equatable {
                 return nil
             }
             changes.append(index)
+        }
+        // The end of the tree would have changed it.
+        if let index = set.values.indices.first(where: { sums[$0] != 0 && here.values[$0] == set.values[$0] }) {
+            find(
+                name, "semaphore \(index) is \(here.values[index]), as at the checkpoint: a task of the tree has operations to undo on it (SEM_UNDO), and has not ended",
+                "end the tree that was saved first")
+            return nil
         }
         if !changes.isEmpty && !credentials.contains(where: here.rights.letChange) {
             find(
@@ -109,5 +122,37 @@ package struct SemaphorePlan: Sendable, Equatable {
         }
         isMade = false
         self.changes = changes
+    }
+
+    /// What the values will be when the tree has ended, and which process will have changed them.
+    package static func foresee(endOf set: ImageSemaphoreSet, _ values: inout [UInt32], _ changers: inout [UInt32]) {
+        for (index, sum) in sums(of: set).enumerated() where sum != 0 && values.indices.contains(index) && changers.indices.contains(index) {
+            values[index] = value(values[index], plus: sum)
+            changers[index] = set.users.first ?? 0
+        }
+    }
+
+    /// A task that could change a set once may have become another user since.
+    static func checkRights(of set: ImageSemaphoreSet, _ image: CheckpointImage, _ facts: HostFacts, _ find: (String, String, String) -> Void) {
+        let own = facts.ownCredentials
+        let made = HostFacts.SemaphoreSet.Rights(
+            owner: set.owner, creator: own.effectiveUser, group: set.group, creatorGroup: own.effectiveGroup, mode: set.mode)
+        let rights = facts.semaphoreSets[set.number]?.rights ?? made
+        for undo in set.undo {
+            guard let thread = image.threads.first(where: { $0.tid == undo.thread }), !rights.letChange(thread.credentials) else { continue }
+            find(
+                "semaphore set \(set.number)", "task \(undo.thread) has operations to undo on it (SEM_UNDO), and may not change it any more",
+                "its owner can let it: ipcs -s -i \(set.number)")
+        }
+    }
+
+    /// The kernel keeps each value within 0 and SEMVMX.
+    private static func value(_ value: UInt32, plus sum: Int) -> UInt32 { UInt32(max(0, min(32767, Int(value) + sum))) }
+
+    /// What the end of the tree adds to each semaphore, as far as that can be told: the kernel keeps each value within 0 and SEMVMX.
+    static func sums(of set: ImageSemaphoreSet) -> [Int] {
+        set.values.indices.map { index in
+            set.undo.reduce(0) { $0 + ($1.adjustments.indices.contains(index) ? Int($1.adjustments[index]) : 0) }
+        }
     }
 }

@@ -40,7 +40,8 @@ enum TCPSocketPlan: ObjectPlan {
     static func make(_ bundle: [Socket], _ program: inout Program, _ builder: inout PlanBuilder) {
         for socket in bundle { open(&program, socket, &builder) }
         for socket in bundle where !socket.state.needsRepair { bind(&program, socket, &builder) }
-        for socket in bundle where socket.state.isListening { listen(&program, socket) }
+        let listening = bundle.filter(\.state.isListening)
+        for socket in listening.sorted(by: { ($0.state.listenOrder, $0.file.id) < ($1.state.listenOrder, $1.file.id) }) { listen(&program, socket) }
         for (index, socket) in bundle.enumerated() where socket.state.needsRepair { connect(&program, socket, index, &builder) }
         // The kernel sends once more what is not acknowledged, after a second: by then all the others have to be there.
         for socket in bundle where socket.state.needsRepair { fill(&program, socket, &builder) }
@@ -77,8 +78,15 @@ enum TCPSocketPlan: ObjectPlan {
     private static func bind(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
         if socket.state.address.isEmpty { return }
         setReuse(&program, socket, true, &builder)
+        // The kernel lets connections share a port that it chose for them, but not after bind(2): repair mode does not ask.
+        let sharesPort = socket.state.state == TCP.TCP_SYN_SENT && builder.facts.has(Capability.CAP_NET_ADMIN)
+        if sharesPort { set(&program, socket, TCP.TCP_REPAIR, 1, &builder, "other connections can have its port") }
         let address = socket.state.address.asBytes
         program.call(.bind, [.number(socket.number), builder.data(address), .number(address.count)], "bind \(ImageTcpSocket.shown(socket.state.address))")
+        if sharesPort {
+            set(&program, socket, TCP.TCP_REPAIR, TCP.TCP_REPAIR_OFF_NO_WP, &builder)
+            setReuse(&program, socket, true, &builder)
+        }
     }
 
     private static func listen(_ program: inout Program, _ socket: Socket) {
@@ -163,7 +171,11 @@ enum TCPSocketPlan: ObjectPlan {
         builder.setOptions(&program, .number(socket.number), options, nil, of: builder.note(socket.file))
         if !state.needsRepair, !state.address.isEmpty, !state.reusesAddress { setReuse(&program, socket, false, &builder) }
         if state.address.isEmpty, state.reusesAddress { setReuse(&program, socket, true, &builder) }
-        if state.isConnection, state.receivesNoMore || TCPStart(state, of: builder.image).receivesEnd { program.call(.shutdown, [.number(socket.number), .value(LinuxABI.Socket.SHUT_RD)], "receives no more") }
+        // In flight: the monitor has no way to send it a FIN.
+        let isUnheld = builder.graph.unheldFiles.contains(socket.file.id)
+        if state.isConnection, state.receivesNoMore || isUnheld && TCPStart(state, of: builder.image).receivesEnd {
+            program.call(.shutdown, [.number(socket.number), .value(LinuxABI.Socket.SHUT_RD)], "receives no more")
+        }
         let flags = socket.file.flags & (OpenFlag.O_NONBLOCK | OpenFlag.O_APPEND | OpenFlag.O_NOATIME)
         if flags != 0 { program.call(.fcntl, [.number(socket.number), .value(Fcntl.F_SETFL), .number(flags)], "status flags") }
     }
@@ -209,6 +221,12 @@ extension ImageTcpSocket {
     var needsRepair: Bool { isConnection || isClosed }
 
     var reusesAddress: Bool { options.contains { $0.isOption(SocketOptions.SO_REUSEADDR) } }
+
+    /// It gets the packets of one network device only. One to itself would find no socket, and be answered with a reset, to the other end.
+    var belongsToDevice: Bool {
+        let address = address.asBytes
+        return options.contains { $0.option?.form == .deviceName } || address.count == 28 && address[24...].contains { $0 != 0 }
+    }
 
     /// What a closed connection was connected with is not known: something local that no other has.
     static func standIn(_ index: Int, _ address: [UInt8]) -> [UInt8] {

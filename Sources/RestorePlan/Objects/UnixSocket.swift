@@ -30,6 +30,24 @@ enum UnixSocketPlan: ObjectPlan {
         }
     }
 
+    /// A process with the number of a sender has to exist for a moment: see `PlanBuilder.act`.
+    static func checkSenders(_ image: CheckpointImage, usesLastPid: Bool, _ findings: inout HostFindings) {
+        let outermost = image.process(image.header.root)?.pidNamespace
+        for file in image.openFiles {
+            guard case .unix(let socket)? = file.object else { continue }
+            for sender in socket.queue.map(\.sender) where sender.process != 0 && sender.process != image.header.root {
+                let isNested = image.process(sender.process)?.pidNamespace != outermost
+                guard isNested || usesLastPid else { continue }
+                findings.find(
+                    "open file \(file.id), \(socket.summary(in: image))",
+                    "a message of process \(sender.process) waits in it with its credentials, in whose name it cannot be sent here",
+                    help: isNested
+                        ? "the process is in a pid namespace of its own: checkpoint when the message has been received"
+                        : "clone3 with set_tid is needed: Linux 5.5, and CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN")
+            }
+        }
+    }
+
     /// Whether the task can make the file of a socket, and remove the old one.
     private static func checkDirectory(_ file: Socket, _ host: ObjectHost, _ findings: inout HostFindings) {
         guard file.state.hasName else { return }
@@ -78,7 +96,25 @@ enum UnixSocketPlan: ObjectPlan {
     static func fill(_ program: inout Program, _ socket: Socket, from sender: Step.Argument, _ builder: inout PlanBuilder) {
         if socket.state.queue.isEmpty { return }
         makeRoom(&program, sender, for: socket, &builder)
-        for message in socket.state.queue { send(&program, message, from: sender, to: socket, &builder) }
+        // The process that stands in for a sender has descriptors, and not the results of others.
+        let isTold = socket.state.queue.contains { $0.hasSender }
+        let number = Step.Argument.number(builder.scratchDescriptor)
+        if isTold { program.call(.dup3, [sender, number, .value(PlanBuilder.cloexec)]) }
+        for row in rows(of: socket.state.queue) {
+            builder.act(&program, as: row.first?.sender ?? ImageUnixCredentials()) { program, builder in
+                for message in row { send(&program, message, from: isTold ? number : sender, to: socket, &builder) }
+            }
+        }
+        if isTold { program.call(.close, [number]) }
+    }
+
+    /// Messages that one process has sent in succession.
+    private static func rows(of queue: [ImageUnixMessage]) -> [[ImageUnixMessage]] {
+        var rows: [[ImageUnixMessage]] = []
+        for message in queue {
+            if let last = rows.last?.last, last.sender == message.sender { rows[rows.count - 1].append(message) } else { rows.append([message]) }
+        }
+        return rows
     }
 
     static func makeRoom(_ program: inout Program, _ sender: Step.Argument, for socket: Socket, _ builder: inout PlanBuilder) {
@@ -90,14 +126,26 @@ enum UnixSocketPlan: ObjectPlan {
         program.call(.setsockopt, [sender, .value(LinuxABI.Socket.SOL_SOCKET), .number(option), size, 4], "room for what waits")
     }
 
-    private static func send(
+    static func send(
         _ program: inout Program, _ message: ImageUnixMessage, from sender: Step.Argument, to socket: Socket, _ builder: inout PlanBuilder
     ) {
+        let header = header(of: message, to: (0, 0), &builder)
+        send(&program, message, header, from: sender, "\(byteCount(UInt64(message.bytes.count))) wait in \(builder.note(socket.file))")
+    }
+
+    static func send(_ program: inout Program, _ message: ImageUnixMessage, _ header: UInt64, from sender: Step.Argument, _ note: String) {
+        let flags = LinuxABI.Socket.MSG_DONTWAIT | LinuxABI.Socket.MSG_NOSIGNAL
+        program.call(.sendmsg, [sender, .value(header), .value(flags)], check: .equals(Int64(message.bytes.count)), note)
+    }
+
+    /// `struct msghdr` of a message, with its credentials and descriptors.
+    ///
+    /// - Parameter name: where an address lies to which it is sent, and its size.
+    static func header(of message: ImageUnixMessage, to name: (Step.Argument, Step.Argument), _ builder: inout PlanBuilder) -> UInt64 {
         let bytes = message.bytes.asBytes
         let address = builder.launchpad.add(bytes.isEmpty ? [0] : bytes)
-        let flags = LinuxABI.Socket.MSG_DONTWAIT | LinuxABI.Socket.MSG_NOSIGNAL
         let part = builder.launchpad.add(words: [address, UInt64(bytes.count)])
-        var control: [UInt8] = []
+        var control = credentials(message.sender)
         if !message.files.isEmpty {
             control.append(littleEndian: UInt64(16 + message.files.count * 4))
             control.append(littleEndian32: UInt32(LinuxABI.Socket.SOL_SOCKET))
@@ -109,11 +157,21 @@ enum UnixSocketPlan: ObjectPlan {
             while control.count % 8 != 0 { control.append(0) }
         }
         let start = control.isEmpty ? 0 : builder.launchpad.add(control)
+        var words: [UInt64] = [name.0, name.1].map { if case .value(let value) = $0 { value } else { 0 } }
         // struct msghdr: name and its size, parts and their number, control data and their size, flags
-        let header = builder.launchpad.add(words: [0, 0, part, 1, start, UInt64(control.count), 0])
-        program.call(
-            .sendmsg, [sender, .value(header), .value(flags)], check: .equals(Int64(bytes.count)),
-            "\(byteCount(UInt64(bytes.count))) wait in \(builder.note(socket.file))")
+        words += [part, 1, start, UInt64(control.count), 0]
+        return builder.launchpad.add(words: words)
+    }
+
+    /// `struct cmsghdr` of SCM_CREDENTIALS, in steps of 8 bytes; empty: the message has none.
+    static func credentials(_ sender: ImageUnixCredentials) -> [UInt8] {
+        if sender.process == 0 { return [] }
+        var control: [UInt8] = []
+        control.append(littleEndian: 28)
+        for word in [UInt32(LinuxABI.Socket.SOL_SOCKET), UInt32(LinuxABI.Socket.SCM_CREDENTIALS), sender.process, sender.user, sender.group, 0] {
+            control.append(littleEndian32: word)
+        }
+        return control
     }
 
     // MARK: - Options

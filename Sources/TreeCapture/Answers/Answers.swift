@@ -9,6 +9,14 @@ struct Answers: Codable, Sendable {
     var threads: [ThreadAnswers] = []
     /// Processes to which a signal was delivered while they were asked.
     var disturbed: [HostPid] = []
+    /// Filters of system calls, each once; nil: there are none.
+    var filters: [Filter]?
+
+    struct Filter: Codable, Sendable {
+        /// `struct sock_filter` each.
+        var program: RawText
+        var logs: Bool
+    }
 }
 
 struct ProcessAnswers: Codable, Sendable {
@@ -75,6 +83,9 @@ struct ThreadAnswers: Codable, Sendable {
     var rseqAddress: UInt64 = 0
     var rseqSize: UInt32 = 0
     var rseqSignature: UInt32 = 0
+    /// What confines its system calls; nil: nothing.
+    var callFilters: CallFilters?
+    var callDispatch: CallDispatch?
     /// What system calls of its own told, or the kernel's memory.
     var own = OwnAnswers()
     /// Set where an interrupted sleep goes on through it.
@@ -83,6 +94,27 @@ struct ThreadAnswers: Codable, Sendable {
     var timeLeftIs32Bit = false
     /// Of a call that is made again from its arguments.
     var timeout: TimeoutAnswer?
+
+    struct CallFilters: Codable, Sendable {
+        /// The strict mode of seccomp(2).
+        var isStrict = false
+        /// Places among the filters of the tree, the oldest first.
+        var places: [Int] = []
+    }
+
+    struct CallDispatch: Codable, Sendable {
+        /// PR_SYS_DISPATCH_*
+        var mode: UInt64
+        var selector: UInt64
+        var offset: UInt64
+        var length: UInt64
+    }
+
+    mutating func confine(by thread: CallConfinement.Thread?) {
+        guard let thread else { return }
+        if thread.isStrict || !thread.filters.isEmpty { callFilters = CallFilters(isStrict: thread.isStrict, places: thread.filters) }
+        callDispatch = thread.dispatch.map { CallDispatch(mode: $0.mode, selector: $0.selector, offset: $0.offset, length: $0.length) }
+    }
 
     struct OwnAnswers: Codable, Sendable {
         /// sigaltstack(2); size 0: none.

@@ -5,6 +5,8 @@ internal import LinuxABI
 extension Injection {
     /// Nanoseconds that the way home may take.
     private static let patience: Int64 = 1_000_000_000
+    /// Nanoseconds that a program may take that has to come to its end: the time of copying page tables.
+    private static let longestProgram: Int64 = 30_000_000_000
     /// How often a call that failed on the way is tried again.
     private static let attempts = 4
 
@@ -14,6 +16,7 @@ extension Injection {
     /// still in the stub: what has left the stub has found home by itself.
     func giveBack() {
         if case .home = stage { return }
+        if job.isWhole { awaitEnd() }
         isAborted = true
         let deadline = SystemClock.monotonic.now() + Self.patience
         for _ in 0..<Self.attempts {
@@ -25,6 +28,16 @@ extension Injection {
         guard (try? isInStub()) ?? true else { return }
         try? Trace.setSignalMask(of: task, to: mask)
         try? Trace.setRegisters(.general, of: task, to: job.raw)
+    }
+
+    /// Lets a program come to its end.
+    private func awaitEnd() {
+        let deadline = SystemClock.monotonic.now() + Self.longestProgram
+        while case .working = stage, !isStopped, SystemClock.monotonic.now() < deadline {
+            if RemoteMemory.word(task, at: job.place.memory + CheckpointStub.doneOffset) ?? 1 != 0 { return }
+            if let found = (try? Waiting.wait(task, block: false)) ?? nil { try? take(found.status) }
+            Waiting.pause(atMost: 100_000)
+        }
     }
 
     private func bringHome(until deadline: Int64) throws(SystemError) {

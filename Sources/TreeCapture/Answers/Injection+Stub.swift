@@ -8,7 +8,7 @@ extension Injection {
         var stub = CheckpointStub.code()
         stub.put(mask, at: CheckpointStub.maskOffset)
         stub.put(place.memory, at: CheckpointStub.memoryOffset)
-        stub.put(InjectionPlace.memorySize, at: CheckpointStub.sizeOffset)
+        stub.put(place.size, at: CheckpointStub.sizeOffset)
         stub.put(1, at: CheckpointStub.waitOffset)
         let home = job.registers.registersLeadingHome(callIs32Bit: job.callIs32Bit)
         // Home to 32-bit code is a far jump: it takes the code segment along, and needs no stack.

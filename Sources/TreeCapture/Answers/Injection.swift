@@ -9,9 +9,12 @@ struct ProgramAnswer {
     let data: [UInt8]
     /// When the results were seen to be there, on our monotonic clock.
     let instant: Int64
+    /// Steps that were not made.
+    var leftOut: Set<Int> = []
 
     func result(of step: Int) -> Int64 {
-        Int64(bitPattern: steps.littleEndian64(at: step * EncodedStep.size + Int(EncodedStep.resultOffset)))
+        if leftOut.contains(step) { return -Int64(Errno.ENOSYS) }
+        return Int64(bitPattern: steps.littleEndian64(at: step * EncodedStep.size + Int(EncodedStep.resultOffset)))
     }
 }
 
@@ -42,6 +45,10 @@ final class Injection {
         let raw: [UInt8]
         /// The call that the task is in was made by `int $0x80` or its like.
         let callIs32Bit: Bool
+        /// Steps in whose place another call is made: the task may not make them.
+        var leftOut: Set<Int> = []
+        /// What the program has begun it has to end: it is awaited, whatever fails here.
+        var isWhole = false
     }
 
     enum Outcome {
@@ -190,11 +197,16 @@ final class Injection {
     /// `rax` of `struct user_regs_struct`: the eleventh word.
     private static let raxOffset = 80
 
+    /// What every program begins with: a child of the task does not get the working memory.
+    static func firstStep(_ place: InjectionPlace) -> Step {
+        Step(
+            .call(.madvise), [.value(place.memory), .value(place.size), .number(Madvise.MADV_DONTFORK)], check: .none,
+            note: "MADV_DONTFORK")
+    }
+
     private func encodedProgram() -> [UInt8] {
         var complete = Program(title: job.program.title)
-        complete.call(
-            .madvise, [.value(job.place.memory), .value(InjectionPlace.memorySize), .number(Madvise.MADV_DONTFORK)], check: .none,
-            "MADV_DONTFORK")
+        complete.steps.append(Self.firstStep(job.place))
         complete.steps += job.program.steps
         complete.end()
         return EncodedStep.encode(complete, at: job.place.programAddress)
@@ -209,7 +221,7 @@ final class Injection {
         let steps = try RemoteMemory.read(
             task, at: job.place.programAddress + UInt64(EncodedStep.size), count: job.program.steps.count * EncodedStep.size)
         let data = job.dataSize == 0 ? [] : try RemoteMemory.read(task, at: job.place.dataAddress, count: job.dataSize)
-        answer = ProgramAnswer(steps: steps, data: data, instant: instant)
+        answer = ProgramAnswer(steps: steps, data: data, instant: instant, leftOut: job.leftOut)
         stage = .stopping
         try Trace.interrupt(task)
     }

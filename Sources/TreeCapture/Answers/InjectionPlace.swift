@@ -3,7 +3,7 @@ internal import LinuxABI
 
 /// Where in an address space the stub and the working memory of an injected program go. Pure.
 struct InjectionPlace: Sendable, Equatable {
-    /// Bytes of working memory, and where in it a program's data lie.
+    /// Bytes of working memory that all questions need, and where in it a program's data lie.
     static let memorySize: UInt64 = 64 << 10
     static let dataOffset: UInt64 = 48 << 10
     /// Where, from the data on, a page begins that is never used: the last one.
@@ -11,8 +11,9 @@ struct InjectionPlace: Sendable, Equatable {
 
     /// Where the vdso ends; the stub lies right below.
     let vdsoEnd: UInt64
-    /// A free place for the working memory.
+    /// A free place for the working memory, and its bytes.
     let memory: UInt64
+    let size: UInt64
     /// A 32-bit program: the stub, 64-bit code, is entered and left by a change of the code segment.
     let is32Bit: Bool
 
@@ -21,24 +22,27 @@ struct InjectionPlace: Sendable, Equatable {
     var stubAddress: UInt64 { (vdsoEnd - UInt64(Self.stubSize)) & ~15 }
     var dataAddress: UInt64 { memory + Self.dataOffset }
     var programAddress: UInt64 { memory + CheckpointStub.programOffset }
+    var slotAddress: UInt64 { memory + CheckpointStub.slotOffset }
 
+    /// - Parameter size: bytes of working memory, whole pages.
     /// - Throws: why nothing can be asked in such a space.
-    init(in space: SpaceSight, on host: HostSight) throws(InjectionObstacle) {
+    init(in space: SpaceSight, on host: HostSight, size: UInt64 = memorySize) throws(InjectionObstacle) {
+        self.size = size
         let maps = space.maps.value.maps
         guard let vdso = maps.first(where: { $0.path.elementsEqual("[vdso]".utf8) }) else {
             throw InjectionObstacle(Refusal("has no vdso", help: "boot without vdso=0"))
         }
         is32Bit = space.is32Bit
         vdsoEnd = vdso.end
-        let size = Self.stubSize + 16
+        let room = Self.stubSize + 16
         let slack = (is32Bit ? host.compatVdso : host.vdso)?.slack ?? 0
-        guard slack >= size else {
-            throw InjectionObstacle(Refusal("this kernel's vdso leaves no room for the stub (\(size) bytes)"))
+        guard slack >= room else {
+            throw InjectionObstacle(Refusal("this kernel's vdso leaves no room for the stub (\(room) bytes)"))
         }
-        guard let hole = Self.hole(in: maps, is32Bit: is32Bit) else {
+        guard let hole = Self.hole(in: maps, is32Bit: is32Bit, size: size) else {
             throw InjectionObstacle(
                 Refusal(
-                    "has no \(Self.memorySize >> 10) KiB of free addresses, which crcheckpoint needs for moments as working memory",
+                    "has no \(size >> 10) KiB of free addresses, which crcheckpoint needs for moments as working memory",
                     help: "unmap some of what it has reserved"))
         }
         memory = hole
@@ -46,23 +50,23 @@ struct InjectionPlace: Sendable, Equatable {
 
     /// A free place. At first where programs rarely have anything, then anywhere: nothing else can be mapped while the tasks
     /// stand still.
-    static func hole(in maps: [MemoryMap], is32Bit: Bool) -> UInt64? {
+    static func hole(in maps: [MemoryMap], is32Bit: Bool, size: UInt64 = memorySize) -> UInt64? {
         // A 32-bit task can have nothing above 4 GiB: between its heap and its libraries there is room.
         let end: UInt64 = is32Bit ? 0xff00_0000 : 0x7f00_0000_0000
         for start: UInt64 in is32Bit ? [0xa000_0000, 0x1000_0000] : [0x6100_0000_0000] {
             let hole = maps.reduce(start) { hole, map in
-                map.end > hole && map.start < hole + memorySize ? (map.end + 0xf_ffff) & ~0xf_ffff : hole
+                map.end > hole && map.start < hole + size ? (map.end + 0xf_ffff) & ~0xf_ffff : hole
             }
-            if hole + memorySize <= end { return hole }
+            if hole + size <= end { return hole }
         }
         // Above the lowest address that any kernel lets be mapped, below the last page.
         var free: UInt64 = 0x10000
         for map in maps where map.start < (is32Bit ? 0xffff_e000 : 0x7fff_ffff_f000) {
-            if map.start >= free && map.start - free >= memorySize { return map.start - memorySize }
+            if map.start >= free && map.start - free >= size { return map.start - size }
             free = max(free, map.end)
         }
         let last: UInt64 = is32Bit ? 0xffff_e000 : 0x7fff_ffff_f000
-        return last > free && last - free >= memorySize ? free : nil
+        return last > free && last - free >= size ? free : nil
     }
 
     /// Why the kernel would refuse the working memory; nil: it would not.

@@ -19,17 +19,21 @@ struct Questioner {
     let sight: TreeSight
     let calls: TimedCalls
     private let confinement: Confinement
+    /// What threads may call.
+    let permits: CallConfinement
+    /// By thread: what it could not be asked.
+    private(set) var unasked: [HostPid: Set<Question>] = [:]
     /// By space.
     private var queues: [[Interview]]
     private(set) var places: [InjectionPlace?]
     private let children: [HostPid: [ReportQuestions.Child]]
-    private var processes: [ProcessAnswers]
+    private(set) var processes: [ProcessAnswers]
     private var own: [HostPid: ThreadAnswers.OwnAnswers] = [:]
     private var refusals: [HostPid: [Refusal]] = [:]
-    private var disturbed: Set<HostPid> = []
+    var disturbed: Set<HostPid> = []
     private var attempts: [HostPid: Int] = [:]
 
-    private static let mostAttempts = 64
+    static let mostAttempts = 64
     /// Of one queue: the kernel shows the n-th by counting from the first.
     static let mostSignals = 8192
     static let tooManySignals = Refusal(
@@ -37,17 +41,24 @@ struct Questioner {
     /// What ``Injection`` calls it.
     static let mappingCall = "mmap of working memory"
 
-    /// - Preconditions: all tasks are stopped, and nothing was found that cannot be saved: a thread with a seccomp filter,
-    ///   which may kill a thread that is asked, for instance.
-    static func answers(of sight: TreeSight, _ calls: TimedCalls) throws(CaptureError) -> Answers {
-        var questioner = Questioner(sight, calls)
+    /// - Preconditions: all tasks are stopped, and nothing was found that cannot be saved.
+    /// - Parameters:
+    ///   - permits: what threads may call: no other call is made in their names.
+    ///   - copies: gets copies of the address spaces; nil: none are made.
+    static func answers(
+        of sight: TreeSight, _ calls: TimedCalls, _ permits: CallConfinement, copies: SpaceCopies? = nil
+    ) throws(CaptureError) -> Answers {
+        var questioner = Questioner(sight, calls, permits)
         try questioner.ask()
+        // After all questions, so that no signal that one of them lets through comes behind; before registers are read, for the same reason.
+        if let copies { try questioner.copySpaces(into: copies) }
         return try questioner.readStates()
     }
 
-    private init(_ sight: TreeSight, _ calls: TimedCalls) {
+    private init(_ sight: TreeSight, _ calls: TimedCalls, _ permits: CallConfinement) {
         self.sight = sight
         self.calls = calls
+        self.permits = permits
         confinement = Confinement(sight)
         children = ReportQuestions.livingChildren(sight)
         processes = sight.processes.map { ProcessAnswers(pid: $0.pid) }
@@ -102,6 +113,11 @@ struct Questioner {
                             queues[space].removeLast()
                             continue
                         }
+                        if let place = places[space], !permits.letsIn(task.thread, place, registers) {
+                            unasked[task.thread, default: []].formUnion(questions(of: interview))
+                            queues[space].removeLast()
+                            continue
+                        }
                         if let place = places[space] { batch.append(job(interview, space, place, task.thread, registers, raw)) }
                     } catch { throw failure(task.process, task.thread, error) }
                     break
@@ -152,9 +168,10 @@ struct Questioner {
         _ interview: Interview, _ space: Int, _ place: InjectionPlace, _ task: HostPid, _ registers: X86GeneralRegisters, _ raw: [UInt8]
     ) -> (space: Int, questions: ThreadQuestions?, reports: ReportQuestions?, job: Injection.Job) {
         func job(_ program: Program, _ dataSize: Int) -> Injection.Job {
-            Injection.Job(
+            let (program, leftOut) = permits.permitted(program, task, in: place)
+            return Injection.Job(
                 task: task, place: place, program: program, dataSize: dataSize, registers: registers, raw: raw,
-                callIs32Bit: registers.callIs32Bit(task.rawValue))
+                callIs32Bit: registers.callIs32Bit(task.rawValue), leftOut: leftOut)
         }
         switch interview {
         case .door(let index):
@@ -187,6 +204,10 @@ struct Questioner {
             return
         }
         queues[space].removeLast()
+        if !answer.leftOut.isEmpty {
+            let left = questions.map { questions in Set(answer.leftOut.map { questions.subjects[$0] }) } ?? [.reports]
+            unasked[thread, default: []].formUnion(left)
+        }
         switch interview {
         case .door(let index):
             guard let questions else { return }
@@ -204,22 +225,31 @@ struct Questioner {
         }
     }
 
-    private func failure(_ process: ProcessSight, _ thread: HostPid, _ error: SystemError) -> CaptureError {
+    func failure(_ process: ProcessSight, _ thread: HostPid, _ error: SystemError) -> CaptureError {
         CaptureError(cannot: "ask thread \(thread) of", task: process.pid, process.stat.value.comm, error)
+    }
+
+    /// What an interview asks.
+    private func questions(of interview: Interview) -> Set<Question> {
+        switch interview {
+        case .reports: return [.reports]
+        case .door(let index), .thread(let index, _):
+            let process = sight.processes[index]
+            var isDoor = false
+            if case .door = interview { isDoor = true }
+            let questions = ThreadQuestions(
+                at: 0, process: isDoor ? process : nil, hasChildren: !(children[process.pid] ?? []).isEmpty,
+                watcher: confinement.watcher(of: process, task(of: interview).thread), is32Bit: sight[space: process.space].is32Bit)
+            return Set(questions.subjects)
+        }
     }
 
     // MARK: - Registers
 
     /// As the thread shall go on: at the abort address where it is inside a restartable sequence. Nil if it cannot be
     /// saved.
-    private mutating func ownRegisters(of tid: HostPid) throws(SystemError) -> (X86GeneralRegisters, raw: [UInt8])? {
+    mutating func ownRegisters(of tid: HostPid) throws(SystemError) -> (X86GeneralRegisters, raw: [UInt8])? {
         if refusals[tid] != nil { return nil }
-        if try Trace.dispatchesCalls(of: tid.rawValue) {
-            refusals[tid] = [
-                Refusal("gets its own system calls as signals (PR_SET_SYSCALL_USER_DISPATCH), which cannot be saved yet")
-            ]
-            return nil
-        }
         var raw = try Trace.registers(.general, of: tid.rawValue, atMost: X86GeneralRegisters.registerSetSize)
         guard var registers = try? X86GeneralRegisters(registerSet: raw) else {
             throw SystemError(Errno.EINVAL, in: "registers that no task has")
@@ -238,6 +268,8 @@ struct Questioner {
     /// What is read of every thread when all have answered.
     private mutating func readStates() throws(CaptureError) -> Answers {
         var answers = Answers()
+        let outside = OutsideAnswers(sight, calls, needed: !unasked.isEmpty)
+        answers.filters = permits.filters.isEmpty ? nil : permits.filters.map { Answers.Filter(program: RawText($0.program), logs: $0.logs) }
         for (index, process) in sight.processes.enumerated() {
             for thread in process.threads {
                 do throws(SystemError) {
@@ -251,6 +283,11 @@ struct Questioner {
                         sight: sight, process: process, thread: thread, place: places[process.space - 1], calls: calls)
                     var read = try state.read(registers, raw)
                     if let known = own[thread.tid] { read.own = known }
+                    if let unasked = unasked[thread.tid] {
+                        read.refusals += outside.fill(&read.own, of: process, thread, unasked)
+                        if thread.tid == process.door.tid { processes[index].refusals += outside.fill(&processes[index], of: process, unasked) }
+                    }
+                    read.confine(by: permits.threads[thread.tid])
                     if read.own.attributes == nil { read.own.attributes = own[process.door.tid]?.attributes }
                     answers.threads.append(read)
                 } catch { throw failure(process, thread.tid, error) }

@@ -28,6 +28,8 @@ struct ThreadQuestions {
     private var reports: Int?
     private var confinement: Int?
     private let is32Bit: Bool
+    /// By step: what it asks.
+    private(set) var subjects: [Question] = []
 
     private enum Place {
         static let stack = 0
@@ -56,28 +58,46 @@ struct ThreadQuestions {
     init(at data: UInt64, process: ProcessSight?, hasChildren: Bool = false, watcher: Int32? = nil, is32Bit: Bool) {
         self.is32Bit = is32Bit
         func address(_ place: Int) -> Step.Argument { .value(data + UInt64(place)) }
+        var subjects: [Question] = []
+        func asked(_ question: Question, _ program: Program) {
+            subjects += [Question](repeating: question, count: program.steps.count - subjects.count)
+        }
+        defer { self.subjects = subjects }
         if is32Bit {
             program.call32(.get_robust_list, [0, address(Place.robustList), address(Place.robustListSize)], check: .none)
+            asked(.robustList, program)
         }
         program.call(.sigaltstack, [0, address(Place.stack)], check: .none)
+        asked(.alternateStack, program)
         program.call(.prctl, [.value(Prctl.PR_GET_TID_ADDRESS), address(Place.clearChildTid)], check: .none)
+        asked(.clearChildTid, program)
         program.call(.prctl, [.value(Prctl.PR_GET_PDEATHSIG), address(Place.parentDeathSignal)], check: .none)
+        asked(.parentDeathSignal, program)
         secureBits = program.call(.prctl, [.value(Prctl.PR_GET_SECUREBITS)], check: .none)
+        asked(.secureBits, program)
         slack = program.call(.prctl, [.value(Prctl.PR_GET_TIMERSLACK)], check: .none)
+        asked(.timerSlack, program)
         attributes = AttributeQuestions(to: &program, timeStamp: data + UInt64(Place.timeStamp), at: Place.timeStamp)
+        asked(.attributes, program)
         if let watcher {
             // What it writes is of no interest; the timers come there afterwards.
             confinement = program.call(
                 .get_robust_list, [.number(watcher), address(Place.timers), address(Place.timers + 8)], check: .none)
+            asked(.confinement, program)
         }
         guard let process else { return }
         memoryBarriers = program.call(.membarrier, [.value(Membarrier.MEMBARRIER_CMD_GET_REGISTRATIONS), 0, 0], check: .none)
+        asked(.memoryBarriers, program)
         dumpable = program.call(.prctl, [.value(Prctl.PR_GET_DUMPABLE)], check: .none)
+        asked(.dumpable, program)
         program.call(.prctl, [.value(Prctl.PR_GET_CHILD_SUBREAPER), address(Place.subreaper)], check: .none)
+        asked(.subreaper, program)
         currentBreak = program.call(.brk, [0], check: .none)
+        asked(.currentBreak, program)
         for which in 0..<3 {
             program.call(.getitimer, [.number(which), address(Place.timers + which * Self.size)], check: .none)
         }
+        asked(.intervalTimers, program)
         // SIGCHLD has flags that matter even where its action is the default.
         let status = process.status(of: process.door)
         let interesting = status.caughtSignals | status.ignoredSignals | Signal.mask(Signal.SIGCHLD)
@@ -86,21 +106,28 @@ struct ThreadQuestions {
             program.call(.rt_sigaction, [.number(signal), 0, place, 8], check: .none)
             signals.append(signal)
         }
+        asked(.actions, program)
         dataSize = Place.actions + signals.count * Self.size
         let questions = TimerQuestions(process.posixTimers.value.all, at: data, offset: dataSize, to: &program)
         dataSize += questions.dataSize
+        asked(.posixTimers, program)
         timerQuestions = questions
         memoryQuestions = MemoryQuestions(at: data, offset: dataSize, untouched: data + InjectionPlace.untouchedOffset, to: &program)
+        asked(.memory, program)
         dataSize += MemoryQuestions.dataSize
         // Read the first entry of the LDT: 0 bytes where there is none.
         localDescriptors = program.call(.modify_ldt, [0, address(dataSize), .number(Self.descriptorSize)], check: .none)
+        asked(.localDescriptors, program)
         dataSize += Self.descriptorSize
         permittedStates = (program.call(.arch_prctl, [.value(ArchPrctl.ARCH_GET_XCOMP_PERM), address(dataSize)], check: .none), dataSize)
+        asked(.permittedStates, program)
         dataSize += 8
         addressMask = (program.call(.arch_prctl, [.value(ArchPrctl.ARCH_GET_UNTAG_MASK), address(dataSize)], check: .none), dataSize)
+        asked(.addressMask, program)
         dataSize += 8
         if hasChildren {
             ReportQuestions.ask(after: nil, into: data + UInt64(dataSize), &program)
+            asked(.reports, program)
             reports = dataSize
             dataSize += ReportQuestions.infoSize
         }

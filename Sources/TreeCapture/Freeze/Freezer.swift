@@ -14,11 +14,12 @@ package struct Freezer {
         self.watch = watch
     }
 
-    package func freeze(_ root: Int32) throws(CaptureError) -> FrozenTree {
+    /// - Parameter checkpointer: this process, if it belongs to the tree.
+    package func freeze(_ root: Int32, besides checkpointer: Int32?) throws(CaptureError) -> FrozenTree {
         SignalMask.blockChildSignals()
         var tree = FrozenTree(root: root, calls: calls)
         calls.begin()
-        var loop = FreezeLoop(root: root, on: TreeGround(root: root, calls: calls, watch: watch), timeout: timeout)
+        var loop = FreezeLoop(root: root, on: TreeGround(root: root, calls: calls, watch: watch), timeout: timeout, besides: checkpointer)
         let outcome: CaptureError?
         do throws(CaptureError) {
             try loop.run()
@@ -61,9 +62,10 @@ struct FreezeLoop<Ground: FreezeGround> {
     let deadline: Int64
     var leavers: Leavers
 
-    init(root: Int32, on ground: Ground, timeout: Int64) {
+    /// - Parameter checkpointer: this process, if it belongs to the tree.
+    init(root: Int32, on ground: Ground, timeout: Int64, besides checkpointer: Int32? = nil) {
         self.ground = ground
-        book = TaskBook(root: root)
+        book = TaskBook(root: root, checkpointer: checkpointer)
         deadline = ground.now() &+ timeout
         leavers = Leavers(before: self.ground.outsideChildren())
     }
@@ -105,14 +107,19 @@ struct FreezeLoop<Ground: FreezeGround> {
                 cannot: "look for the processes of \(book.root)", error,
                 help: error.isGone && ground.forkCount() != nil ? "it ended meanwhile" : "is /proc mounted?")
         }
-        try refuseEndSignals(found.entries)
+        let entries = Checkpointer.withoutOwn(found.entries, book.checkpointer)
+        try refuseEndSignals(entries)
         var isClean = !found.hasGaps
         var seized: [Int32] = []
         var processes: [Int32] = []
         var zombies: [Int32] = []
         var held = book.heldCounts
         var foreign: [(tid: Int32, entry: ProcessTree.Entry, tracer: Int32)] = []
-        for entry in found.entries {
+        for entry in entries {
+            if entry.pid == book.checkpointer {
+                zombies.append(entry.pid)
+                continue
+            }
             leavers.learn(entry.stat)
             let (pid, stat) = (entry.pid, entry.stat)
             let firstHasExited = stat.isZombie && stat.threadCount > 1

@@ -3,6 +3,8 @@ internal import Kernel
 /// What is known of the tasks of a tree that is being stopped.
 struct TaskBook: Sendable {
     let root: Int32
+    /// This process, if it belongs to the tree: it runs on, and counts among the zombies.
+    var checkpointer: Int32?
     /// Processes that live, parents before children.
     var processes: [Int32] = []
     var zombies: [Int32] = []
@@ -18,7 +20,10 @@ struct TaskBook: Sendable {
         var command: [UInt8]
     }
 
-    init(root: Int32) { self.root = root }
+    init(root: Int32, checkpointer: Int32? = nil) {
+        self.root = root
+        self.checkpointer = checkpointer
+    }
 
     /// By process: how many of its tasks are held.
     var heldCounts: [Int32: Int] { tasks.values.reduce(into: [:]) { $0[$1.process, default: 0] += 1 } }

@@ -60,7 +60,8 @@ extension FreezeLoop {
             book.tasks[task.tid] = nil
             book.insideVdso[task.tid] = nil
         }
-        let known = Set(book.leavers.map(\.pid))
+        // crcheckpoint itself, too, can have been left by its parent.
+        let known = Set(book.leavers.map(\.pid) + [book.checkpointer].compactMap { $0 })
         book.leavers += leavers.find(after: ground.outsideChildren()) { ground.stat(of: $0) }.filter { !known.contains($0.pid) && !members.contains($0.pid) }
     }
 }

@@ -25,6 +25,8 @@ final class TimedCalls {
     /// By tid: what a look before the stop showed.
     private var timers: [Int32: SleepTimer] = [:]
     private var lastSleeps: [Int32: LastSleep] = [:]
+    /// Tids that were seen in no call whose timer would have to be looked for.
+    private var untimed: Set<Int32> = []
     /// By tid: calls that will be made again from their arguments.
     private(set) var waits: [Int32: Wait] = [:]
     /// By tid: since when a thread sleeps that will go on through its restart block; only without BPF.
@@ -40,7 +42,7 @@ final class TimedCalls {
     /// Opens what reads the kernel's own memory, while nothing is stopped yet.
     init(log: @escaping (String) -> Void) {
         self.log = log
-        do throws(SystemError) { probe = try RestartBlockProbe() } catch {
+        do throws(SystemError) { probe = try RestartBlockProbe(timerCalls: X86Call.numbersThatMayLoseTimers) } catch {
             probe = nil
             log(
                 "cannot read the kernel's timers: \(error.name) (CAP_BPF and CAP_PERFMON help): what interrupted calls have left is taken from the tasks' own memory and their last sleep, or they begin anew")
@@ -51,6 +53,7 @@ final class TimedCalls {
     func begin() {
         timers = [:]
         lastSleeps = [:]
+        untimed = []
         waits = [:]
         asleepSince = [:]
         interrupted = []
@@ -62,11 +65,24 @@ final class TimedCalls {
     /// Reads the timers of tasks that are seized and have not been disturbed yet.
     func look(at tids: [Int32]) {
         if let probe {
-            guard let found = try? probe.timers(of: tids) else { return }
+            let timed = Self.timed(among: tids, call: LastSleep.call)
+            untimed.subtract(timed)
+            untimed.formUnion(Set(tids).subtracting(timed))
+            guard !timed.isEmpty, let found = try? probe.timers(of: timed) else { return }
             timers.merge(found) { _, new in new }
         } else {
             var clocks = ProcessorClocks()
             for tid in tids { lastSleeps[tid] = LastSleep(of: tid, &clocks) }
+        }
+    }
+
+    /// Those of some tasks whose timers have to be looked for. To ask each task for its call is quicker only for a few: one run
+    /// of a BPF program looks at all.
+    static func timed(among tids: [Int32], call: (Int32) -> [UInt64]?) -> [Int32] {
+        guard tids.count <= 8 else { return tids }
+        return tids.filter { tid in
+            guard let call = call(tid) else { return true }
+            return !call.isEmpty && X86Call.mayLoseTimer(call[0], Array(call[1...6]))
         }
     }
 
@@ -76,7 +92,10 @@ final class TimedCalls {
         guard let before = generalRegisters(of: tid) else { return }
         let is32Bit = before.callIs32Bit(tid)
         let isOnSocket = before.interruptedCall == .eintr && isOnSocket(tid, before.systemCall(is32Bit: is32Bit))
-        let registers = before.mended(callIs32Bit: is32Bit, onTimedSocket: isOnSocket)
+        var registers = before.mended(callIs32Bit: is32Bit, onTimedSocket: isOnSocket)
+        if registers.interruptedCall == .restartBlock, !Self.mayGoOn(tid, registers, is32Bit), let again = registers.madeAgain(callIs32Bit: is32Bit) {
+            registers = again
+        }
         if registers != before { try? Trace.setRegisters(.general, of: tid, to: registers.registerSet) }
         switch registers.interruptedCall {
         case .restartBlock:
@@ -90,6 +109,17 @@ final class TimedCalls {
             waits[tid] = wait(tid, registers, is32Bit, argument, wroteRest: wroteRest)
         default: break
         }
+    }
+
+    /// Whether the filters of a thread, if it has any that can be read, let it go on with its sleep by `restart_syscall`.
+    private static func mayGoOn(_ tid: Int32, _ registers: X86GeneralRegisters, _ is32Bit: Bool) -> Bool {
+        guard let states = try? Trace.seccompFilters(of: tid), let call = registers.systemCall(is32Bit: is32Bit) else { return true }
+        let filters = states.compactMap { SeccompFilter($0.program) }
+        var restart = SeccompFilter.Call(
+            UInt32(is32Bit ? 0 : X86GeneralRegisters.restartCall), on: is32Bit ? AuditArchitecture.AUDIT_ARCH_I386 : AuditArchitecture.AUDIT_ARCH_X86_64,
+            call.arguments)
+        restart.instructionPointer = registers.rip
+        return SeccompFilter.allow(restart, filters)
     }
 
     private func wait(
@@ -109,6 +139,9 @@ final class TimedCalls {
             // Made since we looked, moments ago: it has its whole time.
             guard isSame else { return wait(until: end, .arguments) }
             if let expires = timer.expires { return wait(until: expires +| ownOffsets.monotonic, .kernelTimer) }
+        } else if untimed.contains(tid) {
+            // Made since we looked, too.
+            return wait(until: end, .arguments)
         }
         if let sleep = lastSleep(of: tid, in: registers, is32Bit) {
             return wait(until: min(end, end -| max(0, now -| sleep.since)), .lastSleep)

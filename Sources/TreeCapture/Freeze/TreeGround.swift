@@ -81,7 +81,7 @@ struct TreeGround: FreezeGround {
 
     func lender(of process: Int32, among parents: Set<Int32>) -> Int32? {
         guard let stat = try? ProcessStat(of: process), parents.contains(stat.parent),
-            (try? compare(.memory, of: stat.parent, with: process)) == .same
+            (try? compare(.memory, of: stat.parent, with: process, at: .kcmpLender)) == .same
         else { return nil }
         return stat.parent
     }

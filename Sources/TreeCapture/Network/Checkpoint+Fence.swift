@@ -12,12 +12,12 @@ extension Checkpoint {
     }
 
     /// What is said of a lock that stays.
-    func notice(of fence: ConnectionFence?) -> [String] {
+    func notice(of fence: ConnectionFence?, _ afterwards: Afterwards) -> [String] {
         guard let lock = fence?.lock, fence?.isInForce == true else { return [] }
         let count = lock.connections
         let subject = "packets of \(count) TCP connection\(count == 1 ? "" : "s") are dropped"
         let name = lock.path.isEmpty ? lock.id : printable(lock.path)
-        if options.afterwards == .stop {
+        if afterwards == .stop {
             return ["\(subject) until crrestart restores them: before SIGCONT, crcheckpoint --unlock \(name)"]
         }
         return ["\(subject) until crrestart has restored them (or crcheckpoint --unlock \(name))"]

@@ -55,7 +55,7 @@ package enum ConnectionLocks {
 
     /// Of an image that has been moved.
     private static func lockID(ofImage path: String) -> String? {
-        guard case .file(let file)? = try? ImageInput(path), let image = try? CheckpointImage(reading: file), image.header.hasLock else { return nil }
+        guard case .file(let file)? = try? ImageInput(path, .none), let image = try? CheckpointImage(reading: file), image.header.hasLock else { return nil }
         return image.header.lock.id
     }
 }

@@ -18,6 +18,7 @@ enum External: DescriptorCapture {
         var object = ImageExternalFile()
         object.identifier = Array(sight.target.shown.utf8).asData
         object.description_p = Array(words(sight).utf8).asData
+        if let connection = UnixSocket.connection(sight) { object.connection = connection }
         return object
     }
 
@@ -43,7 +44,8 @@ enum External: DescriptorCapture {
         guard leadsOut else { return nil }
         let name = sight.target.shown
         let isPlain = name.utf8.allSatisfy { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_") || $0 == UInt8(ascii: ".") || isAlphanumeric($0) }
-        return "or let it through: crcheckpoint --external \(isPlain ? name : "'\(name)'"), and crrestart --fd \(number)=null"
+        let again = UnixSocket.connection(sight).map { _ in ", or --reconnect '\(name)'" } ?? ""
+        return "or let it through: crcheckpoint --external \(isPlain ? name : "'\(name)'"), and crrestart --fd \(number)=null\(again)"
     }
 
     private static func isAlphanumeric(_ byte: UInt8) -> Bool {
@@ -59,7 +61,14 @@ enum External: DescriptorCapture {
         for file in recorder.records.openFiles {
             guard case .external(let object)? = file.object, seen.insert(object.identifier.asBytes).inserted else { continue }
             guard let place = recorder.places[Int(file.id) - 1].first else { continue }
-            recorder.notice("\(object.identifier.asText) is not in the image: a restart needs something in its place, for instance crrestart --fd \(place.number)=null")
+            let again = object.hasConnection ? again(object) : ""
+            recorder.notice("\(object.identifier.asText) is not in the image: a restart needs something in its place, for instance crrestart --fd \(place.number)=null\(again)")
         }
+    }
+
+    /// How a connection is made anew, and what it does not have then.
+    private static func again(_ object: ImageExternalFile) -> String {
+        "; crrestart --reconnect '\(object.identifier.asText)' connects it again with \(ImageUnixSocket.shown(object.connection.address))"
+            + (object.connection.loss.map { ", \($0)" } ?? "")
     }
 }

@@ -10,7 +10,7 @@ enum Fifo: DescriptorCapture {
     }
 
     static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) {
-        PipeEnd.look(&sights, after: Set(tree.sight.files.filter { PipeEnd.claims($0) }.map { TreeLook.FileKey($0.status) }).count)
+        PipeEnd.look(&sights, after: Set(tree.sight.files.filter { PipeEnd.claims($0) }.map { TreeLook.FileKey($0.status) }).count, &tree)
     }
 
     /// Each reader is told of the end by itself.

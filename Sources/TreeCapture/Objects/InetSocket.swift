@@ -30,7 +30,7 @@ enum InetSocket {
         if let state, state.shutdown != 0 { sight[number: "shutdown"] = UInt64(state.shutdown) }
         try SocketOptionSight.look(&sight, socket, isConnected: peer != nil, &tree)
         lookAtGroups(&sight, socket, kind, &tree)
-        if holdsBack(socket) { sight.details["refusal"] = "which holds back what it is to send (UDP_CORK, MSG_MORE)" }
+        if holdsBack(socket, &tree) { sight.details["refusal"] = "which holds back what it is to send (UDP_CORK, MSG_MORE)" }
         let (hasInput, hasError, shutdown) = socket.readiness()
         // What the tables do not tell of all kinds.
         if shutdown != 0, sight[number: "shutdown"] == nil { sight[number: "shutdown"] = UInt64(shutdown) }
@@ -80,12 +80,14 @@ enum InetSocket {
     }
 
     /// What a device has not sent yet counts for a moment, too.
-    private static func holdsBack(_ socket: borrowing SocketHandle) -> Bool {
+    private static func holdsBack(_ socket: borrowing SocketHandle, _ tree: inout TreeLook) -> Bool {
         for _ in 0..<20 {
             if socket.bytesSent() == 0 { return false }
             socket.pause()
         }
-        return true
+        // What waits for the address of a neighbour counts as well, for seconds; the kernel sends or drops it without the socket.
+        guard let reader = try? tree.kernelReader(), let count = try? reader.packetsHeldBack(by: socket) else { return true }
+        return count > 0
     }
 
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {

@@ -22,8 +22,13 @@ enum PidFile: DescriptorCapture {
         guard let number = PidFileState.task(sight.info.value) else {
             return .refused("is a pidfd, and the kernel does not tell of which process", help: close)
         }
+        let isOfThread = sight.info.value.openFlags & OpenFlag.O_EXCL != 0
         guard number >= 0 else {
-            return .refused("is a pidfd of a process that has ended and was waited for, which cannot be opened again", help: close)
+            // One of a thread is opened by number, which an ended one has not.
+            if isOfThread { return .refused("is a pidfd of a thread that has ended, which cannot be opened again", help: close) }
+            var object = ImagePidFile()
+            object.ended = true
+            return .object(.pid(object))
         }
         guard number != 0 else {
             return .refused("is a pidfd of a process in another pid namespace, outside of the tree", help: close)
@@ -32,7 +37,6 @@ enum PidFile: DescriptorCapture {
         guard Set(recorder.sight.processes.map(\.pidNamespace)).count == 1 else {
             return .refused("is a pidfd of process \(number), and the tree has several pid namespaces, which cannot be saved yet", help: close)
         }
-        let isOfThread = sight.info.value.openFlags & OpenFlag.O_EXCL != 0
         var object = ImagePidFile()
         if isOfThread, let thread = recorder.numbers.thread(HostPid(number)) {
             object.process = thread.process

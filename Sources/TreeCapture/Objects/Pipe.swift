@@ -14,10 +14,10 @@ enum PipeEnd: DescriptorCapture {
 
     static func access(_ sight: OpenFileSight) -> UInt32 { sight.info.value.openFlags & OpenFlag.O_ACCMODE }
 
-    static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) { look(&sights, after: 0) }
+    static func look(_ sights: inout [OpenFileSight], _ tree: inout TreeLook) throws(SystemError) { look(&sights, after: 0, &tree) }
 
     /// - Parameter count: of the pipes that have numbers already.
-    static func look(_ sights: inout [OpenFileSight], after count: Int) {
+    static func look(_ sights: inout [OpenFileSight], after count: Int, _ tree: inout TreeLook) {
         var order: [TreeLook.FileKey] = []
         var ends: [TreeLook.FileKey: [Int]] = [:]
         for index in sights.indices {
@@ -28,20 +28,22 @@ enum PipeEnd: DescriptorCapture {
         for (number, key) in order.enumerated() {
             let places = ends[key] ?? []
             for place in places { sights[place][number: "pipe"] = UInt64(count + number + 1) }
-            do throws(SystemError) { try look(&sights, places) } catch { sights[places[0]].fail(error) }
+            do throws(SystemError) { try look(&sights, places, &tree) } catch { sights[places[0]].fail(error) }
         }
     }
 
     /// Looks into one pipe. Whether its other end is held at all is seen through a writing end for the readers, through a
     /// reading one for the writers.
-    private static func look(_ sights: inout [OpenFileSight], _ places: [Int]) throws(SystemError) {
+    private static func look(_ sights: inout [OpenFileSight], _ places: [Int], _ tree: inout TreeLook) throws(SystemError) {
         let hasReaders = places.contains { access(sights[$0]) != OpenFlag.O_WRONLY }
         let hasWriters = places.contains { access(sights[$0]) != OpenFlag.O_RDONLY }
         let first = sights[places.first { access(sights[$0]) != OpenFlag.O_WRONLY } ?? places[0]]
         let look = try PipeLook(of: first.holder.rawValue, descriptor: first.number, access: access(first))
         if Fifo.claims(first) {
             if !look.hasWriter { for place in places where access(sights[place]) == OpenFlag.O_RDONLY { try Fifo.noteEnd(&sights[place]) } }
-        } else if !hasReaders && look.hasReader || !hasWriters && look.hasWriter {
+        } else if !hasReaders && look.hasReader && !tree.closesWithCheckpointer(first.target.bytes, isWriter: false)
+            || !hasWriters && look.hasWriter && !tree.closesWithCheckpointer(first.target.bytes, isWriter: true)
+        {
             for place in places { sights[place].details["out"] = "1" }
             return
         }

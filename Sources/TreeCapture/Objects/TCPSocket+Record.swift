@@ -6,7 +6,8 @@ extension TCPSocket {
     static func record(_ sight: OpenFileSight, _ id: Int, _ recorder: inout FileRecorder) -> Captured {
         var record = socket(sight)
         var refusal = refusal(of: sight)
-        let isOutside = record.isConnection && recorder.connections.other(of: sight) == nil
+        let isUnaccepted = sight.details["unaccepted"] != nil
+        let isOutside = record.isConnection && !isUnaccepted && recorder.connections.other(of: sight) == nil
         if isOutside && refusal == nil { refusal = refusalOfConnection(sight, kind(sight), recorder.sight.connections) }
         if let refusal {
             recorder.find(recorder.places[id - 1], refusal)
@@ -17,12 +18,24 @@ extension TCPSocket {
         if let other = recorder.connections.other(of: sight), other != id - 1, record.isConnection, socket(recorder.sight.files[other]).isConnection {
             record.peer = UInt32(other + 1)
         }
-        if let count = sight[number: "waiting"] {
-            let name = sight.details["local"]?.shown ?? ""
-            recorder.notice(
-                "\(name): \(count) connection\(count == 1 ? "" : "s") that the program has not accepted yet \(count == 1 ? "is" : "are") not in the image: after a restart \(count == 1 ? "it is" : "they are") reset, as if the queue had been full")
+        if isUnaccepted {
+            // It is made anew by its own end: the listening socket gets it as it had got the first.
+            (record.state, record.peer) = (TCP.TCP_SYN_SENT, 0)
+            record.clearStream()
         }
+        if let notice = noticeOfUnaccepted(sight) { recorder.notice(notice) }
+        func has(_ number: UInt32) -> Bool { record.options.contains { $0.level == SocketOption.SOL_SOCKET && $0.number == number } }
+        if let notice = noticeOfLeaving(sight, reusesAddress: has(SocketOptions.SO_REUSEADDR)) { recorder.notice(notice) }
+        // Which of several at one port gets a new connection depends on their order.
+        if !has(SocketOptions.SO_REUSEPORT) { record.listenOrder = 0 }
         return .object(.tcp(record))
+    }
+
+    private static func noticeOfUnaccepted(_ sight: OpenFileSight) -> String? {
+        guard let all = sight[number: "waiting"], all > sight[number: "unacceptedHere"] ?? 0 else { return nil }
+        let count = all - (sight[number: "unacceptedHere"] ?? 0)
+        return
+            "\(sight.details["local"]?.shown ?? ""): \(count) connection\(count == 1 ? "" : "s") that the program has not accepted yet \(count == 1 ? "is" : "are") not in the image: \(count == 1 ? "it is" : "they are") reset, as if the queue had been full"
     }
 
     /// Options that the kernel changes by itself: of a connection the size of its segments, of one that was accepted what an answer to the

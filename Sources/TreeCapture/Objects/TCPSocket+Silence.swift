@@ -10,16 +10,11 @@ extension TCPSocket {
         /// It is in flight only: the descriptor is ours, which a forked process has as well.
         var isOurs: Bool
 
-        /// Puts it into repair mode: when its process ends, nothing is sent, and nothing of it stays.
-        ///
-        /// - Preconditions: the process stands still, and is about to be ended.
-        func silence() {
-            if isOurs {
-                try? TCPStreamState.silence(number)
-                return
-            }
-            guard let copy = try? Descriptor.open(task: holder.rawValue).duplicate(remote: number) else { return }
-            try? TCPStreamState.silence(copy.number)
+        /// A descriptor of ours, which keeps the connection as it is when its process ends; nil: none can be made.
+        func hold() -> Int32? {
+            if isOurs { return number }
+            guard let copy = try? Descriptor.open(task: holder.rawValue).duplicate(remote: number) else { return nil }
+            return copy.release()
         }
     }
 

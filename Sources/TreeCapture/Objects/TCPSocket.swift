@@ -5,7 +5,7 @@ internal import LinuxABI
 /// TCP sockets: what TCP_INFO tells of each, and what is on the way in those that are connected.
 ///
 /// Details: `tcpState`, `family`; `address`, `peerAddress` (`struct sockaddr`); `backlog`, `waiting` (how many connections wait to be
-/// accepted); `hungUp`, `failed`, `refusal`; `stream` (numbers), `sendQueue`, `receiveQueue`; `unprivileged`, where these would have to
+/// accepted); `listenOrder`, `leaving`: see `lookIntoTable`; `hungUp`, `failed`, `refusal`; `stream` (numbers), `sendQueue`, `receiveQueue`; `unprivileged`, where these would have to
 /// be looked at and cannot be; options: see ``SocketOptionSight``.
 enum TCPSocket {
     /// Details of a connection that is looked at while it is used.
@@ -24,6 +24,8 @@ enum TCPSocket {
                 sights[index].details["refusal"] = RawText("which cannot be looked into: \(error.name) (\(error.call))")
             }
         }
+        lookIntoTable(&sights, at: indices, tree)
+        connections.removeAll { sights[$0].details["refusal"] != nil }
         if connections.isEmpty { return }
         let mode = tree.sight.connections ?? .keep
         if mode != .keep {
@@ -38,7 +40,7 @@ enum TCPSocket {
         // What goes on and is in repair mode for a moment would lose time, and could be harmed.
         guard tree.members.standsStill else { return }
         if mode == .keep { connections = lock(&sights, connections, &tree) }
-        try lookIntoStreams(&sights, connections)
+        try lookIntoStreams(&sights, connections, tree.cameForward)
     }
 
     /// - Returns: whether repair mode has to tell the rest.
@@ -73,11 +75,14 @@ enum TCPSocket {
 
     /// Of connections with both ends in the tree, what one has sent and what the other has received has to fit together, and the kernel goes
     /// on: those that do not fit are looked at again.
-    private static func lookIntoStreams(_ sights: inout [OpenFileSight], _ connections: [Int]) throws(SystemError) {
+    private static func lookIntoStreams(
+        _ sights: inout [OpenFileSight], _ connections: [Int], _ cameForward: () -> Void
+    ) throws(SystemError) {
         var left = connections
         for _ in 0..<20 {
             for part in stride(from: 0, to: left.count, by: 256).map({ left[$0..<min($0 + 256, left.count)] }) {
                 try lookIntoPart(&sights, part)
+                cameForward()
             }
             left = misfits(sights, connections)
             if left.isEmpty { return }
@@ -132,6 +137,7 @@ enum TCPSocket {
         socket.address = (sight.details["address"]?.bytes ?? []).asData
         socket.peerAddress = (sight.details["peerAddress"]?.bytes ?? []).asData
         socket.backlog = UInt32(truncatingIfNeeded: sight[number: "backlog"] ?? 0)
+        socket.listenOrder = UInt32(truncatingIfNeeded: sight[number: "listenOrder"] ?? 0)
         socket.receivesNoMore = sight.details["hungUp"] != nil && !socket.hasReceivedEnd && !socket.isListening
         if socket.state == TCP.TCP_CLOSE {
             socket.peerAddress = [UInt8]().asData

@@ -31,12 +31,20 @@ extension UnixSocket {
             if let number = sight[number: "peerNumber"] { one.process = recorder.numbers.process(UInt32(truncatingIfNeeded: number)) ?? 0 }
             object.peerCredentials = one
         }
-        object.options = SocketOptionSight.records(of: sight).map { option in
-            var one = ImageSocketOption()
-            one.number = option.number
-            one.value = option.value
-            return one
+        if recorder.isWaiting(sight.status.inode) {
+            if var one = credentials(sight.details["connector"], recorder) {
+                if one.process == 0, let number = sight[number: "connectorNumber"], number != 0 {
+                    one.process = recorder.numbers.process(UInt32(truncatingIfNeeded: number)) ?? 0
+                }
+                object.connector = one
+            }
+            while let bytes = sight.details["early\(object.early.count)"] {
+                var message = ImageUnixMessage()
+                message.bytes = bytes.bytes.asData
+                object.early.append(message)
+            }
         }
+        object.options = options(sight)
         object.queue = queue(of: sight, recorder)
         return .object(.unix(object))
     }
@@ -47,11 +55,18 @@ extension UnixSocket {
             var message = ImageUnixMessage()
             message.bytes = bytes.bytes.asData
             message.files = numbers(sight.details["files\(queue.count)"]).map { UInt32(truncatingIfNeeded: $0) }
-            if let one = credentials(sight.details["sender\(queue.count)"], recorder) { message.sender = one }
+            if let one = sender(queue.count, of: sight, recorder) { message.sender = one }
             message.from = sight.details["from\(queue.count)"]?.bytes.asData ?? [UInt8]().asData
             queue.append(message)
         }
         return queue
+    }
+
+    /// Of a message; its process is 0 where that is not in the tree.
+    static func sender(_ place: Int, of sight: OpenFileSight, _ recorder: FileRecorder) -> ImageUnixCredentials? {
+        guard var one = credentials(sight.details["sender\(place)"], recorder) else { return nil }
+        if let number = sight[number: "senderNumber\(place)"] { one.process = recorder.numbers.process(UInt32(truncatingIfNeeded: number)) ?? 0 }
+        return one
     }
 
     static func name(of sight: OpenFileSight) -> ImageUnixName? {

@@ -35,12 +35,8 @@ extension UnixSocket {
     private static func refusalOfKind(_ sight: OpenFileSight, _ recorder: FileRecorder) -> Refusal? {
         let isGone = sight[number: "peerInode"] == 0
         if let name = name(of: sight), let refusal = refusal(of: name, sight) { return refusal }
-        if sight.details["sender0"] != nil {
-            return Refusal(
-                "is \(kind(sight)), in which a message with the credentials of its sender (SO_PASSCRED) waits, which cannot be saved yet",
-                help: "checkpoint when the program has received it")
-        }
         let hasFiles = sight.details.keys.contains { $0.hasPrefix("files") }
+        if let refusal = refusalOfSenders(sight, hasFiles: hasFiles, recorder) { return refusal }
         if isGone, hasFiles {
             return Refusal(
                 "is \(kind(sight)), in which descriptors wait whose sender has closed its end, which cannot be saved yet",
@@ -71,6 +67,28 @@ extension UnixSocket {
         return nil
     }
 
+    /// A message gets the credentials of its sender (SCM_CREDENTIALS) back by being sent in its name, before there are files to send along.
+    private static func refusalOfSenders(_ sight: OpenFileSight, hasFiles: Bool, _ recorder: FileRecorder) -> Refusal? {
+        var place = 0
+        while sight.details["message\(place)"] != nil {
+            defer { place += 1 }
+            guard let sender = sender(place, of: sight, recorder) else { continue }
+            let help = "checkpoint when the program has received it"
+            if hasFiles {
+                return Refusal(
+                    "is \(kind(sight)), in which descriptors wait and a message with the credentials of its sender (SO_PASSCRED), which cannot be saved yet",
+                    help: help)
+            }
+            if sender.process == 0 {
+                let pid = sight.details["sender\(place)"]?.shown.prefix { $0 != " " } ?? ""
+                return Refusal(
+                    "is \(kind(sight)), in which a message of process \(pid) waits with its credentials (SO_PASSCRED), which has ended or is not of the tree",
+                    help: help)
+            }
+        }
+        return nil
+    }
+
     private static func isMutual(_ sight: OpenFileSight, _ recorder: FileRecorder) -> Bool {
         guard let inode = sight[number: "peerInode"], let other = recorder.sockets[inode] else { return false }
         return recorder.sight.files[other][number: "peerInode"] == sight.status.inode
@@ -92,7 +110,7 @@ extension UnixSocket {
         return Refusal("is \(kind(sight)), whose file is \(place) by now, which cannot be saved yet", help: "give it its name again")
     }
 
-    /// What a connection that is not accepted holds cannot be seen.
+    /// Connections that are not accepted: both ends are made again from what is known of the end that the tree has.
     private static func refusalOfWaiting(_ sight: OpenFileSight, _ recorder: FileRecorder) -> Refusal? {
         for inode in waiting(sight) {
             guard let index = recorder.sockets[inode] else {
@@ -102,10 +120,11 @@ extension UnixSocket {
                 if inode != 0 { refusal.otherEnd = .socket(inode: inode) }
                 return refusal
             }
-            guard let sent = recorder.sight.files[index][number: "sent"], sent != 0 else { continue }
+            let client = recorder.sight.files[index]
+            guard let obstacle = client.details["earlyRefusal"] else { continue }
             return Refusal(
-                "is \(kind(sight)), at which a connection waits to be accepted that has sent something already, which cannot be seen",
-                help: "checkpoint when the program has accepted it")
+                "is \(kind(sight)), at which a connection waits to be accepted that \(obstacle.shown), which cannot be saved yet",
+                help: "checkpoint when the program has accepted it, and be root: CAP_BPF and CAP_PERFMON are needed to look")
         }
         return nil
     }

@@ -5,10 +5,11 @@ internal import LinuxABI
 /// Unix sockets: what sock_diag(7) tells, names, options, and what waits to be received.
 ///
 /// Details: `type`; `isListening`, `backlog`, `waiting` (inodes); `peerInode` (0: it has no descriptor); `shutdown`; `sent`; `reset`;
-/// `address`, `peerAddress`; `file`, the path of its name, `fileGone`, `elsewhere`, `fileDevice`, `fileInode`, `fileMode`, `fileOwner`, `fileGroup`;
+/// `address`; `peerAddress`, the name of a peer that is gone, or `connectedName`; `file`, the path of its name, `fileGone`, `elsewhere`, `fileDevice`, `fileInode`, `fileMode`, `fileOwner`, `fileGroup`;
 /// `credentials` (pid, uid, gid); `peerNumber`, that pid as the root of
-/// the tree sees it, where it is in another pid namespace; options (``SocketOptionSight``); `message0`, ..., with `files0` (places of open files), `sender0`,
-/// `from0`; `refusal`, why it cannot be saved.
+/// the tree sees it, where it is in another pid namespace; options (``SocketOptionSight``); `message0`, ..., with `files0` (places of open files), `sender0`, as `credentials`,
+/// `senderNumber0`, as `peerNumber`, `from0`; of one that has not been accepted yet: `connector`, as `credentials`, `connectorNumber`, as `peerNumber`, `early0`, ..., what it
+/// has sent, `earlyRefusal`; `refusal`, why it cannot be saved.
 enum UnixSocket {
     static func look(_ sight: inout OpenFileSight, _ tree: inout TreeLook) {
         do throws(SystemError) { try lookAt(&sight, &tree) } catch {
@@ -22,7 +23,10 @@ enum UnixSocket {
         let look = try UnixSocketLook(of: sight.holder.rawValue, descriptor: sight.number)
         let type = look.type
         sight[number: "type"] = UInt64(type)
-        let state = try UnixSocketState(of: sight.status.inode)
+        var state = try UnixSocketState(of: sight.status.inode)
+        let isEnded = state.shutdown & 1 != 0
+        // As it is when crcheckpoint, which belongs to the tree, has ended.
+        if type != Socket.SOCK_DGRAM, let peer = state.peer, peer != 0, tree.closesWithCheckpointer(socket: UInt64(peer)) { (state.peer, state.shutdown) = (0, 3) }
         if state.isListening {
             sight[number: "backlog"] = UInt64(state.backlog)
             if !state.waiting.isEmpty { sight.details["waiting"] = RawText(state.waiting.map { String($0) }.joined(separator: " ")) }
@@ -30,6 +34,7 @@ enum UnixSocket {
         sight[number: "peerInode"] = state.peer.map { UInt64($0) }
         let sent = look.socket.bytesSent()
         if sent != 0 { sight[number: "sent"] = UInt64(sent) }
+        if state.peer == 0, type != Socket.SOCK_DGRAM, state.shutdown != 3 { lookAtWaiting(&sight, &tree, hasSent: sent != 0) }
         if state.shutdown != 0 { sight[number: "shutdown"] = UInt64(state.shutdown) }
         if look.socket.hasError() { sight.details["reset"] = "1" }
         lookAtNames(&sight, look, state)
@@ -47,14 +52,40 @@ enum UnixSocket {
         // Who receives meanwhile could see our offset.
         guard tree.members.standsStill else { return }
         let isStream = type == Socket.SOCK_STREAM
-        let messages = try look.messages(isStream: isStream, ended: state.shutdown & 1 != 0)
+        let messages = try look.messages(isStream: isStream, ended: isEnded)
         for (index, message) in messages.enumerated() { note(message, index, &sight, &tree, isStream: isStream) }
+        // Those that stood in for it at an earlier restart have other numbers here.
+        guard tree.outerDepth > 0, messages.contains(where: { isStranger($0.sender, tree) }),
+            let numbers = look.senderNumbers(isStream: isStream, ended: state.shutdown & 1 != 0, seenBy: tree.members.root.rawValue),
+            numbers.count == messages.count
+        else { return }
+        for (index, number) in numbers.enumerated() where isStranger(messages[index].sender, tree) { sight[number: "senderNumber\(index)"] = UInt64(number) }
+    }
+
+    private static func isStranger(_ sender: UnixSocketLook.Credentials?, _ tree: TreeLook) -> Bool {
+        guard let sender, sender.pid != 0 else { return false }
+        return !tree.members.processes.contains(HostPid(Int32(bitPattern: sender.pid)))
+    }
+
+    /// Its other end is gone, or has not been accepted yet.
+    private static func lookAtWaiting(_ sight: inout OpenFileSight, _ tree: inout TreeLook, hasSent: Bool) {
+        do throws(SystemError) {
+            let found = try tree.kernelReader().waitingConnection(
+                of: sight.holder.rawValue, descriptor: sight.number, seenBy: tree.members.root.rawValue)
+            guard let found else { return }
+            sight.details["connector"] = text(found.connector)
+            sight[number: "connectorNumber"] = UInt64(found.numberSeen)
+            for (index, message) in found.messages.enumerated() { sight.details["early\(index)"] = RawText(message) }
+            if let obstacle = found.obstacle { sight.details["earlyRefusal"] = RawText("has sent \(obstacle)") }
+        } catch {
+            if hasSent { sight.details["earlyRefusal"] = RawText("has sent something already, which cannot be seen: \(error.name)") }
+        }
     }
 
     private static func lookAtNames(_ sight: inout OpenFileSight, _ look: borrowing UnixSocketLook, _ state: UnixSocketState) {
         let address = look.address()
         if !address.isEmpty { sight.details["address"] = RawText(address) }
-        if state.peer == 0, let peer = look.peerAddress(), !peer.isEmpty { sight.details["peerAddress"] = RawText(peer) }
+        if let one = state.peer, let peer = look.peerAddress(), !peer.isEmpty { sight.details[one == 0 ? "peerAddress" : "connectedName"] = RawText(peer) }
         guard address.first.map({ $0 != 0 }) ?? false else { return }
         do throws(SystemError) {
             let (link, status) = try look.file()
@@ -78,7 +109,8 @@ enum UnixSocket {
         _ message: UnixSocketLook.Message, _ index: Int, _ sight: inout OpenFileSight, _ tree: inout TreeLook, isStream: Bool
     ) {
         sight.details["message\(index)"] = RawText(message.bytes)
-        if let sender = message.sender { sight.details["sender\(index)"] = text(sender) }
+        // A message that was sent before credentials were asked for has none: no process, and the user that stands for none.
+        if let sender = message.sender, sender.pid != 0 || sender.user != noUser { sight.details["sender\(index)"] = text(sender) }
         if !message.from.isEmpty && !isStream { sight.details["from\(index)"] = RawText(message.from) }
         if message.files.isEmpty { return }
         var places: [Int] = []
@@ -93,6 +125,9 @@ enum UnixSocket {
         }
         sight.details["files\(index)"] = RawText(places.map { String($0) }.joined(separator: " "))
     }
+
+    /// `kernel.overflowuid`.
+    private static let noUser: UInt32 = 65534
 
     private static func text(_ one: UnixSocketLook.Credentials) -> RawText { RawText("\(one.pid) \(one.user) \(one.group)") }
 }

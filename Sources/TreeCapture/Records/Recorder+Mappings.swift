@@ -44,7 +44,10 @@ extension Recorder {
         if isHuge {
             refuse(&self, Self.fromThePool, help: Self.insteadOfThePool)
         }
-        if let kernel = map.kernelMemory {
+        if map.kernelMemory == .asynchronousRing, let ring = space.rings?.first(where: { $0.address == map.start }) {
+            let isAsMade = map.isShared && map.protection == [.read, .write]
+            if let obstacle = ring.obstacle(length: map.length, isAsMade: isAsMade) { refuse(&self, obstacle.reason, help: obstacle.help) }
+        } else if let kernel = map.kernelMemory {
             refuse(&self, kernel.reason, help: kernel.help)
         } else if !map.flags.isDisjoint(with: Self.deviceFlags) || mapping.isDevice {
             refuse(&self, "maps a device, whose memory cannot be saved", help: "let the program unmap it")

@@ -146,6 +146,15 @@ extension Recorder {
             mappings.append(self.record(mapping, seen))
         }
         record.mappings = mappings
+        record.rings = (seen.rings ?? []).map { seen in
+            var ring = ImageAsynchronousRing()
+            ring.address = seen.address
+            ring.requests = seen.requests
+            ring.head = seen.head
+            ring.tail = seen.tail
+            ring.unread = seen.unread.bytes.asData
+            return ring
+        }
         if isFirst { checkRoom(seen, owner) }
         return record
     }
@@ -174,6 +183,9 @@ extension Recorder {
         case .object:
             record.kind = .object
             record.object = UInt32(mapping.detail?.object ?? 0)
+        case .other where map.kernelMemory == .asynchronousRing:
+            record.kind = .asynchronousRing
+            record.offset = 0
         case .kernel, .other: break
         }
         return record

@@ -5,8 +5,6 @@ internal import LinuxABI
 internal import PidControl
 
 extension Recorder {
-    static let hasFilter = "has a seccomp filter, which cannot be saved yet"
-
     /// What the sight tells of one process.
     mutating func recordProcess(_ sight: ProcessSight) {
         var process = ImageProcess()
@@ -32,11 +30,10 @@ extension Recorder {
             find(sight.pid, "task", "runs under another personality (execution domain)", help: "setarch without options runs it as a Linux task")
         }
         process.executable = executable(of: sight)
-        if sight.status.value.seccompMode != Seccomp.SECCOMP_MODE_DISABLED {
-            find(sight.pid, "task", Self.hasFilter, help: "run it without one")
-        }
-        for thread in sight.threads where sight.status(of: thread).seccompMode != Seccomp.SECCOMP_MODE_DISABLED && thread.tid != sight.pid {
-            find(sight.pid, "thread \(thread.tid)", Self.hasFilter)
+        if self.sight.host.mayReadFilters == false {
+            for thread in sight.threads where UInt64(sight.status(of: thread).seccompMode) == Seccomp.SECCOMP_MODE_FILTER {
+                find(sight.pid, thread.tid == sight.pid ? "task" : "thread \(thread.tid)", CallConfinement.unreadable)
+            }
         }
         process.cgroupSet = UInt32(sight.door.cgroups)
         for set in Set(sight.threads.map(\.cgroups)).sorted() {
@@ -60,7 +57,7 @@ extension Recorder {
         var process = ImageProcess()
         recordNumbers(&process, sight.pid, sight.stat.value, sight.status.value, namespace: sight.pidNamespace)
         process.state = .zombie
-        process.exitStatus = UInt32(bitPattern: sight.stat.value.exitStatus)
+        process.exitStatus = sight.endsWith ?? UInt32(bitPattern: sight.stat.value.exitStatus)
         if process.ownPid == 1 && process.exitStatus & 0x7f != 0 {
             find(sight.pid, "task", "was the init of a pid namespace and died of a signal, which cannot be repeated")
         }

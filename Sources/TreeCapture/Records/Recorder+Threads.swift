@@ -44,6 +44,7 @@ extension Recorder {
         }
         recordActions(ofProcess)
         recordUnreported(answers)
+        recordFilters(answers)
         return waiters
     }
 
@@ -61,7 +62,11 @@ extension Recorder {
         records.processes[index].childSubreaper = answer.childSubreaper
         records.addressSpaces[process.space - 1].currentBreak = answer.currentBreak
         if let memory = answer.memory { record(memory, of: process.space) }
-        records.processes[index].pending = answer.pending.map(Self.record)
+        var pending = answer.pending
+        for zombie in sight.zombies where HostPid(zombie.stat.value.parent) == process.pid {
+            if let signal = Checkpointer.endSignal(of: zombie, to: process, pending: pending) { pending.append(signal) }
+        }
+        records.processes[index].pending = pending.map(Self.record)
         // A periodic real-time timer that has fired stands still until its SIGALRM is taken. Without
         // that signal a timer without remaining time is not armed at all. A thread that was asked later may have taken the
         // signal meanwhile: the timer runs.
@@ -194,6 +199,7 @@ extension Recorder {
         thread.parentDeathSignal = answer.own.parentDeathSignal
         thread.timerSlack = answer.own.timerSlack
         if let attributes = answer.own.attributes { thread.attributes = Self.record(attributes, process.stat(of: seen)) }
+        recordConfinement(&thread, answer)
         thread.callIs32Bit = answer.callIs32Bit
         thread.call = Int64(registers.callNumber ?? -1)
         thread.timeLeftIs32Bit = answer.timeLeftIs32Bit

@@ -12,7 +12,13 @@ extension HostSight {
             kernelRelease: kernel.release, kernelVersion: kernel.version, name: kernel.node, architecture: kernel.machine,
             bootID: (try? Kernel.bootID()) ?? "", pageSize: Kernel.pageSize, processor: processorAnswers(),
             vdso: ((try? Vdso.current()) ?? nil).map { VdsoSight($0) }, compatVdso: nil, usualTimeSlice: usualSlice(),
-            mounts: nil)
+            mounts: nil, mayReadFilters: mayReadFilters())
+    }
+
+    /// - Source: kernel/seccomp.c, `seccomp_get_filter`.
+    private static func mayReadFilters() -> Bool {
+        let isFree = (try? TaskStatus(of: Processes.ownPid))?.seccompMode == 0
+        return isFree && Capabilities.currentEffective & Capability.set(Capability.CAP_SYS_ADMIN) != 0
     }
 
     private static func processorAnswers() -> [CPUIDAnswer] {

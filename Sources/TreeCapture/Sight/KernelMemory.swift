@@ -36,7 +36,7 @@ enum KernelMemory: CaseIterable {
     var reason: String {
         switch self {
         case .asynchronousRing:
-            "is the ring of asynchronous input and output (io_setup), which cannot be saved: the kernel does not tell which requests are under way"
+            "is the ring of asynchronous input and output (io_setup), which was not there when the process was looked at"
         case .uring: "is a ring of io_uring, which cannot be saved yet"
         case .performanceBuffer: "is the buffer of a performance counter (perf_event_open), which cannot be saved"
         case .packetRing: "is the ring of a packet or XDP socket, which cannot be saved yet"

@@ -97,6 +97,8 @@ struct ZombieSight: Codable, Sendable {
     var stat: Seen<ProcessStat>
     var status: Seen<TaskStatus>
     var pidNamespace: Int
+    /// It lives, and has ended in the image, with this status: crcheckpoint, where it belongs to the tree. Nil: it has ended.
+    var endsWith: UInt32?
 }
 
 /// Working directory, root directory and umask: what threads share by CLONE_FS.

@@ -41,12 +41,14 @@ struct Recording: Codable, Sendable {
 }
 
 extension TreeSight {
-    /// See ``TreeLook/sight(of:on:at:relatives:connections:fence:)``.
+    /// See ``TreeLook/sight(of:on:at:relatives:connections:fence:refusesServers:cameForward:)``.
     static func look(
         at members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives, connections: TCPMode = .keep,
-        fence: ConnectionFence? = nil
+        fence: ConnectionFence? = nil, refusesServers: Bool = false, cameForward: @escaping () -> Void = {}
     ) throws(CaptureError) -> TreeSight {
-        try TreeLook.sight(of: members, on: host, at: instant, relatives: relatives, connections: connections, fence: fence)
+        try TreeLook.sight(
+            of: members, on: host, at: instant, relatives: relatives, connections: connections, fence: fence, refusesServers: refusesServers,
+            cameForward: cameForward)
     }
 
     /// By pid of a process that has the memory of another one: the first that has it.

@@ -16,6 +16,8 @@ struct SpaceSight: Codable, Sendable {
     var coreFilter: UInt32?
     /// NUMA policies of mappings that are not the default; nil: not looked for.
     var memoryPolicies: [MemoryPolicy]?
+    /// Contexts of io_setup(2), by ascending addresses; nil: none.
+    var rings: [AsynchronousRingSight]?
 
     /// What the header of the vdso says.
     var vdsoKind: Vdso.Kind? { vdsoHeader.map { Vdso.kind(ofHeader: $0.bytes) } }

@@ -36,7 +36,7 @@ extension TreeLook {
     /// A descriptor table that no task before had.
     mutating func lookAtTable(of tid: HostPid, _ mountNamespace: Int, _ known: Identities.Found) throws(SystemError) -> Int {
         var table = TableSight(holder: tid, descriptors: [])
-        for number in try descriptors(of: tid.rawValue) {
+        for number in try numbers(of: tid) {
             let info = try Seen<DescriptorInfo>(ProcText.fdinfo(of: tid.rawValue, descriptor: number))
             table.descriptors.append(
                 DescriptorSight(
@@ -59,7 +59,7 @@ extension TreeLook {
         if let known { return known }
         var text: [UInt8] = []
         var failure: SystemError?
-        do throws(SystemError) { text = try descriptorTarget(of: tid.rawValue, number) } catch {
+        do throws(SystemError) { text = try link(of: tid, number) } catch {
             guard error.number == Errno.ENAMETOOLONG else { throw error }
             failure = error
         }
@@ -84,6 +84,16 @@ extension TreeLook {
         sight.files.append(file)
         openFiles.insert(key, task: tid.rawValue, descriptor: number, id: sight.files.count, at: place)
         return sight.files.count
+    }
+
+    private func numbers(of tid: HostPid) throws(SystemError) -> [Int32] {
+        if let noted = descriptorLinks[tid] { return noted.map(\.number) }
+        return try descriptors(of: tid.rawValue)
+    }
+
+    private func link(of tid: HostPid, _ number: Int32) throws(SystemError) -> [UInt8] {
+        if let noted = descriptorLinks[tid]?.first(where: { $0.number == number })?.link { return noted }
+        return try descriptorTarget(of: tid.rawValue, number)
     }
 
     private mutating func isName(_ path: [UInt8], of status: FileStatus) -> Bool {

@@ -26,6 +26,8 @@ extension TreeLook {
             guard map.path.first == UInt8(ascii: "/") || map.isFileBacked else { continue }
             if let detail = try lookAtMapping(map, of: tid) { space.details.append(detail) }
         }
+        let rings = space.maps.value.maps.filter { $0.kernelMemory == .asynchronousRing }
+        if !rings.isEmpty { space.rings = rings.map { ring(at: $0, of: tid) } }
         for map in space.maps.value.maps where map.isFileBacked && !map.isShared { names.lookAtContents(of: map.path) }
         if space.is32Bit, sight.host.compatVdso == nil { sight.host.compatVdso = CompatVdso.current.map { VdsoSight($0) } }
         sight.spaces.append(space)
@@ -144,21 +146,53 @@ extension MemorySight {
         let pages = try PageMap(of: space.holder.rawValue)
         var runs: [PageRun] = []
         var guards: [PageRun] = []
-        for mapping in table.all {
-            switch mapping.nature {
-            case .kernel, .vdsoData, .vdsoCode, .other: continue
-            case .anonymous, .file, .object: break
+        for question in pageQuestions(table) {
+            switch question.kind {
+            case .guards: try pages.guardRuns(start: question.start, end: question.end, into: &guards)
+            case .anonymous, .file:
+                try pages.changedRuns(
+                    start: question.start, end: question.end, fileBacked: question.kind == .file, into: &runs, guards: &guards)
             }
-            if mapping.map.isShared {
-                try pages.guardRuns(start: mapping.map.start, end: mapping.map.end, into: &guards)
-                continue
-            }
-            if mapping.map.flags.contains(.droppable) { continue }
-            let isFileBacked = mapping.nature == .file || mapping.nature == .object
-            try pages.changedRuns(
-                start: mapping.map.start, end: mapping.map.end, fileBacked: isFileBacked, into: &runs, guards: &guards)
         }
         return (joined(runs), joined(guards))
+    }
+
+    /// What is asked about the pages of a range: of shared mappings only where guard pages are.
+    struct PageQuestion: Equatable {
+        enum Kind { case anonymous, file, guards }
+        var kind: Kind
+        var start: UInt64
+        var end: UInt64
+    }
+
+    /// Questions that go through all mappings, in order. One goes over several of the same kind, such as the parts of a library,
+    /// and over small holes between them; nothing of another mapping is in its range.
+    static func pageQuestions(_ table: MappingTable) -> [PageQuestion] {
+        let largestHole: UInt64 = 1 << 20
+        var questions: [PageQuestion] = []
+        var mayGoOn = false
+        for mapping in table.all {
+            let kind: PageQuestion.Kind
+            switch mapping.nature {
+            case .kernel, .vdsoData, .vdsoCode, .other:
+                mayGoOn = false
+                continue
+            case .anonymous: kind = mapping.map.isShared ? .guards : .anonymous
+            case .file, .object: kind = mapping.map.isShared ? .guards : .file
+            }
+            if kind != .guards && mapping.map.flags.contains(.droppable) {
+                mayGoOn = false
+                continue
+            }
+            let (start, end) = (mapping.map.start, mapping.map.end)
+            if mayGoOn, let last = questions.last, last.kind == kind, start >= last.end, start - last.end <= largestHole {
+                questions[questions.count - 1].end = end
+            } else {
+                questions.append(PageQuestion(kind: kind, start: start, end: end))
+            }
+            mayGoOn = true
+        }
+        return questions
     }
 
     /// Runs of pages, those of neighbouring mappings joined.

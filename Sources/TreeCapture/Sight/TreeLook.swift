@@ -25,8 +25,12 @@ struct TreeLook {
     /// Objects by device and inode.
     var objectIDs: [FileKey: Int] = [:]
     private var commands: [HostPid: [UInt8]] = [:]
+    /// By first thread of a process: where its descriptors lead, noted while they were searched for servers.
+    var descriptorLinks: [HostPid: [(number: Int32, link: [UInt8]?)]] = [:]
     /// What locks the connections before they are looked into; nil: the tree goes on, and needs no lock.
     private let fence: ConnectionFence?
+    /// Called after each part of a look that takes as long as the tree is large.
+    let cameForward: () -> Void
     /// What options new sockets have, by kind.
     var socketOptions = SocketOptionLook()
     /// The kernel's tables of sockets, read where the tree has such sockets; by inode.
@@ -54,15 +58,20 @@ struct TreeLook {
     ///   - relatives: processes outside of the tree that may share something with it.
     ///   - connections: what becomes of TCP connections.
     ///   - fence: locks them before they are looked into; nil: the tree goes on, and needs no lock.
+    ///   - refusesServers: whether the tree stands still, and may not serve a file system that is asked about.
+    ///   - cameForward: called after each process and each few hundred connections.
     static func sight(
-        of members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives, connections: TCPMode, fence: ConnectionFence?
+        of members: TreeMembers, on host: HostSight, at instant: TimeStamp, relatives: Relatives, connections: TCPMode, fence: ConnectionFence?,
+        refusesServers: Bool, cameForward: @escaping () -> Void
     ) throws(CaptureError) -> TreeSight {
-        var look = TreeLook(members, host, instant, fence)
+        var look = TreeLook(members, host, instant, fence, cameForward)
+        if refusesServers { try look.refuseServers() }
         if connections != .keep { look.sight.connections = connections }
         for pid in members.processes {
             try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
                 try look.lookAtProcess(pid)
             }
+            cameForward()
         }
         for pid in members.zombies {
             try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
@@ -72,16 +81,23 @@ struct TreeLook {
         look.finishNamespaces()
         look.findMovedFiles()
         try look.describing(members.root, "look at the descriptors of") { (look: inout TreeLook) throws(SystemError) in
-            for kind in DescriptorCaptures.all { try look.lookAtFiles(of: kind) }
+            for kind in DescriptorCaptures.all {
+                try look.lookAtFiles(of: kind)
+                cameForward()
+            }
         }
         look.lookForOutsideHolders()
         SemaphoreSet.look(&look.sight)
+        if SemaphoreSet.needsUndo(look.sight), let reader = try? look.kernelReader() { SemaphoreSet.lookForUndo(&look.sight, reader) }
         MessageQueue.look(&look.sight)
         SharedSegment.look(&look.sight)
         look.lookAround(relatives)
         look.sight.names = look.names.all
         return look.sight
     }
+
+    /// Whether the tree is to be ended or stopped, and its connections are to go on later.
+    var locksConnections: Bool { fence != nil }
 
     /// Locks TCP connections of the tree, if it is to be ended or stopped.
     ///
@@ -92,8 +108,9 @@ struct TreeLook {
         return nil
     }
 
-    private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp, _ fence: ConnectionFence?) {
+    private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp, _ fence: ConnectionFence?, _ cameForward: @escaping () -> Void) {
         self.members = members
+        self.cameForward = cameForward
         self.fence = fence
         sight = TreeSight(host: host, instant: instant, root: members.root)
         for kind in NamespaceSight.Kind.allCases {
@@ -123,7 +140,8 @@ struct TreeLook {
         commands[pid] = stat.comm
         let status = try Seen<TaskStatus>(ProcText.status(of: pid.rawValue))
         sight.zombies.append(
-            ZombieSight(pid: pid, stat: stat, status: status, pidNamespace: try pidNamespace(of: pid, status.namespaceProcessIDs.count)))
+            ZombieSight(pid: pid, stat: stat, status: status, pidNamespace: try pidNamespace(of: pid, status.namespaceProcessIDs.count),
+                endsWith: pid == members.checkpointer ? Checkpointer.status : nil))
     }
 
     private mutating func lookAtProcess(_ pid: HostPid) throws(SystemError) {

@@ -11,18 +11,23 @@ struct TreeMembers: Sendable {
     let root: HostPid
     /// Those that live, parents before their children.
     var processes: [HostPid] = []
+    /// This process is among them, if it belongs to the tree.
     var zombies: [HostPid] = []
+    let checkpointer: HostPid?
     /// By process: its living threads, the first thread of the process before all others, these by their tids.
     var threads: [HostPid: [Thread]] = [:]
 
     /// False: it runs on while it is looked at (a dry run).
     private(set) var standsStill = false
 
-    init(root: Int32) { self.root = HostPid(root) }
+    init(root: Int32, checkpointer: Int32?) {
+        self.root = HostPid(root)
+        self.checkpointer = checkpointer.map { HostPid($0) }
+    }
 
     /// Of a tree that stands still.
     init(_ tree: borrowing FrozenTree) {
-        self.init(root: tree.root)
+        self.init(root: tree.root, checkpointer: tree.book.checkpointer)
         standsStill = true
         processes = tree.processes.map { HostPid($0) }
         zombies = tree.zombies.map { HostPid($0) }

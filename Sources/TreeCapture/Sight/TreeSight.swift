@@ -22,6 +22,8 @@ struct TreeSight: Codable, Sendable {
     /// What names lead to.
     var names: [NameSight] = []
     var semaphoreSets: [SemaphoreSetSight] = []
+    /// What tasks of the tree would undo at their end (SEM_UNDO); nil: it was not to be seen.
+    var semaphoreUndo: [SemaphoreUndoSight]?
     /// Nil: none concerns the tree.
     var messageQueues: [MessageQueueSight]?
     /// Nil: there is none.
@@ -73,6 +75,8 @@ struct HostSight: Codable, Sendable {
     var usualTimeSlice: UInt64
     /// `/proc/self/mountinfo`; looked at where the tree has another mount namespace.
     var mounts: Seen<MountTable>?
+    /// Whether crcheckpoint may read filters of seccomp(2); nil: it was not looked at.
+    var mayReadFilters: Bool?
 }
 
 /// One answer of the cpuid instruction.
@@ -157,6 +161,17 @@ struct SemaphoreSetSight: Codable, Sendable {
     var changers: [HostPid]
     /// Why it could not be read.
     var failure: Failure?
+}
+
+/// What a task does to a semaphore set at its end.
+struct SemaphoreUndoSight: Codable, Sendable {
+    var pid: HostPid
+    /// The first task that has the list.
+    var tid: HostPid
+    /// Nil: a set of another ipc namespace.
+    var set: Int32?
+    /// What is added to each semaphore.
+    var adjustments: [Int32]
 }
 
 /// A System V message queue of crcheckpoint's ipc namespace that concerns the tree.

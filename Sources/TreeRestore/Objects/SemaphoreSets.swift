@@ -65,5 +65,18 @@ struct SemaphoreSetMaker {
     /// - Parameter made: how many sets had been made.
     static func remove(first made: UInt32, of plan: RestorePlan) {
         for set in plan.valid.semaphores.filter(\.isMade).prefix(Int(made)) { SemaphoreSets.remove(Int32(set.set.number)) }
+        for set in plan.valid.semaphores where !set.isMade && !set.undo.isEmpty { putBack(set, plan.valid.facts) }
+    }
+
+    /// A set that was there gets its values back. That a value is set makes the kernel forget what the tasks would undo, so it does not
+    /// matter which of them have ended.
+    private static func putBack(_ one: SemaphorePlan, _ facts: HostFacts) {
+        let number = Int32(one.set.number)
+        guard let before = facts.semaphoreSets[one.set.number]?.values, var now = (try? SemaphoreSetState.all())?.first(where: { $0.number == number }),
+            (try? now.readValues()) != nil
+        else { return }
+        for index in before.indices where now.values.indices.contains(index) && now.values[index] != before[index] {
+            try? SemaphoreSets.setValue(of: number, index, to: before[index])
+        }
     }
 }

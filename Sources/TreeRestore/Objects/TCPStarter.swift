@@ -22,11 +22,21 @@ struct TCPStarter {
         // Both ends of a connection are there before one of them says anything: this takes descriptors, some at a time.
         try forEach { one, number throws(SystemError) in
             guard one.connects.isEmpty else { return }
-            try close(one, number)
+            if one.isClosed { try close(one, number) }
             try SocketCalls.set(TCP.IPPROTO_TCP, TCP.TCP_REPAIR, of: number, to: one.start.endOfRepair)
             if one.reusesAddress { try SocketCalls.set(Socket.SOL_SOCKET, SocketOptions.SO_REUSEADDR, of: number, to: 1) }
         }
-        try forEach { one, number throws(SystemError) in try start(one, number) }
+        // A packet to itself comes at once or, where a filter drops it, never.
+        var arrives = true
+        try forEach { one, number throws(SystemError) in
+            if one.start.sentEndBefore { try start(one, number) }
+            if one.start.receivesEnd {
+                if arrives, one.packet != nil { arrives = (try? deliver(one, number, within: 50_000_000)) ?? false }
+                // A program sees the same: after what waits comes the end.
+                if !arrives || one.packet == nil { try SocketCalls.shutdown(number, Socket.SHUT_RD) }
+            }
+            if !one.start.sentEndBefore { try start(one, number) }
+        }
     }
 
     private func forEach(_ body: (TCPStarting, Int32) throws(SystemError) -> Void) throws(RestoreError) {
@@ -64,18 +74,32 @@ struct TCPStarter {
 
     /// Sends the packet that closes it, and waits until it has come: a second at most.
     private func close(_ one: TCPStarting, _ number: Int32) throws(SystemError) {
-        guard let packet = one.packet else { return }
-        let before = try state(number)
-        let family = packet.destination.count < 28 ? TCP.AF_INET : TCP.AF_INET6
-        let raw = try SocketCalls.make(family, UInt64(Socket.SOCK_RAW), UInt64(Socket.IPPROTO_RAW))
-        _ = try SocketCalls.send(packet.bytes[...], to: packet.destination, on: raw.number)
-        let deadline = SystemClock.monotonic.now() + 1_000_000_000
-        while try state(number) == before {
-            if SystemClock.monotonic.now() > deadline { throw SystemError(Errno.ETIMEDOUT, in: "a packet to itself: a filter of packets may have dropped it") }
-            Waiting.pause(atMost: 100_000)
+        guard try deliver(one, number, within: 1_000_000_000) else {
+            throw SystemError(Errno.ETIMEDOUT, in: "a packet to itself: a filter of packets may have dropped it")
         }
         // Reading the error clears it.
         if !one.failed { _ = try SocketCalls.word(Socket.SOL_SOCKET, Self.pendingError, of: number) }
+    }
+
+    /// Sends a packet in the name of the other end, which changes the state of the socket.
+    ///
+    /// - Returns: whether it has come.
+    private func deliver(_ one: TCPStarting, _ number: Int32, within nanoseconds: Int64) throws(SystemError) -> Bool {
+        guard let packet = one.packet else { return true }
+        let before = try state(number)
+        let family = packet.destination.count < 28 ? TCP.AF_INET : TCP.AF_INET6
+        let raw = try SocketCalls.make(family, UInt64(Socket.SOCK_RAW), UInt64(Socket.IPPROTO_RAW))
+        let deadline = SystemClock.monotonic.now() + nanoseconds
+        // It can be lost like any other: once more, a few times.
+        while SystemClock.monotonic.now() < deadline {
+            _ = try SocketCalls.send(packet.bytes[...], to: packet.destination, on: raw.number)
+            let next = SystemClock.monotonic.now() + nanoseconds / 5
+            while SystemClock.monotonic.now() < next {
+                if try state(number) != before { return true }
+                Waiting.pause(atMost: 100_000)
+            }
+        }
+        return false
     }
 
     /// `SO_ERROR`

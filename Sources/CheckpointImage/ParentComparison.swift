@@ -1,0 +1,50 @@
+internal import CCodec
+
+/// Finds the pages of one section that are the same in another image: its parent to be.
+///
+/// It compares the bytes themselves. What the parent lacks, and what cannot be read there, counts as changed.
+package struct ParentComparison {
+    /// The id to be recorded with the section: of an address space of the parent, or of a memory object. 0: nothing is compared.
+    package let id: UInt32
+    private let parent: SavedPages
+    private let numbers: PageNumbers
+    private let places: SavedPlaces
+
+    /// - Parameters:
+    ///   - owner: of the pages, in the image that is being written.
+    ///   - runs: its pages.
+    ///   - id: where they may be in the parent.
+    package init(_ owner: PageOwner, _ runs: (page: [UInt64], length: [UInt64]), with parent: SavedPages, at id: UInt32) {
+        self.id = id
+        self.parent = parent
+        numbers = PageNumbers(runs.page, runs.length)
+        places = SavedPlaces(owner.kind, id, in: parent.image)
+    }
+
+    /// Which of at most 64 pages are the same there.
+    ///
+    /// - Parameter first: the place of the first one among the pages of the section.
+    package func same(_ pages: RawSpan, from first: UInt64) -> UInt64 {
+        let count = UInt64(pages.byteCount / ImageFormat.pageSize)
+        var same: UInt64 = 0
+        var at: UInt64 = 0
+        while at < count, let (page, following) = numbers.number(at: first + at) {
+            let run = min(count - at, following)
+            guard let next = places.next(from: page), next < page + run, let found = places.place(of: next) else {
+                at += run
+                continue
+            }
+            at += next - page
+            let part = min(count - at, run - (next - page), found.count)
+            if let theirs = try? parent.read(found.owner, from: found.place, count: Int(part)) {
+                let ours = pages.extracting(Int(at) * ImageFormat.pageSize..<Int(at + part) * ImageFormat.pageSize)
+                let found = ours.withUnsafeBytes { one in
+                    theirs.withUnsafeBytes { ccodec_same_pages(one.baseAddress, $0.baseAddress, Int(part)) }
+                }
+                same |= found << at
+            }
+            at += part
+        }
+        return same
+    }
+}

@@ -1,0 +1,531 @@
+"""Moves trees between two hosts, which are network, mount and host-name namespaces joined by a bridge, each with an sshd.
+
+    migrations.py BINARIES DIRECTORY SCENARIO
+
+Ends with 0 and the line "OK" if exactly one copy ran in the end, and its result is right.
+"""
+
+import json
+import os
+import random
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+binaries, directory, scenario = sys.argv[1:]
+repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
+crmigrate = os.path.join(repository, "scripts/crmigrate")
+crcheckpoint, crrestart = os.path.join(binaries, "crcheckpoint"), os.path.join(binaries, "crrestart")
+started = []
+
+
+def wait_for(question, what, seconds=30.0):
+    deadline = time.monotonic() + seconds
+    while True:
+        answer = question()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {seconds} s: {what}")
+        time.sleep(0.01)
+
+
+def run(*command, **options):
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, **options).stdout.decode()
+
+
+def read(name):
+    try:
+        with open(os.path.join(directory, name)) as file:
+            return file.read()
+    except OSError:
+        return ""
+
+
+# MARK: Hosts
+
+
+class HostSpace:
+    """A host: namespaces that a process holds, an address on the bridge, an sshd."""
+
+    def __init__(self, name, number):
+        self.name, self.address = name, f"10.93.7.{number}"
+        self.folder = os.path.join(directory, name)
+        os.makedirs(self.folder + "/state")
+        os.makedirs(self.folder + "/files")
+        shared = os.path.join(directory, "files")
+        script = f"mount --bind {self.folder}/files {shared} && hostname {name} && ip link set lo up && echo up && exec sleep infinity"
+        self.anchor = subprocess.Popen(
+            ["unshare", "--net", "--mount", "--uts", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        started.append(self.anchor)
+        assert self.anchor.stdout.readline() == b"up\n"
+        self.enter = ["nsenter", "-t", str(self.anchor.pid), "--net", "--mount", "--uts"]
+
+    def plug_into(self, bridge):
+        port, pid = f"v{self.name}", str(self.anchor.pid)
+        bridge.call("ip", "link", "add", port, "type", "veth", "peer", "name", "eth0", "netns", f"/proc/{pid}/ns/net")
+        bridge.call("ip", "link", "set", port, "master", "br0", "up")
+        self.call("ip", "address", "add", self.address + "/24", "dev", "eth0")
+        self.call("ip", "link", "set", "eth0", "up")
+        self.port = port
+
+    def call(self, *command):
+        return run(*self.enter, *command)
+
+    def start_sshd(self):
+        for kind in ("host", "client"):
+            if not os.path.exists(f"{directory}/{kind}-key"):
+                run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", f"{directory}/{kind}-key")
+        os.makedirs("/run/sshd", exist_ok=True)
+        with open(f"{self.folder}/sshd_config", "w") as config:
+            config.write(
+                f"ListenAddress {self.address}\nHostKey {directory}/host-key\nAuthorizedKeysFile {directory}/client-key.pub\nStrictModes no\n"
+                f"PermitRootLogin yes\nUsePAM no\nPidFile none\nSetEnv XDG_STATE_HOME={self.folder}/state\nSubsystem sftp internal-sftp\n"
+                "ClientAliveInterval 1\nClientAliveCountMax 2\n")
+        started.append(subprocess.Popen(
+            [*self.enter, "/usr/sbin/sshd", "-D", "-e", "-f", f"{self.folder}/sshd_config"], stdin=subprocess.DEVNULL,
+            stderr=open(f"{self.folder}/sshd.log", "w")))
+        wait_for(lambda: subprocess.run([*self.enter, "bash", "-c", f"exec 3<>/dev/tcp/{self.address}/22"], stderr=subprocess.DEVNULL, check=False).returncode == 0, "sshd")
+
+    @property
+    def ssh(self):
+        return (f"ssh -i {directory}/client-key -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR"
+                " -o ServerAliveInterval=1 -o ServerAliveCountMax=2 -o ConnectTimeout=2")
+
+    def migrate(self, pid, other, *options):
+        """Starts crmigrate on this host; its stages come on its standard error."""
+        environment = dict(os.environ, XDG_STATE_HOME=self.folder + "/state")
+        return subprocess.Popen(
+            [*self.enter, "/usr/bin/python3", crmigrate, str(pid), "--to", other.address, "--ssh", self.ssh, "--crcheckpoint", crcheckpoint,
+             "--crrestart", crrestart, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
+
+    def moved(self, pid, other, *options):
+        process = self.migrate(pid, other, *options)
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, f"{process.returncode}: {output}{errors}"
+        return output
+
+    def resolve(self, folder):
+        environment = dict(os.environ, XDG_STATE_HOME=self.folder + "/state")
+        return subprocess.run(
+            [*self.enter, "/usr/bin/python3", crmigrate, "--resolve", folder], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            env=environment, text=True, check=False)
+
+
+class Bridge:
+    def __init__(self):
+        self.anchor = subprocess.Popen(["unshare", "--net", "sh", "-c", "echo up && exec sleep infinity"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        started.append(self.anchor)
+        assert self.anchor.stdout.readline() == b"up\n"
+        self.enter = ["nsenter", "-t", str(self.anchor.pid), "--net"]
+        self.call("ip", "link", "set", "lo", "up")
+        self.call("ip", "link", "add", "br0", "type", "bridge")
+        self.call("ip", "link", "set", "br0", "up")
+        self.call("ip", "address", "add", "10.93.7.1/24", "dev", "br0")
+
+    def call(self, *command):
+        return run(*self.enter, *command)
+
+    def cut(self, host):
+        self.call("ip", "link", "set", host.port, "down")
+
+    def mend(self, host):
+        self.call("ip", "link", "set", host.port, "up")
+
+
+def hosts():
+    os.makedirs(os.path.join(directory, "files"))
+    bridge = Bridge()
+    one, other = HostSpace("one", 11), HostSpace("two", 12)
+    for host in (one, other):
+        host.plug_into(bridge)
+        host.start_sshd()
+    return bridge, one, other
+
+
+# MARK: Trees
+
+COUNTER = """
+import os, time
+out = open(%r, "a", buffering=1)
+number = 0
+while not os.path.exists(%r):
+    out.write("%%d\\n" %% number)
+    number += 1
+    time.sleep(0.005)
+out.write("end %%d\\n" %% number)
+"""
+
+
+def start_counter(host):
+    """A program that writes 0, 1, 2, ... to a file. A second copy of it, or one that begins again, shows in the file."""
+    program = COUNTER % (directory + "/numbers", directory + "/finish")
+    process = subprocess.Popen(
+        [*host.enter, "setsid", "/usr/bin/python3", "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+    started.append(process)
+    wait_for(lambda: read("numbers").count("\n") > 3, "the counter counts")
+    return counters()[0]
+
+
+def counters():
+    """The host's numbers of living copies of the counter."""
+    found = []
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            try:
+                with open(f"/proc/{entry}/cmdline", "rb") as line, open(f"/proc/{entry}/stat") as stat:
+                    text = line.read()
+                    is_counter = (directory + "/numbers").encode() in text and b"number += 1" in text
+                    if is_counter and stat.read().rpartition(")")[2].split()[0] not in "ZX":
+                        found.append(int(entry))
+            except OSError:
+                pass
+    return found
+
+
+def one_counts():
+    """Exactly one copy is there, and it goes on."""
+    wait_for(lambda: len(counters()) == 1, f"one copy: {counters()}")
+    before = read("numbers").count("\n")
+    wait_for(lambda: read("numbers").count("\n") > before + 3, "the copy goes on")
+    return counters()[0]
+
+
+def finish_counter():
+    one_counts()
+    open(directory + "/finish", "w").close()
+    wait_for(lambda: "end" in read("numbers"), "the counter ends")
+    numbers = read("numbers").splitlines()
+    wanted = [str(number) for number in range(len(numbers) - 1)] + [f"end {len(numbers) - 1}"]
+    assert numbers == wanted, f"numbers are missing or there twice: {[pair for pair in zip(numbers, wanted) if pair[0] != pair[1]][:5]}"
+    wait_for(lambda: not counters(), "the counter has ended")
+
+
+# MARK: Scenarios of --hold
+
+
+class Held:
+    """A command that is started with --hold."""
+
+    def __init__(self, command, **options):
+        self.orders, other = socket.socketpair()
+        self.orders.settimeout(30)
+        self.process = subprocess.Popen(command + ["--hold", str(other.fileno())], pass_fds=[other.fileno()], stderr=subprocess.PIPE, **options)
+        other.close()
+        self.lines = self.orders.makefile("r")
+
+    def says(self, pattern):
+        line = self.lines.readline()
+        assert re.match(pattern, line), f"{line!r} is not {pattern!r}; {self.process.poll()}"
+        return line.split()
+
+    def told(self, text):
+        self.orders.sendall(text.encode() + b"\n")
+
+    def hang_up(self):
+        self.lines.close()
+        self.orders.close()
+
+    def ends(self, status):
+        errors = self.process.stderr.read().decode()
+        assert self.process.wait(30) == status, f"{self.process.returncode} {errors}"
+        return errors
+
+
+class Here:
+    enter = []
+
+
+def is_stopped(pid):
+    with open(f"/proc/{pid}/stat") as stat:
+        return stat.read().rpartition(")")[2].split()[0] in "tT"
+
+
+def held_checkpoint(pid, number):
+    held = Held([crcheckpoint, "--tree", str(pid), "-o", f"{directory}/image{number}", "--progress", "none"], stdout=subprocess.DEVNULL)
+    held.says("held 1 [0-9]+$")
+    assert is_stopped(pid)
+    return held
+
+
+def scenario_hold():
+    pid = start_counter(Here)
+    held = held_checkpoint(pid, 1)
+    held.told("ask\nwhat")
+    held.says("held 1 ")
+    held.says("unknown what")
+    held.told("release")
+    held.says("released")
+    held.ends(0)
+    one_counts()
+    # The other side is gone: the tree goes on.
+    held = held_checkpoint(pid, 2)
+    held.hang_up()
+    assert "EPIPE" in held.ends(1)
+    one_counts()
+    # A signal, too; a FIFO that is none is refused, and the hold goes on.
+    held = held_checkpoint(pid, 3)
+    held.told("keep /etc/passwd")
+    held.says("failed .*EINVAL")
+    os.kill(held.process.pid, signal.SIGTERM)
+    held.says("failed .*EINTR")
+    held.ends(1)
+    one_counts()
+    # crcheckpoint is killed: the tree goes on.
+    held = held_checkpoint(pid, 4)
+    held.process.kill()
+    held.ends(-9)
+    one_counts()
+    # Kept: neither hanging up nor a signal lets it go on.
+    held = held_checkpoint(pid, 5)
+    os.mkfifo(directory + "/orders")
+    held.told("keep " + directory + "/orders")
+    held.says("kept")
+    held.hang_up()
+    os.kill(held.process.pid, signal.SIGTERM)
+    time.sleep(0.3)
+    assert is_stopped(pid) and held.process.poll() is None
+    with open(directory + "/orders", "w") as orders:
+        orders.write("kill\n")
+    held.ends(0)
+    wait_for(lambda: not counters(), "the tree has ended")
+    # The restart: abort, hang up, killed, then go.
+    restart = [crrestart, "--pidns", "--detach", "--progress", "none", "--outcome", directory + "/outcome"]
+    for how in ("abort", "hang up", "kill", "go"):
+        held = Held(restart + [directory + "/image5"], stdout=subprocess.DEVNULL)
+        held.says("parked 1$")
+        held.told("ask")
+        held.says("parked 1$")
+        lines = read("numbers")
+        if how == "abort":
+            held.told("abort")
+            held.says("failed .*ECANCELED")
+            held.ends(1)
+        elif how == "hang up":
+            held.hang_up()
+            assert "EPIPE" in held.ends(1)
+        elif how == "kill":
+            held.process.kill()
+            held.ends(-9)
+        else:
+            held.told("go")
+            root = held.says("running [0-9]+$")[1]
+            held.ends(0)
+            outcome = read("outcome").split()
+            with open("/proc/sys/kernel/random/boot_id") as boot, open(f"/proc/{root}/stat") as stat:
+                assert outcome == ["running", root, stat.read().rpartition(")")[2].split()[19], boot.read().strip()], outcome
+            continue
+        wait_for(lambda: not counters(), f"nothing is left after {how}")
+        assert read("numbers") == lines, f"it ran before {how}"
+    finish_counter()
+
+
+# MARK: Scenarios of crmigrate
+
+
+def scenario_back_and_forth():
+    _, one, other = hosts()
+    pid = start_counter(one)
+    for number in range(6):
+        summary = json.loads((one.moved if number % 2 == 0 else other.moved)(pid, other if number % 2 == 0 else one, "--json"))
+        pid = one_counts()
+        assert summary["bytes"] > 100000 and summary["stopped_s"] > 0, summary
+        for host in (one, other):
+            assert os.listdir(host.folder + "/state/treerestore") == [], os.listdir(host.folder + "/state/treerestore")
+    assert os.readlink(f"/proc/{pid}/ns/uts") == os.readlink(f"/proc/{one.anchor.pid}/ns/uts")
+    finish_counter()
+
+
+def follow(process, word):
+    """Waits until crmigrate has said that it is at a stage."""
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if line.strip() == word:
+            return
+    raise AssertionError(f"{word} was not said: {''.join(lines)} {process.wait()}")
+
+
+def ended(process, what, one):
+    """The end of a migration that was disturbed: 0, 1 or 5; undecided ones are resolved."""
+    output, errors = process.communicate(timeout=120)
+    if process.returncode == 5:
+        folder = re.search(r"--resolve (\S+)", errors)[1]
+        done = one.resolve(folder)
+        assert done.returncode == 0, f"{what}: {done.stdout}"
+        return "running" if "runs on" in done.stdout else "goes on"
+    # 3: the other host could not even be asked.
+    assert process.returncode in (0, 1, 3), f"{what}: {process.returncode} {output}{errors}"
+    return "running" if process.returncode == 0 else "goes on"
+
+
+def scenario_cut():
+    """The link is cut at every stage and at random moments: one copy runs in the end."""
+    bridge, one, other = hosts()
+    pid = start_counter(one)
+    begin = time.monotonic()
+    one.moved(pid, other)
+    duration = time.monotonic() - begin
+    here, there = other, one
+    outcomes = []
+    for moment in ["freezing", "frozen", "sent", "parked", "running there", *[random.uniform(0.3, 1.0) * duration for _ in range(3)]]:
+        pid = one_counts()
+        process = here.migrate(pid, there, "--answer-within", "6", "--resolve-for", "1")
+        if isinstance(moment, str):
+            follow(process, moment)
+        else:
+            time.sleep(moment)
+        bridge.cut(there)
+        undecided = f"cut at {moment}"
+        # For long enough that both sides notice, or for a moment.
+        if moment in ("frozen", "parked"):
+            process.wait(60)
+        else:
+            time.sleep(0.5)
+        bridge.mend(there)
+        outcome = ended(process, undecided, here)
+        outcomes.append((moment, outcome))
+        pid = one_counts()
+        if outcome == "running":
+            here, there = there, here
+        at = os.readlink(f"/proc/{pid}/ns/uts")
+        assert at == os.readlink(f"/proc/{here.anchor.pid}/ns/uts"), f"{undecided}: {outcome}, and it runs at the other host"
+    print(outcomes)
+    finish_counter()
+
+
+def is_monitor(pid, host):
+    with open(f"/proc/{pid}/cmdline", "rb") as line, open(f"/proc/{pid}/status") as status:
+        numbers = next(one for one in status if one.startswith("NSpid:")).split()[1:]
+        return host.folder.encode() in line.read() and len(numbers) == 1
+
+
+def scenario_killed():
+    """crmigrate, crcheckpoint or crrestart is killed at a random moment: one copy runs in the end."""
+    _, one, other = hosts()
+    pid = start_counter(one)
+    begin = time.monotonic()
+    one.moved(pid, other)
+    duration = time.monotonic() - begin
+    here, there = other, one
+    for number in range(8):
+        pid = one_counts()
+        process = here.migrate(pid, there, "--resolve-for", "20", "--answer-within", "10")
+        time.sleep(random.uniform(0.2, 1.0) * duration)
+        victim = random.choice(["crmigrate", "crrestart"])
+        if victim == "crmigrate":
+            process.kill()
+            process.communicate()
+            state = here.folder + "/state/treerestore"
+            for name in os.listdir(state):
+                if name.startswith("migration") and os.path.exists(f"{state}/{name}/state.json"):
+                    done = here.resolve(f"{state}/{name}")
+                    assert done.returncode == 0, done.stdout
+        else:
+            for entry in os.listdir("/proc"):
+                try:
+                    # Not its inner half: as init of the tree's pid namespace it takes the tree with it, as any init does.
+                    if entry.isdigit() and os.readlink(f"/proc/{entry}/exe") == crrestart and is_monitor(entry, there):
+                        os.kill(int(entry), signal.SIGKILL)
+                except OSError:
+                    pass
+            ended(process, f"{victim} killed", here)
+        wait_for(lambda: len(counters()) == 1, f"one copy after {victim} was killed: {counters()}")
+        pid = one_counts()
+        if os.readlink(f"/proc/{pid}/ns/uts") != os.readlink(f"/proc/{here.anchor.pid}/ns/uts"):
+            here, there = there, here
+    finish_counter()
+
+
+def scenario_refused():
+    """What the other host lacks is told before the tree is ended; --check tells it before anything stops."""
+    _, one, other = hosts()
+    with open(one.folder + "/files/library", "w") as file:
+        file.write("x" * 100)
+    program = f"import mmap, time; f = open('{directory}/files/library'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n" + COUNTER % (
+        directory + "/numbers", directory + "/finish")
+    started.append(subprocess.Popen(
+        [*one.enter, "setsid", "/usr/bin/python3", "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"))
+    wait_for(lambda: read("numbers").count("\n") > 3, "the counter counts")
+    pid = counters()[0]
+    process = one.migrate(pid, other, "--check")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 3 and "files/library" in output and "missing" in output, output + errors
+    process = one.migrate(pid, other)
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 3 and "files/library" in errors, f"{process.returncode} {output}{errors}"
+    assert one_counts() == pid
+    facts = directory + "/facts"
+    with open(facts, "w") as file:
+        file.write("machine aarch64\nkernel 6.1\nboot x\nflags fp\nmemory 10\nuid 1000\nuserns 0\n")
+    process = one.migrate(pid, other, "--check", "--facts", facts, "--json")
+    output, errors = process.communicate(timeout=60)
+    table = {row["what"]: row["verdict"] for row in json.loads(output)["rows"]}
+    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces")] == ["no", "no", "no"], output + errors
+    # A folder that is brought along.
+    output = one.moved(pid, other, "--sync", directory + "/files")
+    pid = one_counts()
+    assert os.path.exists(other.folder + "/files/library")
+    finish_counter()
+
+
+def scenario_address():
+    """An address moves with the tree, and the connections of Redis with it."""
+    bridge, one, other = hosts()
+    one.call("ip", "address", "add", "10.93.7.50/24", "dev", "eth0")
+    os.makedirs(directory + "/redis")
+    started.append(subprocess.Popen(
+        [*one.enter, "setsid", "redis-server", "--bind", "10.93.7.50", "--port", "6390", "--save", "", "--appendonly", "no", "--dir", directory + "/redis",
+         "--protected-mode", "no"], stdin=subprocess.DEVNULL, stdout=open(directory + "/redis/log", "w"), stderr=subprocess.STDOUT))
+    client = f"""
+import socket, sys
+s = socket.create_connection(("10.93.7.50", 6390), timeout=60)
+f = s.makefile("rwb")
+n = 0
+while True:
+    n += 1
+    f.write(b"INCR counter\\r\\n"); f.flush()
+    answer = f.readline()
+    assert answer == b":%d\\r\\n" % n, (n, answer)
+    with open({directory + "/answers"!r}, "w") as out: out.write(str(n))
+"""
+    wait_for(lambda: subprocess.run([*bridge.enter, "bash", "-c", "exec 3<>/dev/tcp/10.93.7.50/6390"], stderr=subprocess.DEVNULL, check=False).returncode == 0, "redis")
+    asking = subprocess.Popen([*bridge.enter, "/usr/bin/python3", "-c", client], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    started.append(asking)
+
+    def answers():
+        return int(read("answers") or 0)
+
+    wait_for(lambda: answers() > 20, "answers")
+    here, there = one, other
+    for _ in range(2):
+        here.moved(redis()[0], there, "--move-address", "10.93.7.50/24/eth0")
+        before = answers()
+        wait_for(lambda: answers() > before + 20 or asking.poll() is not None, "answers after the move", 60)
+        assert asking.poll() is None, asking.stderr.read().decode()
+        here, there = there, here
+
+
+def redis():
+    """The host's numbers of the servers of this test."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit() and os.readlink(f"/proc/{entry}/cwd") == directory + "/redis":
+                found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+try:
+    globals()["scenario_" + scenario]()
+    print("OK")
+finally:
+    for process in started:
+        process.kill()
+    for pid in counters() + redis():
+        os.kill(pid, signal.SIGKILL)
