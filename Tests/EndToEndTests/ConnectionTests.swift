@@ -54,7 +54,7 @@ extension EndToEnd {
                 Clock.sleep(duration * 1.1 * Double(attempt % attempts + 1) / Double(attempts) * Double(1 + attempt / attempts))
                 command.end()
                 // Without a lock the tree goes on; with one it goes on soon, or ends.
-                let isSettled = try Clock.wait(seconds: 10) {
+                let isSettled = try Clock.wait(seconds: 30) {
                     try pair.server.poll() != nil || ProcessTable.runs(pair.root) && pair.locks().isEmpty
                 }
                 #expect(isSettled, "attempt \(attempt)")
@@ -98,7 +98,7 @@ extension EndToEnd {
             let server = pair.arguments(["--kill"])
             try pair.scratch.run("crcheckpoint", server).require()
             try pair.server.wait(seconds: 20)
-            try #require(Clock.wait(seconds: 10) { pair.scratch.reapOrphans() == 0 && pair.scratch.living().isEmpty })
+            try #require(Clock.wait(seconds: 30) { pair.scratch.reapOrphans() == 0 && pair.scratch.living().isEmpty })
             let restarts: [() throws -> Void] = [{ try pair.restart(.here) }, { try pair.restartClient(image: "other") }]
             for restart in clientFirst ? restarts.reversed() : restarts {
                 try restart()
@@ -220,7 +220,7 @@ private final class Pair {
 
     /// The client is all that is left.
     func treeIsGone() -> Bool {
-        Clock.wait(seconds: 10) { scratch.living().allSatisfy { $0.pid == client.pid } && scratch.reapOrphans() == 0 }
+        Clock.wait(seconds: 30) { scratch.living().allSatisfy { $0.pid == client.pid } && scratch.reapOrphans() == 0 }
     }
 
     func restart(_ place: Place) throws { (server, root) = try scratch.restart(place) }

@@ -50,8 +50,8 @@ extension EndToEnd {
                     ["env", "TREERESTORE_FAULT=semaphore-undo:\(count)=\(how)", Host.path(of: "crrestart"), "--pidns", scratch.file("image")])
                 #expect(try failed.wait(seconds: 30) == (how == "EIO" ? .exited(1) : .signaled(SIGKILL)), "\(failed.errors)")
                 #expect(scratch.becomesEmpty())
-                #expect(Clock.wait(seconds: 10) { (try? Self.sets(but: others)) == (isGone ? [] : mine) })
-                #expect(Clock.wait(seconds: 10) { (try? mine.map { try Self.values(of: $0) }) == before })
+                #expect(Clock.wait(seconds: 30) { (try? Self.sets(but: others)) == (isGone ? [] : mine) })
+                #expect(Clock.wait(seconds: 30) { (try? mine.map { try Self.values(of: $0) }) == before })
             }
             let restarted = try scratch.restart(.here)
             try scratch.finishWorkload("undone", restarted.command)
