@@ -44,7 +44,7 @@ extension ImageLookup {
         case .pipe(let id): pipe[id] != nil
         case .memoryObject(let id): memoryObject[id] != nil
         case .terminal(let id): terminal[id] != nil
-        case .unixSockets, .tcpSockets, .removedQueue: true
+        case .unixSockets, .tcpSockets, .sharedPorts, .removedQueue: true
         }
     }
 
