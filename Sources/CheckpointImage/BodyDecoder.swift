@@ -13,6 +13,7 @@ func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at
     guard fields.all <= ImageFormat.mostFields && fields.empty <= ImageFormat.mostEmptyFields else {
         throw ImageError(.tooManyFields(type: type.rawValue, at: at))
     }
+    if let quick: Body = QuickDecoder.decoded(body) { return quick }
     do { return try Body(serializedBytes: body) } catch {
         throw ImageError(.undecodable(type: type.rawValue, at: at))
     }
