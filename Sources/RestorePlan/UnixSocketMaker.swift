@@ -150,11 +150,12 @@ struct UnixSocketMaker {
         }
         for client in state.waiting.compactMap({ byID[$0] }) {
             makeAlone(&program, client, &builder)
+            let isSentLate = UnixSocketPlan.hasFiles(client.state)
             if !client.state.early.isEmpty { UnixSocketPlan.makeRoom(&program, .number(client.number), for: client, &builder) }
             // The process that sends is noted, too, for a receiver that asks for it (SO_PASSCRED).
             builder.act(&program, as: client.state.connector) { program, builder in
                 connectNow(&program, client, to: socket, &builder)
-                for message in client.state.early {
+                for message in client.state.early where !isSentLate {
                     UnixSocketPlan.send(&program, message, from: .number(client.number), to: socket, &builder)
                 }
             }
