@@ -85,7 +85,7 @@ extension ImageLookup {
     func requirePath(_ path: Data, _ subject: @autoclosure () -> String) throws(ImageError) {
         try require(!path.isEmpty, .pathMissing, subject())
         try require(path.first == UInt8(ascii: "/"), .pathRelative, subject())
-        try require(!path.contains(0), .pathWithZero, subject())
+        try require(!path.asBytes.contains(0), .pathWithZero, subject())
     }
 
     /// At most 15 bytes, as the kernel keeps it.
