@@ -126,12 +126,20 @@ extension QuickDecoder: SwiftProtobuf.Decoder {
     }
 
     mutating func decodeSingularStringField(value: inout String) throws {
-        guard let text = String(validating: bytes[try piece()], as: UTF8.self) else { throw LeftToLibrary() }
+        let piece = try piece()
+        guard let text = String(validating: bytes[piece], as: UTF8.self) else { throw LeftToLibrary() }
         value = text
     }
 
-    mutating func decodeSingularBytesField(value: inout Data) throws { value = Data(bytes[try piece()]) }
-    mutating func decodeRepeatedBytesField(value: inout [Data]) throws { value.append(Data(bytes[try piece()])) }
+    mutating func decodeSingularBytesField(value: inout Data) throws {
+        let piece = try piece()
+        value = Data(bytes[piece])
+    }
+
+    mutating func decodeRepeatedBytesField(value: inout [Data]) throws {
+        let piece = try piece()
+        value.append(Data(bytes[piece]))
+    }
 
     mutating func decodeSingularEnumField<E: Enum>(value: inout E) throws where E.RawValue == Int {
         guard let known = E(rawValue: Int(Int32(truncatingIfNeeded: try number()))) else { throw LeftToLibrary() }
