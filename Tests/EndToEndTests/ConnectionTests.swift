@@ -170,6 +170,23 @@ extension EndToEnd {
             try pair.finish()
         }
 
+        /// Connections that the program has not accepted are named: they are reset at the end of the tree.
+        @Test func unaccepted() throws {
+            let scratch = try Scratch()
+            let program = "import socket, sys, time\none = socket.create_server(('127.0.0.1', 0))\nopen(sys.argv[1], 'w').write(f'{one.getsockname()[1]}\\n')\ntime.sleep(1000)"
+            let server = try scratch.start(["/usr/bin/python3", "-c", program, scratch.file("port")])
+            try #require(Clock.wait(seconds: 20) { scratch.hasLine("port") }, "\(server.errors)")
+            let connect =
+                "import socket, sys, time\nones = [socket.create_connection(('127.0.0.1', int(sys.argv[1]))) for _ in range(2)]\nones[1].send(b'hello')\nopen(sys.argv[2], 'w').write(' '.join(str(one.getsockname()[1]) for one in ones) + '\\n')\ntime.sleep(1000)"
+            let client = try scratch.start(["/usr/bin/python3", "-c", connect, String(scratch.read("port").dropLast()), scratch.file("ports")])
+            try #require(Clock.wait(seconds: 20) { scratch.hasLine("ports") }, "\(client.errors)")
+            let done = try scratch.run("crcheckpoint", ["--tree", "\(server.pid)", "-o", scratch.file("image"), "--kill"]).require()
+            #expect(done.errors.contains(": 2 connections (") && done.errors.contains("that the program has not accepted yet are not in the image"), "\(done.errors)")
+            let ports = scratch.read("ports").dropLast().split(separator: " ")
+            #expect(done.errors.contains("127.0.0.1:\(ports[1]), which has sent 5 bytes") && done.errors.contains("127.0.0.1:\(ports[0])"), "\(done.errors)")
+            try scratch.run("crcheckpoint", ["--unlock", scratch.file("image")])
+        }
+
         @Test func refused() throws {
             let pair = try Pair(connections: 2)
             let before = try pair.progress()

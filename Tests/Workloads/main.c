@@ -39,7 +39,7 @@ static const struct workload workloads[] = {
     {"sockets", run_sockets, "unix sockets with names: listening, connected, datagrams, removed names"},
     {"udp", run_udp, "UDP sockets: addresses, peers, options, what waits, sharing of a port"},
     {"unaccepted", run_unaccepted, "connections that the program has not accepted yet"},
-    {"portgroups", run_portgroups, "TCP sockets that listen at one port, in their order"},
+    {"portgroups", run_portgroups, "TCP and UDP sockets that share a port, in their order"},
     {"multicast", run_multicast, "sockets in multicast groups, with chosen sources"},
     {"rawsockets", run_rawsockets, "raw sockets of IPv4 and IPv6, with filters"},
     {"packetsockets", run_packetsockets, "packet sockets: devices, filters, memberships, shared packets"},
