@@ -115,9 +115,9 @@ class Migration:
         address, device = move["address"], move["device"]
         run_or_fail(["ip", "address", "del", address, "dev", device], f"take {address} off {device}")
         self.undo.append(lambda: run_quietly(f"ip address add {shlex.quote(address)} dev {move['device']}\n" + SHOW % move))
-        self.host.ask(HIDE % move)
-        self.host.require(f"ip address add {shlex.quote(address)} dev {shlex.quote(device)} nodad 2> /dev/null || ip address add {shlex.quote(address)} dev {shlex.quote(device)}", f"put {address} on {device}")
-        self.undo.append(lambda: self.host.ask(f"ip address del {shlex.quote(address)} dev {shlex.quote(device)}\nnft delete table inet {move['table']}"))
+        put = f"ip address add {shlex.quote(address)} dev {device}"
+        self.undo.append(lambda: self.host.ask(f"ip address del {shlex.quote(address)} dev {move['device']}\nnft delete table inet {move['table']}"))
+        self.arrival.does(HIDE % move + f"{put} nodad 2> /dev/null || {put}")
 
     def decide(self):
         """The one message."""
@@ -236,7 +236,11 @@ class Migration:
 
     def moved(self, root):
         if self.options.move_address:
-            self.host.ask(SHOW % address_move(self.options.move_address, self.arrival.path))
+            show = SHOW % address_move(self.options.move_address, self.arrival.path)
+            try:
+                self.arrival.does(show)
+            except Failed:
+                self.host.ask(show)
         self.mark("running there")
         if self.source.is_alive():
             self.source.tell("moved")

@@ -124,9 +124,8 @@ class Rounds:
         begin = time.monotonic()
         result = self.save(["--tree", str(self.options.pid), "-o", path, "--live", *parent, *self.options.every_checkpoint])
         saved = time.monotonic()
-        self.arrival.put(path, self.options.bandwidth)
-        sent = time.monotonic()
-        self.done.append(Round(result["bytes"], saved - begin, sent - saved, result["stopped_ns"] / 1e6))
+        seconds = self.arrival.put(path, self.options.bandwidth)
+        self.done.append(Round(result["bytes"], saved - begin, seconds, result["stopped_ns"] / 1e6))
         last = self.done[-1]
         rate = int(last.bytes / max(last.send_s, 1e-6)) >> 20
         self.say(f"round {number}: {last.bytes} bytes, saved in {last.save_s:.2f} s, sent in {last.send_s:.2f} s at {rate} MiB/s, stopped for {last.stopped_ms:.1f} ms")
