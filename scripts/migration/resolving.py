@@ -11,7 +11,8 @@ from migration.address import SHOW, address_move, run_quietly
 from migration.arrival import remove
 from migration.comparison import parse_facts
 from migration.failures import Failed
-from migration.hosts import Host
+from migration.hosts import Host, state_folder
+from migration.rounds import Spool
 
 
 def start_time(pid):
@@ -128,6 +129,7 @@ def resolve_command(options):
         print(f"crmigrate: still undecided: {state['host']} does not tell; the tree of {state['pid']} stays stopped here", file=sys.stderr)
         return 5
     shutil.rmtree(folder, ignore_errors=True)
+    Spool.sweep(state_folder())
     remove(Host(state["host"], shlex.join(state["ssh"])), state["arrival"])
     if outcome.startswith("running"):
         print(f"the tree of {state['pid']} runs on {state['host']}; it is ended here")

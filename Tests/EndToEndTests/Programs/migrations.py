@@ -517,10 +517,10 @@ def scenario_refused():
     facts = directory + "/facts"
     with open(facts, "w") as file:
         file.write("machine aarch64\nkernel 6.1\nboot x\nflags fp\nmemory 10\nuid 1000\nuserns 0\n")
-    process = one.migrate(pid, other, "--check", "--facts", facts, "--json")
+    process = one.migrate(pid, other, "--check", "--facts", facts, "--rounds", "2", "--json")
     output, errors = process.communicate(timeout=60)
     table = {row["what"]: row["verdict"] for row in json.loads(output)["rows"]}
-    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces")] == ["no", "no", "no"], output + errors
+    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces", "room for rounds")] == ["no"] * 4, output + errors
     # A folder that is brought along.
     output = one.moved(pid, other, "--sync", directory + "/files")
     pid = one_counts()
