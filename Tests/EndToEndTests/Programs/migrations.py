@@ -104,7 +104,8 @@ class HostSpace:
 
     def moved(self, pid, other, *options):
         process = self.migrate(pid, other, *options)
-        output, errors = process.communicate(timeout=60)
+        started.append(process)
+        output, errors = process.communicate(timeout=200)
         assert process.returncode == 0, f"{process.returncode}: {output}{errors}"
         return output
 
