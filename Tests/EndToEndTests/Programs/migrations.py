@@ -20,6 +20,7 @@ repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.
 crmigrate = os.path.join(repository, "scripts/crmigrate")
 crcheckpoint, crrestart = os.path.join(binaries, "crcheckpoint"), os.path.join(binaries, "crrestart")
 started = []
+USER = 54322
 
 
 def wait_for(question, what, seconds=30.0):
@@ -57,7 +58,12 @@ class HostSpace:
         os.makedirs(self.folder + "/state")
         os.makedirs(self.folder + "/files")
         shared = os.path.join(directory, "files")
-        script = f"mount --bind {self.folder}/files {shared} && hostname {name} && ip link set lo up && echo up && exec sleep infinity"
+        # One user more than this machine has.
+        with open("/etc/passwd") as passwd, open(self.folder + "/passwd", "w") as longer:
+            longer.write(f"{passwd.read()}mover:*:{USER}:{USER}::{self.folder}:/bin/bash\n")
+        # What a command begins with that another user than root gives here, and the name of that user there.
+        self.identity, self.login = [], ""
+        script = f"mount --bind {self.folder}/files {shared} && mount --bind {self.folder}/passwd /etc/passwd && hostname {name} && ip link set lo up && echo up && exec sleep infinity"
         self.anchor = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         started.append(self.anchor)
@@ -99,7 +105,7 @@ class HostSpace:
         """Starts crmigrate on this host; its stages come on its standard error."""
         environment = dict(os.environ, XDG_STATE_HOME=self.folder + "/state")
         return subprocess.Popen(
-            [*self.enter, "/usr/bin/python3", crmigrate, str(pid), "--to", other.address, "--ssh", self.ssh, "--crcheckpoint", crcheckpoint,
+            [*self.enter, *self.identity, "/usr/bin/python3", crmigrate, str(pid), "--to", self.login + other.address, "--ssh", self.ssh, "--crcheckpoint", crcheckpoint,
              "--crrestart", crrestart, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
 
     def moved(self, pid, other, *options):
@@ -169,7 +175,7 @@ def start_counter(host, before=""):
 
 def start(host, *command):
     process = subprocess.Popen(
-        [*host.enter, "setsid", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        [*host.enter, *host.identity, "setsid", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
     started.append(process)
     wait_for(lambda: read("numbers").count("\n") > 3, "the counter counts")
     return counters()[0]
@@ -253,6 +259,7 @@ class Held:
 
 class Here:
     enter = []
+    identity = []
 
 
 def is_stopped(pid):
@@ -386,6 +393,26 @@ def scenario_back_and_forth():
     assert read("copy") == "".join(f"{number}\n" for number in range(count))
     assert count == len(read("numbers").splitlines()) - 1, f"{count} lines, {read('numbers')[-40:]!r}, {read('copy')[-40:]!r}"
     assert int(read("sum")) == sum(range(count)), read("sum")
+
+
+def scenario_user():
+    """An ordinary user moves a program between two accounts, with nothing but ssh."""
+    _, one, other = hosts()
+    for host in (one, other):
+        host.identity = ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={USER}", "--inh-caps=-all"]
+        host.login = "mover@"
+        for name in ("", "/state"):
+            os.chown(host.folder + name, USER, USER)
+    os.chown(directory + "/client-key", USER, USER)
+    os.chmod(directory, 0o777)
+    pid = start_counter(one)
+    for here, there, options in ((one, other, []), (other, one, ["--rounds", "3"])):
+        here.moved(pid, there, *options)
+        pid = one_counts()
+        assert os.stat(f"/proc/{pid}").st_uid == USER
+        assert os.readlink(f"/proc/{pid}/ns/uts") == os.readlink(f"/proc/{there.anchor.pid}/ns/uts")
+        assert left_behind(one, other) == [], left_behind(one, other)
+    finish_counter()
 
 
 def follow(process, word):
