@@ -3,7 +3,7 @@ internal import HostProbe
 internal import Kernel
 internal import RestorePlan
 
-/// Pages of a seekable image that are compressed, or partly in a parent image. The monitor unpacks them and puts them in place.
+/// Pages of a seekable image that are compressed, partly in a parent image, or to come late. The monitor puts them in place.
 ///
 /// The checksum of each 256 KiB is compared before the first of its bytes is handed out.
 struct PackedPages: PageSource {
@@ -12,6 +12,9 @@ struct PackedPages: PageSource {
     let number: Int32
     let parentNumbers: Set<UInt32>
     private let pages: SavedPages
+    private let checked: CheckedPages
+    /// Only what the plan wants is read, and not each section to its end.
+    private let isLazy: Bool
     private let sections: [PageSection]
     /// How many of them are memory objects: those come first.
     private let objectCount: Int
@@ -19,8 +22,10 @@ struct PackedPages: PageSource {
     /// Pages of the current section that were handed out.
     private var done: UInt64 = 0
 
-    init(_ file: ImageFile, _ pages: SavedPages, name: String) {
+    init(_ file: ImageFile, _ pages: SavedPages, name: String, isLazy: Bool = false) {
         number = file.number
+        checked = CheckedPages(pages, name: name)
+        self.isLazy = isLazy
         parentNumbers = pages.parent?.numbers ?? []
         self.pages = pages
         self.name = name
@@ -30,6 +35,7 @@ struct PackedPages: PageSource {
     }
 
     var delivery: PageDelivery { .staged }
+    var wanted: CheckedPages? { isLazy ? checked : nil }
 
     mutating func nextObject() -> PageOwner? { next < objectCount ? nextSection() : nil }
 
@@ -46,13 +52,7 @@ struct PackedPages: PageSource {
         let wanted = Int(min(UInt64(max(count / ImageFormat.checksumBlock, 1) * perBlock), section.pages - done))
         if wanted == 0 { return [] }
         do throws(ImageError) {
-            let bytes = try pages.read(section.owner, from: done, count: wanted)
-            var summer = PageChecksummer()
-            summer.add(bytes)
-            let first = Int(done) / perBlock
-            for (index, sum) in summer.finish().enumerated() where sum != section.checksums[first + index] {
-                throw ImageError(.pagesDamaged(at: section.chunks.isEmpty ? section.offset : section.chunks[first + index]))
-            }
+            let bytes = try checked.read(section, from: done, count: wanted)
             done += UInt64(wanted)
             return bytes
         } catch { throw RestoreError(error, image: name) }
