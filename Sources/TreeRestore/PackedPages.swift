@@ -3,7 +3,7 @@ internal import HostProbe
 internal import Kernel
 internal import RestorePlan
 
-/// Pages of a seekable image that are compressed, or partly in a parent image. The monitor unpacks them and puts them in place.
+/// Pages of a seekable image that are compressed, partly in a parent image, or to come late. The monitor puts them in place.
 ///
 /// The checksum of each 256 KiB is compared before the first of its bytes is handed out.
 struct PackedPages: WalkedPages {
@@ -12,11 +12,16 @@ struct PackedPages: WalkedPages {
     let number: Int32
     let parentNumbers: Set<UInt32>
     private let pages: SavedPages
+    private let checked: CheckedPages
+    /// Only what the plan wants is read, and not each section to its end.
+    private let isLazy: Bool
     /// It counts pages.
     var walk: SectionWalk
 
-    init(_ file: ImageFile, _ pages: SavedPages, name: String) {
+    init(_ file: ImageFile, _ pages: SavedPages, name: String, isLazy: Bool = false) {
         number = file.number
+        checked = CheckedPages(pages, name: name)
+        self.isLazy = isLazy
         parentNumbers = pages.parent?.numbers ?? []
         self.pages = pages
         self.name = name
@@ -24,6 +29,7 @@ struct PackedPages: WalkedPages {
     }
 
     var delivery: PageDelivery { .staged }
+    var wanted: CheckedPages? { isLazy ? checked : nil }
 
     mutating func readPages(upTo count: Int) throws(RestoreError) -> [UInt8] {
         let section = walk.section
@@ -31,13 +37,7 @@ struct PackedPages: WalkedPages {
         let wanted = Int(min(UInt64(max(count / ImageFormat.checksumBlock, 1) * perBlock), section.pages - walk.done))
         if wanted == 0 { return [] }
         do throws(ImageError) {
-            let bytes = try pages.read(section.owner, from: walk.done, count: wanted)
-            var summer = PageChecksummer()
-            summer.add(bytes)
-            let first = Int(walk.done) / perBlock
-            for (index, sum) in summer.finish().enumerated() where sum != section.checksums[first + index] {
-                throw ImageError(.pagesDamaged(at: section.chunks.isEmpty ? section.offset : section.chunks[first + index]))
-            }
+            let bytes = try checked.read(section, from: walk.done, count: wanted)
             walk.done += UInt64(wanted)
             return bytes
         } catch { throw RestoreError(error, image: name) }

@@ -9,7 +9,7 @@ extension Command {
     func json(_ running: borrowing RunningTree) -> String {
         let numbers = running.renumbering.map { NewNumbers.json($0, running.kept) } ?? ""
         return
-            "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \(numbers)\"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
+            "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"lazy_bytes\": \(running.lateBytes), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \(numbers)\"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
     }
 
     /// One instant on each clock.

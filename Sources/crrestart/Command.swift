@@ -130,6 +130,11 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
+    @Flag(
+        name: .long,
+        help: "Let the tree run at once: its pages come when they are touched, the others in the background. The image has to stay as it is until all are there.")
+    var lazy = false
+
     @Flag(name: .long, help: "Print the program of system calls of every task; create nothing.")
     var dryRun = false
 
@@ -176,6 +181,7 @@ struct Command: ParsableCommand {
         options.parents = file.parents
         options.plan.newPidNamespace = pidns
         options.plan.keepsPids = pids
+        options.plan.isLazy = lazy
         options.staysStopped = stopped
         options.detaches = detach
         options.plan.usesLastPid = lastPid
@@ -216,6 +222,7 @@ struct Command: ParsableCommand {
             running = try restart.run()
             line.end()
             log.write(.debug, "\(line.milliseconds) ms: the tree runs")
+            if lazy { log.write(.info, "\(running.lateBytes) bytes of its pages come while it runs") }
         } catch {
             line.end()
             try? outcome?.write("failed")

@@ -14,6 +14,7 @@ static const struct workload workloads[] = {
     {"advice", run_advice, "guard pages, locks, seals, attributes of the whole memory"},
     {"memfds", run_memfds, "seals and modes of memfds, programs in them"},
     {"mutexes", run_mutexes, "robust mutexes in files, mapped files of odd names"},
+    {"late", run_late, "memory that is used in every way while its pages come"},
     {"kernelmemory", run_kernelmemory, "memory that cannot be saved [uring|secret|performance|packet|asynchronous|userfault]"},
     {"served", run_served, "a file system that a task of the tree serves and another one uses [open|directory|mapped]"},
     {"files", run_files, "open files: offsets, flags, sharing; umask, working directory"},
