@@ -36,8 +36,8 @@ package struct Checkpoint {
         package var parent: ChosenParent?
         /// Open files that are let through, by name.
         package var external: [String] = []
-        /// Whether the tree goes on while its pages are written. It goes with `goOn`.
-        package var live = LiveMode.never
+        /// Whether the tree goes on while its pages are written. It goes with `goOn`. Nil: as `auto`, where that pays.
+        package var live: LiveMode?
         /// What becomes of TCP connections.
         package var connections = TCPMode.keep
         /// How the image is signed and encrypted; nil: it is not.
@@ -184,7 +184,7 @@ package struct Checkpoint {
         copies?.end()
         result.tasks = recorded.records.threads.count
         result.processes = recorded.records.processes.count
-        result.notices = leaverNotices(tree) + liveNotices + recorded.notices
+        result.notices = leaverNotices(tree) + (options.live == nil ? [] : liveNotices) + recorded.notices
 
         watch.withoutLimit()
         // Everything is read: a tree that goes on need not wait for the disk.

@@ -133,7 +133,7 @@ struct Command: ParsableCommand {
         }
         if tree == nil { throw ValidationError("--tree PID says which tree is saved.") }
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
-        if copying.live != .never && (kill || stop || hold != nil) {
+        if copying.live ?? .never != .never && (kill || stop || hold != nil) {
             throw ValidationError("--live lets the tree go on while its pages are written: --kill, --stop and --hold exclude it.")
         }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }

@@ -16,9 +16,9 @@ struct LiveArguments: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Let the tree go on while its pages are written: from forked copies of its processes, which are no children of theirs, take no part in anything and end when all is written. Memory is shared with the copies until the tree changes it.",
+            "Whether the tree goes on while its pages are written: from forked copies of its processes, which are no children of theirs, take no part in anything and end when all is written. Memory is shared with the copies until the tree changes it. Without the option it is auto for a tree that goes on and has enough memory to stand still for less time that way.",
             valueName: "MODE"))
-    var live = LiveMode.never
+    var live: LiveMode?
 
     /// `--live` without a value.
     static func spelledOut(_ argument: String) -> String { argument == "--live" ? "--live=\(LiveMode.auto.rawValue)" : argument }
