@@ -121,6 +121,7 @@ package enum SystemCall: Int64, CaseIterable, Sendable {
         case signalfd4 = 289
         case eventfd2 = 290
         case setpriority = 141
+        case userfaultfd = 323
         case membarrier = 324
         case epoll_create1 = 291
     #endif

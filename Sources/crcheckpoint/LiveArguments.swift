@@ -23,8 +23,13 @@ struct LiveArguments: ParsableArguments {
     /// `--live` without a value.
     static func spelledOut(_ argument: String) -> String { argument == "--live" ? "--live=\(LiveMode.auto.rawValue)" : argument }
 
-    /// What it took, behind how long the tree was stopped.
+    /// What it took, and what is known of pages, behind how long the tree was stopped.
     static func cost(_ result: Checkpoint.Result) -> String {
+        written(result) + (result.bytesUnread == 0 ? "" : ", \(size(result.bytesUnread)) known to be as in the parent")
+            + (result.bytesTracked == 0 ? "" : ", \(size(result.bytesTracked)) tracked")
+    }
+
+    private static func written(_ result: Checkpoint.Result) -> String {
         if result.copies == 0 { return "" }
         let aside = result.bytesSetAside == 0 ? "" : ", \(size(result.bytesSetAside)) set aside"
         return " (\(result.copies) \(result.copies == 1 ? "copy" : "copies")\(aside)), written while it ran"
