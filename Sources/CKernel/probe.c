@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
+#include <linux/userfaultfd.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
@@ -39,6 +40,38 @@ long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t re
         .category_mask = required | excluded,
         .category_anyof_mask = any,
         .return_mask = told,
+    };
+    int result = ioctl(pagemap, _IOWR('f', 16, struct scan_argument), &argument);
+    *walk_end = argument.walk_end;
+    return result < 0 ? -errno : result;
+}
+
+int ckernel_userfault_begin(int number) {
+    // UFFD_FEATURE_WP_ASYNC: not in older headers.
+    struct uffdio_api api = {.api = UFFD_API, .features = 1 << 15};
+    return ioctl(number, UFFDIO_API, &api) < 0 ? -errno : 0;
+}
+
+int ckernel_userfault_register(int number, uint64_t start, uint64_t length) {
+    struct uffdio_register request = {.range = {.start = start, .len = length}, .mode = UFFDIO_REGISTER_MODE_WP};
+    return ioctl(number, UFFDIO_REGISTER, &request) < 0 ? -errno : 0;
+}
+
+// Flags and a category of PAGEMAP_SCAN: not in older headers.
+enum { SCAN_WP_MATCHING = 1, SCAN_CHECK_WPASYNC = 2, PAGE_IS_WRITTEN_TO = 1 << 1 };
+
+long ckernel_pagemap_track(int pagemap, uint64_t start, uint64_t end, bool protect, struct ckernel_page_region *regions,
+                           uint64_t count, uint64_t *walk_end) {
+    struct scan_argument argument = {
+        .size = sizeof argument,
+        .flags = SCAN_CHECK_WPASYNC | (protect ? SCAN_WP_MATCHING : 0),
+        .start = start,
+        .end = end,
+        .regions = (uintptr_t)regions,
+        .region_count = count,
+        .category_inverted = protect ? 0 : PAGE_IS_WRITTEN_TO,
+        .category_mask = CKERNEL_PAGE_IS_PRESENT | (protect ? 0 : PAGE_IS_WRITTEN_TO),
+        .return_mask = CKERNEL_PAGE_IS_PRESENT,
     };
     int result = ioctl(pagemap, _IOWR('f', 16, struct scan_argument), &argument);
     *walk_end = argument.walk_end;

@@ -21,6 +21,33 @@ package struct ParentComparison {
         places = SavedPlaces(owner.kind, id, in: parent.image)
     }
 
+    /// How many whole blocks of 64 pages there are.
+    package var wholeBlocks: UInt64 { numbers.total / UInt64(PageChunk.mostPages) }
+
+    /// What the parent says of a whole block: its checksum, where it has exactly these pages as one block. Nil: it has not, or `wanted` says
+    /// no to some of the pages.
+    ///
+    /// - Parameters:
+    ///   - index: of the block in the section.
+    ///   - wanted: whether pages with following numbers are to be taken from there.
+    package func checksum(ofBlock index: UInt64, _ wanted: (Range<UInt64>) -> Bool) -> UInt32? {
+        let size = UInt64(PageChunk.mostPages)
+        let first = index * size
+        guard first + size <= numbers.total, let page = numbers.number(at: first)?.page, let begin = places.place(of: page), begin.place % size == 0,
+            let section = parent.image.pageSection(of: begin.owner), begin.place + size <= section.pages
+        else { return nil }
+        var at = first
+        while at < first + size {
+            guard let (page, following) = numbers.number(at: at), let found = places.place(of: page), found.owner == begin.owner,
+                found.place == begin.place + (at - first)
+            else { return nil }
+            let part = min(first + size - at, following, found.count)
+            if !wanted(page..<page + part) { return nil }
+            at += part
+        }
+        return section.checksums[Int(begin.place / size)]
+    }
+
     /// Which of at most 64 pages are the same there.
     ///
     /// - Parameter first: the place of the first one among the pages of the section.

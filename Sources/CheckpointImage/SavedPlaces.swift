@@ -4,6 +4,8 @@ struct PageNumbers: Sendable {
     private var starts: [UInt64] = []
     private let runPage: [UInt64]
     private var count: UInt64 = 0
+    /// Pages of all runs.
+    var total: UInt64 { count }
 
     /// - Precondition: the runs have been validated.
     init(_ runPage: [UInt64], _ runLength: [UInt64]) {

@@ -138,6 +138,11 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case copyMemory = "copy-memory"
     /// pread(2) of pages that are set aside because no copy holds them: collect, with `--live`.
     case spoolPages = "spool-pages"
+    /// userfaultfd(2) and PAGEMAP_SCAN for pages that change from now on: collect, with `--track`; without them nothing is tracked. And for
+    /// those that have changed since: collect, with `--parent` after `--track`; without them all pages are compared.
+    case track
+    /// fork of the process that keeps tracking up: release, with `--track`; without it nothing is tracked.
+    case forkTracker = "fork-tracker"
     /// process_vm_readv(2) of pages: write.
     case readPages = "read-pages"
     /// pread(2) of pages of a memory object: write.

@@ -2,7 +2,7 @@ internal import CKernel
 internal import Glibc
 
 /// Pages that lie side by side.
-package struct PageRun: Equatable, Sendable {
+package struct PageRun: Codable, Equatable, Sendable {
     /// Address of the first page.
     package var start: UInt64
     /// Bytes, a multiple of the page size.

@@ -11,6 +11,7 @@ extension Checkpoint {
             throw refuse(
                 "EINVAL (crcheckpoint has become the parent of \(child.pid) \(printable(child.stat.comm)), which would lose it in the image: start crcheckpoint as a process of its own, without process substitution)")
         }
+        if options.tracks { throw refuse("EINVAL (--track leaves a process behind, which would be one of the tree: start crcheckpoint from outside)") }
         if options.hold != nil { throw refuse("EINVAL (--hold waits for an order that a process of the tree could not give: start crcheckpoint from outside)") }
     }
 

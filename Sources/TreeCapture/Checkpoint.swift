@@ -36,8 +36,10 @@ package struct Checkpoint {
         package var parent: ChosenParent?
         /// Open files that are let through, by name.
         package var external: [String] = []
-        /// Whether the tree goes on while its pages are written. It goes with `goOn`.
-        package var live = LiveMode.never
+        /// Whether the tree goes on while its pages are written. It goes with `goOn`. Nil: as `auto`, where that pays.
+        package var live: LiveMode?
+        /// Whether the kernel notes from now on which pages change, for the next checkpoint. It goes with `goOn`.
+        package var tracks = false
         /// What becomes of TCP connections.
         package var connections = TCPMode.keep
         /// How the image is signed and encrypted; nil: it is not.
@@ -64,6 +66,10 @@ package struct Checkpoint {
         package var copies = 0
         /// Bytes that were set aside while it stood still, because no copy holds them.
         package var bytesSetAside: UInt64 = 0
+        /// Bytes of pages that were not read, because the kernel says that they are as in the parent image.
+        package var bytesUnread: UInt64 = 0
+        /// Bytes of pages of which the kernel notes from now on whether they change.
+        package var bytesTracked: UInt64 = 0
         /// What has become of the tree.
         package var afterwards = Afterwards.goOn
         package var notices: [String] = []
@@ -140,7 +146,8 @@ package struct Checkpoint {
         }
         var liveNotices: [String] = []
         let copies = makeCopies(for: sight, &liveNotices)
-        let answers = try Questioner.answers(of: sight, calls, permits, copies: copies)
+        let tracking = options.tracks ? Tracking() : nil
+        let answers = try Questioner.answers(of: sight, calls, permits, copies: copies, tracking: tracking)
         try watch.check()
         let memory = try MemorySight.look(at: sight, disturbed: Set(answers.disturbed))
         var recorded = recorder.records(answers, memory)
@@ -152,8 +159,10 @@ package struct Checkpoint {
         calls.report()
 
         var result = Result()
+        let unchanged = track(sight, memory, tracking)
         var image = ImageOutput(
-            recorded.records, pages: recorded.pages, as: PageForm(options.compression, options.parent, recorded.records), to: output, seal)
+            recorded.records, pages: recorded.pages,
+            as: PageForm(options.compression, options.parent, recorded.records, unchanged: unchanged), to: output, seal)
         // Holds what was set aside until it is written.
         let live = try copies.flatMap { copies throws(CaptureError) in
             try livePages(of: recorded, sight, copies, runs: image.runs, &liveNotices)
@@ -184,7 +193,7 @@ package struct Checkpoint {
         copies?.end()
         result.tasks = recorded.records.threads.count
         result.processes = recorded.records.processes.count
-        result.notices = leaverNotices(tree) + liveNotices + recorded.notices
+        result.notices = leaverNotices(tree) + (options.live == nil ? [] : liveNotices) + recorded.notices
 
         watch.withoutLimit()
         // Everything is read: a tree that goes on need not wait for the disk.
@@ -194,7 +203,13 @@ package struct Checkpoint {
         }
         report("commit")
         result.bytes = image.bytes
+        result.bytesUnread = image.unreadBytes
         try commit(output, recorded.records, LivingTree(tree))
+        if let tracking {
+            let refusal = tracking.keep(identity: recorded.records.header.identity.asBytes)
+            result.bytesTracked = tracking.bytes
+            result.notices += tracking.notices(sight) + (refusal.map { ["nothing is tracked: it \($0.reason)"] } ?? [])
+        }
         result.afterwards = options.afterwards
         var staysLocked = true
         if let hold = options.hold {

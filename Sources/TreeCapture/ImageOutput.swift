@@ -11,6 +11,8 @@ struct ImageOutput {
     private let form: PageForm
     private var encoder = ImageEncoder()
     private(set) var bytes: UInt64 = 0
+    /// Bytes of pages that were not read, because the kernel says that they are as in the parent image.
+    private(set) var unreadBytes: UInt64 = 0
 
     /// Pages of a task that are read with one request, so that progress is seen.
     private static let sliceLength: UInt64 = 16384
@@ -81,12 +83,19 @@ struct ImageOutput {
             let runs = runs(of: origin.owner)
             let count = runs.reduce(0) { $0 + $1.count }
             if count == 0 { continue }
-            try begin(origin.owner, runs, chunks)
+            let comparison = try begin(origin.owner, runs, chunks)
             switch origin.source {
             case .file(let path):
                 try writer.append(runs.map { ($0.page * pageSize, $0.count * pageSize) }, ofFile: try Descriptor.openToCopy(path))
             case .task(let task):
-                try write(runs[...], of: task, &writer) { done in try progress(done, total) }
+                for part in form.parts(of: origin.owner, runs, comparison) {
+                    if let chunks, !part.checksums.isEmpty {
+                        try writer.skip(checksums: part.checksums)
+                        try chunks.leaveOut(part.checksums.count)
+                        unreadBytes += UInt64(part.checksums.count) * UnchangedPages.blockPages * pageSize
+                    }
+                    try write(part.runs[...], of: task, &writer) { done in try progress(done, total) }
+                }
             case .tasks(let parts):
                 for part in parts { try write(runs[part.runs], of: part.task, &writer) { done in try progress(done, total) } }
             }
@@ -143,7 +152,7 @@ struct ImageOutput {
 
     private mutating func begin(
         _ owner: PageOrigin.Owner, _ runs: [(page: UInt64, count: UInt64)], _ chunks: ChunkedOutput?
-    ) throws {
+    ) throws -> ParentComparison? {
         var description = ImagePageDescription()
         switch owner {
         case .space(let id):
@@ -162,5 +171,6 @@ struct ImageOutput {
         description.parent = comparison?.id ?? 0
         try put(encoder.pagesBegin(description))
         chunks?.begin(comparison)
+        return comparison
     }
 }

@@ -7,10 +7,13 @@ struct PageForm {
     private var parent: ChosenParent?
     /// By address space of the new image: where its contents may be in the parent.
     private var spaces: [UInt32: UInt32] = [:]
+    private var unchanged = UnchangedPages()
 
     init() {}
 
-    init(_ compression: PageCompression?, _ parent: ChosenParent?, _ records: ImageRecords) {
+    /// - Parameter unchanged: pages that are as in the parent.
+    init(_ compression: PageCompression?, _ parent: ChosenParent?, _ records: ImageRecords, unchanged: UnchangedPages = UnchangedPages()) {
+        self.unchanged = unchanged
         self.compression = compression
         self.parent = parent
         spaces = parent?.pages.image.likelySpaces(of: records) ?? [:]
@@ -36,6 +39,61 @@ struct PageForm {
         }
         guard let id, id != 0 else { return nil }
         return ParentComparison(owner, (runs.map(\.page), runs.map(\.count)), with: parent.pages, at: id)
+    }
+}
+
+extension PageForm {
+    /// What of a section need not be read, and what follows it.
+    struct Part {
+        /// Of blocks that are as in the parent, as the kernel knows.
+        var checksums: [UInt32] = []
+        /// Pages that are to be read, behind these blocks.
+        var runs: [(page: UInt64, count: UInt64)] = []
+    }
+
+    /// A section in parts: one that is read as a whole where nothing is known of its pages.
+    func parts(of owner: PageOrigin.Owner, _ runs: [(page: UInt64, count: UInt64)], _ comparison: ParentComparison?) -> [Part] {
+        guard case .space(let id) = owner, let comparison, let pages = unchanged.pages(of: id, as: comparison.id) else { return [Part(runs: runs)] }
+        var parts: [Part] = []
+        var rest = SectionRuns(runs)
+        for block in 0..<comparison.wholeBlocks {
+            let checksum = comparison.checksum(ofBlock: block) { pages.contains($0) }
+            if let checksum {
+                if parts.last.map({ !$0.runs.isEmpty }) ?? true { parts.append(Part()) }
+                parts[parts.count - 1].checksums.append(checksum)
+                _ = rest.take(UnchangedPages.blockPages)
+            } else {
+                if parts.isEmpty { parts.append(Part()) }
+                parts[parts.count - 1].runs += rest.take(UnchangedPages.blockPages)
+            }
+        }
+        if parts.isEmpty { parts.append(Part()) }
+        parts[parts.count - 1].runs += rest.take(.max)
+        return parts
+    }
+
+    /// The runs of a section, from the first page on.
+    private struct SectionRuns {
+        private let runs: [(page: UInt64, count: UInt64)]
+        private var next = 0
+        private var done: UInt64 = 0
+
+        init(_ runs: [(page: UInt64, count: UInt64)]) { self.runs = runs }
+
+        /// The next pages, as many as are there.
+        mutating func take(_ count: UInt64) -> [(page: UInt64, count: UInt64)] {
+            var taken: [(page: UInt64, count: UInt64)] = []
+            var left = count
+            while left > 0, next < runs.count {
+                let run = runs[next]
+                let part = min(left, run.count - done)
+                if part > 0 { taken.append((run.page + done, part)) }
+                left -= part
+                done += part
+                if done == run.count { (next, done) = (next + 1, 0) }
+            }
+            return taken
+        }
     }
 }
 
@@ -72,6 +130,20 @@ final class ChunkedOutput {
         try output.write(records)
         byteCount += records.count
     }
+
+    /// Leaves out whole chunks.
+    func leaveOut(_ chunks: Int) throws(SystemError) {
+        let pages = Self.anyPages
+        for _ in 0..<chunks {
+            let record = encoder.records(of: pages.span.bytes, leftOut: [.max])
+            try output.write(record)
+            taken += UnchangedPages.blockPages
+            byteCount += record.count
+        }
+    }
+
+    /// In place of pages that are left out.
+    private static let anyPages = [UInt8](repeating: 0, count: ImageFormat.checksumBlock)
 
     /// How many bytes were written for the section.
     func end() -> Int { byteCount }

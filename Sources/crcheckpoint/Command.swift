@@ -74,6 +74,11 @@ struct Command: ParsableCommand {
         completion: .file())
     var parent: String?
 
+    @Flag(
+        name: .long,
+        help: "Have the kernel note which pages the tree changes from now on, for the next checkpoint with --parent: it reads no others, where memory is private and has no file. A small process, crkeeper, keeps that up; it ends with the tree, and may be ended at any time.")
+    var track = false
+
     @Option(
         name: .long,
         help: ArgumentHelp(
@@ -133,8 +138,11 @@ struct Command: ParsableCommand {
         }
         if tree == nil { throw ValidationError("--tree PID says which tree is saved.") }
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
-        if copying.live != .never && (kill || stop || hold != nil) {
+        if copying.live ?? .never != .never && (kill || stop || hold != nil) {
             throw ValidationError("--live lets the tree go on while its pages are written: --kill, --stop and --hold exclude it.")
+        }
+        if track && (kill || stop || hold != nil || dryRun) {
+            throw ValidationError("--track is for a tree that goes on: --kill, --stop, --hold and --dry-run exclude it.")
         }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }
         if ack != nil && !(kill && output == "-") { throw ValidationError("--ack goes with -o - --kill: a file needs no reader's word.") }
@@ -172,6 +180,7 @@ struct Command: ParsableCommand {
         options.carried = withFiles.flatMap { CarriedFiles($0) } ?? CarriedFiles()
         options.external = external
         options.live = copying.live
+        options.tracks = track
         options.compression = compress.flatMap { PageCompression($0) }
         options.connections = network.tcp
         options.recording = recordSight
@@ -229,7 +238,7 @@ struct Command: ParsableCommand {
                 """
                 {"image": \(jsonString(output ?? "")), "processes": \(result.processes), "tasks": \(result.tasks), \
                 "bytes": \(result.bytes), "stopped_ns": \(result.stoppedNanoseconds), \
-                "total_ns": \(result.totalNanoseconds), "copies": \(result.copies), "set_aside_bytes": \(result.bytesSetAside), "tree": "\(Self.word(result.afterwards))", "notices": [\(notices)]}
+                "total_ns": \(result.totalNanoseconds), "copies": \(result.copies), "set_aside_bytes": \(result.bytesSetAside), "unread_bytes": \(result.bytesUnread), "tracked_bytes": \(result.bytesTracked), "tree": "\(Self.word(result.afterwards))", "notices": [\(notices)]}
 
                 """, to: stream)
             return

@@ -16,15 +16,20 @@ struct LiveArguments: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "Let the tree go on while its pages are written: from forked copies of its processes, which are no children of theirs, take no part in anything and end when all is written. Memory is shared with the copies until the tree changes it.",
+            "Whether the tree goes on while its pages are written: from forked copies of its processes, which are no children of theirs, take no part in anything and end when all is written. Memory is shared with the copies until the tree changes it. Without the option it is auto for a tree that goes on and has enough memory to stand still for less time that way.",
             valueName: "MODE"))
-    var live = LiveMode.never
+    var live: LiveMode?
 
     /// `--live` without a value.
     static func spelledOut(_ argument: String) -> String { argument == "--live" ? "--live=\(LiveMode.auto.rawValue)" : argument }
 
-    /// What it took, behind how long the tree was stopped.
+    /// What it took, and what is known of pages, behind how long the tree was stopped.
     static func cost(_ result: Checkpoint.Result) -> String {
+        written(result) + (result.bytesUnread == 0 ? "" : ", \(size(result.bytesUnread)) known to be as in the parent")
+            + (result.bytesTracked == 0 ? "" : ", \(size(result.bytesTracked)) tracked")
+    }
+
+    private static func written(_ result: Checkpoint.Result) -> String {
         if result.copies == 0 { return "" }
         let aside = result.bytesSetAside == 0 ? "" : ", \(size(result.bytesSetAside)) set aside"
         return " (\(result.copies) \(result.copies == 1 ? "copy" : "copies")\(aside)), written while it ran"

@@ -37,6 +37,28 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
+        /// Without the option a large tree is copied, a small one is not, and nothing is said of what stands in the way.
+        @Test func withoutTheOption() throws {
+            let scratch = try Scratch()
+            let small = try scratch.startWorkload("registers")
+            let stood = try scratch.run("crcheckpoint", ["--tree", "\(small.pid)", "-o", scratch.file("small")]).require()
+            #expect(!stood.output.contains("cop") && stood.errors.isEmpty, "\(stood.output)\(stood.errors)")
+            try scratch.finishWorkload("registers", small)
+            for name in ["ready", "finish", "result"] { scratch.remove(name) }
+            let large = try scratch.startWorkload("anon", ["64"])
+            let arguments = ["--tree", "\(large.pid)", "-o", scratch.file("image"), "--force"]
+            let ran = try scratch.run("crcheckpoint", arguments).require()
+            #expect(ran.output.contains("(1 copy), written while it ran"), "\(ran.output)")
+            let failed = try scratch.run([Host.path(of: "crcheckpoint")] + arguments, environment: ["TREERESTORE_FAULT": "copy-memory=EAGAIN"]).require()
+            #expect(!failed.output.contains("cop") && failed.errors.isEmpty, "\(failed.output)\(failed.errors)")
+            let never = try scratch.run("crcheckpoint", arguments + ["--live=never"]).require()
+            #expect(!never.output.contains("cop"), "\(never.output)")
+            try scratch.finishWorkload("anon", large)
+            scratch.remove("finish")
+            scratch.remove("result")
+            try scratch.finishWorkload("anon", try scratch.restart(.here).command)
+        }
+
         /// While every page is changed all the time, the image has each as it was when the tree stood still.
         @Test(arguments: [
             Workload(name: "generations", arguments: ["48", "3"]), Workload(name: "anon", arguments: ["64"]), Workload(name: "prefork", arguments: ["24", "4"]),

@@ -160,6 +160,15 @@ import Testing
         #expect(CopyNeed(atOnce: 0, later: 40000 * mebibyte).shortage(large) == nil)
     }
 
+    @Test func treesThatAreCopiedWithoutBeingAskedFor() {
+        let mebibyte: UInt64 = 1 << 20
+        #expect(CopyNeed(atOnce: 0, later: 8 * mebibyte).pays(spaces: 1))
+        #expect(!CopyNeed(atOnce: 0, later: 8 * mebibyte - 1).pays(spaces: 1))
+        #expect(!CopyNeed(atOnce: 0, later: 100 * mebibyte).pays(spaces: 13) && CopyNeed(atOnce: 0, later: 104 * mebibyte).pays(spaces: 13))
+        // Most of it would have to be set aside.
+        #expect(!CopyNeed(atOnce: 101 * mebibyte, later: 100 * mebibyte).pays(spaces: 1))
+    }
+
     @Test func memoryOfTheControlGroupThatIsShort() {
         let mebibyte: UInt64 = 1 << 20
         let cgroup = CgroupMemory(used: 300 * mebibyte, free: 200 * mebibyte)

@@ -1,5 +1,6 @@
 // Questions about processes, files and the host. Every function returns a value or minus errno.
 #pragma once
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/stat.h>
@@ -32,6 +33,20 @@ enum : uint64_t {
 long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t required, uint64_t excluded,
                           uint64_t any, uint64_t told, struct ckernel_page_region *regions, uint64_t count,
                           uint64_t *walk_end);
+
+/// Readies a descriptor of userfaultfd(2) for write protection that the kernel lifts by itself at the first write (UFFD_FEATURE_WP_ASYNC,
+/// Linux 6.7). Returns 0.
+int ckernel_userfault_begin(int number);
+
+/// Has it track [start, start + length), whole mappings of the process that made it. Returns 0.
+///
+/// - Source: ioctl_userfaultfd(2), UFFDIO_REGISTER with UFFDIO_REGISTER_MODE_WP.
+int ckernel_userfault_register(int number, uint64_t start, uint64_t length);
+
+/// ioctl(PAGEMAP_SCAN) over [start, end) of tracked memory: with `protect` the pages in memory, each of which counts as not written from
+/// then on; else the pages in memory that were not written since. EPERM: some of the range is not tracked.
+long ckernel_pagemap_track(int pagemap, uint64_t start, uint64_t end, bool protect, struct ckernel_page_region *regions,
+                           uint64_t count, uint64_t *walk_end);
 
 /// linux/sched/types.h, `struct sched_attr`.
 struct ckernel_sched_attr {

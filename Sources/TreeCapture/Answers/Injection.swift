@@ -49,6 +49,8 @@ final class Injection {
         var leftOut: Set<Int> = []
         /// What the program has begun it has to end: it is awaited, whatever fails here.
         var isWhole = false
+        /// Called again and again while the program runs.
+        var meanwhile: (() -> Void)?
     }
 
     enum Outcome {

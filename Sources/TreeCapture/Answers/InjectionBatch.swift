@@ -42,6 +42,7 @@ enum InjectionBatch {
                 open -= 1
             }
             for (place, injection) in injections.enumerated() where injection.isWorking {
+                injection.job.meanwhile?()
                 do throws(SystemError) { try injection.lookForResults() } catch { throw BatchError(place, error) }
                 if !injection.isWorking { isQuiet = false }
             }

@@ -45,13 +45,15 @@ struct Questioner {
     /// - Parameters:
     ///   - permits: what threads may call: no other call is made in their names.
     ///   - copies: gets copies of the address spaces; nil: none are made.
+    ///   - tracking: gets what tracks their pages; nil: nothing does.
     static func answers(
-        of sight: TreeSight, _ calls: TimedCalls, _ permits: CallConfinement, copies: SpaceCopies? = nil
+        of sight: TreeSight, _ calls: TimedCalls, _ permits: CallConfinement, copies: SpaceCopies? = nil, tracking: Tracking? = nil
     ) throws(CaptureError) -> Answers {
         var questioner = Questioner(sight, calls, permits)
         try questioner.ask()
         // After all questions, so that no signal that one of them lets through comes behind; before registers are read, for the same reason.
         if let copies { try questioner.copySpaces(into: copies) }
+        if let tracking { try questioner.openTracking(into: tracking) }
         return try questioner.readStates()
     }
 

@@ -5,19 +5,21 @@ internal import LinuxABI
 extension Checkpoint {
     /// Where copies are to go; nil: the tree stands still until its pages are written.
     ///
-    /// - Parameter notices: gets the reason, where it is not the user's wish.
+    /// - Parameter notices: gets the reason, where memory is short.
     func makeCopies(for sight: TreeSight, _ notices: inout [String]) -> SpaceCopies? {
-        guard options.live != .never, options.afterwards == .goOn else { return nil }
-        if options.live == .auto, let refusal = Self.shortage(sight) {
+        let mode = options.live ?? .auto
+        guard mode != .never, options.afterwards == .goOn else { return nil }
+        let need = CopyNeed(of: sight)
+        if options.live == nil && !need.pays(spaces: sight.spaces.count) { return nil }
+        if mode == .auto, let refusal = Self.shortage(need, sight) {
             notices.append("\(Self.stoodStill): it \(refusal.reason) (\(refusal.help))")
             return nil
         }
-        return SpaceCopies(options.live)
+        return SpaceCopies(mode)
     }
 
     /// Why memory is short for copies; nil: it is not, or that cannot be told.
-    private static func shortage(_ sight: TreeSight) -> Refusal? {
-        let need = CopyNeed(of: sight)
+    private static func shortage(_ need: CopyNeed, _ sight: TreeSight) -> Refusal? {
         if let host = try? HostMemory.look(), let refusal = need.shortage(host) { return refusal }
         guard let mounts = try? CgroupMount.all() else { return nil }
         for cgroup in sight.cgroups {

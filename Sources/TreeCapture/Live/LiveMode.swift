@@ -19,6 +19,8 @@ struct CopyNeed: Equatable {
 
     /// One sixteenth of the host's memory stays free.
     private static let reserve: UInt64 = 16
+    /// Bytes of an address space from which a copy pays.
+    static let leastOfSpace: UInt64 = 8 << 20
 
     init(atOnce: UInt64, later: UInt64) {
         self.atOnce = atOnce
@@ -31,6 +33,12 @@ struct CopyNeed: Equatable {
             space.maps.value.maps.reduce(sum) { $1.isShared ? $0 : $0 &+ $1.anonymous }
         }
     }
+
+    /// Whether the tree stands still for less time if it is copied than if its pages are written: most of them have to be in memory that a
+    /// copy holds, and each address space has to be larger, on the average, than what is written in the time that its copy takes.
+    ///
+    /// - Source: measured, docs/performance.md.
+    func pays(spaces: Int) -> Bool { later >= atOnce && later >= UInt64(spaces) &* Self.leastOfSpace }
 
     /// Why there is not enough; nil: there is.
     ///

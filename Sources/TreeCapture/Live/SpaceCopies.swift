@@ -45,17 +45,23 @@ final class SpaceCopies {
 
     /// What `--live=auto` says of them: one sentence for each reason.
     func notices(_ sight: TreeSight) -> [String] {
-        var sentences: [(reason: String, first: String, others: Int)] = []
-        for finding in findings(sight) {
-            if let index = sentences.firstIndex(where: { $0.reason == finding.reason }) {
-                sentences[index].others += 1
+        SpaceRefusals.sentences(obstacles, sight).map { "pages of \($0.whom) were read while the tree stood still: it \($0.reason)" }
+    }
+}
+
+/// Reasons that concern address spaces.
+enum SpaceRefusals {
+    /// Each reason once, with the first process that it concerns, and how many there are besides.
+    static func sentences(_ refusals: [Int: Refusal], _ sight: TreeSight) -> [(whom: String, reason: String)] {
+        var found: [(reason: String, first: String, others: Int)] = []
+        for (space, refusal) in refusals.sorted(by: { $0.key < $1.key }) {
+            guard let process = sight.processes.first(where: { $0.space == space }) else { continue }
+            if let index = found.firstIndex(where: { $0.reason == refusal.reason }) {
+                found[index].others += 1
             } else {
-                sentences.append((finding.reason, "\(finding.pid) \(finding.command)", 0))
+                found.append((refusal.reason, "\(process.pid) \(printable(process.stat.value.comm))", 0))
             }
         }
-        return sentences.map { sentence in
-            let others = sentence.others == 0 ? "" : " (and \(sentence.others) more)"
-            return "pages of \(sentence.first)\(others) were read while the tree stood still: it \(sentence.reason)"
-        }
+        return found.map { ($0.others == 0 ? $0.first : "\($0.first) (and \($0.others) more)", $0.reason) }
     }
 }

@@ -54,7 +54,9 @@ extension Recorder {
         } else if let obstacle = mapping.detail?.obstacle {
             refuse(&self, "is memory that cannot be opened once more: \(obstacle)", help: "let the program unmap it")
         }
-        for (flags, reason, help) in Self.refusedFlags where !map.flags.isDisjoint(with: flags) { refuse(&self, reason, help: help) }
+        var known = map.flags
+        if let tracked = space.tracked, !TrackRecord.parts(of: map, in: tracked).isEmpty { known.remove(.userfaultWriteProtect) }
+        for (flags, reason, help) in Self.refusedFlags where !known.isDisjoint(with: flags) { refuse(&self, reason, help: help) }
         if map.protectionKey != 0 { refuse(&self, "has protection key \(map.protectionKey), which cannot be saved yet") }
         if SharedSegment.isSegment(mapping.path), !SharedSegment.isKnown(mapping.detail?.object, in: sight) {
             refuse(&self, "is System V shared memory of another ipc namespace, which cannot be saved yet", help: "let the program unmap it (shmdt)")

@@ -18,6 +18,8 @@ struct SpaceSight: Codable, Sendable {
     var memoryPolicies: [MemoryPolicy]?
     /// Contexts of io_setup(2), by ascending addresses; nil: none.
     var rings: [AsynchronousRingSight]?
+    /// Memory of which a process of crcheckpoint's has the kernel note what is written (`--track`); nil: none.
+    var tracked: [PageRun]?
 
     /// What the header of the vdso says.
     var vdsoKind: Vdso.Kind? { vdsoHeader.map { Vdso.kind(ofHeader: $0.bytes) } }

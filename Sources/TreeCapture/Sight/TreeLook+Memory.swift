@@ -26,6 +26,7 @@ extension TreeLook {
             guard map.path.first == UInt8(ascii: "/") || map.isFileBacked else { continue }
             if let detail = try lookAtMapping(map, of: tid) { space.details.append(detail) }
         }
+        if space.maps.value.maps.contains(where: { $0.flags.contains(.userfaultWriteProtect) }) { space.tracked = tracked(of: tid) }
         let rings = space.maps.value.maps.filter { $0.kernelMemory == .asynchronousRing }
         if !rings.isEmpty { space.rings = rings.map { ring(at: $0, of: tid) } }
         for map in space.maps.value.maps where map.isFileBacked && !map.isShared { names.lookAtContents(of: map.path) }
@@ -33,6 +34,14 @@ extension TreeLook {
         sight.spaces.append(space)
         identities.add(known, id: sight.spaces.count)
         return sight.spaces.count
+    }
+
+    /// What crcheckpoint itself tracks; nil: the program does.
+    private mutating func tracked(of tid: HostPid) -> [PageRun]? {
+        guard let process = TrackRecord.Process(of: tid) else { return nil }
+        if keptTracking == nil { keptTracking = KeptTracking.look() }
+        let ranges = keptTracking?.ranges(of: process) ?? []
+        return ranges.isEmpty ? nil : ranges
     }
 
     /// Nothing where the vdso cannot be read.
@@ -214,6 +223,11 @@ extension MemorySight {
             let page = run.start / pageSize
             return Run(page: page, count: (run.start + run.length + pageSize - 1) / pageSize - page)
         }
+    }
+
+    /// The mappings of a space as they were last seen.
+    func maps(of space: Int, in sight: TreeSight) -> [MemoryMap] {
+        (changed.first { $0.space == space }?.maps ?? sight[space: space].maps).value.maps
     }
 
     /// Bytes of all pages together.

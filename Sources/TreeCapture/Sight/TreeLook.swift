@@ -40,6 +40,8 @@ struct TreeLook {
     var packetSockets: [UInt64: PacketSocketState]?
     var netlinkSockets: [UInt64: NetlinkSocketState]?
     var multicast: MulticastTable?
+    /// Looked for where memory is tracked.
+    var keptTracking: KeptTracking?
 
     struct FileKey: Hashable {
         var device: UInt64
