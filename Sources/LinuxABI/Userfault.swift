@@ -2,6 +2,8 @@
 ///
 /// - Source: linux/userfaultfd.h.
 package enum Userfault {
+    /// The flag of userfaultfd(2) that needs no privilege: it serves no accesses of the kernel's own.
+    package static let UFFD_USER_MODE_ONLY: UInt64 = 1
     package static let UFFD_API: UInt64 = 0xaa
     package static let UFFD_FEATURE_EVENT_FORK: UInt64 = 0x2
     package static let UFFD_FEATURE_EVENT_REMAP: UInt64 = 0x4
