@@ -48,6 +48,10 @@ class Source:
         self.errors.seek(0)
         return self.errors.read().decode(errors="replace").strip()
 
+    def notices(self):
+        """What crcheckpoint had to say of an image that is good."""
+        return [line for line in self.words().splitlines() if not line.startswith("standard output: ")]
+
     def failure(self):
         """Why there is no image."""
         status = self.process.returncode if self.wait(10) else None

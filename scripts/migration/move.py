@@ -36,6 +36,7 @@ class Migration:
         self.parked = None
         self.arrival = None
         self.is_kept = False
+        self.words_there = []
         self.rounds = None
         self.source = None
         self.target = None
@@ -262,7 +263,7 @@ class Migration:
             shutil.rmtree(self.state, ignore_errors=True)
             self.state = None
         if self.is_kept:
-            remove(self.host, self.arrival.path)
+            self.words_there = remove(self.host, self.arrival.path)
             self.is_kept = False
 
     def drop_rounds(self):
@@ -281,6 +282,7 @@ class Migration:
             "host": self.host.name, "pid": root, "rounds": rounds, "bytes": self.bytes, "total_bytes": self.bytes + sum(one["bytes"] for one in rounds),
             "stopped_s": round(there - frozen, 3), "bytes_per_s": int(self.bytes / max(sent - at.get("frozen", self.began), 1e-6)),
             "total_s": round(at["ended here"] - self.began, 3), "stages": {name: round(when - self.began, 3) for name, when in self.marks},
+            "notices": self.source.notices() + [f"{self.host.name}: {line}" for line in self.words_there],
         }
 
     def frozen_at(self, at):
@@ -292,6 +294,8 @@ class Migration:
         if self.options.json:
             print(json.dumps(summary))
             return
+        for line in summary["notices"]:
+            print(f"crmigrate: {line}", file=sys.stderr)
         before = ""
         if summary["rounds"]:
             count = len(summary["rounds"])

@@ -130,7 +130,8 @@ def resolve_command(options):
         return 5
     shutil.rmtree(folder, ignore_errors=True)
     Spool.sweep(state_folder())
-    remove(Host(state["host"], shlex.join(state["ssh"])), state["arrival"])
+    for line in remove(Host(state["host"], shlex.join(state["ssh"])), state["arrival"]):
+        print(f"crmigrate: {state['host']}: {line}", file=sys.stderr)
     if outcome.startswith("running"):
         print(f"the tree of {state['pid']} runs on {state['host']}; it is ended here")
     else:

@@ -169,7 +169,13 @@ def failure(text):
     """The sentence and the findings of a --json error."""
     try:
         error = json.loads(text.strip().splitlines()[-1])
-        lines = [f"  {one.get('object', '')}: {one.get('reason', '')}" for one in error.get("findings", [])]
-        return "\n".join([error["error"], *lines])
+        return "\n".join([error["error"], *(finding(one) for one in error.get("findings", []))])
     except (ValueError, KeyError, IndexError):
         return text.strip() or "crcheckpoint ended without a word"
+
+
+def finding(one):
+    """As crcheckpoint prints it without --json."""
+    task = f"{one['pid']} {one['command']}: " if one.get("pid") else ""
+    help_text = f" ({one['help']})" if one.get("help") else ""
+    return f"  {task}{one['object']}: {one['reason']}{help_text}"
