@@ -25,7 +25,8 @@ final class CheckedPages {
         summer.add(bytes)
         let first = Int(place / MissingPages.blockPages)
         for (index, sum) in summer.finish().enumerated() where sum != section.checksums[first + index] {
-            throw ImageError(.pagesDamaged(at: section.chunks.isEmpty ? section.offset : section.chunks[first + index]))
+            let offset = UInt64((first + index) * ImageFormat.checksumBlock)
+            throw ImageError(.pagesDamaged(at: section.chunks.isEmpty ? section.offset + offset : section.chunks[first + index]))
         }
         return bytes
     }

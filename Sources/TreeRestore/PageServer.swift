@@ -46,8 +46,10 @@ struct PageServer {
     /// Answers what has happened meanwhile, then brings 256 KiB that no task waits for.
     private mutating func turn() throws(RestoreError) {
         let looks = spaces.map { Readiness.Look($0.faults) }
-        let readable = Set(Readiness.wait(looks, milliseconds: fillsAhead ? 0 : Self.longPause).readable)
-        for space in spaces where readable.contains(space.faults) { try answer(space) }
+        // Tasks may wait that were told of while another page was put in place.
+        let isAwaited = fillsAhead || spaces.contains { !$0.waiting.isEmpty }
+        let readable = Set(Readiness.wait(looks, milliseconds: isAwaited ? 0 : Self.longPause).readable)
+        for space in spaces where readable.contains(space.faults) || !space.waiting.isEmpty { try answer(space) }
         if fillsAhead {
             do throws(SystemError) { try FaultPoint.fillAhead.pass("fill ahead") } catch { fillsAhead = false }
         }
