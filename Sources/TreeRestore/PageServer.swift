@@ -12,8 +12,9 @@ struct PageServer {
     private let pages: CheckedPages
     /// Pages that no task waits for are brought, too.
     private var fillsAhead = true
-    /// Processes that this process has a descriptor of, for the guard.
-    private var known: Set<Int32>
+    /// Processes that this process had a descriptor of from the beginning, for the guard, and those that were forked since, with their descriptors.
+    private let known: Set<Int32>
+    private var children: [Int32: Int32] = [:]
     private let tree = ProcessTree()
 
     /// Nanoseconds between two looks while a process moves or drops memory, and at memory where no page is brought ahead.
@@ -89,20 +90,29 @@ struct PageServer {
     }
 
     private mutating func child(of space: LateSpace, _ faults: Int32) -> LateSpace {
-        var children: [Int32] = []
-        for pid in (try? tree.processes(below: space.process)) ?? [] where !known.contains(pid) {
+        forgetTheDead()
+        var fresh: [Int32] = []
+        for pid in (try? tree.processes(below: space.process)) ?? [] where !known.contains(pid) && children[pid] == nil {
             // The guard ends what is open here.
             guard let handle = try? Descriptor.open(process: pid) else { continue }
-            _ = handle.release()
-            known.insert(pid)
-            children.append(pid)
+            children[pid] = handle.release()
+            fresh.append(pid)
         }
-        let child = space.forked(faults, children.count == 1 ? children[0] : space.process)
+        let child = space.forked(faults, fresh.count == 1 ? fresh[0] : space.process)
         // What the kernel gives to no child (MADV_WIPEONFORK) it does not tell.
         for map in (try? MemoryMap.detailed(of: space.process)) ?? [] where map.flags.contains(.wipeOnFork) {
             child.missing.remove(map.start..<map.end)
         }
         return child
+    }
+
+    /// A program that forks over and over does not use up the descriptors.
+    private mutating func forgetTheDead() {
+        for space in spaces where space.isForked && !PageFaults.isAlive(space.faults) { space.isGone = true }
+        for (pid, handle) in children where !PageFaults.exists(handle) {
+            DescriptorTable.close(handle)
+            children[pid] = nil
+        }
     }
 
     /// Brings what is missing of the 256 KiB that the page at an address is in.

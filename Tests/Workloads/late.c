@@ -8,7 +8,7 @@
 
 enum { AREA_PAGES = 1024 };
 
-static uint8_t *holed, *moved, *dropped, *forked, *wiped, *guarded, *passed, *sparse;
+static uint8_t *holed, *moved, *dropped, *forked, *wiped, *guarded, *passed, *sparse, *crowded;
 
 /// Pages of their own: neighbours do not become one mapping.
 static uint8_t *area(uint64_t seed) {
@@ -62,6 +62,14 @@ static void fork_twice(void) {
     verify("kept out of the child", guarded, 6, 0, AREA_PAGES);
     expect_child("a child", child);
     verify("wiped in a child", wiped, 5, 0, AREA_PAGES);
+    for (size_t i = 0; i < 40; i++) {
+        child = fork();
+        if (child == 0) {
+            verify("in one of many children", crowded + i * 20 * PAGE, 9, i * 20, i * 20 + 1);
+            _exit(0);
+        }
+        expect_child("one of many children", child);
+    }
     child = vfork();
     if (child == 0) {
         execl("/bin/true", "true", (char *)NULL);
@@ -136,7 +144,7 @@ static bool is_served(void) {
 
 int run_late(int count, char **arguments) {
     (void)count, (void)arguments;
-    holed = area(1), moved = area(2), dropped = area(3), forked = area(4), wiped = area(5), guarded = area(6), passed = area(7), sparse = area(8);
+    holed = area(1), moved = area(2), dropped = area(3), forked = area(4), wiped = area(5), guarded = area(6), passed = area(7), sparse = area(8), crowded = area(9);
     madvise(sparse + 16 * PAGE, 512 * PAGE, MADV_DONTNEED);
     say_ready();
     wait_for_finish();
@@ -151,6 +159,7 @@ int run_late(int count, char **arguments) {
     verify("beside a hole", sparse, 8, 0, 16);
     verify("beside a hole", sparse + 528 * PAGE, 8, 528, AREA_PAGES);
     verify("of the parent", forked, 4, 0, AREA_PAGES);
+    verify("of the parent", crowded, 9, 0, AREA_PAGES);
     for (size_t page = 0; page < AREA_PAGES; page++) ((volatile uint8_t *)passed)[page * PAGE];
     for (int i = 0; i < 4000 && is_served(); i++) nap_ms(5);
     expect(!is_served(), "page faults are still answered by another process");
