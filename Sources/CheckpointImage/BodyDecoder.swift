@@ -4,7 +4,7 @@ internal import SwiftProtobuf
 ///
 /// Fields are counted first, because a field of two bytes can take a hundred bytes in memory once it is decoded: a limit of
 /// all fields bounds one record, and a limit of empty ones bounds what an image takes by its size.
-func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at: UInt64)
+func decode<Body: RecordBody>(_ body: [UInt8], _ type: RecordType, at: UInt64)
     throws(ImageError) -> Body
 {
     guard let fields = countFields(body) else {
@@ -13,6 +13,7 @@ func decode<Body: SwiftProtobuf.Message>(_ body: [UInt8], _ type: RecordType, at
     guard fields.all <= ImageFormat.mostFields && fields.empty <= ImageFormat.mostEmptyFields else {
         throw ImageError(.tooManyFields(type: type.rawValue, at: at))
     }
+    if let quick = Body.quicklyDecoded(body) { return quick }
     do { return try Body(serializedBytes: body) } catch {
         throw ImageError(.undecodable(type: type.rawValue, at: at))
     }

@@ -10,6 +10,8 @@ extension CheckpointImage {
         }
         var walk = ImageWalk(Cursor(source: source), size: size)
         var (image, next) = try walk.metadata()
+        // From here on little is read in one place: the checksums of a section, and what the next one is.
+        walk.reader.readAhead = ImageFormat.pageSize
         while case .section(let description, _) = next {
             try walk.pageData(of: description)
             var section = PageSection(

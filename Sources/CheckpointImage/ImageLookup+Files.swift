@@ -44,7 +44,7 @@ extension ImageLookup {
         case .pipe(let id): pipe[id] != nil
         case .memoryObject(let id): memoryObject[id] != nil
         case .terminal(let id): terminal[id] != nil
-        case .unixSockets, .tcpSockets, .removedQueue: true
+        case .unixSockets, .tcpSockets, .sharedPorts, .removedQueue: true
         }
     }
 
@@ -85,7 +85,7 @@ extension ImageLookup {
     func requirePath(_ path: Data, _ subject: @autoclosure () -> String) throws(ImageError) {
         try require(!path.isEmpty, .pathMissing, subject())
         try require(path.first == UInt8(ascii: "/"), .pathRelative, subject())
-        try require(!path.contains(0), .pathWithZero, subject())
+        try require(!path.asBytes.contains(0), .pathWithZero, subject())
     }
 
     /// At most 15 bytes, as the kernel keeps it.

@@ -1,5 +1,3 @@
-internal import SwiftProtobuf
-
 /// Reads an image record by record from its beginning, and compares the records with the tail.
 ///
 /// Both readers use it: the sequential one hands out the page bytes, the one for files skips them.
@@ -224,13 +222,13 @@ struct ImageWalk<Source: SequentialSource> {
         return type
     }
 
-    private mutating func body<Body: Message>(_ header: RecordHeader, _ type: RecordType, _ at: UInt64)
+    private mutating func body<Body: RecordBody>(_ header: RecordHeader, _ type: RecordType, _ at: UInt64)
         throws(ImageError) -> Body
     {
         try decode(try reader.body(of: header), type, at: at)
     }
 
-    private mutating func add<Body: Message>(
+    private mutating func add<Body: RecordBody>(
         _ header: RecordHeader, _ type: RecordType, _ at: UInt64, to records: inout [Body],
         _ id: (Body) -> UInt32
     ) throws(ImageError) {

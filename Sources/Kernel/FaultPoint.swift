@@ -177,6 +177,14 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     /// pread(2) of the image's pages for their checksums: load.
     case checkPages = "check-pages"
 
+    /// clone(2) of the processes that bring pages, with `--lazy`: load.
+    case forkServer = "fork-server"
+    /// Not a call: a page that no task waits for is not brought, and none after it, with `--lazy`: load, and after the point of no return.
+    /// Those that are touched come.
+    case fillAhead = "fill-ahead"
+    /// UFFDIO_COPY of ioctl(2), with `--lazy`: load, and after the point of no return, where a failure ends the tree.
+    case copyPages = "copy-pages"
+
     // Making a tree.
 
     /// mmap(2) of the launchpad: prepare.

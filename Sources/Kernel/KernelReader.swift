@@ -16,6 +16,8 @@ package final class KernelReader {
     private let program: Int32
     /// `struct task_struct` of the calling thread.
     let ownTask: UInt64
+    /// See ``KernelPages``.
+    var knownPages: Result<KernelPages, SystemError>?
 
     /// - Throws: `EPERM` without the capabilities, `ENOENT` without type description, `EINVAL` before Linux 5.14.
     package init() throws(SystemError) {

@@ -25,13 +25,6 @@ package enum SignalFD {
     package static let SFD_NONBLOCK: UInt64 = 0o4000
 }
 
-/// The flag of userfaultfd(2) that needs no privilege: it serves no accesses of the kernel's own.
-///
-/// - Source: linux/userfaultfd.h.
-package enum Userfault {
-    package static let UFFD_USER_MODE_ONLY: UInt64 = 1
-}
-
 /// Operations of epoll_ctl(2), and the flag of epoll_create1(2).
 ///
 /// - Source: linux/eventpoll.h.

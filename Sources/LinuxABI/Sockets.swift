@@ -69,6 +69,8 @@ package enum SocketOptions {
     package static let SO_GET_FILTER: UInt32 = 26
     /// To be set.
     package static let SO_ATTACH_FILTER: UInt32 = 26
+    package static let SO_ATTACH_REUSEPORT_CBPF: UInt32 = 51
+    package static let SO_DETACH_REUSEPORT_BPF: UInt32 = 68
     package static let SO_TIMESTAMP: UInt32 = 29
     package static let SO_SNDBUFFORCE: UInt32 = 32
     package static let SO_RCVBUFFORCE: UInt32 = 33

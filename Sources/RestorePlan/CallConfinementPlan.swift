@@ -68,7 +68,7 @@ package struct CallConfinementPlan: Sendable, Equatable {
 
     /// Nil: the thread has no filters.
     static func plan(_ thread: ImageThread, _ image: CheckpointImage, _ facts: HostFacts) -> Result<Self?, Obstacle> {
-        let records = thread.callFilters.compactMap(image.callFilter)
+        let records = thread.callFilters.compactMap { image.callFilter($0) }
         guard !records.isEmpty, let process = image.process(thread.process), let space = image.addressSpace(of: process) else { return .success(nil) }
         let numbers = Numbers(is32Bit: space.is32Bit)
         if records[0].strict {

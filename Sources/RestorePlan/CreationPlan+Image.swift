@@ -14,7 +14,7 @@ extension CreationPlan {
             rootIsInit: image.rootIsNamespaceInit,
             nested: image.nestedPidNamespaces.lazy.map { (parent: $0.parent ?? 0, initPid: $0.initPid) })
         for thread in image.threads where !thread.innerTids.isEmpty {
-            namespaces.note(thread.innerTids, in: Int(image.process(thread.process).map(image.pidNamespace) ?? 0))
+            namespaces.note(thread.innerTids, in: Int(image.process(thread.process).map { image.pidNamespace(of: $0) } ?? 0))
         }
         self.init(
             members, in: namespaces, outsideSession: image.header.outsideSession, outsideGroup: image.header.outsideGroup, spare: spare)

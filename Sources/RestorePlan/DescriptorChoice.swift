@@ -261,6 +261,7 @@ private struct Change {
                 files[index].object = .epoll(epoll)
             case .unix(var socket)?:
                 for place in socket.queue.indices { socket.queue[place].files = socket.queue[place].files.map { gone[$0] ?? $0 } }
+                for place in socket.early.indices { socket.early[place].files = socket.early[place].files.map { gone[$0] ?? $0 } }
                 files[index].object = .unix(socket)
             default: break
             }

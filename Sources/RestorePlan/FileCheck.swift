@@ -150,15 +150,18 @@ struct FileCheck {
     /// Checks all files of the image except open files, which the plans of their kinds check.
     func check(_ image: CheckpointImage, _ findings: inout HostFindings) {
         let holders = FileHolders(image, facts)
-        var seen: Set<FileRequest> = []
+        var mapped = MappedFiles()
         for process in image.processes where process.state != .zombie {
             let place = "\(process.pid) \(process.command.asText)"
             if process.executable.object == 0 {
                 checkMapped(process.executable, holders.request(programOf: process), by: place, &findings)
             }
+            let rights = holders.rights(ofSpace: image.spaceID(of: process))
             for mapping in image.addressSpace(of: process)?.mappings ?? [] where mapping.kind == .file {
-                let request = holders.request(mapping, ofSpace: image.spaceID(of: process))
-                guard seen.insert(request).inserted else { continue }
+                let known = mapped.requests.count
+                let number = mapped.number(of: mapping, rights)
+                guard number == known else { continue }
+                let request = mapped.requests[number]
                 // The file of a shared mapping can have grown and changed since, like an open file.
                 if mapping.shared {
                     checkOpen(mapping.file, request, by: place, &findings)

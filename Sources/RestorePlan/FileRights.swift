@@ -47,7 +47,7 @@ package struct FileRequest: Hashable, Sendable {
         path = identity.path.asBytes
         self.access = access
         self.rights = rights
-        isLink = identity.mode & FileMode.S_IFMT == FileMode.S_IFLNK
+        isLink = Self.isLink(identity)
         device = identity.device
         inode = identity.inode
     }
@@ -59,6 +59,8 @@ package struct FileRequest: Hashable, Sendable {
         device = 0
         inode = 0
     }
+
+    static func isLink(_ identity: ImageFileIdentity) -> Bool { identity.mode & FileMode.S_IFMT == FileMode.S_IFLNK }
 
     /// What open(2) with these flags asks for. O_PATH asks for nothing; O_ACCMODE 3 (for ioctl only) asks for both.
     static func access(_ flags: UInt32) -> Access {
@@ -145,8 +147,7 @@ struct FileHolders {
     }
 
     func request(_ mapping: ImageMapping, ofSpace id: UInt32) -> FileRequest {
-        let isWritten = mapping.shared && mapping.has(.mayWrite)
-        return FileRequest(mapping.file, isWritten ? [.read, .write] : .read, rights(ofSpace: id))
+        FileRequest(mapping.file, mapping.isWrittenToFile ? [.read, .write] : .read, rights(ofSpace: id))
     }
 
     func request(programOf process: ImageProcess) -> FileRequest {
@@ -176,9 +177,12 @@ extension HostFacts {
         for directories in image.directories {
             for one in [directories.working, directories.root] { want(one, holders.request(one, of: directories)) }
         }
+        var mapped = MappedFiles()
         for space in image.addressSpaces {
-            for mapping in space.mappings where mapping.kind == .file { requests.insert(holders.request(mapping, ofSpace: space.id)) }
+            let rights = holders.rights(ofSpace: space.id)
+            for mapping in space.mappings where mapping.kind == .file { _ = mapped.number(of: mapping, rights) }
         }
+        requests.formUnion(mapped.requests)
         for file in image.openFiles {
             if case .unix(let socket)? = file.object { requests.formUnion(socket.requests(holders.rights(of: file))) }
             if case .external(let one)? = file.object, let request = ExternalConnection.request(one, holders.rights(of: file)) { requests.insert(request) }

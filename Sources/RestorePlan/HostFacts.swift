@@ -78,6 +78,8 @@ package struct HostFacts: Sendable {
     /// Commands of membarrier(2) that this kernel has.
     package var memoryBarriers: UInt32 = .max
     package var ownMemory = MemoryFacts()
+    /// Why page faults of the tree cannot be answered here: the name of the errno. Asked where pages are to come late.
+    package var faultRefusal: String?
     /// By RLIMIT_* number.
     package var hardLimits: [UInt64] = []
     package var mayRaiseLimits = false
@@ -223,6 +225,8 @@ package struct RestartOptions: Sendable {
     package var newPidNamespace: Bool?
     /// How pages get from the image into tasks.
     package var delivery = PageDelivery.inPlace
+    /// Tasks run at once: pages come when they are touched, the others in the background.
+    package var isLazy = false
     /// The image comes on standard input, so the tree gets another standard input.
     package var imageIsStandardInput = false
     /// The tree has the numbers of the image; otherwise fresh ones of this pid namespace.

@@ -15,6 +15,8 @@ package struct PageGate: Sendable, Equatable {
     package var mapped: UInt64
     /// The monitor sets it to 1 when the pages are there and their checksums are right.
     package var filled: UInt64
+    /// The loader's descriptor by which the monitor answers page faults, from `mapped` to `filled`; nil: no pages come later.
+    package var faults: UInt32?
 }
 
 /// Which pages are loaded when, by which process, and in which transfers.
@@ -63,7 +65,10 @@ package struct PageSchedule: Sendable {
         package var loader: UInt32
         package var moment: Moment
         package var transfers: [Transfer]
+        /// Memory whose pages come while the tree runs, ascending: see ``LateMemory``.
+        package var late: [Range<UInt64>] = []
 
+        /// Bytes that are loaded before the tree runs.
         package var byteCount: UInt64 { transfers.reduce(0) { $0 + $1.byteCount } }
         package var isBeforeFork: Bool { if case .beforeFork = moment { true } else { false } }
     }
@@ -92,9 +97,10 @@ package struct PageSchedule: Sendable {
     /// - Parameters:
     ///   - image: validated: runs are ascending, and each lies in private mappings.
     ///   - owners: which process loads an address space that several share.
+    ///   - isLazy: pages come while the tree runs, where that can be.
     ///   - occupied: where nothing may be loaded before a fork, e.g. the vdso of a process.
     init(
-        _ image: CheckpointImage, _ creation: CreationPlan, _ owners: SharedOwners, delivery: PageDelivery,
+        _ image: CheckpointImage, _ creation: CreationPlan, _ owners: SharedOwners, delivery: PageDelivery, isLazy: Bool = false,
         occupied: [Range<UInt64>] = []
     ) {
         self.delivery = delivery
@@ -109,10 +115,13 @@ package struct PageSchedule: Sendable {
         var loads = placing.loads
         for space in image.addressSpaces where !space.runPage.isEmpty {
             guard let loader = loaders[space.id] else { continue }
+            let late = isLazy ? LateMemory.ranges(of: space, inheritances[space.id] ?? Inheritance()) : AddressRanges()
+            let early = late.isEmpty ? nil : AddressRanges([0..<UInt64.max]).subtracting(late)
             loads.append(
                 Load(
                     owner: PageOwner(.addressSpace, space.id), loader: loader, moment: .afterFork(space: space.id),
-                    transfers: Self.transfers(space.runPage, space.runLength, borders: space.mappings.map(\.end))))
+                    transfers: Self.transfers(space.runPage, space.runLength, only: early, borders: space.mappings.map(\.end)),
+                    late: late.ranges))
         }
         self.loads = loads
         for (index, load) in loads.enumerated() {

@@ -11,7 +11,7 @@ extension PlanBuilder {
     mutating func makeShared(_ program: inout Program, _ pid: UInt32) { make(&program, graph.shared[pid] ?? []) }
 
     private mutating func make(_ program: inout Program, _ bundles: [ObjectGraph.Bundle]) {
-        for bundle in bundles { ObjectPlans.make(bundle.files.compactMap(image.openFile), &program, &self) }
+        for bundle in bundles { ObjectPlans.make(bundle.files.compactMap { image.openFile($0) }, &program, &self) }
     }
 
     /// Makes the open files that no descendant inherits, at their high descriptors. The directories of the process are not
@@ -28,7 +28,7 @@ extension PlanBuilder {
     /// its old number. High descriptors stay open if threads with a descriptor table of their own will be created.
     mutating func installDescriptors(_ program: inout Program, _ process: ImageProcess) {
         dropStrayDescriptors(&program)
-        for file in (graph.kept[process.pid] ?? []).compactMap(image.openFile) { ObjectPlans.connect(file, &program, &self) }
+        for file in (graph.kept[process.pid] ?? []).compactMap({ image.openFile($0) }) { ObjectPlans.connect(file, &program, &self) }
         takeLocks(&program, process.pid)
         install(&program, image.fileTable(of: process))
         if process.pid == image.header.root { handOver(&program) }

@@ -9,7 +9,7 @@ import StepProgram
 /// so no two of them wait for each other.
 extension PlanBuilder {
     mutating func makeLateFiles(_ program: inout Program, _ pid: UInt32) {
-        for file in (graph.late[pid] ?? []).compactMap(image.openFile) {
+        for file in (graph.late[pid] ?? []).compactMap({ image.openFile($0) }) {
             if let awaited = file.saved?.awaited {
                 program.wait(for: word(.exists(awaited)), toReach: 1, "until \(awaited) exists")
             }

@@ -7,7 +7,7 @@ import StepProgram
 extension PlanBuilder {
     /// Takes the locks that belong to the open files of a process. Leases come later, as nothing may open the file any more.
     mutating func takeLocks(_ program: inout Program, _ pid: UInt32) {
-        for file in (graph.kept[pid] ?? []).compactMap(image.openFile) {
+        for file in (graph.kept[pid] ?? []).compactMap({ image.openFile($0) }) {
             guard let number = graph.number[file.id] else { continue }
             for lock in file.locks {
                 switch lock.kind {

@@ -41,6 +41,10 @@ extension PlanBuilder {
             case .vdsoCode: mapVdsoProxy(&program, process, mapping)
             case .vdsoData, .asynchronousRing, .UNRECOGNIZED: continue
             case .file, .object, .anonymous:
+                if inheritance.kept.isEmpty {
+                    map(&program, mapping, isFilled: isFilled[index], ofSpace: space.id, &files)
+                    continue
+                }
                 for range in AddressRanges([mapping.range]).subtracting(inheritance.kept) {
                     map(&program, mapping.clipped(to: range), isFilled: isFilled[index], ofSpace: space.id, &files)
                 }
@@ -78,17 +82,8 @@ extension PlanBuilder {
 
     /// Tells for each mapping whether it has saved pages or parts that were loaded before the fork, in one pass.
     private func mappingsWithPages(_ space: ImageAddressSpace, _ inheritance: PageSchedule.Inheritance) -> [Bool] {
-        let page = facts.pageSize
         var result = space.mappings(in: inheritance.kept.union(inheritance.late))
-        var run = 0
-        for (index, mapping) in space.mappings.enumerated() {
-            while run < space.runPage.count,
-                (space.runPage[run] &+ space.runLength[run]) &* page <= mapping.start
-            {
-                run += 1
-            }
-            if run < space.runPage.count && space.runPage[run] &* page < mapping.end { result[index] = true }
-        }
+        for (index, isHit) in space.mappings(of: space.runPage, space.runLength, facts.pageSize).enumerated() where isHit { result[index] = true }
         return result
     }
 
@@ -96,18 +91,13 @@ extension PlanBuilder {
     ///
     /// - Parameter isKept: it was mapped before a fork, readable and writable.
     private func finish(_ program: inout Program, _ mapping: ImageMapping, isFilled: Bool, isKept: Bool, isGuarded: Bool) {
-        let place: [Step.Argument] = [.value(mapping.start), .value(mapping.end - mapping.start)]
+        var place: [Step.Argument] { [.value(mapping.start), .value(mapping.end - mapping.start)] }
         let wasMapped = isKept ? Protection.PROT_READ | Protection.PROT_WRITE : UInt64(mapping.protection) | Protection.PROT_WRITE
         if isFilled && UInt64(mapping.protection) != wasMapped {
             program.call(.mprotect, place + [.number(mapping.protection)])
         }
-        let advice: [(ImageMappingFlag, UInt64, String)] = [
-            (.dontFork, Madvise.MADV_DONTFORK, "MADV_DONTFORK"), (.dontDump, Madvise.MADV_DONTDUMP, "MADV_DONTDUMP"),
-            (.wipeOnFork, Madvise.MADV_WIPEONFORK, "MADV_WIPEONFORK"), (.hugePage, Madvise.MADV_HUGEPAGE, "MADV_HUGEPAGE"),
-            (.noHugePage, Madvise.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE"), (.mergeable, Madvise.MADV_MERGEABLE, "MADV_MERGEABLE"),
-            (.randomRead, Madvise.MADV_RANDOM, "MADV_RANDOM"), (.sequentialRead, Madvise.MADV_SEQUENTIAL, "MADV_SEQUENTIAL"),
-        ]
-        for (flag, number, name) in advice where mapping.has(flag) && !mapping.has(.droppable) {
+        if mapping.flags == 0 { return }
+        for (flag, number, name) in Self.advice where mapping.has(flag) && !mapping.has(.droppable) {
             program.call(.madvise, place + [.value(number)], name)
         }
         if mapping.has(.locked) {
@@ -116,6 +106,13 @@ extension PlanBuilder {
             program.call(.mlock2, place + [.value(flags)], check: isGuarded || mapping.protection == 0 ? .none : .noError, "locked")
         }
     }
+
+    private static let advice: [(ImageMappingFlag, UInt64, String)] = [
+        (.dontFork, Madvise.MADV_DONTFORK, "MADV_DONTFORK"), (.dontDump, Madvise.MADV_DONTDUMP, "MADV_DONTDUMP"),
+        (.wipeOnFork, Madvise.MADV_WIPEONFORK, "MADV_WIPEONFORK"), (.hugePage, Madvise.MADV_HUGEPAGE, "MADV_HUGEPAGE"),
+        (.noHugePage, Madvise.MADV_NOHUGEPAGE, "MADV_NOHUGEPAGE"), (.mergeable, Madvise.MADV_MERGEABLE, "MADV_MERGEABLE"),
+        (.randomRead, Madvise.MADV_RANDOM, "MADV_RANDOM"), (.sequentialRead, Madvise.MADV_SEQUENTIAL, "MADV_SEQUENTIAL"),
+    ]
 
     /// Sets program file, areas of arguments and environment, heap, auxiliary vector: prctl(2), PR_SET_MM_MAP.
     private mutating func describeAreas(
@@ -147,7 +144,8 @@ extension PlanBuilder {
 extension PlanBuilder {
     /// The file of the last mapping. It stays open at the scratch descriptor, because the next mapping is often of it too.
     struct MappedFile {
-        var request: FileRequest?
+        /// Of ``MappedFiles``.
+        var number: Int?
     }
 
     private mutating func map(
@@ -155,14 +153,15 @@ extension PlanBuilder {
     ) {
         switch mapping.kind {
         case .file:
-            let request = holders.request(mapping, ofSpace: space)
-            if file.request != request {
+            let number = mappedFiles.number(of: mapping, holders.rights(ofSpace: space))
+            if file.number != number {
                 close(&program, &file)
+                let request = mappedFiles.requests[number]
                 let flags = request.access.contains(.write) ? OpenFlag.O_RDWR : OpenFlag.O_RDONLY
                 // A named pipe that has taken the name is refused by mmap, and does not hold the restart up.
                 let opened = open(&program, request, flags: UInt64(flags) | Self.nonblock)
                 settle(&program, opened, as: scratchDescriptor)
-                file = MappedFile(request: request)
+                file = MappedFile(number: number)
             }
             map(&program, mapping, isFilled: isFilled, descriptor: .number(scratchDescriptor), note: mapping.file.path.asText)
         case .object:
@@ -185,7 +184,7 @@ extension PlanBuilder {
     }
 
     private func close(_ program: inout Program, _ file: inout MappedFile) {
-        if file.request != nil { program.call(.close, [.number(scratchDescriptor)]) }
+        if file.number != nil { program.call(.close, [.number(scratchDescriptor)]) }
         file = MappedFile()
     }
 
@@ -204,7 +203,8 @@ extension PlanBuilder {
         if mapping.has(.growsDown) { flags |= Mmap.MAP_GROWSDOWN }
         if mapping.has(.noReserve) { flags |= Mmap.MAP_NORESERVE }
         let isCounted = !mapping.shared && protection & Protection.PROT_WRITE != 0 && !mapping.has(.noReserve)
-        for part in isCounted && !mapping.has(.growsDown) ? mapping.parts(upTo: Self.mostAtOnce) : [mapping] {
+        let inParts = isCounted && !mapping.has(.growsDown) && mapping.end - mapping.start > Self.mostAtOnce
+        for part in inParts ? mapping.parts(upTo: Self.mostAtOnce) : [mapping] {
             program.call(
                 .mmap,
                 [
@@ -224,13 +224,31 @@ extension PlanBuilder {
 extension ImageAddressSpace {
     /// For each mapping: whether it overlaps these ranges.
     func mappings(in ranges: AddressRanges) -> [Bool] {
+        let mappings = mappings
         var result = [Bool](repeating: false, count: mappings.count)
+        if ranges.isEmpty { return result }
         for index in ranges.indices(of: mappings) { result[index] = true }
         return result
     }
 }
 
+extension ImageAddressSpace {
+    /// For each mapping: whether some of these runs of pages lie in it, in one pass.
+    ///
+    /// - Parameter size: bytes of a page.
+    func mappings(of firsts: [UInt64], _ lengths: [UInt64], _ size: UInt64) -> [Bool] {
+        var run = 0
+        return mappings.map { mapping in
+            while run < firsts.count, (firsts[run] &+ lengths[run]) &* size <= mapping.start { run += 1 }
+            return run < firsts.count && firsts[run] &* size < mapping.end
+        }
+    }
+}
+
 extension ImageMapping {
+    /// What is written there can go to the file.
+    var isWrittenToFile: Bool { shared && has(.mayWrite) }
+
     func has(_ flag: ImageMappingFlag) -> Bool { flags & 1 << UInt64(flag.rawValue) != 0 }
 
     /// Side by side, none longer than `length`.

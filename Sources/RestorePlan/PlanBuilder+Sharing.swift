@@ -23,7 +23,7 @@ extension PlanBuilder {
     func memoryOwner(atBirthOf pid: UInt32) -> ImageProcess? {
         if let process = image.process(pid), process.state != .zombie { return process }
         let number = valid.creation.task(pid)?.carriesToItsEnd[.memory] ?? 0
-        return number == 0 ? nil : owners.owner[SharedOwners.Object(kind: .memory, number: number)].flatMap(image.process)
+        return number == 0 ? nil : owners.owner[SharedOwners.Object(kind: .memory, number: number)].flatMap { image.process($0) }
     }
 
     /// Unmaps inherited memory to make room for what will be loaded. A task that shares its creator's memory needs not: its

@@ -77,13 +77,5 @@ extension PlanBuilder {
     }
 
     /// Tells for each mapping whether there are guard pages in it, in one pass.
-    func mappingsWithGuards(_ space: ImageAddressSpace) -> [Bool] {
-        var run = 0
-        return space.mappings.map { mapping in
-            while run < space.guardPage.count, (space.guardPage[run] &+ space.guardLength[run]) &* facts.pageSize <= mapping.start {
-                run += 1
-            }
-            return run < space.guardPage.count && space.guardPage[run] &* facts.pageSize < mapping.end
-        }
-    }
+    func mappingsWithGuards(_ space: ImageAddressSpace) -> [Bool] { space.mappings(of: space.guardPage, space.guardLength, facts.pageSize) }
 }

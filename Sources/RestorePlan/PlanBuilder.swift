@@ -51,6 +51,9 @@ struct PlanBuilder {
     /// Where a task puts what statx(2) says of a file. Each task has its own: they share this memory.
     var identityRoom: UInt64?
     let holders: FileHolders
+    var mappedFiles = MappedFiles()
+    /// See ``QueueMaker/notifying(_:)``.
+    let notifyingQueues: [UInt32: [ImageOpenFile]]
     /// Programs of processes that stand in for others for a moment: see `act`. They have the last slot in turn.
     var substitutes: [Program] = []
     /// A futex that tasks lock while they create by `ns_last_pid`.
@@ -93,6 +96,7 @@ struct PlanBuilder {
         graph = ObjectGraph(valid, high: high, owners)
         scratchDescriptor = high.scratch
         holders = FileHolders(valid.image, valid.facts)
+        notifyingQueues = QueueMaker.notifying(valid.image.openFiles)
     }
 
     mutating func build() {

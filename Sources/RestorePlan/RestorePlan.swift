@@ -102,7 +102,7 @@ package struct RestorePlan: Sendable {
         vdso = VdsoPlan(valid, at: valid.hole.scratch)
         let owners = SharedOwners(valid.image, valid.creation)
         let schedule = PageSchedule(
-            valid.image, valid.creation, owners, delivery: valid.options.delivery,
+            valid.image, valid.creation, owners, delivery: valid.options.delivery, isLazy: valid.options.isLazy,
             occupied: PageSchedule.occupied(by: vdso, in: valid))
         var builder = PlanBuilder(
             valid: valid, tasks: tasks, helpers: helpers, high: high,
@@ -156,7 +156,9 @@ package struct RestorePlan: Sendable {
 
     /// The limit of descriptors that crrestart needs for itself.
     package var descriptorsNeeded: UInt64 {
-        let handles = processCount + zombieCount + helpers.count + valid.image.memoryObjects.count + valid.facts.ownDescriptors.count
+        var handles = processCount + zombieCount + helpers.count + valid.image.memoryObjects.count + valid.facts.ownDescriptors.count
+        // Of each process a second one, and one for its page faults.
+        if valid.options.isLazy { handles += 2 * processCount }
         return max(UInt64(high.highest) + 1, UInt64(handles + HighDescriptors.reserved))
     }
 
@@ -189,7 +191,7 @@ package struct RestorePlan: Sendable {
             lines.append("task \(title(of: index))\(remark)  program at \(hex(layout.addresses[index]))")
             lines += program.lines()
         }
-        lines += confinementLines()
+        lines += lateLines() + confinementLines()
         return lines.map(shown)
     }
 }

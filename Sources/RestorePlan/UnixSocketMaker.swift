@@ -18,7 +18,7 @@ struct UnixSocketMaker {
 
     let sockets: [Socket]
     let byID: [UInt32: Socket]
-    private var made: Set<UInt32> = []
+    private(set) var made: Set<UInt32> = []
     /// Sockets whose peer is gone: where the descriptor of that peer is, until it is closed.
     private var gone: [UInt32: Step.Argument] = [:]
 
@@ -56,7 +56,7 @@ struct UnixSocketMaker {
     // MARK: - Pairs
 
     /// Ends of a connection of which neither was accepted by a socket of the tree; a socket whose peer is gone likewise.
-    private func needsPair(_ socket: Socket) -> Bool {
+    func needsPair(_ socket: Socket) -> Bool {
         if socket.state.peerGone { return listener(of: socket) == nil && listener(named: socket.state.peerAddress, like: socket) == nil }
         guard let other = byID[socket.state.peer], other.state.peer == socket.file.id, other.file.id != socket.file.id else { return false }
         if socket.state.isDatagram { return socket.state.address.isEmpty || other.state.address.isEmpty }
@@ -126,7 +126,7 @@ struct UnixSocketMaker {
         builder.bindByName(&program, socket)
     }
 
-    private mutating func makeAlone(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
+    mutating func makeAlone(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
         if made.contains(socket.file.id) { return }
         let flags = socket.state.listening ? LinuxABI.Socket.SOCK_NONBLOCK : 0
         settle(&program, .result(of: builder.newSocket(&program, socket.state.type, flags: flags, builder.note(socket.file))), as: socket)
@@ -150,11 +150,12 @@ struct UnixSocketMaker {
         }
         for client in state.waiting.compactMap({ byID[$0] }) {
             makeAlone(&program, client, &builder)
+            let isSentLate = UnixSocketPlan.hasFiles(client.state)
             if !client.state.early.isEmpty { UnixSocketPlan.makeRoom(&program, .number(client.number), for: client, &builder) }
             // The process that sends is noted, too, for a receiver that asks for it (SO_PASSCRED).
             builder.act(&program, as: client.state.connector) { program, builder in
                 connectNow(&program, client, to: socket, &builder)
-                for message in client.state.early {
+                for message in client.state.early where !isSentLate {
                     UnixSocketPlan.send(&program, message, from: .number(client.number), to: socket, &builder)
                 }
             }
@@ -197,7 +198,7 @@ struct UnixSocketMaker {
         program.call(.accept4, [.number(listener.number), 0, 0, .value(LinuxABI.Socket.SOCK_CLOEXEC)], "accepts")
     }
 
-    private func connect(
+    func connect(
         _ program: inout Program, _ client: Socket, to named: Socket, as credentials: ImageUnixCredentials? = nil, _ builder: inout PlanBuilder
     ) {
         builder.act(&program, as: credentials ?? ImageUnixCredentials()) { program, builder in
@@ -209,67 +210,6 @@ struct UnixSocketMaker {
         builder.withName(&program, of: named) { program, address, size in
             program.call(.connect, [.number(client.number), address, size], "connects")
         }
-    }
-
-    // MARK: - Datagram sockets
-
-    private mutating func makeRemovedDatagram(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
-        makeAlone(&program, socket, &builder)
-        for other in sockets where other.state.peer == socket.file.id { makeAlone(&program, other, &builder) }
-        fill(&program, socket, &builder)
-        connectSenders(&program, to: socket, &builder)
-        builder.removeName(&program, socket)
-    }
-
-    private func connectSenders(_ program: inout Program, to socket: Socket, _ builder: inout PlanBuilder) {
-        if socket.state.address.isEmpty { return }
-        for other in sockets where other.state.isDatagram && other.state.peer == socket.file.id && !needsPair(other) {
-            connect(&program, other, to: socket, &builder)
-        }
-    }
-
-    /// Sends what waits in a datagram socket, from the sockets that its messages came from. A sender that the tree does not have
-    /// (any more) is made for the message.
-    private func fill(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
-        if needsPair(socket) || socket.state.peerGone { return }
-        for message in socket.state.queue where message.files.isEmpty {
-            let known = sockets.first { $0.state.isDatagram && !message.from.isEmpty && $0.state.address == message.from && made.contains($0.file.id) }
-            var sender = Step.Argument.number(known?.number ?? 0)
-            var temporary: Int?
-            if known == nil {
-                let new = builder.newSocket(&program, LinuxABI.Socket.SOCK_DGRAM, "a sender")
-                (sender, temporary) = (.result(of: new), new)
-                if message.from.first == 0 { builder.bind(&program, sender, message.from, check: .none, "the name of a sender") }
-            }
-            UnixSocketPlan.makeRoom(&program, sender, for: socket, &builder)
-            if message.hasSender {
-                sendAs(&program, message, from: sender, to: socket, &builder)
-            } else {
-                let bytes = builder.launchpad.add(message.bytes.isEmpty ? [0] : message.bytes.asBytes)
-                builder.withName(&program, of: socket) { program, address, size in
-                    let flags = LinuxABI.Socket.MSG_DONTWAIT | LinuxABI.Socket.MSG_NOSIGNAL
-                    program.call(
-                        .sendto, [sender, .value(bytes), .number(message.bytes.count), .value(flags), address, size],
-                        check: .equals(Int64(message.bytes.count)), "waits")
-                }
-            }
-            if let temporary { program.call(.close, [.result(of: temporary)]) }
-        }
-    }
-
-    /// Sends a message to a named socket in the name of its sender, whose number and user come with it.
-    private func sendAs(
-        _ program: inout Program, _ message: ImageUnixMessage, from sender: Step.Argument, to socket: Socket, _ builder: inout PlanBuilder
-    ) {
-        let number = Step.Argument.number(builder.scratchDescriptor)
-        program.call(.dup3, [sender, number, .value(PlanBuilder.cloexec)])
-        builder.act(&program, as: message.sender) { program, builder in
-            let header = UnixSocketPlan.header(of: message, to: builder.address(socket.state.address), &builder)
-            builder.withName(&program, of: socket) { program, _, _ in
-                UnixSocketPlan.send(&program, message, header, from: number, "waits")
-            }
-        }
-        program.call(.close, [number])
     }
 
     // MARK: - Ends

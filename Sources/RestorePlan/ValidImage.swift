@@ -86,6 +86,7 @@ package struct ValidImage: Sendable {
         }
         cuts = options.files.changed == .rollback ? FileCut.all(of: image, facts, &findings) : []
         MemoryCheck(facts).check(image, &findings)
+        if options.isLazy { LateMemory.check(facts, &findings) }
         ObjectPlans.check(image, facts, options, &findings)
         let choice = namespace || image.rootIsNamespaceInit ? facts.numbers.choiceInNewNamespace : facts.numbers.choice
         UnixSocketPlan.checkSenders(image, usesLastPid: options.usesLastPid || choice == .lastPid, &findings)

@@ -28,8 +28,10 @@ package struct VdsoPlan: Sendable {
     /// The parts (data and code) of this kernel's vdso in an address space, in the order of their addresses.
     func parts(in space: ImageAddressSpace) -> [HostFacts.Range] {
         if proxy != nil && !space.is32Bit { return parts }
-        return space.mappings.filter { $0.kind == .vdsoData || $0.kind == .vdsoCode }
-            .map { HostFacts.Range(start: $0.start, end: $0.end) }
+        return space.mappings.compactMap { mapping in
+            let kind = mapping.kind
+            return kind == .vdsoData || kind == .vdsoCode ? HostFacts.Range(start: mapping.start, end: mapping.end) : nil
+        }
     }
 
     /// The code of this kernel's vdso in an address space.

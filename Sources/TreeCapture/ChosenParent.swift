@@ -53,8 +53,3 @@ extension Checkpoint {
         }
     }
 }
-
-/// What tells one image from all others.
-enum ImageIdentity {
-    static func random() -> [UInt8] { (0..<ImageFormat.identityLength).map { _ in UInt8.random(in: 0...255) } }
-}

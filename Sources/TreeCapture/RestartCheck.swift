@@ -31,22 +31,21 @@ struct RestartCheck: Sendable {
     func verdict(of path: String, name: String) -> Verdict {
         do throws(ImageInputError) {
             switch try ImageInput(path, keys) {
-            case .file(let file):
-                return verdict { () throws(ImageError) in
-                    let image = try CheckpointImage(reading: file)
-                    _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
-                    return image
-                }
+            case .file(let file): return verdict { () throws(ImageError) in try withParents(CheckpointImage(reading: file)) }
             case .stream(let stream) where keys.areGiven:
                 return verdict { () throws(ImageError) in
                     var reader = SequentialImageReader(stream)
-                    let image = try reader.readMetadata()
-                    _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
-                    return image
+                    return try withParents(reader.readMetadata())
                 }
             case .stream: return .unreadable("cannot read image \(name): it is empty")
             }
         } catch { return .unreadable("cannot open image \(name) to check it: \(error.cause.name)") }
+    }
+
+    /// An image, once the images that it needs have been found and read.
+    private func withParents(_ image: CheckpointImage) throws(ImageError) -> CheckpointImage {
+        _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
+        return image
     }
 
     /// Of records that have not been written, or that another process reads.

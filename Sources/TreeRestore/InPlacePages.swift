@@ -6,55 +6,40 @@ internal import RestorePlan
 
 /// Pages of a seekable image in which they lie as they are. Tasks read them by preadv(2); the monitor reads those of memory objects, and compares
 /// the checksums of all.
-struct InPlacePages: PageSource {
+struct InPlacePages: WalkedPages {
     let image: CheckpointImage
     private let file: ImageFile
     let name: String
-    private let sections: [PageSection]
-    /// How many of them are memory objects: those come first.
-    private let objectCount: Int
-    private var next = 0
-    /// Bytes of the current section that were handed out.
-    private var done: UInt64 = 0
+    /// It counts bytes.
+    var walk: SectionWalk
 
     init(_ file: ImageFile, _ image: CheckpointImage, name: String) {
         self.file = file
         self.image = image
         self.name = name
-        let objects = image.pageSections.filter { $0.owner.kind == .memoryObject }
-        objectCount = objects.count
-        sections = objects + image.pageSections.filter { $0.owner.kind != .memoryObject }
+        walk = SectionWalk(image)
     }
 
     var delivery: PageDelivery { .inPlace }
     var number: Int32 { file.number }
     var parentNumbers: Set<UInt32> { [] }
 
-    mutating func nextObject() -> PageOwner? { next < objectCount ? nextSection() : nil }
-
-    mutating func nextSection() -> PageOwner? {
-        guard next < sections.count else { return nil }
-        next += 1
-        done = 0
-        return sections[next - 1].owner
-    }
-
     /// Compares the checksums before the first byte is handed out.
     mutating func readPages(upTo count: Int) throws(RestoreError) -> [UInt8] {
-        let section = sections[next - 1]
-        if done == 0 { try checkPages() }
-        let wanted = min(UInt64(count), section.byteCount - done)
+        let section = walk.section
+        if walk.done == 0 { try checkPages() }
+        let wanted = min(UInt64(count), section.byteCount - walk.done)
         if wanted == 0 { return [] }
         do throws(SystemError) {
-            let bytes = try file.descriptor.read(upTo: Int(wanted), at: section.offset + done)
+            let bytes = try file.descriptor.read(upTo: Int(wanted), at: section.offset + walk.done)
             if bytes.isEmpty { throw SystemError.shortRead }
-            done += UInt64(bytes.count)
+            walk.done += UInt64(bytes.count)
             return bytes
         } catch { throw RestoreError(cannot: "read image \(name)", error) }
     }
 
     func checkPages() throws(RestoreError) {
-        let section = sections[next - 1]
+        let section = walk.section
         let found: [UInt32]
         do throws(SystemError) {
             found = try PageCheck.checksums(of: file.descriptor, at: section.offset, length: section.byteCount)
@@ -65,11 +50,6 @@ struct InPlacePages: PageSource {
         throw RestoreError(
             "cannot read image \(name): the pages at offset \(place) do not match their checksum (the file was damaged; nothing was restarted)",
             exitStatus: 2)
-    }
-
-    mutating func beginAgain() -> Bool {
-        next = objectCount
-        return true
     }
 }
 

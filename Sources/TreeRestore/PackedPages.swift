@@ -3,68 +3,48 @@ internal import HostProbe
 internal import Kernel
 internal import RestorePlan
 
-/// Pages of a seekable image that are compressed, or partly in a parent image. The monitor unpacks them and puts them in place.
+/// Pages of a seekable image that are compressed, partly in a parent image, or to come late. The monitor puts them in place.
 ///
 /// The checksum of each 256 KiB is compared before the first of its bytes is handed out.
-struct PackedPages: PageSource {
+struct PackedPages: WalkedPages {
     var image: CheckpointImage { pages.image }
     let name: String
     let number: Int32
     let parentNumbers: Set<UInt32>
     private let pages: SavedPages
-    private let sections: [PageSection]
-    /// How many of them are memory objects: those come first.
-    private let objectCount: Int
-    private var next = 0
-    /// Pages of the current section that were handed out.
-    private var done: UInt64 = 0
+    private let checked: CheckedPages
+    /// Only what the plan wants is read, and not each section to its end.
+    private let isLazy: Bool
+    /// It counts pages.
+    var walk: SectionWalk
 
-    init(_ file: ImageFile, _ pages: SavedPages, name: String) {
+    init(_ file: ImageFile, _ pages: SavedPages, name: String, isLazy: Bool = false) {
         number = file.number
+        checked = CheckedPages(pages, name: name)
+        self.isLazy = isLazy
         parentNumbers = pages.parent?.numbers ?? []
         self.pages = pages
         self.name = name
-        let objects = pages.image.pageSections.filter { $0.owner.kind == .memoryObject }
-        objectCount = objects.count
-        sections = objects + pages.image.pageSections.filter { $0.owner.kind != .memoryObject }
+        walk = SectionWalk(pages.image)
     }
 
     var delivery: PageDelivery { .staged }
-
-    mutating func nextObject() -> PageOwner? { next < objectCount ? nextSection() : nil }
-
-    mutating func nextSection() -> PageOwner? {
-        guard next < sections.count else { return nil }
-        next += 1
-        done = 0
-        return sections[next - 1].owner
-    }
+    var wanted: CheckedPages? { isLazy ? checked : nil }
 
     mutating func readPages(upTo count: Int) throws(RestoreError) -> [UInt8] {
-        let section = sections[next - 1]
+        let section = walk.section
         let perBlock = ImageFormat.checksumBlock / ImageFormat.pageSize
-        let wanted = Int(min(UInt64(max(count / ImageFormat.checksumBlock, 1) * perBlock), section.pages - done))
+        let wanted = Int(min(UInt64(max(count / ImageFormat.checksumBlock, 1) * perBlock), section.pages - walk.done))
         if wanted == 0 { return [] }
         do throws(ImageError) {
-            let bytes = try pages.read(section.owner, from: done, count: wanted)
-            var summer = PageChecksummer()
-            summer.add(bytes)
-            let first = Int(done) / perBlock
-            for (index, sum) in summer.finish().enumerated() where sum != section.checksums[first + index] {
-                throw ImageError(.pagesDamaged(at: section.chunks.isEmpty ? section.offset : section.chunks[first + index]))
-            }
-            done += UInt64(wanted)
+            let bytes = try checked.read(section, from: walk.done, count: wanted)
+            walk.done += UInt64(wanted)
             return bytes
         } catch { throw RestoreError(error, image: name) }
     }
 
     mutating func checkPages() throws(RestoreError) {
         while try !readPages(upTo: 1 << 20).isEmpty {}
-    }
-
-    mutating func beginAgain() -> Bool {
-        next = objectCount
-        return true
     }
 }
 

@@ -7,15 +7,19 @@ internal import RestorePlan
 ///
 /// Each load has a gate of its own: a process goes on as soon as its own pages are there.
 struct PageFeeder {
-    private var source: any PageSource
-    private let watch: Watch
+    private(set) var source: any PageSource
+    let watch: Watch
     private static let pieceSize = 1 << 20
     /// Shared pages that came before the memory was there for which they are.
     private var early: [(load: Int, pieces: [PageSchedule.Piece], bytes: [UInt8])] = []
     private var earlyLoads: [Int] = []
 
-    init(_ source: any PageSource, _ watch: Watch) {
+    /// No process waits for the tree.
+    let detaches: Bool
+
+    init(_ source: any PageSource, detaches: Bool, _ watch: Watch) {
         self.source = source
+        self.detaches = detaches
         self.watch = watch
     }
 
@@ -61,6 +65,7 @@ struct PageFeeder {
     ///
     /// - If it fails: the tree is as far as it was, and is to be undone.
     mutating func feed(_ tree: inout ForkedTree) throws(RestoreError) {
+        if let pages = source.wanted { return try feedWanted(pages, to: &tree) }
         let total = image.pageCount * UInt64(ImageFormat.pageSize)
         var done: UInt64 = 0
         while let owner = try source.nextSection() {
@@ -116,16 +121,16 @@ struct PageFeeder {
         tree.plan.pageGates[load].map { tree.memory.load32($0.filled) != 0 } ?? true
     }
 
-    private func publish(_ load: Int, _ tree: borrowing ForkedTree) {
+    func publish(_ load: Int, _ tree: borrowing ForkedTree) {
         if let gate = tree.plan.pageGates[load] { tree.memory.publish(gate.filled, 1) }
     }
 
-    private func awaitMemory(of load: Int, _ owner: PageOwner, _ tree: inout ForkedTree) throws(RestoreError) {
+    func awaitMemory(of load: Int, _ owner: PageOwner, _ tree: inout ForkedTree) throws(RestoreError) {
         guard let gate = tree.plan.pageGates[load] else { throw Self.strangers(owner) }
         try tree.pump(watch) { $0.memory.load32(gate.mapped) != 0 }
     }
 
-    private func put(
+    func put(
         _ bytes: [UInt8], _ places: [PageSchedule.Piece], _ index: Int, _ tree: inout ForkedTree
     ) throws(RestoreError) {
         let load = tree.plan.pages.loads[index]
@@ -155,7 +160,7 @@ struct PageFeeder {
         return bytes.isEmpty ? nil : bytes
     }
 
-    private static func strangers(_ owner: PageOwner) -> RestoreError {
+    static func strangers(_ owner: PageOwner) -> RestoreError {
         RestoreError("cannot load \(owner): EINVAL (no process waits for them: the image is damaged or made up)", exitStatus: 2)
     }
 }
@@ -205,6 +210,9 @@ struct LoadWalk {
         }
         self.pieces = pieces
     }
+
+    /// The bytes up to this offset are not wanted.
+    mutating func skip(to offset: UInt64) { position = max(position, offset) }
 
     /// Which of the next `count` bytes are wanted, side by side, and where they go.
     mutating func places(for count: Int) -> [(range: Range<Int>, pieces: [PageSchedule.Piece])] {

@@ -1,6 +1,7 @@
 internal import CheckpointImage
 internal import HostProbe
 internal import Kernel
+internal import LinuxABI
 internal import RestorePlan
 
 /// Where the contents of memory come from. No other part of a restart knows more about it than this.
@@ -17,6 +18,8 @@ protocol PageSource {
     var parentNumbers: Set<UInt32> { get }
     /// What the image is called in messages.
     var name: String { get }
+    /// What reads the pages that are wanted, wherever they are. Nil: sections are read from their beginning to their end.
+    var wanted: CheckedPages? { get }
 
     /// The next memory object whose pages come; nil after the last one.
     mutating func nextObject() throws(RestoreError) -> PageOwner?
@@ -34,6 +37,10 @@ protocol PageSource {
     mutating func beginAgain() -> Bool
 }
 
+extension PageSource {
+    var wanted: CheckedPages? { nil }
+}
+
 /// Opens images.
 enum PageSources {
     /// The one place that decides what kind of source an input is.
@@ -42,23 +49,36 @@ enum PageSources {
     ///   - path: nil for standard input.
     ///   - keys: what the image is decrypted with, and whose signature it has to have.
     ///   - parents: where the images are that have what this one leaves out.
+    ///   - isLazy: pages are to come while the tree runs.
     /// - Errors: `interrupted`, also while an input has no writer, or while one keeps silent.
-    static func open(_ path: String?, _ keys: SealKeys, _ parents: ParentSearch, _ watch: Watch) throws(RestoreError) -> any PageSource {
+    static func open(
+        _ path: String?, _ keys: SealKeys, _ parents: ParentSearch, isLazy: Bool, _ watch: Watch
+    ) throws(RestoreError) -> any PageSource {
         let name = path ?? "(standard input)"
         let input: ImageInput
         do throws(ImageInputError) { input = try ImageInput(path ?? "-", keys) { watch.isInterrupted } } catch { throw RestoreError(error) }
+        if isLazy, case .stream = input { throw RestoreError.notLazy(name) }
         do throws(ImageError) {
             switch input {
             case .file(let file):
                 let image = try CheckpointImage(reading: file)
                 let parent = try parents.parent(of: image, beside: file.place?.directory)
-                if !image.pageSections.contains(where: \.isChunked) { return InPlacePages(file, image, name: name) }
-                return PackedPages(file, SavedPages(image, in: file, parent: parent), name: name)
+                if !isLazy && !image.pageSections.contains(where: \.isChunked) { return InPlacePages(file, image, name: name) }
+                return PackedPages(file, SavedPages(image, in: file, parent: parent), name: name, isLazy: isLazy)
             case .stream(let stream): return try StreamedPages(stream, parents, name: name, watch)
             }
         } catch {
             try watch.check()
             throw RestoreError(error, image: name)
         }
+    }
+}
+
+extension RestoreError {
+    /// Pages that come when they are touched are read at any place.
+    fileprivate static func notLazy(_ name: String) -> RestoreError {
+        RestoreError(
+            "cannot restart \(shown(name)) lazily: ESPIPE (--lazy reads pages when they are touched: that takes an image in a file, neither encrypted nor signed)",
+            exitStatus: 3)
     }
 }

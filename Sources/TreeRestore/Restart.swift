@@ -56,7 +56,7 @@ package struct Restart {
 
     /// The whole restart as text, one line per step. Creates nothing.
     package func dryRun() throws(RestoreError) -> [String] {
-        let source = try PageSources.open(options.path, options.keys, options.parents, watch)
+        let source = try PageSources.open(options.path, options.keys, options.parents, isLazy: options.plan.isLazy, watch)
         try warn(about: source)
         return try makePlan(for: source, isPrinted: true).lines()
     }
@@ -66,7 +66,7 @@ package struct Restart {
         SignalMask.blockChildSignals()
         Processes.raiseDescriptorLimit()
         watch.stage("read")
-        let source = try PageSources.open(options.path, options.keys, options.parents, watch)
+        let source = try PageSources.open(options.path, options.keys, options.parents, isLazy: options.plan.isLazy, watch)
         try warn(about: source)
         watch.stage("plan")
         var plan = try makePlan(for: source)
@@ -82,7 +82,7 @@ package struct Restart {
         let terminal = try makeTerminal(plan)
         let given = try GivenDescriptors(plan.valid.options.given)
         var objects = try PreparedObjects(of: plan)
-        var pages = PageFeeder(source, watch)
+        var pages = PageFeeder(source, detaches: options.detaches, watch)
         try pages.fill(&objects)
         var attempts = 1
         // Numbers cannot be reserved: if one goes to another process meanwhile, others are chosen.

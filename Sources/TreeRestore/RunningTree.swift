@@ -9,6 +9,8 @@ package struct RunningTree: ~Copyable {
     package let rootPid: Int32
     package let tasks: Int
     package let processes: Int
+    /// Bytes of pages that were to come while it runs.
+    package let lateBytes: UInt64
     /// What the restart took.
     package fileprivate(set) var nanoseconds: Int64 = 0
     package fileprivate(set) var notices: [String]
@@ -33,6 +35,7 @@ package struct RunningTree: ~Copyable {
         rootPid = tree.hostPids[0]
         tasks = tree.plan.tasks.count
         processes = image.processes.count
+        lateBytes = tree.plan.lateBytes
         notices = cuts + beginAnew.map { "thread \($0) begins its call anew with its whole timeout: too many threads wait that way" }
         stopped = tree.plan.valid.time.stopped
         released = release.instant

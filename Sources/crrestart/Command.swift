@@ -130,6 +130,11 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
+    @Flag(
+        name: .long,
+        help: "Let the tree run at once: its pages come when they are touched, the others in the background. The image has to stay as it is until all are there.")
+    var lazy = false
+
     @Flag(name: .long, help: "Print the program of system calls of every task; create nothing.")
     var dryRun = false
 
@@ -153,23 +158,11 @@ struct Command: ParsableCommand {
         }
         _ = try DescriptorArguments(fd, reconnected: reconnect)
         _ = try file.options()
-        _ = try addressMoves()
+        _ = try AddressArguments.moves(address)
         try holding.check(dryRun: dryRun)
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
-    }
-
-    private func addressMoves() throws -> AddressMoves {
-        var moves = AddressMoves()
-        for text in address {
-            guard let move = AddressMove(text) else {
-                throw ValidationError("--address \(printable(Array(text.utf8))): OLD=NEW is expected, two addresses of IPv4, or two of IPv6, without ports.")
-            }
-            if moves.moves.contains(where: { $0.old == move.old }) { throw ValidationError("--address \(text): another one is given for the same address.") }
-            moves.moves.append(move)
-        }
-        return moves
     }
 
     func run() throws {
@@ -188,11 +181,12 @@ struct Command: ParsableCommand {
         options.parents = file.parents
         options.plan.newPidNamespace = pidns
         options.plan.keepsPids = pids
+        options.plan.isLazy = lazy
         options.staysStopped = stopped
         options.detaches = detach
         options.plan.usesLastPid = lastPid
         options.plan.keepsOldVdso = keepVdso
-        options.plan.addresses = try addressMoves()
+        options.plan.addresses = try AddressArguments.moves(address)
         options.plan.time = time
         options.plan.isStrictAboutCPU = cpu == .strict
         options.isOnlyShown = dryRun
@@ -228,6 +222,7 @@ struct Command: ParsableCommand {
             running = try restart.run()
             line.end()
             log.write(.debug, "\(line.milliseconds) ms: the tree runs")
+            if lazy { log.write(.info, "\(running.lateBytes) bytes of its pages come while it runs") }
         } catch {
             line.end()
             try? outcome?.write("failed")
@@ -278,25 +273,6 @@ struct Command: ParsableCommand {
         if number > 2 { DescriptorTable.close(number) }
     }
 
-    private func json(_ running: borrowing RunningTree) -> String {
-        let numbers = running.renumbering.map { NewNumbers.json($0, running.kept) } ?? ""
-        return
-            "{\"pid\": \(running.rootPid), \"processes\": \(running.processes), \"tasks\": \(running.tasks), \"total_ns\": \(running.nanoseconds), \"stopped_ns\": \(json(running.stopped)), \"released_ns\": \(json(running.released)), \(numbers)\"notices\": [\(running.notices.map(jsonString).joined(separator: ", "))]}"
-    }
-
-    /// One instant on each clock.
-    private func json(_ instant: TimePlan.Instant) -> String {
-        "{\"realtime\": \(instant.realtime), \"monotonic\": \(instant.monotonic), \"boottime\": \(instant.boottime)}"
-    }
-
-    private func describe(_ status: WaitStatus?) -> String {
-        switch status {
-        case .exited(let code)?: "exited with \(code)"
-        case .killed(let signal)?: "was killed by signal \(signal)"
-        default: "ended in an unknown way"
-        }
-    }
-
     /// Fails if a file that is written after the restart cannot be written: called before anything is created.
     private func checkFiles() throws {
         for path in dryRun ? [] : [pidFile, statusFile, holding.outcome, common.logFile].compactMap({ $0 }) {
@@ -305,33 +281,5 @@ struct Command: ParsableCommand {
                 throw ExitCode(1)
             }
         }
-    }
-
-    private func writeStatus(tool: Int32, error: String? = nil, root: WaitStatus?) {
-        guard let statusFile else { return }
-        var text = "{\"tool\": \(tool), \"error\": \(error.map(jsonString) ?? "null"), \"root\": "
-        switch root {
-        case .exited(let code)?: text += "{\"exit\": \(code)}"
-        case .killed(let signal)?: text += "{\"signal\": \(signal)}"
-        default: text += "null"
-        }
-        try? writeFile(statusFile, text + "}\n")
-    }
-
-    private func writeFile(_ path: String, _ text: String) throws {
-        do { try TextFile.write(path, text) } catch {
-            Messages.error("cannot write \(path): \(error)")
-            throw ExitCode(1)
-        }
-    }
-
-    private func report(_ error: RestoreError) {
-        if common.json {
-            Messages.error(
-                "{\"error\": \(jsonString(error.sentence)), \"status\": \(error.exitStatus), \"findings\": [\(error.findings.map(jsonString).joined(separator: ", "))]}")
-            return
-        }
-        Messages.error(error.sentence)
-        for finding in error.findings { Messages.error("  " + finding) }
     }
 }

@@ -260,6 +260,7 @@ extension RuleTests {
         inet(.networkAddress) { $0.local.host = [UInt8](repeating: 0, count: 16).asData },
         inet(.networkAddress) { $0.local.port = 65_536 },
         inet(.socketState) { $0.shutdown = 4 },
+        inet(.socketState) { ($0.type, $0.bindOrder) = (3, 1) },
         inet(.networkAddress) { socket in
             var group = ImageMulticastGroup()
             group.group = [UInt8](repeating: 1, count: 16).asData

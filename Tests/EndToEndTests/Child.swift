@@ -102,7 +102,7 @@ final class Child {
     /// Kills and reaps it if it still runs.
     func end() {
         signal(SIGKILL)
-        _ = Clock.wait(seconds: 10) { poll() != nil }
+        _ = Clock.wait(seconds: 30) { poll() != nil }
     }
 }
 

@@ -74,6 +74,6 @@ extension EndToEnd {
 extension Scratch {
     /// Waits until one process is all that is left.
     fileprivate func isGone(but pid: pid_t) -> Bool {
-        Clock.wait(seconds: 10) { living().allSatisfy { $0.pid == pid } && reapOrphans() == 0 }
+        Clock.wait(seconds: 30) { living().allSatisfy { $0.pid == pid } && reapOrphans() == 0 }
     }
 }

@@ -68,9 +68,9 @@ extension EndToEnd {
                 if ProcessTable.mappings(of: child.pid).count != mappings { alone += 1 }
                 let after = "after kill \(attempt)"
                 try #require(child.poll() == nil, "\(after): \(child.poll()!)")
-                try #require(Clock.wait(seconds: 5) { ProcessTable.runs(child.pid) }, "\(after) it is stopped")
+                try #require(Clock.wait(seconds: 30) { ProcessTable.runs(child.pid) }, "\(after) it is stopped")
                 try #require(!scratch.exists("failures"), "\(after): \(scratch.read("failures"))")
-                let clean = Clock.wait(seconds: 5) { ProcessTable.mappings(of: child.pid).count == mappings }
+                let clean = Clock.wait(seconds: 30) { ProcessTable.mappings(of: child.pid).count == mappings }
                 #expect(clean, "\(after) a mapping is left: \(ProcessTable.mappings(of: child.pid))")
             }
             print("crcheckpoint of 32-bit \(name) killed \(Host.kills / 2) times: \(alone) times a stub had to find home alone")

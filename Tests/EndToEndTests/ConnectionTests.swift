@@ -54,7 +54,7 @@ extension EndToEnd {
                 Clock.sleep(duration * 1.1 * Double(attempt % attempts + 1) / Double(attempts) * Double(1 + attempt / attempts))
                 command.end()
                 // Without a lock the tree goes on; with one it goes on soon, or ends.
-                let isSettled = try Clock.wait(seconds: 10) {
+                let isSettled = try Clock.wait(seconds: 30) {
                     try pair.server.poll() != nil || ProcessTable.runs(pair.root) && pair.locks().isEmpty
                 }
                 #expect(isSettled, "attempt \(attempt)")
@@ -98,7 +98,7 @@ extension EndToEnd {
             let server = pair.arguments(["--kill"])
             try pair.scratch.run("crcheckpoint", server).require()
             try pair.server.wait(seconds: 20)
-            try #require(Clock.wait(seconds: 10) { pair.scratch.reapOrphans() == 0 && pair.scratch.living().isEmpty })
+            try #require(Clock.wait(seconds: 30) { pair.scratch.reapOrphans() == 0 && pair.scratch.living().isEmpty })
             let restarts: [() throws -> Void] = [{ try pair.restart(.here) }, { try pair.restartClient(image: "other") }]
             for restart in clientFirst ? restarts.reversed() : restarts {
                 try restart()
@@ -170,6 +170,23 @@ extension EndToEnd {
             try pair.finish()
         }
 
+        /// Connections that the program has not accepted are named: they are reset at the end of the tree.
+        @Test func unaccepted() throws {
+            let scratch = try Scratch()
+            let program = "import socket, sys, time\none = socket.create_server(('127.0.0.1', 0))\nopen(sys.argv[1], 'w').write(f'{one.getsockname()[1]}\\n')\ntime.sleep(1000)"
+            let server = try scratch.start(["/usr/bin/python3", "-c", program, scratch.file("port")])
+            try #require(Clock.wait(seconds: 20) { scratch.hasLine("port") }, "\(server.errors)")
+            let connect =
+                "import socket, sys, time\nones = [socket.create_connection(('127.0.0.1', int(sys.argv[1]))) for _ in range(2)]\nones[1].send(b'hello')\nopen(sys.argv[2], 'w').write(' '.join(str(one.getsockname()[1]) for one in ones) + '\\n')\ntime.sleep(1000)"
+            let client = try scratch.start(["/usr/bin/python3", "-c", connect, String(scratch.read("port").dropLast()), scratch.file("ports")])
+            try #require(Clock.wait(seconds: 20) { scratch.hasLine("ports") }, "\(client.errors)")
+            let done = try scratch.run("crcheckpoint", ["--tree", "\(server.pid)", "-o", scratch.file("image"), "--kill"]).require()
+            #expect(done.errors.contains(": 2 connections (") && done.errors.contains("that the program has not accepted yet are not in the image"), "\(done.errors)")
+            let ports = scratch.read("ports").dropLast().split(separator: " ")
+            #expect(done.errors.contains("127.0.0.1:\(ports[1]), which has sent 5 bytes") && done.errors.contains("127.0.0.1:\(ports[0])"), "\(done.errors)")
+            try scratch.run("crcheckpoint", ["--unlock", scratch.file("image")])
+        }
+
         @Test func refused() throws {
             let pair = try Pair(connections: 2)
             let before = try pair.progress()
@@ -220,7 +237,7 @@ private final class Pair {
 
     /// The client is all that is left.
     func treeIsGone() -> Bool {
-        Clock.wait(seconds: 10) { scratch.living().allSatisfy { $0.pid == client.pid } && scratch.reapOrphans() == 0 }
+        Clock.wait(seconds: 30) { scratch.living().allSatisfy { $0.pid == client.pid } && scratch.reapOrphans() == 0 }
     }
 
     func restart(_ place: Place) throws { (server, root) = try scratch.restart(place) }

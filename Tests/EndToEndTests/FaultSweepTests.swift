@@ -105,10 +105,10 @@ extension EndToEnd {
                 }
                 scratch.remove("image")
                 #expect(Self.files(in: scratch) == before, "\(setting)")
-                let goesOn = Clock.wait(seconds: 10) { child.poll() != nil || Self.commandsOf(child.pid) == Self.members }
+                let goesOn = Clock.wait(seconds: 30) { child.poll() != nil || Self.commandsOf(child.pid) == Self.members }
                 try #require(goesOn && child.poll() == nil, "\(setting): \(Self.commandsOf(child.pid))")
             }
-            let isRunning = Clock.wait(seconds: 10) { ProcessTable.tree(of: child.pid).allSatisfy { ProcessTable.runs($0.pid) } }
+            let isRunning = Clock.wait(seconds: 30) { ProcessTable.tree(of: child.pid).allSatisfy { ProcessTable.runs($0.pid) } }
             #expect(isRunning)
             print("fault sweep: \(hit.count) of \(points.count) points broke a checkpoint\(options.map { " " + $0 }.joined()): \(hit.joined(separator: " "))")
             #expect(hit.count > 25 && (options.isEmpty || hit.contains("copy-memory")))
@@ -129,7 +129,7 @@ extension EndToEnd {
                     // Not passed, or survived: it runs, whole.
                     let root = try #require(pid_t(done.output.trimmingCharacters(in: .whitespacesAndNewlines)), "\(setting): \(done.output)")
                     // The shell forks all the time.
-                    #expect(Clock.wait(seconds: 10) { Self.commandsOf(root) == Self.members }, "\(setting): \(Self.commandsOf(root))")
+                    #expect(Clock.wait(seconds: 30) { Self.commandsOf(root) == Self.members }, "\(setting): \(Self.commandsOf(root))")
                     scratch.killAll()
                 } else {
                     hit.append(point)

@@ -67,7 +67,7 @@ extension EndToEnd {
                 expect(done, fault)
                 try #require(pipeline.poll() == nil, "\(fault.setting): the pipeline is gone")
                 // A child of the shell has the shell's name until it is `sleep`.
-                let goesOn = Clock.wait(seconds: 10) {
+                let goesOn = Clock.wait(seconds: 30) {
                     let members = Self.members(in: scratch)
                     return members.map(\.command).sorted() == Self.pipeline && members.allSatisfy { ProcessTable.runs($0.pid) }
                 }
@@ -104,11 +104,11 @@ extension EndToEnd {
             let arguments = ["--tree", "\(waiter.pid)", "-o", scratch.file("image"), "--kill"]
             let killed = try run("crcheckpoint", arguments, Fault(point + "=SIGKILL", ""), in: scratch)
             #expect(killed.status == .signaled(SIGKILL), "\(killed.status) \(killed.errors)")
-            #expect(Clock.wait(seconds: 10) { ProcessTable.systemCall(of: waiter.pid) == 232 } && waiter.poll() == nil, "\(waiter.errors)")
+            #expect(Clock.wait(seconds: 30) { ProcessTable.systemCall(of: waiter.pid) == 232 } && waiter.poll() == nil, "\(waiter.errors)")
             try run("crcheckpoint", arguments, Fault(point + "=EPERM", ""), in: scratch).require()
             try waiter.wait(seconds: 20)
             let (command, root) = try scratch.restart(.here)
-            #expect(Clock.wait(seconds: 10) { ProcessTable.systemCall(of: root) == 232 }, "\(command.errors)")
+            #expect(Clock.wait(seconds: 30) { ProcessTable.systemCall(of: root) == 232 }, "\(command.errors)")
             kill(root, SIGUSR1)
             #expect(try command.wait(seconds: 20) == .exited(0), "\(command.errors)")
         }

@@ -58,7 +58,7 @@ extension EndToEnd {
             }
             #expect(after == translated.sorted { $0.pid < $1.pid })
             for one in after { kill(one.pid, SIGKILL) }
-            #expect(Clock.wait(seconds: 10) { Relative.tree(of: root).allSatisfy { $0.isZombie } })
+            #expect(Clock.wait(seconds: 30) { Relative.tree(of: root).allSatisfy { $0.isZombie } })
             try scratch.finishWorkload(name, original)
             scratch.killAll()
         }
@@ -121,7 +121,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let trap = "trap 'exit 21' TERM; echo > \(scratch.file("ready")); "
             let shell = try scratch.start(["bash", "-c", trap + "while true; do sleep 0.05; done"])
-            #expect(Clock.wait(seconds: 10) { scratch.exists("ready") })
+            #expect(Clock.wait(seconds: 30) { scratch.exists("ready") })
             try scratch.checkpointAndKill(shell.pid, of: shell)
             let (command, _) = try scratch.restart(options: ["--no-pids"])
             command.signal(SIGTERM)

@@ -17,9 +17,9 @@ extension EndToEnd {
                 command.end()
                 let after = "after kill \(attempt)"
                 try #require(child.poll() == nil, "\(after): \(child.poll()!)")
-                try #require(Clock.wait(seconds: 5) { ProcessTable.runs(child.pid) }, "\(after) it is stopped")
+                try #require(Clock.wait(seconds: 30) { ProcessTable.runs(child.pid) }, "\(after) it is stopped")
                 try #require(!scratch.exists("failures"), "\(after): \(scratch.read("failures"))")
-                let clean = Clock.wait(seconds: 5) { ProcessTable.mappings(of: child.pid).count == mappings }
+                let clean = Clock.wait(seconds: 30) { ProcessTable.mappings(of: child.pid).count == mappings }
                 #expect(clean, "\(after) a mapping is left: \(ProcessTable.mappings(of: child.pid))")
                 // An image that has its final name is complete.
                 if attempt % 20 == 0, scratch.exists("image") {

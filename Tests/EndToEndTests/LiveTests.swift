@@ -114,11 +114,11 @@ extension EndToEnd {
             // The stops on the way into the program of questions, of that which copies, and while it runs.
             for passage in ["9", "10", "11", "12", "13", "14", "15", "16"] {
                 _ = try scratch.run(command, environment: ["TREERESTORE_FAULT": "resume-to-call:\(passage)=SIGKILL"])
-                #expect(Clock.wait(seconds: 10) { mappings() == before }, "\(passage): \(Set(mappings()).symmetricDifference(before))")
+                #expect(Clock.wait(seconds: 30) { mappings() == before }, "\(passage): \(Set(mappings()).symmetricDifference(before))")
             }
             for point in ["write-memory:2", "interrupt:4", "interrupt:5", "copy-memory"] {
                 _ = try scratch.run(command, environment: ["TREERESTORE_FAULT": "\(point)=SIGKILL"])
-                #expect(Clock.wait(seconds: 10) { mappings() == before }, "\(point): \(Set(mappings()).symmetricDifference(before))")
+                #expect(Clock.wait(seconds: 30) { mappings() == before }, "\(point): \(Set(mappings()).symmetricDifference(before))")
             }
             #expect(Clock.wait(seconds: 20) { isAlone(child.pid, in: scratch) }, "\(scratch.living().map { "\($0.pid) \($0.command)" })")
             try scratch.finishWorkload(workload.name, child)

@@ -7,9 +7,11 @@ extension EndToEnd {
         /// The protocol of `--hold`, docs/protocol.md.
         @Test func hold() throws { try run("hold") }
 
+        @Test func whenRoundsEnd() throws { try run("rules") }
+
         @Test(
             .enabled(if: Host.has("sshd") && Host.has("rsync") && Host.has("redis-server"), "needs openssh-server, rsync and redis"),
-            arguments: ["back_and_forth", "refused", "cut", "killed", "address"])
+            arguments: ["back_and_forth", "refused", "cut", "killed", "address", "rounds", "rounds_cut", "user"])
         func betweenHosts(scenario: String) throws { try run(scenario) }
 
         private func run(_ scenario: String) throws {

@@ -101,7 +101,7 @@ private final class NetworkSession {
         let tree = Set(ProcessTable.tree(of: root).map(\.pid)).union([root])
         try checkpoint(["--kill"])
         try server.wait(seconds: 20)
-        let isGone = Clock.wait(seconds: 10) { [scratch] in
+        let isGone = Clock.wait(seconds: 30) { [scratch] in
             _ = scratch.reapOrphans()
             return !ProcessTable.all().contains { tree.contains($0.pid) }
         }

@@ -120,7 +120,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let trap = "trap 'exit 21' TERM; echo > \(scratch.file("ready")); "
             let shell = try scratch.start(["bash", "-c", trap + "while true; do sleep 0.05; done"])
-            #expect(Clock.wait(seconds: 10) { scratch.exists("ready") })
+            #expect(Clock.wait(seconds: 30) { scratch.exists("ready") })
             try scratch.checkpointAndKill(shell.pid, of: shell)
             let restarted = try scratch.restart(.here)
             restarted.command.signal(SIGTERM)
@@ -135,7 +135,7 @@ extension EndToEnd {
             let restarted = try scratch.restart(place, options: ["--stopped"])
             let tree = ProcessTable.tree(of: restarted.root)
             #expect(tree.count == 4)
-            #expect(Clock.wait(seconds: 5) { ProcessTable.tree(of: restarted.root).allSatisfy { $0.state == "T" } })
+            #expect(Clock.wait(seconds: 30) { ProcessTable.tree(of: restarted.root).allSatisfy { $0.state == "T" } })
             tree.forEach { kill($0.pid, SIGCONT) }
             try scratch.finishWorkload("processes", restarted.command)
         }
@@ -182,7 +182,7 @@ extension EndToEnd {
             let go = scratch.file("go")
             let loop = "echo > \(scratch.file("ready")); while [ ! -e \(go) ]; do sleep 0.02; done; \(commands)"
             let shell = try scratch.start(["bash", "-c", loop])
-            #expect(Clock.wait(seconds: 10) { scratch.exists("ready") })
+            #expect(Clock.wait(seconds: 30) { scratch.exists("ready") })
             try scratch.checkpointAndKill(shell.pid, of: shell)
             let restarted = try scratch.start("crrestart", place.options + options + [scratch.file("image")])
             try scratch.write("go")

@@ -95,6 +95,19 @@ extension EndToEnd {
             try scratch.finishWorkload("processes", restarted)
         }
 
+        /// The Python programs are one file each, and find the commands beside them.
+        @Test func scriptsAreOneFileEach() throws {
+            let scratch = try Scratch()
+            let root = try Self.install(in: scratch)
+            let migrate = try scratch.run([root + "/usr/bin/crmigrate", "--help"]).require().output
+            #expect(migrate.contains("--max-stop") && migrate.contains("--resolve"), "\(migrate)")
+            try scratch.run([root + "/usr/bin/crmigrate", "1"]).expect(64)
+            try scratch.run([root + "/usr/bin/crjob", "run", "--dir", scratch.file("job"), "--", "sh", "-c", "exit 7"]).expect(7)
+            for file in ["lib/systemd/system/crjob@.service", "share/doc/treerestore/examples/slurm/batch"] {
+                #expect(FileManager.default.fileExists(atPath: root + "/usr/" + file), "\(file)")
+            }
+        }
+
         /// Man pages are set without a warning and name every option of `--help`.
         @Test(arguments: commands) func manualIsComplete(command: String) throws {
             let scratch = try Scratch()

@@ -244,7 +244,7 @@ extension EndToEnd {
 
         private func expectRunning(_ child: Child, _ count: Int, sourceLocation: SourceLocation = #_sourceLocation) throws {
             try #require(child.poll() == nil, sourceLocation: sourceLocation)
-            let runs = Clock.wait(seconds: 10) {
+            let runs = Clock.wait(seconds: 30) {
                 let tree = ProcessTable.tree(of: child.pid)
                 return tree.count == count && tree.allSatisfy { ProcessTable.runs($0.pid) }
             }

@@ -101,6 +101,45 @@ extension EndToEnd {
             second.end()
         }
 
+        /// A client of redis, which does not notice that its server knows another connection.
+        @Test(.enabled(if: Host.has("redis-server"), "needs redis"), arguments: Place.allCases)
+        func redis(place: Place) throws {
+            let scratch = try Scratch()
+            let name = scratch.file("redis.sock")
+            let server = try scratch.start(["redis-server", "--port", "0", "--unixsocket", name, "--save", "", "--dir", scratch.path])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("redis.sock") }, "\(server.output)\(server.errors)")
+            try scratch.write("orders")
+            let client = try scratch.start(["bash", "-c", "tail -s 0.02 -n +1 -f \(scratch.file("orders")) | redis-cli -s \(name) > \(scratch.file("replies"))"])
+            func order(_ text: String, _ reply: String) throws {
+                let file = try #require(FileHandle(forWritingAtPath: scratch.file("orders")))
+                try file.seekToEnd()
+                try file.write(contentsOf: Data((text + "\n").utf8))
+                #expect(Clock.wait(seconds: 20) { scratch.read("replies").hasSuffix(reply + "\n") }, "\(text): \(scratch.read("replies"))")
+            }
+            try order("SET count 41", "OK")
+            let cli = try #require(ProcessTable.tree(of: client.pid).first { $0.command == "redis-cli" })
+            let socket = try #require(
+                try FileManager.default.contentsOfDirectory(atPath: "/proc/\(cli.pid)/fd").lazy
+                    .compactMap { try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(cli.pid)/fd/\($0)") }.first { $0.hasPrefix("socket:") })
+            let done = try scratch.run("crcheckpoint", ["--tree", "\(client.pid)", "-o", scratch.file("image"), "--kill", "--external", socket]).require()
+            #expect(done.errors.contains("crrestart --reconnect '\(socket)' connects it again with \(name)"), "\(done.errors)")
+            _ = try client.wait(seconds: 20)
+            let before = try connections(scratch, name)
+            let (command, root) = try scratch.restart(place, options: ["--reconnect", socket])
+            try order("INCR count", "42")
+            #expect(try connections(scratch, name) == before + 1)
+            kill(root, SIGKILL)
+            _ = try command.wait(seconds: 20)
+            server.end()
+        }
+
+        /// How many connections a server of redis has had, without the one that asks.
+        private func connections(_ scratch: Scratch, _ name: String) throws -> Int {
+            let told = try scratch.run(["redis-cli", "-s", name, "INFO", "clients"]).require().output
+            let line = try #require(told.split(separator: "\r\n").first { $0.hasPrefix("connected_clients:") }, "\(told)")
+            return try #require(Int(line.dropFirst("connected_clients:".count)))
+        }
+
         /// What was let through and cannot be connected anew, and names that mean nothing.
         @Test func choicesThatCannotBeMade() throws {
             let scratch = try Scratch()

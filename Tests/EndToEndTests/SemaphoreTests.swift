@@ -25,9 +25,7 @@ extension EndToEnd {
         func operationsToUndoOnASetThatIsGone(place: Place) throws {
             let scratch = try Scratch()
             let others = try Self.sets()
-            let child = try scratch.startWorkload("undone")
-            try scratch.checkpointAndKill(child.pid, of: child)
-            let mine = try Self.sets(but: others)
+            let mine = try Self.setsLeft(by: "undone", in: scratch, but: others)
             try #require(mine.count == 1)
             try scratch.run(["ipcrm", "-s", mine[0]]).require()
             let restarted = try scratch.restart(place)
@@ -40,9 +38,7 @@ extension EndToEnd {
         func restartThatFailsAmongOperationsToUndo(how: String, isGone: Bool) throws {
             let scratch = try Scratch()
             let others = try Self.sets()
-            let child = try scratch.startWorkload("undone")
-            try scratch.checkpointAndKill(child.pid, of: child)
-            let mine = try Self.sets(but: others)
+            let mine = try Self.setsLeft(by: "undone", in: scratch, but: others)
             if isGone { try scratch.run(["ipcrm", "-s"] + mine).require() }
             let before = try mine.map { try Self.values(of: $0) }
             for count in [1, 3] {
@@ -50,8 +46,8 @@ extension EndToEnd {
                     ["env", "TREERESTORE_FAULT=semaphore-undo:\(count)=\(how)", Host.path(of: "crrestart"), "--pidns", scratch.file("image")])
                 #expect(try failed.wait(seconds: 30) == (how == "EIO" ? .exited(1) : .signaled(SIGKILL)), "\(failed.errors)")
                 #expect(scratch.becomesEmpty())
-                #expect(Clock.wait(seconds: 10) { (try? Self.sets(but: others)) == (isGone ? [] : mine) })
-                #expect(Clock.wait(seconds: 10) { (try? mine.map { try Self.values(of: $0) }) == before })
+                #expect(Clock.wait(seconds: 30) { (try? Self.sets(but: others)) == (isGone ? [] : mine) })
+                #expect(Clock.wait(seconds: 30) { (try? mine.map { try Self.values(of: $0) }) == before })
             }
             let restarted = try scratch.restart(.here)
             try scratch.finishWorkload("undone", restarted.command)
@@ -70,15 +66,20 @@ extension EndToEnd {
         @Test func setsThatSomebodyElseChanged() throws {
             let scratch = try Scratch()
             let others = try Self.sets()
-            let child = try scratch.startWorkload("semaphores")
-            try scratch.checkpointAndKill(child.pid, of: child)
-            let sets = try Self.sets(but: others)
+            let sets = try Self.setsLeft(by: "semaphores", in: scratch, but: others)
             let change = "import ctypes, sys\nfor set in sys.argv[1:]: ctypes.CDLL(None).semctl(int(set), 0, 16, 99)"
             try scratch.run(["/usr/bin/python3", "-c", change] + sets).require()
             let refused = try scratch.run("crrestart", ["--pidns", scratch.file("image")]).expect(3)
             #expect(refused.errorLines.filter { $0.contains("and is 99: changed by") }.count == 2, "\(refused.errors)")
             #expect(try Self.sets(but: others) == sets)
             for set in sets { try scratch.run(["ipcrm", "-s", set]).require() }
+        }
+
+        /// The sets that a workload leaves when a checkpoint has ended it.
+        private static func setsLeft(by workload: String, in scratch: Scratch, but others: [String]) throws -> [String] {
+            let child = try scratch.startWorkload(workload)
+            try scratch.checkpointAndKill(child.pid, of: child)
+            return try sets(but: others)
         }
 
         private static func values(of set: String) throws -> String {

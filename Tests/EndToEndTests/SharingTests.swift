@@ -92,7 +92,7 @@ extension EndToEnd {
                 Clock.sleep(Double.random(in: 0...duration * 1.2))
                 command.end()
                 try #require(!scratch.exists("failures"), "after kill \(attempt): \(scratch.read("failures"))")
-                #expect(Clock.wait(seconds: 5) { mappings() == before }, "after kill \(attempt) a mapping is left: \(mappings())")
+                #expect(Clock.wait(seconds: 30) { mappings() == before }, "after kill \(attempt) a mapping is left: \(mappings())")
             }
             try scratch.run("crcheckpoint", arguments).require()
             try scratch.finishWorkload("sharing", child)

@@ -6,7 +6,7 @@ extension EndToEnd {
     /// and waiting for timers.
     @Suite struct Asleep {
         /// The time that every program sleeps.
-        private static let seconds = 8
+        private static let seconds = 12
 
         private struct Outcome: Equatable {
             var status: Int

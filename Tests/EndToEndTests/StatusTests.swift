@@ -15,7 +15,7 @@ extension EndToEnd {
                     "echo > \(scratch.file("ready"))", "while true; do sleep 0.05; done",
                 ]).joined(separator: "; ")
             let shell = try scratch.start(["bash", "-c", program])
-            guard Clock.wait(seconds: 10, until: { scratch.exists("ready") }) else { throw HarnessError("no shell") }
+            guard Clock.wait(seconds: 30, until: { scratch.exists("ready") }) else { throw HarnessError("no shell") }
             return shell
         }
 
@@ -45,7 +45,7 @@ extension EndToEnd {
         private static func restartShell(_ commands: String, _ scratch: Scratch, _ options: [String]) throws -> Child {
             let loop = "echo > \(scratch.file("ready")); while [ ! -e \(scratch.file("go")) ]; do sleep 0.02; done; \(commands)"
             let shell = try scratch.start(["bash", "-c", loop])
-            #expect(Clock.wait(seconds: 10) { scratch.exists("ready") })
+            #expect(Clock.wait(seconds: 30) { scratch.exists("ready") })
             try scratch.checkpointAndKill(shell.pid, of: shell)
             let restarted = try scratch.start("crrestart", ["--pidns"] + options + [scratch.file("image")])
             try scratch.write("go")

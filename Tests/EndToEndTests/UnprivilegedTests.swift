@@ -76,7 +76,7 @@ extension EndToEnd {
                 Clock.sleep(Double(attempt) * 0.004)
                 command.end()
                 // Past the point of no return the tree runs on, whole.
-                _ = Clock.wait(seconds: 5) { [0, 3].contains(scratch.living().filter { $0.command == "sleep" || $0.command == "bash" }.count) }
+                _ = Clock.wait(seconds: 30) { [0, 3].contains(scratch.living().filter { $0.command == "sleep" || $0.command == "bash" }.count) }
                 let left = scratch.living().filter { $0.command == "sleep" || $0.command == "bash" }
                 #expect([0, 3].contains(left.count), "after kill \(attempt): \(left.map(\.command))")
                 for one in left { kill(one.pid, SIGKILL) }

@@ -30,6 +30,8 @@ import Testing
         let table = InetSocketState.table(parsing: Array(text.utf8))
         #expect(table[4711]?.peer?.prefix(8) == [2, 0, 0, 0, 127, 0, 0, 1] && table[4711]?.waiting == 0x300)
         #expect(table[4712]?.peer == nil && table.count == 2)
+        // The last one is the oldest.
+        #expect(table[4712]?.bindOrder == 1 && table[4711]?.bindOrder == 2)
     }
 
     @Test func multicastTables() {

@@ -110,6 +110,30 @@ import Testing
         #expect(try !steps(other).contains { $0.name == "sendto" })
     }
 
+    /// Sockets that share a port are bound in their order, and each gets what waited in it while it is chosen.
+    @Test func socketsThatShareAPort() throws {
+        var (sample, _) = try udp { $0.bindOrder = 9 }
+        let file = try #require(sample.records.openFiles.last)
+        for (index, order) in [UInt32(3), 7].enumerated() {
+            var socket = file.inet
+            socket.bindOrder = order
+            var datagram = ImageInetDatagram()
+            (datagram.from.host, datagram.from.port, datagram.bytes) = ([10, 0, 0, 9].asData, 1000, [UInt8(order)].asData)
+            socket.queue = [datagram]
+            _ = sample.addFile(.inet(socket), at: [(0, 8 + UInt32(index))])
+        }
+        let plan = RestorePlan(for: try sample.valid())
+        let all = plan.launchpad.programs[0].steps
+        let chosen = all.indices.filter { all[$0].name == "setsockopt" && all[$0].arguments[2] == .number(SocketOptions.SO_ATTACH_REUSEPORT_CBPF) }
+        let freed = all.indices.filter { all[$0].name == "setsockopt" && all[$0].arguments[2] == .number(SocketOptions.SO_DETACH_REUSEPORT_BPF) }
+        let sent = all.indices.filter { all[$0].name == "sendto" }
+        let bound = all.indices.filter { all[$0].name == "bind" }
+        try #require(chosen.count == 2 && freed.count == 2 && sent.count == 2 && bound.count == 3)
+        #expect(bound[0] < chosen[0] && chosen[0] < sent[0] && sent[0] < freed[0] && freed[0] < bound[1] && bound[1] < chosen[1] && freed[1] < bound[2])
+        #expect(all[chosen[0]].arguments[0] == all[bound[0]].arguments[0] && all[chosen[1]].arguments[0] == all[bound[1]].arguments[0])
+        #expect(Set(bound.map { "\(all[$0].arguments[0])" }).count == 3)
+    }
+
     @Test func spoofedDatagram() throws {
         var datagram = ImageInetDatagram()
         (datagram.from.host, datagram.from.port, datagram.bytes) = ([10, 0, 0, 9].asData, 0x1234, [1, 2, 3].asData)

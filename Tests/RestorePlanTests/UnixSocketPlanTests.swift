@@ -185,6 +185,27 @@ import Testing
         #expect(!names.contains("connect") && names.contains("listen"))
     }
 
+    /// Where a file comes with it, all is sent when that exists, by the process that has the client.
+    @Test func sentWithAFileBeforeItIsAccepted() throws {
+        var sample = Sample()
+        let listener = sample.addFile(.unix(.init()), at: [(0, 7)])
+        let client = sample.addFile(.unix(.init()), at: [(0, 8)])
+        let event = sample.addFile(.event(.init()), at: [(0, 9)])
+        var state = ImageUnixSocket()
+        (state.type, state.listening, state.backlog, state.address) = (1, true, 5, [UInt8]([0, 65]).asData)
+        state.waiting = [sample.records.openFiles[client].id]
+        sample.records.openFiles[listener].unix = state
+        var messages = [ImageUnixMessage(), ImageUnixMessage()]
+        for index in messages.indices { messages[index].bytes = [UInt8]([1, 2, 3]).asData }
+        messages[1].files = [sample.records.openFiles[event].id]
+        (sample.records.openFiles[client].unix.type, sample.records.openFiles[client].unix.early) = (1, messages)
+        let steps = RestorePlan(for: try sample.valid()).launchpad.programs[0].steps
+        let sent = steps.indices.filter { steps[$0].name == "sendmsg" }
+        try #require(sent.count == 2)
+        #expect(try index("connect", in: steps) < sent[0] && index("eventfd2", in: steps) < sent[0])
+        #expect(steps[sent[0]].arguments[0] == steps[sent[1]].arguments[0])
+    }
+
     /// SO_PEERCRED: one with the number of a process that does not exist yet makes the pair and ends.
     @Test func inTheNameOfAnother() throws {
         var sample = Sample()

@@ -13,4 +13,21 @@ import Testing
         #expect(!TCPSocket.belongs(four(1, 80), to: four(2, 80)) && !TCPSocket.belongs(four(1, 81), to: any))
         #expect(!TCPSocket.belongs(four(1, 80), to: any + [UInt8](repeating: 0, count: 12)))
     }
+
+    /// Connections that were not accepted are told by their other ends, the first three of them.
+    @Test func noticeOfUnaccepted() throws {
+        var sight = try #require(Recordings.files().sight.files.first)
+        #expect(TCPSocket.noticeOfUnaccepted(sight) == nil)
+        sight[number: "waiting"] = 2
+        sight[number: "unacceptedHere"] = 2
+        #expect(TCPSocket.noticeOfUnaccepted(sight) == nil)
+        sight[number: "waiting"] = 3
+        sight.details["local"] = "10.0.0.1:80"
+        sight.details["lost"] = "10.0.0.9:1000 0"
+        #expect(try #require(TCPSocket.noticeOfUnaccepted(sight)).hasPrefix("10.0.0.1:80: 1 connection (10.0.0.9:1000) that the program has not accepted yet is not in the image"))
+        sight[number: "waiting"] = 6
+        sight.details["lost"] = "10.0.0.9:1000 0 10.0.0.9:1001 17 10.0.0.9:1002 0 10.0.0.9:1003 0"
+        let many = try #require(TCPSocket.noticeOfUnaccepted(sight))
+        #expect(many.contains("4 connections (10.0.0.9:1000, 10.0.0.9:1001, which has sent 17 bytes, 10.0.0.9:1002, ...) that the program"), "\(many)")
+    }
 }

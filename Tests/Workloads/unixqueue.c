@@ -4,10 +4,10 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-enum { KINDS = 2, CLIENTS = 3 };
+enum { KINDS = 2, CLIENTS = 4, LARGE = 60000 };
 static const int types[KINDS] = {SOCK_STREAM, SOCK_SEQPACKET};
 static struct sockaddr_un names[KINDS];
-static int listeners[KINDS], own[KINDS][2];
+static int listeners[KINDS], own[KINDS][3];
 static _Atomic uint64_t *shared;
 enum { CONNECTED, LEAVE };
 
@@ -35,6 +35,40 @@ static void get(int fd, const char *text, pid_t sender) {
     expect(from.pid == sender, "sent by %d instead of %d", from.pid, sender);
 }
 
+/// Sends something short, a descriptor, and more than one piece of the kernel's memory holds.
+static void give_much(int fd, int file) {
+    char control[CMSG_SPACE(sizeof(int))] = {0};
+    struct iovec part = {"with a file", 11};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    struct cmsghdr *one = CMSG_FIRSTHDR(&header);
+    *one = (struct cmsghdr){.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+    memcpy(CMSG_DATA(one), &file, sizeof file);
+    give(fd, "plain");
+    expect(sendmsg(fd, &header, MSG_NOSIGNAL) == 11, "sendmsg: %s", strerror(errno));
+    static char bytes[LARGE];
+    for (int i = 0; i < LARGE; i++) bytes[i] = (char)(i * 7 ^ i >> 8);
+    expect(send(fd, bytes, LARGE, MSG_NOSIGNAL) == LARGE, "send: %s", strerror(errno));
+}
+
+/// The same, received. The descriptor leads to the pipe of which `write_end` is the other end.
+static void get_much(int fd, int write_end) {
+    static char bytes[LARGE];
+    char control[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(sizeof(int))], byte = 0;
+    struct iovec part = {bytes, 11};
+    struct msghdr header = {.msg_iov = &part, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+    get(fd, "plain", getpid());
+    expect(recvmsg(fd, &header, MSG_DONTWAIT) == 11 && memcmp(bytes, "with a file", 11) == 0, "another message than that with a file");
+    int file = -1;
+    for (struct cmsghdr *one = CMSG_FIRSTHDR(&header); one; one = CMSG_NXTHDR(&header, one))
+        if (one->cmsg_type == SCM_RIGHTS) memcpy(&file, CMSG_DATA(one), sizeof file);
+    expect(write(write_end, "x", 1) == 1 && read(file, &byte, 1) == 1 && byte == 'x', "the descriptor does not lead to the pipe");
+    close(file);
+    ssize_t count = recv(fd, bytes, LARGE, MSG_DONTWAIT | MSG_WAITALL);
+    int wrong = 0;
+    for (int i = 0; i < LARGE; i++) wrong += bytes[i] != (char)(i * 7 ^ i >> 8);
+    expect(count == LARGE && wrong == 0, "%zd of %d bytes, %d wrong", count, LARGE, wrong);
+}
+
 static void expect_peer(int fd, pid_t pid) {
     struct ucred peer = {0};
     socklen_t size = sizeof peer;
@@ -52,6 +86,8 @@ static int accepted(int kind) {
 
 int run_unixqueue(int count, char **arguments) {
     (void)count, (void)arguments;
+    int ends_of_pipe[2];
+    if (pipe(ends_of_pipe)) cannot_prepare("pipe");
     shared = shared_memory(4096);
     for (int kind = 0; kind < KINDS; kind++) {
         names[kind].sun_family = AF_UNIX;
@@ -86,6 +122,8 @@ int run_unixqueue(int count, char **arguments) {
     for (int kind = 0; kind < KINDS; kind++) {
         own[kind][1] = join(kind);
         give(own[kind][1], large);
+        own[kind][2] = join(kind);
+        give_much(own[kind][2], ends_of_pipe[0]);
     }
     say_ready();
     wait_for_finish();
@@ -99,6 +137,8 @@ int run_unixqueue(int count, char **arguments) {
         get(ends[0], "second, and more", getpid());
         get(ends[1], "of a child", child);
         get(ends[2], large, getpid());
+        expect_peer(ends[3], getpid());
+        get_much(ends[3], ends_of_pipe[1]);
         give(own[kind][0], "again");
         get(ends[0], "again", getpid());
         give(ends[1], "!");

@@ -118,4 +118,4 @@ workload_function run_handover, run_obstinate;
 workload_function run_watchers, run_unreadevents, run_pidfiles, run_unixqueue, run_senders, run_undone, run_queuenotices, run_rings, run_segments, run_queuefiles;
 workload_function run_nameless, run_removed, run_links, run_program;
 workload_function run_ptys, run_ptyfloods;
-workload_function run_served;
+workload_function run_served, run_late;

@@ -75,6 +75,9 @@ package nonisolated struct ImageInetSocket: Sendable {
   /// of UDP: what waits to be received, in order
   package var queue: [ImageInetDatagram] = []
 
+  /// of UDP with SO_REUSEPORT: its place in the order in which sockets were bound; 0: not known
+  package var bindOrder: UInt32 = 0
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
@@ -156,7 +159,7 @@ fileprivate nonisolated let _protobuf_package = "treerestore"
 
 nonisolated extension ImageInetSocket: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".InetSocket"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}family\0\u{1}type\0\u{1}protocol\0\u{1}local\0\u{1}peer\0\u{1}shutdown\0\u{1}user\0\u{1}options\0\u{1}groups\0\u{1}queue\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}family\0\u{1}type\0\u{1}protocol\0\u{1}local\0\u{1}peer\0\u{1}shutdown\0\u{1}user\0\u{1}options\0\u{1}groups\0\u{1}queue\0\u{3}bind_order\0")
 
   package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
     while let fieldNumber = try decoder.nextFieldNumber() {
@@ -174,6 +177,7 @@ nonisolated extension ImageInetSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
       case 8: try { try decoder.decodeRepeatedMessageField(value: &self.options) }()
       case 9: try { try decoder.decodeRepeatedMessageField(value: &self.groups) }()
       case 10: try { try decoder.decodeRepeatedMessageField(value: &self.queue) }()
+      case 11: try { try decoder.decodeSingularUInt32Field(value: &self.bindOrder) }()
       default: break
       }
     }
@@ -214,6 +218,9 @@ nonisolated extension ImageInetSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if !self.queue.isEmpty {
       try visitor.visitRepeatedMessageField(value: self.queue, fieldNumber: 10)
     }
+    if self.bindOrder != 0 {
+      try visitor.visitSingularUInt32Field(value: self.bindOrder, fieldNumber: 11)
+    }
     try unknownFields.traverse(visitor: &visitor)
   }
 
@@ -228,6 +235,7 @@ nonisolated extension ImageInetSocket: SwiftProtobuf.Message, SwiftProtobuf._Mes
     if lhs.options != rhs.options {return false}
     if lhs.groups != rhs.groups {return false}
     if lhs.queue != rhs.queue {return false}
+    if lhs.bindOrder != rhs.bindOrder {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

@@ -3,6 +3,12 @@ internal import LinuxABI
 
 /// A UDP, UDP-Lite, raw or ICMP socket.
 extension ImageInetSocket: SavedObject {
+    package var bundle: ObjectReference? { bindOrder == 0 ? nil : .sharedPorts }
+    package var isMadeByRoot: Bool { bindOrder != 0 }
+
+    /// UDP or UDP-Lite.
+    package var isUDP: Bool { type == Socket.SOCK_DGRAM && [Socket.IPPROTO_UDP, Socket.IPPROTO_UDPLITE].contains(`protocol`) }
+
     package func check(_ rules: RuleContext) throws(ImageError) {
         try rules.require(family == Socket.AF_INET || family == Socket.AF_INET6, .networkSocket)
         let icmp = family == Socket.AF_INET ? Socket.IPPROTO_ICMP : Socket.IPPROTO_ICMPV6
@@ -18,6 +24,7 @@ extension ImageInetSocket: SavedObject {
             try rules.require(!group.device.isEmpty && group.device.count < 16 && !group.device.contains(0), .networkAddress)
             try rules.require(group.sources.allSatisfy { $0.count == size } && group.sources.count <= 4096, .networkAddress)
         }
+        try rules.require(bindOrder == 0 || isUDP && hasLocal, .socketState)
         try rules.require(queue.isEmpty || type == Socket.SOCK_DGRAM && hasLocal, .socketQueue)
         for datagram in queue {
             try datagram.from.check(family: family, rules)

@@ -62,6 +62,8 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
     case unixSockets
     /// All TCP sockets, likewise.
     case tcpSockets
+    /// UDP sockets that share a port with others, likewise.
+    case sharedPorts
     /// A POSIX message queue without a name, by the number that its open files have in common: a bundle, no record.
     case removedQueue(UInt32)
 
@@ -73,6 +75,7 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .terminal(let id): "terminal \(id)"
         case .unixSockets: "unix sockets"
         case .tcpSockets: "TCP sockets"
+        case .sharedPorts: "UDP sockets that share ports"
         case .removedQueue(let number): "removed message queue \(number)"
         }
     }
@@ -84,7 +87,7 @@ package enum ObjectReference: Hashable, Sendable, CustomStringConvertible {
         case .pipe: .noPipe
         case .memoryObject: .noMemoryObject
         case .terminal: .noTerminal
-        case .unixSockets, .tcpSockets, .removedQueue: .noOpenFile
+        case .unixSockets, .tcpSockets, .sharedPorts, .removedQueue: .noOpenFile
         }
     }
 }

@@ -5,7 +5,7 @@ internal import LinuxABI
 /// and what waits in one may have come from any other.
 extension ImageUnixSocket: SavedObject {
     package var references: [ObjectReference] {
-        let others = (peer == 0 ? [] : [peer]) + waiting + queue.flatMap(\.files)
+        let others = (peer == 0 ? [] : [peer]) + waiting + (queue + early).flatMap(\.files)
         return others.map { .openFile($0) }
     }
 
@@ -51,11 +51,11 @@ extension ImageUnixSocket: SavedObject {
             try rules.lookup.requirePath(name.directory, "open file \(rules.id)")
         }
         for other in (peer == 0 ? [] : [peer]) + waiting { try checkPeer(other, isConnection: isConnection, rules) }
-        for message in queue { try rules.require(message.files.count <= Self.filesInMessage, .socketQueue) }
+        for message in queue + early { try rules.require(message.files.count <= Self.filesInMessage, .socketQueue) }
         try rules.require(type != Socket.SOCK_STREAM || queue.allSatisfy { !$0.bytes.isEmpty }, .socketQueue)
         let isWaiting = isConnection && peer == 0 && !peerGone && !listening
         try rules.require(early.isEmpty && !hasConnector || isWaiting, .socketQueue)
-        try rules.require(early.allSatisfy { $0.files.isEmpty && (type != Socket.SOCK_STREAM || !$0.bytes.isEmpty) }, .socketQueue)
+        try rules.require(type != Socket.SOCK_STREAM || early.allSatisfy { !$0.bytes.isEmpty }, .socketQueue)
         try rules.require(queue.isEmpty || peer != 0 || peerGone || type == Socket.SOCK_DGRAM, .socketQueue)
         try rules.requireOptions(inetOptions, of: .unix)
     }

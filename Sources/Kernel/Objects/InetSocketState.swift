@@ -8,6 +8,8 @@ package struct InetSocketState: Equatable, Sendable {
     package var peer: [UInt8]?
     /// Memory of what waits to be received.
     package var waiting: UInt32 = 0
+    /// Its place in the order in which the sockets of the table were bound, as far as they share a port; from 1 on.
+    package var bindOrder: UInt32 = 0
 
     /// TCP_ESTABLISHED in the kernel's words.
     private static let connected: UInt32 = 1
@@ -20,12 +22,24 @@ package struct InetSocketState: Equatable, Sendable {
             (request[0], request[1]) = (UInt8(truncatingIfNeeded: kind.family), UInt8(truncatingIfNeeded: kind.number))
             for place in 4..<8 { request[place] = 255 }
             if let messages = try? SockDiag.dump(request), !messages.isEmpty {
-                return Dictionary(messages.compactMap(parse), uniquingKeysWith: { first, _ in first })
+                return inOrder(messages.compactMap(parse))
             }
         }
         let name = (kind.type == 3 ? "raw" : kind.number == 17 ? "udp" : kind.number == 136 ? "udplite" : "icmp") + (kind.family == 10 ? "6" : "")
         guard let text = try? readKernelText("/proc/self/net/\(name)", capacity: 1 << 16) else { return [:] }
         return table(parsing: text)
+    }
+
+    /// The kernel puts a new one before the others of its port.
+    ///
+    /// - Source: net/ipv4/udp.c, `udp_lib_get_port`.
+    static func inOrder(_ newestFirst: [(UInt64, InetSocketState)]) -> [UInt64: InetSocketState] {
+        var found: [UInt64: InetSocketState] = [:]
+        for (place, var one) in newestFirst.reversed().enumerated() {
+            one.1.bindOrder = UInt32(place + 1)
+            found[one.0] = one.1
+        }
+        return found
     }
 
     /// `struct inet_diag_msg`: family, state, timer, retrans; ports, addresses, device, cookie (48 bytes); expires, rqueue, wqueue,
@@ -50,15 +64,15 @@ package struct InetSocketState: Equatable, Sendable {
 
     /// Lines of `/proc/net/udp`: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode ...`
     static func table(parsing text: [UInt8]) -> [UInt64: InetSocketState] {
-        var found: [UInt64: InetSocketState] = [:]
+        var found: [(UInt64, InetSocketState)] = []
         for line in text.split(separator: .newline).dropFirst() {
             let fields = line.split(separator: .blank).map { String(decoding: $0, as: UTF8.self) }
             guard fields.count > 9, let inode = UInt64(fields[9]), inode != 0 else { continue }
             var state = InetSocketState()
             if let waiting = fields[4].split(separator: ":").last { state.waiting = UInt32(waiting, radix: 16) ?? 0 }
             if UInt32(fields[3], radix: 16) == connected { state.peer = ConnectionTable.bytes(of: fields[2]) }
-            found[inode] = state
+            found.append((inode, state))
         }
-        return found
+        return inOrder(found)
     }
 }

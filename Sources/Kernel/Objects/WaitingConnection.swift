@@ -10,9 +10,15 @@ package struct WaitingConnection: Sendable {
     /// The pid of that process as another one sees it, also when it has ended.
     package var numberSeen: UInt32
     /// What has been sent, in the pieces in which it was sent.
-    package var messages: [[UInt8]] = []
+    package var messages: [Message] = []
     /// Why ``messages`` does not hold all.
     package var obstacle: String?
+
+    package struct Message: Sendable {
+        package var bytes: [UInt8]
+        /// `struct file` of descriptors that were sent along.
+        package var files: [UInt64]
+    }
 }
 
 extension KernelReader {
@@ -38,30 +44,41 @@ extension KernelReader {
         return found
     }
 
-    /// Only what lies in one piece of the kernel's memory can be read: some 3 KiB of a send(2) to a stream.
     private func readMessages(_ found: inout WaitingConnection, _ end: UInt64) throws(SystemError) {
         let head = end &+ UInt64(try offset("sock", "sk_receive_queue"))
         let next = UInt64(try offset("sk_buff", "next"))
         var entry = try word(head &+ next)
         var total = 0
         while entry != head && entry != 0 {
-            let length = Int(try number(entry, "sk_buff", "len"))
-            total += length
-            if try number(entry, "sk_buff", "data_len") != 0 || total > Self.mostBytes {
-                found.obstacle = "more than 3 KiB at once, which cannot be seen"
+            total += Int(try number(entry, "sk_buff", "len"))
+            if total > Self.mostBytes {
+                found.obstacle = "more than \(Self.mostBytes >> 10) KiB"
                 return
             }
-            let state = entry &+ UInt64(try offset("sk_buff", "cb"))
-            if try word(state, "unix_skb_parms", "fp") != 0 {
-                found.obstacle = "descriptors"
-                return
-            }
-            found.messages.append(try read(try word(entry, "sk_buff", "data"), length))
+            found.messages.append(WaitingConnection.Message(bytes: try bytes(of: entry), files: try files(with: entry)))
             entry = try word(entry &+ next)
         }
     }
 
     private static let mostBytes = 1 << 18
+
+    /// `struct scm_fp_list` of what is sent with SCM_RIGHTS.
+    private func files(with entry: UInt64) throws(SystemError) -> [UInt64] {
+        let list = try word(entry &+ UInt64(try offset("sk_buff", "cb")), "unix_skb_parms", "fp")
+        if list == 0 { return [] }
+        let count = Int(try number(list, "scm_fp_list", "count") & 0xffff)
+        // SCM_MAX_FD
+        guard count <= 253 else { throw SystemError(EBADMSG, in: "scm_fp_list") }
+        let first = list &+ UInt64(try offset("scm_fp_list", "fp"))
+        var files: [UInt64] = []
+        for place in 0..<count { files.append(try word(first &+ UInt64(place * 8))) }
+        return files
+    }
+
+    /// `struct file` of a descriptor of another process.
+    package func file(of pid: Int32, descriptor: Int32) throws(SystemError) -> UInt64 {
+        try file(try Descriptor.open(task: pid).duplicate(remote: descriptor))
+    }
 
     /// A pid in the namespace of a task; 0: it has none there.
     ///

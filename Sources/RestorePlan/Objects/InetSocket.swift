@@ -48,10 +48,16 @@ enum InetSocketPlan: ObjectPlan {
     }
 
     static func make(_ bundle: [Socket], _ program: inout Program, _ builder: inout PlanBuilder) {
-        for socket in bundle { make(socket, &program, &builder) }
+        var members: [[UInt8]: Int] = [:]
+        for socket in bundle.sorted(by: { ($0.state.bindOrder, $0.file.id) < ($1.state.bindOrder, $1.file.id) }) {
+            let group = socket.state.group
+            make(socket, place: socket.state.bindOrder == 0 ? nil : members[group, default: 0], &program, &builder)
+            members[group, default: 0] += 1
+        }
     }
 
-    private static func make(_ socket: Socket, _ program: inout Program, _ builder: inout PlanBuilder) {
+    /// - Parameter place: its number among the sockets that share its port; nil: it shares none.
+    private static func make(_ socket: Socket, place: Int?, _ program: inout Program, _ builder: inout PlanBuilder) {
         let state = socket.state
         let note = builder.note(socket.file)
         let number = Step.Argument.number(socket.number)
@@ -64,7 +70,7 @@ enum InetSocketPlan: ObjectPlan {
             let (address, size) = builder.address(state.local)
             program.call(.bind, [number, address, size], state.local.text)
         }
-        fill(socket, &program, &builder)
+        if let place, !state.queue.isEmpty { choose(place, number, &program, &builder) { fill(socket, &$0, &$1) } } else { fill(socket, &program, &builder) }
         for group in state.groups { join(group, number, &program, &builder) }
         builder.setOptions(&program, number, state.options, .late, of: note)
         if state.hasPeer {
@@ -105,6 +111,23 @@ enum InetSocketPlan: ObjectPlan {
 
     // MARK: - What waits
 
+    /// Lets the kernel give all that comes to one of the sockets that share a port, for a moment. Where others than those of the tree are
+    /// before it, it chooses by addresses, as always.
+    ///
+    /// - Source: socket(7), SO_ATTACH_REUSEPORT_CBPF.
+    private static func choose(
+        _ place: Int, _ number: Step.Argument, _ program: inout Program, _ builder: inout PlanBuilder,
+        _ body: (inout Program, inout PlanBuilder) -> Void
+    ) {
+        // struct sock_filter: BPF_RET | BPF_K, the number; struct sock_fprog: their number and place
+        let instruction = builder.launchpad.add(words: [6 | UInt64(place) << 32])
+        let choice = builder.launchpad.add(words: [1, instruction])
+        let level = Step.Argument.number(SocketOption.SOL_SOCKET)
+        program.call(.setsockopt, [number, level, .number(SocketOptions.SO_ATTACH_REUSEPORT_CBPF), .value(choice), 16], "gets what waits, not the others of its port")
+        body(&program, &builder)
+        program.call(.setsockopt, [number, level, .number(SocketOptions.SO_DETACH_REUSEPORT_BPF), builder.data(bytes(0)), 4], "by addresses again")
+    }
+
     /// Sends what waited in a socket to it once more, over the loopback device, with the addresses of those who had sent it.
     private static func fill(_ socket: Socket, _ program: inout Program, _ builder: inout PlanBuilder) {
         guard builder.facts.has(Capability.CAP_NET_RAW) else { return }
@@ -126,6 +149,11 @@ enum InetSocketPlan: ObjectPlan {
             program.call(.close, [.result(of: raw)])
         }
     }
+}
+
+extension ImageInetSocket {
+    /// The same for all that share a port at one address.
+    fileprivate var group: [UInt8] { [UInt8(truncatingIfNeeded: `protocol`)] + local.socketAddress(device: 0) + local.device.asBytes }
 }
 
 extension PlanBuilder {

@@ -32,13 +32,22 @@ enum QueueMaker {
         program.call(.close, [.number(scratch)])
     }
 
+    /// By process: the open queues that it has asked to be told of.
+    static func notifying(_ files: [ImageOpenFile]) -> [UInt32: [ImageOpenFile]] {
+        var found: [UInt32: [ImageOpenFile]] = [:]
+        for file in files {
+            if case .queue(let queue)? = file.object, queue.hasNotification { found[queue.notification.process, default: []].append(file) }
+        }
+        return found
+    }
+
     /// mq_notify(3), by the process itself. A process that closes any descriptor of a queue is not told any more, so this comes when its
     /// descriptors are where the program had them.
     ///
     /// - Parameter numbers: a descriptor of each file that it has.
     static func notify(_ program: inout Program, _ pid: UInt32, _ numbers: [UInt32: UInt32], _ builder: inout PlanBuilder) {
-        for file in builder.image.openFiles {
-            guard case .queue(let queue)? = file.object, queue.hasNotification, queue.notification.process == pid, let number = numbers[file.id] else { continue }
+        for file in builder.notifyingQueues[pid] ?? [] {
+            guard case .queue(let queue)? = file.object, let number = numbers[file.id] else { continue }
             let one = queue.notification
             let isThread = one.method == SignalEvent.SIGEV_THREAD
             let value = isThread ? builder.launchpad.add(one.cookie.asBytes) : one.value

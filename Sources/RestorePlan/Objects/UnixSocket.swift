@@ -74,6 +74,8 @@ enum UnixSocketPlan: ObjectPlan {
     /// Fills a queue in which descriptors wait: the files that they lead to exist only now.
     static func connect(_ socket: Socket, _ program: inout Program, _ builder: inout PlanBuilder) {
         guard isFinishedLate(socket, builder) else { return }
+        for message in socket.state.early { send(&program, message, from: .number(socket.number), to: socket, &builder) }
+        if !socket.state.early.isEmpty, !socket.state.closed { finish(&program, socket, &builder) }
         let peer = builder.unixSocket(socket.state.peer)
         // One of the two does it for both.
         if let peer, hasFiles(peer.state), hasFiles(socket.state) ? peer.file.id < socket.file.id : true { return }
@@ -83,7 +85,7 @@ enum UnixSocketPlan: ObjectPlan {
         for one in [socket, peer] where !one.state.closed { finish(&program, one, &builder) }
     }
 
-    static func hasFiles(_ state: ImageUnixSocket) -> Bool { state.queue.contains { !$0.files.isEmpty } }
+    static func hasFiles(_ state: ImageUnixSocket) -> Bool { (state.queue + state.early).contains { !$0.files.isEmpty } }
 
     /// Shutting down one end of a connection does so to the other.
     private static func isFinishedLate(_ socket: Socket, _ builder: PlanBuilder) -> Bool {

@@ -5,7 +5,7 @@ internal import LinuxABI
 /// UDP, UDP-Lite, raw and ICMP sockets.
 ///
 /// Details: `socketType`, `family`, `protocol`; `localAddress`, `peerAddress` (socket addresses), `localDevice`, `peerDevice` (names of
-/// the devices of link-local ones); `shutdown`; options (``SocketOptionSight``); `group0`, ...: the group, `groupDevice0`,
+/// the devices of link-local ones); `shutdown`; `bindOrder` (``InetSocketState``); options (``SocketOptionSight``); `group0`, ...: the group, `groupDevice0`,
 /// `groupMode0` (`include`), `groupSources0` (one after the other); `datagram0`, ... with `from0`; `waiting`, something that cannot be
 /// looked at; `error`, an error waits; `refusal`, why it cannot be saved.
 enum InetSocket {
@@ -28,6 +28,7 @@ enum InetSocket {
         let peer = socket.peerAddress() ?? state?.peer
         note(&sight, "peer", peer, socket)
         if let state, state.shutdown != 0 { sight[number: "shutdown"] = UInt64(state.shutdown) }
+        if let state, state.bindOrder != 0, kind.type == Socket.SOCK_DGRAM { sight[number: "bindOrder"] = UInt64(state.bindOrder) }
         try SocketOptionSight.look(&sight, socket, isConnected: peer != nil, &tree)
         lookAtGroups(&sight, socket, kind, &tree)
         if holdsBack(socket, &tree) { sight.details["refusal"] = "which holds back what it is to send (UDP_CORK, MSG_MORE)" }
@@ -106,6 +107,9 @@ enum InetSocket {
         if let local = address(sight, "local"), isBound(local, object) { object.local = local }
         if let peer = address(sight, "peer") { object.peer = peer }
         object.options = SocketOptionSight.records(of: sight)
+        let sharesPort = object.options.contains { $0.level == SocketOption.SOL_SOCKET && $0.number == SocketOptions.SO_REUSEPORT }
+        // Which of several at one port gets a datagram depends on their order.
+        if sharesPort, object.hasLocal, object.isUDP { object.bindOrder = number("bindOrder") }
         if let encapsulation = object.options.first(where: { $0.level == SocketOption.SOL_UDP && $0.number == 100 })?.word, encapsulation != 2 {
             return .refused(
                 "is a \(kind)\(addresses(sight)) that the kernel uses for a tunnel (UDP_ENCAP \(encapsulation)), which cannot be saved",

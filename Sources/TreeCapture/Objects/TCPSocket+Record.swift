@@ -31,13 +31,6 @@ extension TCPSocket {
         return .object(.tcp(record))
     }
 
-    private static func noticeOfUnaccepted(_ sight: OpenFileSight) -> String? {
-        guard let all = sight[number: "waiting"], all > sight[number: "unacceptedHere"] ?? 0 else { return nil }
-        let count = all - (sight[number: "unacceptedHere"] ?? 0)
-        return
-            "\(sight.details["local"]?.shown ?? ""): \(count) connection\(count == 1 ? "" : "s") that the program has not accepted yet \(count == 1 ? "is" : "are") not in the image: \(count == 1 ? "it is" : "they are") reset, as if the queue had been full"
-    }
-
     /// Options that the kernel changes by itself: of a connection the size of its segments, of one that was accepted what an answer to the
     /// first packet is sent with, which no program can set of a stream.
     private static func isKernels(_ option: ImageInetOption, _ socket: ImageTcpSocket) -> Bool {

@@ -7,7 +7,8 @@ internal import StepProgram
 ///
 /// Details: `listenOrder`: the place of a listening socket among those of its family; `leaving`: connections of its port that the program
 /// has closed and that still have something to send, each as its other end and a number of bytes; `unaccepted`: a connection with a
-/// listening socket of the tree, which has not accepted it, and nothing was said; `unacceptedHere`: how many of these a listening one has.
+/// listening socket of the tree, which has not accepted it, and nothing was said; `unacceptedHere`: how many of these a listening one has;
+/// `lost`: other ends of those that it has besides, each with the number of bytes that wait.
 extension TCPSocket {
     static func lookIntoTable(_ sights: inout [OpenFileSight], at indices: [Int], _ tree: TreeLook) {
         var places: [UInt64: Int] = [:]
@@ -41,10 +42,14 @@ extension TCPSocket {
     private static func noteUnaccepted(
         _ sights: inout [OpenFileSight], _ listening: [Int], _ table: [TCPTable.Entry], _ silent: [[UInt8]: Int]
     ) {
-        for entry in table where entry.inode == 0 && entry.state == TCP.TCP_ESTABLISHED && entry.unread == 0 {
-            guard let client = silent[key(entry.peer, entry.local)], let index = listener(of: entry, among: listening, sights) else { continue }
-            sights[client].details["unaccepted"] = "1"
-            sights[index][number: "unacceptedHere"] = (sights[index][number: "unacceptedHere"] ?? 0) + 1
+        for entry in table where entry.inode == 0 && (entry.state == TCP.TCP_ESTABLISHED || entry.state == TCP.TCP_CLOSE_WAIT) {
+            guard let index = listener(of: entry, among: listening, sights) else { continue }
+            if entry.state == TCP.TCP_ESTABLISHED, entry.unread == 0, let client = silent[key(entry.peer, entry.local)] {
+                sights[client].details["unaccepted"] = "1"
+                sights[index][number: "unacceptedHere"] = (sights[index][number: "unacceptedHere"] ?? 0) + 1
+            } else if let peer = SocketAddress.text(of: entry.peer) {
+                add("\(peer) \(entry.unread)", to: "lost", of: &sights[index])
+            }
         }
     }
 
@@ -64,10 +69,34 @@ extension TCPSocket {
     private static func noteLeaving(_ sights: inout [OpenFileSight], _ listening: [Int], _ table: [TCPTable.Entry]) {
         for entry in table where entry.inode == 0 && sending.contains(entry.state) && entry.unacknowledged > 1 {
             guard let index = listener(of: entry, among: listening, sights), let peer = SocketAddress.text(of: entry.peer) else { continue }
-            let before = sights[index].details["leaving"].map { $0.bytes + [UInt8(ascii: " ")] } ?? []
             // FIN counts as one.
-            sights[index].details["leaving"] = RawText(before + Array("\(peer) \(entry.unacknowledged - 1)".utf8))
+            add("\(peer) \(entry.unacknowledged - 1)", to: "leaving", of: &sights[index])
         }
+    }
+
+    private static func add(_ words: String, to key: String, of sight: inout OpenFileSight) {
+        let before = sight.details[key].map { $0.bytes + [UInt8(ascii: " ")] } ?? []
+        sight.details[key] = RawText(before + Array(words.utf8))
+    }
+
+    /// Other ends, each with a number of bytes.
+    private static func ends(_ key: String, of sight: OpenFileSight) -> [(peer: Substring, bytes: UInt64)] {
+        let words = sight.details[key]?.shown.split(separator: " ") ?? []
+        return stride(from: 0, to: words.count - words.count % 2, by: 2).map { (words[$0], UInt64(words[$0 + 1]) ?? 0) }
+    }
+
+    private static func names(_ ends: [(peer: Substring, bytes: UInt64)], _ name: (Substring, UInt64) -> String) -> String {
+        ends.prefix(3).map { name($0.peer, $0.bytes) }.joined(separator: ", ") + (ends.count > 3 ? ", ..." : "")
+    }
+
+    /// What is said of connections that were not accepted yet, and are not in the image.
+    static func noticeOfUnaccepted(_ sight: OpenFileSight) -> String? {
+        guard let all = sight[number: "waiting"], all > sight[number: "unacceptedHere"] ?? 0 else { return nil }
+        let count = all - (sight[number: "unacceptedHere"] ?? 0)
+        let known = ends("lost", of: sight)
+        let names = known.isEmpty ? "" : " (\(names(known) { "\($0)\($1 == 0 ? "" : ", which has sent \(byteCount($1))")" }))"
+        return
+            "\(sight.details["local"]?.shown ?? ""): \(count) connection\(count == 1 ? "" : "s")\(names) that the program has not accepted yet \(count == 1 ? "is" : "are") not in the image: \(count == 1 ? "it is" : "they are") reset, as if the queue had been full"
     }
 
     /// Whether a connection can have been accepted by a socket of the same family that listens at `address`.
@@ -79,11 +108,11 @@ extension TCPSocket {
 
     /// What is said of connections that were closed and still send.
     static func noticeOfLeaving(_ sight: OpenFileSight, reusesAddress: Bool) -> String? {
-        guard let words = sight.details["leaving"]?.shown.split(separator: " "), words.count >= 2 else { return nil }
-        let pairs = stride(from: 0, to: words.count - 1, by: 2).map { (peer: words[$0], bytes: UInt64(words[$0 + 1]) ?? 0) }
-        let names = pairs.prefix(3).map { "\(byteCount($0.bytes)) to \($0.peer)" }.joined(separator: ", ")
+        let pairs = ends("leaving", of: sight)
+        if pairs.isEmpty { return nil }
+        let names = names(pairs) { "\(byteCount($1)) to \($0)" }
         let wait = reusesAddress ? "" : "; until a minute after that no restart here can have the port, because SO_REUSEADDR was not set"
         return
-            "\(sight.details["local"]?.shown ?? ""): \(pairs.count) connection\(pairs.count == 1 ? "" : "s") that the program has closed still send\(pairs.count == 1 ? "s" : "") (\(names)\(pairs.count > 3 ? ", ..." : "")): the kernel of this host goes on with that after the end of the tree; a host that goes down or loses its address before loses these bytes\(wait)"
+            "\(sight.details["local"]?.shown ?? ""): \(pairs.count) connection\(pairs.count == 1 ? "" : "s") that the program has closed still send\(pairs.count == 1 ? "s" : "") (\(names)): the kernel of this host goes on with that after the end of the tree; a host that goes down or loses its address before loses these bytes\(wait)"
     }
 }

@@ -41,6 +41,7 @@ extension UnixSocket {
             while let bytes = sight.details["early\(object.early.count)"] {
                 var message = ImageUnixMessage()
                 message.bytes = bytes.bytes.asData
+                message.files = numbers(sight.details["earlyFiles\(object.early.count)"]).map { UInt32(truncatingIfNeeded: $0) }
                 object.early.append(message)
             }
         }

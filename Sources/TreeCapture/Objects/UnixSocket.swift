@@ -9,7 +9,7 @@ internal import LinuxABI
 /// `credentials` (pid, uid, gid); `peerNumber`, that pid as the root of
 /// the tree sees it, where it is in another pid namespace; options (``SocketOptionSight``); `message0`, ..., with `files0` (places of open files), `sender0`, as `credentials`,
 /// `senderNumber0`, as `peerNumber`, `from0`; of one that has not been accepted yet: `connector`, as `credentials`, `connectorNumber`, as `peerNumber`, `early0`, ..., what it
-/// has sent, `earlyRefusal`; `refusal`, why it cannot be saved.
+/// has sent, with `earlyFiles0`, as `files0`, `earlyRefusal`; `refusal`, why it cannot be saved.
 enum UnixSocket {
     static func look(_ sight: inout OpenFileSight, _ tree: inout TreeLook) {
         do throws(SystemError) { try lookAt(&sight, &tree) } catch {
@@ -75,7 +75,14 @@ enum UnixSocket {
             guard let found else { return }
             sight.details["connector"] = text(found.connector)
             sight[number: "connectorNumber"] = UInt64(found.numberSeen)
-            for (index, message) in found.messages.enumerated() { sight.details["early\(index)"] = RawText(message) }
+            for (index, message) in found.messages.enumerated() {
+                sight.details["early\(index)"] = RawText(message.bytes)
+                let places = message.files.compactMap { tree.place(ofFileAt: $0) }
+                if !places.isEmpty { sight.details["earlyFiles\(index)"] = RawText(places.map { String($0) }.joined(separator: " ")) }
+                if places.count < message.files.count {
+                    sight.details["earlyRefusal"] = "has sent a descriptor of a file that no process of the tree has open"
+                }
+            }
             if let obstacle = found.obstacle { sight.details["earlyRefusal"] = RawText("has sent \(obstacle)") }
         } catch {
             if hasSent { sight.details["earlyRefusal"] = RawText("has sent something already, which cannot be seen: \(error.name)") }

@@ -12,7 +12,7 @@ extension Recorder {
     static let refusedFlags: [(flags: MappingFlags, reason: String, help: String)] = [
         (
             [.userfaultMissing, .userfaultWriteProtect, .userfaultMinor], "is served by userfaultfd, which cannot be saved yet",
-            "let the program unregister it (UFFDIO_UNREGISTER)"
+            "let the program unregister it (UFFDIO_UNREGISTER); after crrestart --lazy, try again when all pages have come"
         ),
         (
             [.shadowStack], "is a shadow stack, which cannot be saved yet",

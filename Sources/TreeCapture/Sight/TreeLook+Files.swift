@@ -107,6 +107,18 @@ extension TreeLook {
         return (try? FileStatus(of: Array("/proc/\(tid)/root".utf8) + path))?.isSameFile(as: status) ?? false
     }
 
+    /// The place of the open file that the kernel has at an address, counted from 1; nil: none of the tree's is there.
+    mutating func place(ofFileAt address: UInt64) -> Int? {
+        if let filePlaces { return filePlaces[address] }
+        guard let reader = try? kernelReader() else { return nil }
+        var places: [UInt64: Int] = [:]
+        for (index, file) in sight.files.enumerated() {
+            if let address = try? reader.file(of: file.holder.rawValue, descriptor: file.number) { places[address] = index + 1 }
+        }
+        filePlaces = places
+        return places[address]
+    }
+
     /// What only one kind of files has, of all files of that kind. All descriptors of the tree are known by now.
     mutating func lookAtFiles(of kind: any DescriptorCapture.Type) throws(SystemError) {
         let places = sight.files.indices.filter { DescriptorCaptures.kind(of: sight.files[$0]) == kind }

@@ -22,6 +22,8 @@ struct TreeLook {
     private var cgroupIDs: [[UInt8]: Int] = [:]
     private var cgroupMounts: [CgroupMount]?
     private var openedReader: Result<KernelReader, SystemError>?
+    /// See ``place(ofFileAt:)``.
+    var filePlaces: [UInt64: Int]?
     /// Objects by device and inode.
     var objectIDs: [FileKey: Int] = [:]
     private var commands: [HostPid: [UInt8]] = [:]

@@ -27,7 +27,7 @@ def state(end):
 
 
 def wait_for(end, wanted):
-    limit = time.monotonic() + 10
+    limit = time.monotonic() + 30
     while state(end) != wanted:
         if time.monotonic() > limit:
             raise ValueError(f"{state(end)} instead of {wanted}")

@@ -20,6 +20,7 @@ repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.
 crmigrate = os.path.join(repository, "scripts/crmigrate")
 crcheckpoint, crrestart = os.path.join(binaries, "crcheckpoint"), os.path.join(binaries, "crrestart")
 started = []
+USER = 54322
 
 
 def wait_for(question, what, seconds=30.0):
@@ -57,7 +58,12 @@ class HostSpace:
         os.makedirs(self.folder + "/state")
         os.makedirs(self.folder + "/files")
         shared = os.path.join(directory, "files")
-        script = f"mount --bind {self.folder}/files {shared} && hostname {name} && ip link set lo up && echo up && exec sleep infinity"
+        # One user more than this machine has.
+        with open("/etc/passwd") as passwd, open(self.folder + "/passwd", "w") as longer:
+            longer.write(f"{passwd.read()}mover:*:{USER}:{USER}::{self.folder}:/bin/bash\n")
+        # What a command begins with that another user than root gives here, and the name of that user there.
+        self.identity, self.login = [], ""
+        script = f"mount --bind {self.folder}/files {shared} && mount --bind {self.folder}/passwd /etc/passwd && hostname {name} && ip link set lo up && echo up && exec sleep infinity"
         self.anchor = subprocess.Popen(
             ["unshare", "--net", "--mount", "--uts", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
         started.append(self.anchor)
@@ -99,12 +105,13 @@ class HostSpace:
         """Starts crmigrate on this host; its stages come on its standard error."""
         environment = dict(os.environ, XDG_STATE_HOME=self.folder + "/state")
         return subprocess.Popen(
-            [*self.enter, "/usr/bin/python3", crmigrate, str(pid), "--to", other.address, "--ssh", self.ssh, "--crcheckpoint", crcheckpoint,
+            [*self.enter, *self.identity, "/usr/bin/python3", crmigrate, str(pid), "--to", self.login + other.address, "--ssh", self.ssh, "--crcheckpoint", crcheckpoint,
              "--crrestart", crrestart, *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment, text=True)
 
     def moved(self, pid, other, *options):
         process = self.migrate(pid, other, *options)
-        output, errors = process.communicate(timeout=60)
+        started.append(process)
+        output, errors = process.communicate(timeout=200)
         assert process.returncode == 0, f"{process.returncode}: {output}{errors}"
         return output
 
@@ -154,20 +161,35 @@ out = open(%r, "a", buffering=1)
 number = 0
 while not os.path.exists(%r):
     out.write("%%d\\n" %% number)
+    print(number, flush=True)
     number += 1
     time.sleep(0.005)
 out.write("end %%d\\n" %% number)
 """
 
 
-def start_counter(host):
+def start_counter(host, before=""):
     """A program that writes 0, 1, 2, ... to a file. A second copy of it, or one that begins again, shows in the file."""
-    program = COUNTER % (directory + "/numbers", directory + "/finish")
+    return start(host, "/usr/bin/python3", "-c", before + COUNTER % (directory + "/numbers", directory + "/finish"))
+
+
+def start(host, *command):
     process = subprocess.Popen(
-        [*host.enter, "setsid", "/usr/bin/python3", "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
+        [*host.enter, *host.identity, "setsid", *command], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/")
     started.append(process)
     wait_for(lambda: read("numbers").count("\n") > 3, "the counter counts")
     return counters()[0]
+
+
+def start_pipeline(host):
+    """The counter, whose numbers go through a pipeline of a shell. Gives the shell's number."""
+    with open(directory + "/counter", "w") as file:
+        file.write(COUNTER % (directory + "/numbers", directory + "/finish"))
+    with open(directory + "/pipeline", "w") as file:
+        file.write(f"/usr/bin/python3 -c \"$(cat {directory}/counter)\" | grep . | tee {directory}/copy | awk '{{ sum += $1 }} END {{ print sum }}' > {directory}/sum\n")
+    counter = start(host, "bash", directory + "/pipeline")
+    with open(f"/proc/{counter}/stat") as stat:
+        return int(stat.read().rpartition(")")[2].split()[1])
 
 
 def counters():
@@ -237,6 +259,7 @@ class Held:
 
 class Here:
     enter = []
+    identity = []
 
 
 def is_stopped(pid):
@@ -326,16 +349,69 @@ def scenario_hold():
 # MARK: Scenarios of crmigrate
 
 
+def scenario_rules():
+    """When the rounds end."""
+    sys.path.insert(0, os.path.join(repository, "scripts"))
+    sys.dont_write_bytecode = True
+    from migration.rounds import SMALL, Round, is_enough
+
+    def after(*sizes, most=10, max_stop_s=None, seconds=1.0):
+        return is_enough([Round(size, seconds, seconds, 1.0) for size in sizes], most, max_stop_s)
+
+    large = 100 * SMALL
+    assert not after(large) and not after(large, large // 2)
+    assert after(large, large // 2, most=2), "as many as were asked for"
+    assert after(large, SMALL) and after(SMALL), "a small one"
+    assert after(large, large * 4 // 5), "it has stopped shrinking"
+    assert after(large, max_stop_s=3.0) and not after(large, max_stop_s=2.9), "twice the time of saving, and the time of sending"
+
+
+def left_behind(*all_hosts):
+    """What migrations have left at the hosts."""
+    return [f"{host.name}: {name}" for host in all_hosts if os.path.isdir(host.folder + "/state/treerestore") for name in os.listdir(host.folder + "/state/treerestore")]
+
+
 def scenario_back_and_forth():
+    """A pipeline of Python, tee and awk moves ten times while it works, in all the ways that there are."""
     _, one, other = hosts()
-    pid = start_counter(one)
-    for number in range(6):
-        summary = json.loads((one.moved if number % 2 == 0 else other.moved)(pid, other if number % 2 == 0 else one, "--json"))
-        pid = one_counts()
-        assert summary["bytes"] > 100000 and summary["stopped_s"] > 0, summary
-        for host in (one, other):
-            assert os.listdir(host.folder + "/state/treerestore") == [], os.listdir(host.folder + "/state/treerestore")
+    pid = start_pipeline(one)
+    with open(directory + "/key", "wb") as file:
+        file.write(os.urandom(32))
+    ways = [[], ["--compress", "zstd"], ["--encrypt", directory + "/key"], ["--rounds", "3"], ["--rounds", "2", "--compress", "lz4"]]
+    for number in range(10):
+        here, there = (one, other) if number % 2 == 0 else (other, one)
+        summary = json.loads(here.moved(pid, there, "--json", *ways[number // 2]))
+        pid = summary["pid"]
+        one_counts()
+        assert summary["total_bytes"] > 100000 and summary["stopped_s"] > 0, summary
+        assert bool(summary["rounds"]) == ("--rounds" in ways[number // 2]), summary
+        assert left_behind(one, other) == [], left_behind(one, other)
     assert os.readlink(f"/proc/{pid}/ns/uts") == os.readlink(f"/proc/{one.anchor.pid}/ns/uts")
+    finish_counter()
+    wait_for(lambda: read("sum").endswith("\n"), "the pipeline ends")
+    count = len(read("copy").splitlines())
+    assert read("copy") == "".join(f"{number}\n" for number in range(count))
+    assert count == len(read("numbers").splitlines()) - 1, f"{count} lines, {read('numbers')[-40:]!r}, {read('copy')[-40:]!r}"
+    assert int(read("sum")) == sum(range(count)), read("sum")
+
+
+def scenario_user():
+    """An ordinary user moves a program between two accounts, with nothing but ssh."""
+    _, one, other = hosts()
+    for host in (one, other):
+        host.identity = ["setpriv", f"--reuid={USER}", f"--regid={USER}", f"--groups={USER}", "--inh-caps=-all"]
+        host.login = "mover@"
+        for name in ("", "/state"):
+            os.chown(host.folder + name, USER, USER)
+    os.chown(directory + "/client-key", USER, USER)
+    os.chmod(directory, 0o777)
+    pid = start_counter(one)
+    for here, there, options in ((one, other, []), (other, one, ["--rounds", "3"])):
+        here.moved(pid, there, *options)
+        pid = one_counts()
+        assert os.stat(f"/proc/{pid}").st_uid == USER
+        assert os.readlink(f"/proc/{pid}/ns/uts") == os.readlink(f"/proc/{there.anchor.pid}/ns/uts")
+        assert left_behind(one, other) == [], left_behind(one, other)
     finish_counter()
 
 
@@ -395,6 +471,8 @@ def scenario_cut():
         assert at == os.readlink(f"/proc/{here.anchor.pid}/ns/uts"), f"{undecided}: {outcome}, and it runs at the other host"
     print(outcomes)
     finish_counter()
+    # The outcome of a migration stays where the order to keep it has arrived, and the word that it has did not come back.
+    wait_for(lambda: not [name for name in left_behind(one, other) if "arrival" not in name], f"nothing is left here: {left_behind(one, other)}")
 
 
 def is_monitor(pid, host):
@@ -458,13 +536,19 @@ def scenario_refused():
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 3 and "files/library" in errors, f"{process.returncode} {output}{errors}"
     assert one_counts() == pid
+    # The same before it stops at all: the other host looks at the first round.
+    process = one.migrate(pid, other, "--rounds", "3")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 3 and "files/library" in errors and "freezing" not in errors, f"{process.returncode} {output}{errors}"
+    assert one_counts() == pid and left_behind(one) == []
+    wait_for(lambda: left_behind(other) == [], "the other host removes the round")
     facts = directory + "/facts"
     with open(facts, "w") as file:
         file.write("machine aarch64\nkernel 6.1\nboot x\nflags fp\nmemory 10\nuid 1000\nuserns 0\n")
-    process = one.migrate(pid, other, "--check", "--facts", facts, "--json")
+    process = one.migrate(pid, other, "--check", "--facts", facts, "--rounds", "2", "--json")
     output, errors = process.communicate(timeout=60)
     table = {row["what"]: row["verdict"] for row in json.loads(output)["rows"]}
-    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces")] == ["no", "no", "no"], output + errors
+    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces", "room for rounds")] == ["no"] * 4, output + errors
     # A folder that is brought along.
     output = one.moved(pid, other, "--sync", directory + "/files")
     pid = one_counts()
@@ -472,14 +556,141 @@ def scenario_refused():
     finish_counter()
 
 
+# 48 MiB, of which it changes some 4 MiB a second.
+CHANGING = """
+import os, random, threading, time
+area = bytearray(os.urandom(48 << 20))
+def change():
+    while True:
+        for _ in range(20):
+            area[random.randrange(0, len(area))] = 7
+        time.sleep(0.02)
+threading.Thread(target=change, daemon=True).start()
+"""
+
+
+def scenario_rounds_cut():
+    """The link is cut in each round, or a process is killed there: the tree goes on here, and nothing is left on either side."""
+    bridge, one, other = hosts()
+    pid = start_counter(one, CHANGING)
+    for number in (1, 2, 3):
+        process = one.migrate(pid, other, "--rounds", "4", "--bandwidth", "30M")
+        follow(process, f"round {number}")
+        bridge.cut(other)
+        output, errors = process.communicate(timeout=60)
+        bridge.mend(other)
+        assert process.returncode == 1 and "cannot copy a round" in errors and "freezing" not in errors, f"{number}: {process.returncode} {output}{errors}"
+        assert one_counts() == pid and left_behind(one) == [], left_behind(one)
+        wait_for(lambda: left_behind(other) == [], "the other host removes the rounds")
+    # It changes too much for a stop of a millisecond.
+    process = one.migrate(pid, other, "--max-stop", "1")
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 1 and "cannot move the tree within 1 ms" in errors, output + errors
+    for end in (signal.SIGTERM, signal.SIGKILL):
+        process = one.migrate(pid, other, "--rounds", "4", "--bandwidth", "30M")
+        follow(process, "round 2")
+        process.send_signal(end)
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == (1 if end == signal.SIGTERM else -end), f"{process.returncode} {output}{errors}"
+        assert one_counts() == pid
+        assert end == signal.SIGKILL or left_behind(one) == [], left_behind(one)
+        wait_for(lambda: left_behind(other) == [], "the other host removes the rounds")
+    # What the killed one has left is removed by the next one.
+    summary = json.loads(one.moved(pid, other, "--rounds", "4", "--json"))
+    rounds = [one["bytes"] for one in summary["rounds"]]
+    assert len(rounds) > 1 and rounds[0] > 48 << 20 and max(rounds[1:] + [summary["bytes"]]) < 40 << 20, summary
+    assert left_behind(one, other) == [], left_behind(one, other)
+    finish_counter()
+
+
+CLIENT = """
+import os, random, socket, sys, time
+size, answers, stop = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+random.seed(1)
+s = socket.create_connection(("10.93.7.50", 6390), timeout=60)
+f = s.makefile("rwb")
+wanted = {}
+def ask(*words):
+    f.write(b"*%d\\r\\n" % len(words) + b"".join(b"$%d\\r\\n%s\\r\\n" % (len(word), word) for word in words))
+def get():
+    line = f.readline()
+    return f.read(int(line[1:]) + 2)[:-2] if line[:1] == b"$" else line[1:-2]
+for first in range(0, size, 512):
+    for key in range(first, min(first + 512, size)):
+        wanted[key] = os.urandom(16) * 256
+        ask(b"SET", b"%d" % key, wanted[key])
+    f.flush()
+    for key in range(first, min(first + 512, size)):
+        assert get() == b"OK"
+n, longest, last = 0, 0.0, time.monotonic()
+while not os.path.exists(stop):
+    n += 1
+    key = random.randrange(size)
+    wanted[key] = os.urandom(16) * 256
+    ask(b"SET", b"%d" % key, wanted[key])
+    ask(b"INCR", b"counter")
+    f.flush()
+    assert get() == b"OK"
+    assert int(get()) == n, n
+    now = time.monotonic()
+    longest, last = max(longest, now - last), now
+    with open(answers + ".new", "w") as out: out.write(f"{n} {longest:.3f}")
+    os.rename(answers + ".new", answers)
+    time.sleep(0.005)
+for key in wanted:
+    ask(b"GET", b"%d" % key)
+    f.flush()
+    assert get() == wanted[key], key
+print("right")
+"""
+
+
+def scenario_rounds():
+    """Redis with a client that writes moves in rounds, and its address with it: most of its memory travels while it answers."""
+    bridge, one, other = hosts()
+    start_redis(bridge, one)
+    mebibytes = int(os.environ.get("MIGRATION_MIB", "192"))
+    asking = subprocess.Popen(
+        [*bridge.enter, "/usr/bin/python3", "-c", CLIENT, str(mebibytes << 8), directory + "/answers", directory + "/stop"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    started.append(asking)
+
+    def answers():
+        return int((read("answers") or "0").split()[0])
+
+    def more_answers():
+        before = answers()
+        wait_for(lambda: answers() > before + 20 or asking.poll() is not None, "answers", 60)
+        assert asking.poll() is None, asking.stderr.read().decode()
+
+    more_answers()
+    summary = json.loads(one.moved(redis()[0], other, "--rounds", "5", "--move-address", "10.93.7.50/24/eth0", "--json", *os.environ.get("MIGRATION_OPTIONS", "").split()))
+    more_answers()
+    print(json.dumps(summary, indent=1), "client: answers, longest wait:", read("answers"))
+    rounds = [one["bytes"] for one in summary["rounds"]]
+    assert len(rounds) > 1 and rounds[0] > mebibytes << 20, summary
+    assert max(rounds[1:] + [summary["bytes"]]) < rounds[0] / 2, summary
+    assert summary["total_bytes"] == sum(rounds) + summary["bytes"], summary
+    assert left_behind(one, other) == [], left_behind(one, other)
+    open(directory + "/stop", "w").close()
+    output, errors = asking.communicate(timeout=60)
+    assert output == b"right\n", errors.decode()
+
+
+def start_redis(bridge, host):
+    """With an address of its own, which is taken along."""
+    host.call("ip", "address", "add", "10.93.7.50/24", "dev", "eth0")
+    os.makedirs(directory + "/redis")
+    started.append(subprocess.Popen(
+        [*host.enter, "setsid", "redis-server", "--bind", "10.93.7.50", "--port", "6390", "--save", "", "--appendonly", "no", "--dir", directory + "/redis",
+         "--protected-mode", "no"], stdin=subprocess.DEVNULL, stdout=open(directory + "/redis/log", "w"), stderr=subprocess.STDOUT))
+    wait_for(lambda: subprocess.run([*bridge.enter, "bash", "-c", "exec 3<>/dev/tcp/10.93.7.50/6390"], stderr=subprocess.DEVNULL, check=False).returncode == 0, "redis")
+
+
 def scenario_address():
     """An address moves with the tree, and the connections of Redis with it."""
     bridge, one, other = hosts()
-    one.call("ip", "address", "add", "10.93.7.50/24", "dev", "eth0")
-    os.makedirs(directory + "/redis")
-    started.append(subprocess.Popen(
-        [*one.enter, "setsid", "redis-server", "--bind", "10.93.7.50", "--port", "6390", "--save", "", "--appendonly", "no", "--dir", directory + "/redis",
-         "--protected-mode", "no"], stdin=subprocess.DEVNULL, stdout=open(directory + "/redis/log", "w"), stderr=subprocess.STDOUT))
+    start_redis(bridge, one)
     client = f"""
 import socket, sys
 s = socket.create_connection(("10.93.7.50", 6390), timeout=60)
@@ -492,7 +703,6 @@ while True:
     assert answer == b":%d\\r\\n" % n, (n, answer)
     with open({directory + "/answers"!r}, "w") as out: out.write(str(n))
 """
-    wait_for(lambda: subprocess.run([*bridge.enter, "bash", "-c", "exec 3<>/dev/tcp/10.93.7.50/6390"], stderr=subprocess.DEVNULL, check=False).returncode == 0, "redis")
     asking = subprocess.Popen([*bridge.enter, "/usr/bin/python3", "-c", client], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     started.append(asking)
 

@@ -81,7 +81,7 @@ def start(name):
 
 environment = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SLURM_CONF": directory + "/slurm.conf", "CRCHECKPOINT": binaries + "/crcheckpoint",
-    "CRRESTART": binaries + "/crrestart", "CRJOB": repository + "/scripts/crjob", "CRJOB_DIR": directory + "/work/images", "CRJOB_EVERY": "0.5s",
+    "CRRESTART": binaries + "/crrestart", "CRIMAGE": binaries + "/crimage", "CRJOB": repository + "/scripts/crjob", "CRJOB_DIR": directory + "/work/images", "CRJOB_EVERY": "0.5s",
     "HOME": directory + "/work"}
 
 

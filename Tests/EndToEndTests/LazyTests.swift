@@ -1,0 +1,163 @@
+import Foundation
+import Testing
+
+extension EndToEnd {
+    /// Trees that run before their pages are there.
+    @Suite struct Lazy {
+        /// Pages that no task touches do not come: what the tree does then, it does while pages are missing.
+        private static let onTouchOnly = ["env", "TREERESTORE_FAULT=fill-ahead"]
+
+        static let workloads = [
+            Workload(name: "late"), Workload(name: "memory"), Workload(name: "anon", arguments: ["64"]), Workload(name: "prefork", arguments: ["8", "3"]),
+            Workload(name: "family", arguments: ["2"]), Workload(name: "advice"), Workload(name: "threads", arguments: ["5"]),
+        ]
+
+        /// Known contents in memory of every kind, in every form of image.
+        @Test(arguments: workloads, Place.allCases) func everyPageIsRight(workload: Workload, place: Place) throws {
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload(workload.name, workload.arguments)
+            var root = running.pid
+            for form in [[], ["--compress", "lz4"]] {
+                try scratch.checkpointAndKill(root, of: running, options: form)
+                (running, root) = try scratch.restart(place, options: ["--lazy"])
+                try #require(Clock.wait(seconds: 60) { servers(in: scratch).isEmpty }, "pages are still missing")
+            }
+            try scratch.finishWorkload(workload.name, running)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// None ahead, and some.
+        @Test(arguments: ["", ":1", ":40", ":200"], Place.allCases) func usedWhilePagesCome(passage: String, place: Place) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let running = try scratch.restart(
+                image: "image", options: place.options + ["--lazy"], wrapper: ["env", "TREERESTORE_FAULT=fill-ahead\(passage)"])
+            try scratch.finishWorkload("late", running.command)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// Pages of the parent image and of the image itself.
+        @Test func incremental() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("first"), "--compress", "zstd"]).require()
+            try scratch.checkpointAndKill(child.pid, of: child, options: ["--parent", scratch.file("first")])
+            let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly)
+            // What is open stays.
+            scratch.remove("first")
+            scratch.remove("image")
+            try scratch.finishWorkload("late", running.command)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// The process that brings pages is another one: crrestart may end, or be killed.
+        @Test(arguments: [true, false]) func crrestartIsNotNeeded(detaches: Bool) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            if detaches {
+                // As in a script: nothing must keep the pipe open that the shell reads to its end.
+                let done = try scratch.run(
+                    Self.onTouchOnly + ["bash", "-c", "root=$(\"$@\"); echo $root", "bash", Host.path(of: "crrestart"), "--lazy", "--detach", scratch.file("image")]
+                ).require()
+                #expect(Int(done.output.trimmingCharacters(in: .whitespacesAndNewlines)) != nil, "\(done.output)")
+            } else {
+                let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly)
+                running.command.signal(SIGKILL)
+                #expect(try running.command.wait(seconds: 20) == .signaled(SIGKILL))
+            }
+            try scratch.write("finish")
+            #expect(scratch.becomesEmpty(seconds: 60))
+            #expect(scratch.read("result") == "OK late\n", "\(scratch.read("failures"))")
+        }
+
+        /// Pages that are missing would be zeros without the process that brings them: the tree ends with it.
+        @Test(arguments: Place.allCases) func treeEndsWithItsServer(place: Place) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let running = try scratch.restart(image: "image", options: place.options + ["--lazy"], wrapper: Self.onTouchOnly)
+            let server = try #require(servers(in: scratch).first)
+            kill(server, SIGKILL)
+            #expect(try running.command.wait(seconds: 30) == .signaled(SIGKILL))
+            #expect(scratch.becomesEmpty())
+            #expect(running.command.errors.contains("the process that brings pages (\(server)) was ended from outside; the tree is ended"), "\(running.command.errors)")
+            #expect(!scratch.exists("failures"))
+        }
+
+        /// The guard alone decides nothing.
+        @Test func serverGoesOnWithoutItsGuard() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly)
+            let guardian = try #require(scratch.living().first { $0.command == "crrestart-guard" })
+            kill(guardian.pid, SIGKILL)
+            try scratch.finishWorkload("late", running.command)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// Contents that are not those of the checkpoint reach no program.
+        @Test func damagedPagesEndTheTree() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("anon", ["64"])
+            try scratch.checkpointAndKill(child.pid, of: child)
+            var image = scratch.bytes("image")
+            // In the middle of 64 MiB of pages.
+            image[image.count / 2] ^= 1
+            try scratch.write("image", image)
+            let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly)
+            try scratch.write("finish")
+            #expect(try running.command.wait(seconds: 30) == .signaled(SIGKILL))
+            #expect(scratch.becomesEmpty())
+            #expect(running.command.errors.contains("of page data at 0x") && running.command.errors.contains("are damaged") && running.command.errors.contains("the tree is ended"), "\(running.command.errors)")
+            #expect(!scratch.exists("result"))
+        }
+
+        /// A checkpoint would take pages that have not come for zeros.
+        @Test func noCheckpointBeforeAllPagesAreThere() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly)
+            for options in [[], ["--dry-run"]] {
+                let refused = try scratch.run("crcheckpoint", ["--tree", "\(running.root)", "-o", scratch.file("again")] + options).expect(4)
+                #expect(refused.errors.contains("is served by userfaultfd") && refused.errors.contains("crrestart --lazy"), "\(refused.errors)")
+            }
+            #expect(!scratch.exists("again"))
+            try scratch.finishWorkload("late", running.command)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// What has no places that can be read, and who may not answer page faults.
+        @Test func refusedBeforeAnythingIsMade() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let piped = try scratch.run(["bash", "-c", "cat \(scratch.file("image")) | \(Host.path(of: "crrestart")) --lazy -"]).expect(3)
+            #expect(piped.errors.contains("ESPIPE") && piped.errors.contains("--lazy reads pages when they are touched"), "\(piped.errors)")
+            chmod(scratch.file("image"), 0o644)
+            let unprivileged = try scratch.run(["setpriv", "--bounding-set", "-sys_ptrace", "--inh-caps", "-sys_ptrace", Host.path(of: "crrestart"), "--lazy", scratch.file("image")]).expect(3)
+            #expect(unprivileged.errors.contains("--lazy: page faults of the tree cannot be answered here: EPERM"), "\(unprivileged.errors)")
+            #expect(scratch.isEmpty)
+        }
+
+        /// How much comes late.
+        @Test func isTold() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("anon", ["16"])
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let shown = try scratch.run("crrestart", ["--lazy", "--dry-run", scratch.file("image")]).expect(0).output
+            #expect(shown.contains("userfaultfd") && shown.contains("lazy  16 MiB in 1 address space come while the tree runs"), "\(shown)")
+            let done = try scratch.run("crrestart", ["--lazy", "--detach", "--json", scratch.file("image")]).require()
+            let report = try #require(JSONSerialization.jsonObject(with: Data(done.output.utf8)) as? [String: Any], "\(done.output)")
+            #expect(report["lazy_bytes"] as? Int == 16 << 20)
+            try scratch.write("finish")
+            #expect(scratch.becomesEmpty(seconds: 60))
+            #expect(scratch.read("result") == "OK anon\n")
+        }
+
+        private func servers(in scratch: Scratch) -> [pid_t] { scratch.living().filter { $0.command == "crrestart-pages" }.map(\.pid) }
+    }
+}
