@@ -50,8 +50,10 @@ package struct ParentComparison {
 
     /// Which of at most 64 pages are the same there.
     ///
-    /// - Parameter first: the place of the first one among the pages of the section.
-    package func same(_ pages: RawSpan, from first: UInt64) -> UInt64 {
+    /// - Parameters:
+    ///   - first: the place of the first one among the pages of the section.
+    ///   - isKnown: whether pages with following numbers are known to be the same if they are there: they are not compared.
+    package func same(_ pages: RawSpan, from first: UInt64, isKnown: (Range<UInt64>) -> Bool = { _ in false }) -> UInt64 {
         let count = UInt64(pages.byteCount / ImageFormat.pageSize)
         var same: UInt64 = 0
         var at: UInt64 = 0
@@ -63,7 +65,9 @@ package struct ParentComparison {
             }
             at += next - page
             let part = min(count - at, run - (next - page), found.count)
-            if let theirs = try? parent.read(found.owner, from: found.place, count: Int(part)) {
+            if isKnown(next..<next + part) {
+                same |= (part == 64 ? .max : (1 << part) - 1) << at
+            } else if let theirs = try? parent.read(found.owner, from: found.place, count: Int(part)) {
                 let ours = pages.extracting(Int(at) * ImageFormat.pageSize..<Int(at + part) * ImageFormat.pageSize)
                 let found = ours.withUnsafeBytes { one in
                     theirs.withUnsafeBytes { ccodec_same_pages(one.baseAddress, $0.baseAddress, Int(part)) }

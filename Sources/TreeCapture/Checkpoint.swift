@@ -66,8 +66,8 @@ package struct Checkpoint {
         package var copies = 0
         /// Bytes that were set aside while it stood still, because no copy holds them.
         package var bytesSetAside: UInt64 = 0
-        /// Bytes of pages that were not read, because the kernel says that they are as in the parent image.
-        package var bytesUnread: UInt64 = 0
+        /// Bytes of pages that were not compared, because the kernel says that they are as in the parent image.
+        package var bytesKnown: UInt64 = 0
         /// Bytes of pages of which the kernel notes from now on whether they change.
         package var bytesTracked: UInt64 = 0
         /// What has become of the tree.
@@ -203,7 +203,7 @@ package struct Checkpoint {
         }
         report("commit")
         result.bytes = image.bytes
-        result.bytesUnread = image.unreadBytes
+        result.bytesKnown = image.knownBytes
         try commit(output, recorded.records, LivingTree(tree))
         if let tracking {
             let refusal = tracking.keep(identity: recorded.records.header.identity.asBytes)

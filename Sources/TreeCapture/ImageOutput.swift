@@ -11,8 +11,8 @@ struct ImageOutput {
     private let form: PageForm
     private var encoder = ImageEncoder()
     private(set) var bytes: UInt64 = 0
-    /// Bytes of pages that were not read, because the kernel says that they are as in the parent image.
-    private(set) var unreadBytes: UInt64 = 0
+    /// Bytes of pages that were not compared, because the kernel says that they are as in the parent image.
+    private(set) var knownBytes: UInt64 = 0
 
     /// Pages of a task that are read with one request, so that progress is seen.
     private static let sliceLength: UInt64 = 16384
@@ -92,7 +92,6 @@ struct ImageOutput {
                     if let chunks, !part.checksums.isEmpty {
                         try writer.skip(checksums: part.checksums)
                         try chunks.leaveOut(part.checksums.count)
-                        unreadBytes += UInt64(part.checksums.count) * UnchangedPages.blockPages * pageSize
                     }
                     try write(part.runs[...], of: task, &writer) { done in try progress(done, total) }
                 }
@@ -104,6 +103,7 @@ struct ImageOutput {
             try put(encoder.pagesEnd(checksums: checksums))
             try progress(writer.written, total)
         }
+        knownBytes = (chunks?.knownPages ?? 0) * pageSize
     }
 
     private func writer(_ chunks: ChunkedOutput?) -> PageWriter {
@@ -170,7 +170,7 @@ struct ImageOutput {
         let comparison = form.comparison(PageOwner(description.owner, description.id), runs, records)
         description.parent = comparison?.id ?? 0
         try put(encoder.pagesBegin(description))
-        chunks?.begin(comparison)
+        chunks?.begin(comparison, known: form.known(of: owner, comparison))
         return comparison
     }
 }

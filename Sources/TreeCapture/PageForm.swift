@@ -51,9 +51,15 @@ extension PageForm {
         var runs: [(page: UInt64, count: UInt64)] = []
     }
 
+    /// Pages of a section that are as in the parent if they are there; nil: nothing is known.
+    func known(of owner: PageOrigin.Owner, _ comparison: ParentComparison?) -> UnchangedPages.Pages? {
+        guard case .space(let id) = owner, let comparison else { return nil }
+        return unchanged.pages(of: id, as: comparison.id)
+    }
+
     /// A section in parts: one that is read as a whole where nothing is known of its pages.
     func parts(of owner: PageOrigin.Owner, _ runs: [(page: UInt64, count: UInt64)], _ comparison: ParentComparison?) -> [Part] {
-        guard case .space(let id) = owner, let comparison, let pages = unchanged.pages(of: id, as: comparison.id) else { return [Part(runs: runs)] }
+        guard let comparison, let pages = known(of: owner, comparison) else { return [Part(runs: runs)] }
         var parts: [Part] = []
         var rest = SectionRuns(runs)
         for block in 0..<comparison.wholeBlocks {
@@ -102,6 +108,10 @@ final class ChunkedOutput {
     private let encoder: PageChunkEncoder
     private let output: OutputFile
     private var comparison: ParentComparison?
+    /// Pages that are as in the parent if they are there.
+    private var known = UnchangedPages.Pages([])
+    /// Pages of all sections that were left out without being compared.
+    private(set) var knownPages: UInt64 = 0
     /// Pages of the section that were taken.
     private var taken: UInt64 = 0
     private var byteCount = 0
@@ -111,8 +121,9 @@ final class ChunkedOutput {
         self.output = output
     }
 
-    func begin(_ comparison: ParentComparison?) {
+    func begin(_ comparison: ParentComparison?, known: UnchangedPages.Pages?) {
         self.comparison = comparison
+        self.known = known ?? UnchangedPages.Pages([])
         (taken, byteCount) = (0, 0)
     }
 
@@ -122,13 +133,19 @@ final class ChunkedOutput {
         var at = 0
         while at < pages.byteCount {
             let end = min(at + ImageFormat.checksumBlock, pages.byteCount)
-            leftOut.append(comparison?.same(pages.extracting(at..<end), from: taken) ?? 0)
+            leftOut.append(comparison?.same(pages.extracting(at..<end), from: taken, isKnown: isKnown) ?? 0)
             taken += UInt64((end - at) / ImageFormat.pageSize)
             at = end
         }
         let records = encoder.records(of: pages, leftOut: leftOut)
         try output.write(records)
         byteCount += records.count
+    }
+
+    private func isKnown(_ pages: Range<UInt64>) -> Bool {
+        guard known.contains(pages) else { return false }
+        knownPages += UInt64(pages.count)
+        return true
     }
 
     /// Leaves out whole chunks.
@@ -138,6 +155,7 @@ final class ChunkedOutput {
             let record = encoder.records(of: pages.span.bytes, leftOut: [.max])
             try output.write(record)
             taken += UnchangedPages.blockPages
+            knownPages += UnchangedPages.blockPages
             byteCount += record.count
         }
     }

@@ -76,7 +76,7 @@ struct Command: ParsableCommand {
 
     @Flag(
         name: .long,
-        help: "Have the kernel note which pages the tree changes from now on, for the next checkpoint with --parent: it reads no others, where memory is private and has no file. A small process, crkeeper, keeps that up; it ends with the tree, and may be ended at any time.")
+        help: "Have the kernel note which pages the tree changes from now on, for the next checkpoint with --parent: it does not compare the others, where memory is private and has no file. A small process, crkeeper, keeps that up; it ends with the tree, and may be ended at any time.")
     var track = false
 
     @Option(
@@ -238,7 +238,7 @@ struct Command: ParsableCommand {
                 """
                 {"image": \(jsonString(output ?? "")), "processes": \(result.processes), "tasks": \(result.tasks), \
                 "bytes": \(result.bytes), "stopped_ns": \(result.stoppedNanoseconds), \
-                "total_ns": \(result.totalNanoseconds), "copies": \(result.copies), "set_aside_bytes": \(result.bytesSetAside), "unread_bytes": \(result.bytesUnread), "tracked_bytes": \(result.bytesTracked), "tree": "\(Self.word(result.afterwards))", "notices": [\(notices)]}
+                "total_ns": \(result.totalNanoseconds), "copies": \(result.copies), "set_aside_bytes": \(result.bytesSetAside), "known_bytes": \(result.bytesKnown), "tracked_bytes": \(result.bytesTracked), "tree": "\(Self.word(result.afterwards))", "notices": [\(notices)]}
 
                 """, to: stream)
             return

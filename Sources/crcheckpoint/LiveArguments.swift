@@ -25,7 +25,7 @@ struct LiveArguments: ParsableArguments {
 
     /// What it took, and what is known of pages, behind how long the tree was stopped.
     static func cost(_ result: Checkpoint.Result) -> String {
-        written(result) + (result.bytesUnread == 0 ? "" : ", \(size(result.bytesUnread)) known to be as in the parent")
+        written(result) + (result.bytesKnown == 0 ? "" : ", \(size(result.bytesKnown)) known to be as in the parent")
             + (result.bytesTracked == 0 ? "" : ", \(size(result.bytesTracked)) tracked")
     }
 

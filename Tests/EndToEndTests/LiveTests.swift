@@ -42,7 +42,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let small = try scratch.startWorkload("registers")
             let stood = try scratch.run("crcheckpoint", ["--tree", "\(small.pid)", "-o", scratch.file("small")]).require()
-            #expect(!stood.output.contains("cop") && stood.errors.isEmpty, "\(stood.output)\(stood.errors)")
+            #expect(!stood.output.contains("cop") && !stood.errors.contains("note"), "\(stood.output)\(stood.errors)")
             try scratch.finishWorkload("registers", small)
             for name in ["ready", "finish", "result"] { scratch.remove(name) }
             let large = try scratch.startWorkload("anon", ["64"])
@@ -50,7 +50,7 @@ extension EndToEnd {
             let ran = try scratch.run("crcheckpoint", arguments).require()
             #expect(ran.output.contains("(1 copy), written while it ran"), "\(ran.output)")
             let failed = try scratch.run([Host.path(of: "crcheckpoint")] + arguments, environment: ["TREERESTORE_FAULT": "copy-memory=EAGAIN"]).require()
-            #expect(!failed.output.contains("cop") && failed.errors.isEmpty, "\(failed.output)\(failed.errors)")
+            #expect(!failed.output.contains("cop") && !failed.errors.contains("note"), "\(failed.output)\(failed.errors)")
             let never = try scratch.run("crcheckpoint", arguments + ["--live=never"]).require()
             #expect(!never.output.contains("cop"), "\(never.output)")
             try scratch.finishWorkload("anon", large)

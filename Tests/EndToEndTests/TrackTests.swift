@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 extension EndToEnd {
-    /// `--track`: the kernel notes what is written, and the next checkpoint with `--parent` reads no other pages.
+    /// `--track`: the kernel notes what is written, and the next checkpoint with `--parent` compares no other pages.
     @Suite struct Track {
         /// Each step changes memory in another way, and notes what is to be found at the end. A child forks after the first image and
         /// goes on with memory of its own.
@@ -107,18 +107,18 @@ extension EndToEnd {
             let child = try started(scratch)
             let options = ["--track", "--live=\(live)"]
             let first = try checkpoint(scratch, child, 0, options)
-            #expect(first["unread_bytes"] as? Int == 0 && first["tracked_bytes"] as? Int ?? 0 >= 76 << 20, "\(first)")
+            #expect(first["known_bytes"] as? Int == 0 && first["tracked_bytes"] as? Int ?? 0 >= 76 << 20, "\(first)")
             #expect(keepers(scratch).count == 1 && isTracked(child))
             try step(1, scratch)
             let second = try checkpoint(scratch, child, 1, options)
-            #expect(second["unread_bytes"] as? Int ?? 0 >= 40 << 20, "\(second)")
+            #expect(second["known_bytes"] as? Int ?? 0 >= 40 << 20, "\(second)")
             // Besides, Python's own memory.
             let changed = 4096 * 4096
             #expect(scratch.bytes("image1").count < changed + changed / 20 + 512 << 10, "\(scratch.bytes("image1").count)")
             #expect(keepers(scratch).count == 1)
             try step(2, scratch)
             let third = try checkpoint(scratch, child, 2, options)
-            #expect(third["unread_bytes"] as? Int ?? 0 >= 40 << 20, "\(third)")
+            #expect(third["known_bytes"] as? Int ?? 0 >= 40 << 20, "\(third)")
             for number in 0..<3 { try scratch.run("crimage", ["verify", scratch.file("image\(number)")]).expect(0) }
             try finish(child, scratch)
             scratch.remove("finish")
@@ -137,11 +137,11 @@ extension EndToEnd {
             #expect(!isTracked(child))
             try step(1, scratch)
             let second = try checkpoint(scratch, child, 1, ["--track"])
-            #expect(second["unread_bytes"] as? Int == 0, "\(second)")
+            #expect(second["known_bytes"] as? Int == 0, "\(second)")
             _ = try checkpoint(scratch, child, 2, [])
             try step(2, scratch)
             let fourth = try checkpoint(scratch, child, 3, [])
-            #expect(fourth["unread_bytes"] as? Int == 0, "\(fourth)")
+            #expect(fourth["known_bytes"] as? Int == 0, "\(fourth)")
             try scratch.checkpointAndKill(child.pid, of: child)
             #expect(Clock.wait(seconds: 10) { keepers(scratch).isEmpty })
             try finish(try scratch.restart(.here, image: "image3").command, scratch)

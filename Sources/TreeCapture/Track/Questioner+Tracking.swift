@@ -55,6 +55,7 @@ extension Questioner {
                 continue
             }
             if let error = entry.program.refusal(answer) { tracking.refuse(entry.space + 1, Refusal("could not be tracked: \(error.name) (\(error.call))")) }
+            tracking.requireDescriptor(of: entry.space + 1)
         }
     }
 }

@@ -23,6 +23,11 @@ final class Tracking {
         if refusals[space] == nil { refusals[space] = refusal }
     }
 
+    /// The helper of a space has ended.
+    func requireDescriptor(of space: Int) {
+        if descriptors[space] == nil { refuse(space, Refusal("could not be tracked: ETIMEDOUT (its helper ended before)")) }
+    }
+
     /// Called again and again while a task waits for its helper: takes the descriptor once it is there, and ends the helper.
     func takeDescriptor(of space: Int, _ process: ProcessSight, _ program: TrackProgram) {
         let task = process.door.tid.rawValue
