@@ -33,6 +33,7 @@ struct TrackRecord: Equatable, Sendable {
     }
 
     private static let firstLine = "crcheckpoint track 1"
+    private static let lastLine = "end"
 
     /// Of the image since which it is tracked.
     var identity: [UInt8]
@@ -43,7 +44,7 @@ struct TrackRecord: Equatable, Sendable {
         self.spaces = spaces
     }
 
-    /// One line each: the first one, the identity, and for each space its id, its processes, its ranges.
+    /// One line each: the first one, the identity, for each space its id, its processes, its ranges; the last one.
     var text: [UInt8] {
         var lines = [Self.firstLine, identity.map { String($0, radix: 16) }.joined(separator: " ")]
         for space in spaces {
@@ -51,13 +52,15 @@ struct TrackRecord: Equatable, Sendable {
             lines.append(space.processes.map { "\($0.pid) \($0.startTime)" }.joined(separator: " "))
             lines.append(space.ranges.map { "\(String($0.start, radix: 16)) \(String($0.length, radix: 16))" }.joined(separator: " "))
         }
-        return Array((lines.joined(separator: "\n") + "\n").utf8)
+        return Array((lines.joined(separator: "\n") + "\n\(Self.lastLine)\n").utf8)
     }
 
     /// Nil: another version wrote it.
     init?(_ text: [UInt8]) {
         var lines = String(decoding: text, as: UTF8.self).split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
-        guard lines.count >= 3, lines.count % 3 == 0, lines[0] == Self.firstLine, lines.removeLast().isEmpty else { return nil }
+        guard lines.count >= 4, lines.count % 3 == 1, lines[0] == Self.firstLine, lines.removeLast().isEmpty, lines.removeLast() == Self.lastLine else {
+            return nil
+        }
         func numbers(_ line: String, radix: Int) -> [UInt64]? {
             let parts = line.split(separator: " ")
             let numbers = parts.compactMap { UInt64($0, radix: radix) }
