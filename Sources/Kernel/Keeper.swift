@@ -24,12 +24,18 @@ package enum Keeper {
         let file = try NamelessFile.memory(named: recordName)
         try file.write(record)
         let null = try Descriptor.open("/dev/null", Int32(OpenFlag.O_RDWR))
-        if try Processes.fork(at: .forkTracker) != 0 { return }
-        // In the keeper. Whatever ends it ends tracking with it, and nothing else.
+        if try Processes.fork(at: .forkTracker) == 0 { hold([file.number] + numbers, null.number, until: handles) }
+    }
+
+    /// The life of the keeper. Whatever ends it ends tracking with it, and nothing else.
+    ///
+    /// Does not return. (The optimiser of Swift 6.3.1 breaks down at a call of type `Never` in a function that owns descriptors.)
+    @inline(never)
+    private static func hold(_ numbers: [Int32], _ null: Int32, until handles: ProcessHandles) {
         Processes.leaveSession()
         Processes.setName(command)
-        for number: Int32 in 0...2 { _ = ckernel_syscall(Int(SYS_dup3), Int(null.number), Int(number), 0, 0, 0, 0) }
-        DescriptorTable.closeAll(from: 3, but: Set(([file.number] + numbers + handles.numbers).map { UInt32(bitPattern: $0) }))
+        for number: Int32 in 0...2 { _ = ckernel_syscall(Int(SYS_dup3), Int(null), Int(number), 0, 0, 0, 0) }
+        DescriptorTable.closeAll(from: 3, but: Set((numbers + handles.numbers).map { UInt32(bitPattern: $0) }))
         _ = withPath("/") { ckernel_syscall(Int(SYS_chdir), $0, 0, 0, 0, 0, 0) }
         SignalMask.allowAll()
         var living = Array(handles.pids.indices)
