@@ -1,6 +1,7 @@
 import ArgumentParser
 import CommandSupport
 import Kernel
+import LinuxABI
 import RestorePlan
 import TreeRestore
 
