@@ -27,7 +27,7 @@ import Testing
                1: 00000000:0001 0100007F:0000 01 00000000:00000300 00:00000000 00000000     0        0 4711 2 0000000000000000 0
                2: 00000000:0002 00000000:0000 07 00000000:00000000 00:00000000 00000000     0        0 4712 2 0000000000000000 0
             """
-        let table = InetSocketState.table(parsing: Array(text.utf8))
+        let table = InetSocketState.table(parsing: Array(text.utf8), of: 2)
         #expect(table[4711]?.peer?.prefix(8) == [2, 0, 0, 0, 127, 0, 0, 1] && table[4711]?.waiting == 0x300)
         #expect(table[4712]?.peer == nil && table.count == 2)
         // The last one is the oldest.

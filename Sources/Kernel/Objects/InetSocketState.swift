@@ -1,3 +1,5 @@
+internal import LinuxABI
+
 /// What the kernel's tables tell of UDP, raw and ICMP sockets, which getsockopt(2) and getpeername(2) do not.
 ///
 /// - Source: sock_diag(7), linux/inet_diag.h; proc(5), `/proc/net/raw`.
@@ -22,20 +24,21 @@ package struct InetSocketState: Equatable, Sendable {
             (request[0], request[1]) = (UInt8(truncatingIfNeeded: kind.family), UInt8(truncatingIfNeeded: kind.number))
             for place in 4..<8 { request[place] = 255 }
             if let messages = try? SockDiag.dump(request), !messages.isEmpty {
-                return inOrder(messages.compactMap(parse))
+                return inOrder(messages.compactMap(parse), of: kind.family)
             }
         }
         let name = (kind.type == 3 ? "raw" : kind.number == 17 ? "udp" : kind.number == 136 ? "udplite" : "icmp") + (kind.family == 10 ? "6" : "")
         guard let text = try? readKernelText("/proc/self/net/\(name)", capacity: 1 << 16) else { return [:] }
-        return table(parsing: text)
+        return table(parsing: text, of: kind.family)
     }
 
-    /// The kernel puts a new one before the others of its port.
+    /// The kernel puts a new one before the others of its port, an IPv6 one that shares its port behind them.
     ///
     /// - Source: net/ipv4/udp.c, `udp_lib_get_port`.
-    static func inOrder(_ newestFirst: [(UInt64, InetSocketState)]) -> [UInt64: InetSocketState] {
+    static func inOrder(_ all: [(UInt64, InetSocketState)], of family: UInt32) -> [UInt64: InetSocketState] {
         var found: [UInt64: InetSocketState] = [:]
-        for (place, var one) in newestFirst.reversed().enumerated() {
+        let oldestFirst = family == Socket.AF_INET ? Array(all.reversed()) : all
+        for (place, var one) in oldestFirst.enumerated() {
             one.1.bindOrder = UInt32(place + 1)
             found[one.0] = one.1
         }
@@ -63,7 +66,7 @@ package struct InetSocketState: Equatable, Sendable {
     }
 
     /// Lines of `/proc/net/udp`: `sl local remote st tx:rx tr:when retrnsmt uid timeout inode ...`
-    static func table(parsing text: [UInt8]) -> [UInt64: InetSocketState] {
+    static func table(parsing text: [UInt8], of family: UInt32) -> [UInt64: InetSocketState] {
         var found: [(UInt64, InetSocketState)] = []
         for line in text.split(separator: .newline).dropFirst() {
             let fields = line.split(separator: .blank).map { String(decoding: $0, as: UTF8.self) }
@@ -73,6 +76,6 @@ package struct InetSocketState: Equatable, Sendable {
             if UInt32(fields[3], radix: 16) == connected { state.peer = ConnectionTable.bytes(of: fields[2]) }
             found.append((inode, state))
         }
-        return inOrder(found)
+        return inOrder(found, of: family)
     }
 }
