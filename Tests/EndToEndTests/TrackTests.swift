@@ -149,7 +149,7 @@ extension EndToEnd {
 
         /// Whatever fails or dies: the tree goes on, nothing is left in it, and the next image is right.
         @Test(arguments: [
-            "track=EINVAL", "track:2=EBUSY", "track:5=EIO", "fork-tracker=EAGAIN", "pidfd-getfd=EPERM", "track=SIGKILL", "track:2=SIGKILL", "track:6=SIGKILL",
+            "track=EINVAL", "track:2=EBUSY", "track:5=EIO", "fork-tracker=EAGAIN", "track=SIGKILL", "track:2=SIGKILL", "track:6=SIGKILL",
             "write-image=SIGKILL", "fork-tracker=SIGKILL",
         ])
         func whatFails(setting: String) throws {
