@@ -28,6 +28,6 @@ import Testing
         sight[number: "waiting"] = 6
         sight.details["lost"] = "10.0.0.9:1000 0 10.0.0.9:1001 17 10.0.0.9:1002 0 10.0.0.9:1003 0"
         let many = try #require(TCPSocket.noticeOfUnaccepted(sight))
-        #expect(many.contains("4 connections (10.0.0.9:1000, 10.0.0.9:1001, which has sent 17 bytes, 10.0.0.9:1002, ...) that the program"), "\(many)")
+        #expect(many.contains("4 connections (10.0.0.9:1000, 10.0.0.9:1001, which has sent 17 B, 10.0.0.9:1002, ...) that the program"), "\(many)")
     }
 }
