@@ -25,7 +25,7 @@ extension EndToEnd {
             var root = daemon.pid
             // It has read its table, and sleeps (clock_nanosleep) until the minute is over.
             let sleeps = Clock.wait(seconds: 20) {
-                ProcessEntry(root)?.command == "cron" && (try? String(contentsOfFile: "/proc/\(root)/syscall", encoding: .utf8))?.hasPrefix("230 ") ?? false
+                ProcessEntry(root)?.command == "cron" && (try? ProcessTable.text("/proc/\(root)/syscall"))?.hasPrefix("230 ") ?? false
             }
             try #require(sleeps, "\(daemon.errors)")
             for place in Place.allCases {

@@ -97,7 +97,7 @@ extension EndToEnd {
 enum Capability {
     /// CAP_SYS_RESOURCE.
     static let mayRaiseLimits: Bool = {
-        let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+        let status = (try? ProcessTable.text("/proc/self/status")) ?? ""
         let line = status.split(separator: "\n").first { $0.hasPrefix("CapEff:") } ?? ""
         return (UInt64(line.split(separator: "\t").last ?? "", radix: 16) ?? 0) >> 24 & 1 != 0
     }()

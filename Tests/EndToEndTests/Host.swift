@@ -46,7 +46,7 @@ enum Host {
     }()
 
     private static let kernelMajor: Int = {
-        let release = (try? String(contentsOfFile: "/proc/sys/kernel/osrelease", encoding: .utf8)) ?? ""
+        let release = (try? ProcessTable.text("/proc/sys/kernel/osrelease")) ?? ""
         return Int(release.prefix { $0.isNumber }) ?? 0
     }()
 

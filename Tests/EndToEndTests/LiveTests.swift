@@ -103,7 +103,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let child = try scratch.startWorkload(workload.name, workload.arguments)
             func mappings() -> [String] {
-                let text = (try? String(contentsOfFile: "/proc/\(child.pid)/smaps", encoding: .utf8)) ?? ""
+                let text = (try? ProcessTable.text("/proc/\(child.pid)/smaps")) ?? ""
                 return text.split(separator: "\n").map(String.init).filter { $0.hasPrefix("VmFlags:") || $0.first?.isUppercase == false }
             }
             let before = mappings()

@@ -7,7 +7,7 @@ extension EndToEnd {
         /// What the processes of a tree take of the machine's memory, KiB: a page that several share counts once.
         static func share(of tree: [pid_t]) -> Int {
             tree.reduce(0) { sum, pid in
-                let text = (try? String(contentsOfFile: "/proc/\(pid)/smaps_rollup", encoding: .utf8)) ?? ""
+                let text = (try? ProcessTable.text("/proc/\(pid)/smaps_rollup")) ?? ""
                 let line = text.split(separator: "\n").first { $0.hasPrefix("Pss:") }
                 return sum + (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0)
             }

@@ -21,7 +21,7 @@ extension EndToEnd {
 
         /// The numbers of all queues.
         private static func queues() throws -> [String] {
-            let lines = try String(contentsOfFile: "/proc/sysvipc/msg", encoding: .utf8).split(separator: "\n").dropFirst()
+            let lines = try ProcessTable.text("/proc/sysvipc/msg").split(separator: "\n").dropFirst()
             return lines.map { String($0.split(separator: " ")[1]) }.sorted()
         }
     }

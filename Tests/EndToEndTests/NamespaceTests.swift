@@ -9,7 +9,7 @@ extension EndToEnd {
         /// All pids, groups and sessions of every process, in all pid namespaces from that of the root inwards.
         private static func numbers(of root: pid_t) -> [String] {
             func lists(_ pid: pid_t) -> [String: [Substring]] {
-                let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+                let text = (try? ProcessTable.text("/proc/\(pid)/status")) ?? ""
                 var found: [String: [Substring]] = [:]
                 for line in text.split(separator: "\n") where line.hasPrefix("NS") {
                     let fields = line.split(whereSeparator: \.isWhitespace)

@@ -188,7 +188,7 @@ extension EndToEnd {
 extension Scratch {
     /// sysctl kernel.pid_max of this namespace.
     fileprivate var highest: String {
-        ((try? String(contentsOfFile: "/proc/sys/kernel/pid_max", encoding: .utf8)) ?? "").trimmingCharacters(
+        ((try? ProcessTable.text("/proc/sys/kernel/pid_max")) ?? "").trimmingCharacters(
             in: .whitespacesAndNewlines)
     }
 }

@@ -11,7 +11,7 @@ struct ProcessEntry {
 
     /// Reads `/proc/PID/stat`; nil if there is no such process.
     init?(_ pid: pid_t) {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/stat", encoding: .utf8),
+        guard let text = try? ProcessTable.text("/proc/\(pid)/stat"),
             let open = text.firstIndex(of: "("), let close = text.lastIndex(of: ")")
         else { return nil }
         let fields = text[text.index(after: close)...].split(separator: " ")
@@ -49,7 +49,7 @@ enum ProcessTable {
     /// The children of a process, zombies included.
     static func children(of pid: pid_t) -> [pid_t] {
         let lists = threads(of: pid).map { tid in
-            try? String(contentsOfFile: "/proc/\(pid)/task/\(tid)/children", encoding: .utf8)
+            try? ProcessTable.text("/proc/\(pid)/task/\(tid)/children")
         }
         if lists.contains(where: { $0 != nil }) {
             return lists.flatMap { ($0 ?? "").split(separator: " ").compactMap { pid_t($0) } }
@@ -68,7 +68,7 @@ enum ProcessTable {
         let threads = threads(of: pid)
         return !threads.isEmpty
             && threads.allSatisfy { tid in
-                let status = (try? String(contentsOfFile: "/proc/\(pid)/task/\(tid)/status", encoding: .utf8)) ?? ""
+                let status = (try? ProcessTable.text("/proc/\(pid)/task/\(tid)/status")) ?? ""
                 return !status.contains("State:\tT") && !status.contains("State:\tt")
                     && status.contains("TracerPid:\t0\n")
             }
@@ -85,10 +85,14 @@ enum ProcessTable {
 
     static func environment(of pid: pid_t) -> Data { contents("environ", of: pid) }
 
-    private static func contents(_ name: String, of pid: pid_t) -> Data {
-        // Not with Data(contentsOf:): it asks for the size, which is zero, and takes the first page for all.
-        guard let file = FileHandle(forReadingAtPath: "/proc/\(pid)/\(name)") else { return Data() }
+    /// A whole file of /proc. `String(contentsOfFile:)` and `Data(contentsOf:)` ask for its size, which is zero, and take the first page for all.
+    static func text(_ path: String) throws -> String { String(decoding: try bytes(path), as: UTF8.self) }
+
+    private static func contents(_ name: String, of pid: pid_t) -> Data { (try? bytes("/proc/\(pid)/\(name)")) ?? Data() }
+
+    private static func bytes(_ path: String) throws -> Data {
+        let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         defer { try? file.close() }
-        return (try? file.readToEnd()) ?? Data()
+        return try file.readToEnd() ?? Data()
     }
 }

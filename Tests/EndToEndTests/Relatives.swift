@@ -36,7 +36,7 @@ struct Relative: Equatable, CustomStringConvertible {
 
     /// The last number of each line, which is the one in the process's own pid namespace.
     private static func numbers(of pid: pid_t) -> (pid: pid_t, group: pid_t, session: pid_t)? {
-        guard let text = try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8) else { return nil }
+        guard let text = try? ProcessTable.text("/proc/\(pid)/status") else { return nil }
         var values: [Substring: pid_t] = [:]
         for line in text.split(separator: "\n") where line.hasPrefix("NS") {
             let fields = line.split(whereSeparator: \.isWhitespace)

@@ -5,7 +5,7 @@ extension EndToEnd {
     /// Programs that confine themselves, or are confined by what starts them, by seccomp(2).
     @Suite struct Sandboxes {
         private func status(_ pid: pid_t, _ key: String) -> String {
-            let text = (try? String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)) ?? ""
+            let text = (try? ProcessTable.text("/proc/\(pid)/status")) ?? ""
             return text.split(separator: "\n").first { $0.hasPrefix(key + ":") }.map { String($0.dropFirst(key.count + 1).drop { $0 == "\t" }) } ?? ""
         }
 

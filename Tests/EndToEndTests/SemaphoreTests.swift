@@ -89,7 +89,7 @@ extension EndToEnd {
 
         /// The numbers of all sets that did not exist before the test.
         private static func sets(but others: [String] = []) throws -> [String] {
-            let lines = try String(contentsOfFile: "/proc/sysvipc/sem", encoding: .utf8).split(separator: "\n").dropFirst()
+            let lines = try ProcessTable.text("/proc/sysvipc/sem").split(separator: "\n").dropFirst()
             return lines.map { String($0.split(separator: " ")[1]) }.filter { !others.contains($0) }.sorted()
         }
     }

@@ -30,7 +30,7 @@ extension EndToEnd {
                 try scratch.checkpointAndKill(root, of: child)
                 (child, root) = try scratch.restart(.namespace)
             }
-            #expect(try String(contentsOfFile: "/proc/\(root)/cgroup", encoding: .utf8).contains(":pids:\(group.path)\n"))
+            #expect(try ProcessTable.text("/proc/\(root)/cgroup").contains(":pids:\(group.path)\n"))
             try scratch.finishWorkload("bomb", child)
             scratch.killAll()
         }

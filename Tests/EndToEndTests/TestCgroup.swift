@@ -13,7 +13,7 @@ final class TestCgroup {
 
     /// Nil: this machine has no such hierarchy, or it cannot be written to.
     init?(_ hierarchy: String) {
-        let table = (try? String(contentsOfFile: "/proc/self/mountinfo", encoding: .utf8)) ?? ""
+        let table = (try? ProcessTable.text("/proc/self/mountinfo")) ?? ""
         let wanted = hierarchy == "v2" ? " - cgroup2 " : " - cgroup "
         let line = table.split(separator: "\n").first { line in
             line.contains(wanted) && (hierarchy == "v2" || line.split(separator: ",").contains { $0 == hierarchy })

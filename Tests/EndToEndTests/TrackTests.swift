@@ -97,7 +97,7 @@ extension EndToEnd {
         }
 
         private func isTracked(_ child: Child) -> Bool {
-            let text = (try? String(contentsOfFile: "/proc/\(child.pid)/smaps", encoding: .utf8)) ?? ""
+            let text = (try? ProcessTable.text("/proc/\(child.pid)/smaps")) ?? ""
             return text.split(separator: "\n").contains { $0.hasPrefix("VmFlags:") && $0.split(separator: " ").contains("uw") }
         }
 

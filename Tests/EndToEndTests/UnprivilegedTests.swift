@@ -104,7 +104,7 @@ extension EndToEnd {
                 }
                 try done.require()
                 let root = try #require(pid_t(done.output.trimmingCharacters(in: .whitespacesAndNewlines)), "\(done.output)")
-                let status = try String(contentsOfFile: "/proc/\(root)/status", encoding: .utf8)
+                let status = try ProcessTable.text("/proc/\(root)/status")
                 for line in ["Uid:\t65534\t65534\t65534\t65534", "Gid:\t65534\t65534\t65534\t65534"] { #expect(status.contains(line), "\(status)") }
                 scratch.killAll()
             }

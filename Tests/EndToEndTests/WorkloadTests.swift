@@ -87,7 +87,7 @@ extension EndToEnd {
             let scratch = try Scratch()
             let child = try scratch.startWorkload("vectors")
             try scratch.checkpointAndKill(child.pid, of: child)
-            let highest = try String(contentsOfFile: "/proc/sys/kernel/pid_max", encoding: .utf8)
+            let highest = try ProcessTable.text("/proc/sys/kernel/pid_max")
             let last = try #require(Int(highest.trimmingCharacters(in: .whitespacesAndNewlines))) - 8
             try scratch.run(["bash", "-c", "echo \(last) > /proc/sys/kernel/ns_last_pid"]).require()
             let (running, root) = try scratch.restart(.namespace)
