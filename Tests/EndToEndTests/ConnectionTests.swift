@@ -183,7 +183,7 @@ extension EndToEnd {
             let done = try scratch.run("crcheckpoint", ["--tree", "\(server.pid)", "-o", scratch.file("image"), "--kill"]).require()
             #expect(done.errors.contains(": 2 connections (") && done.errors.contains("that the program has not accepted yet are not in the image"), "\(done.errors)")
             let ports = scratch.read("ports").dropLast().split(separator: " ")
-            #expect(done.errors.contains("127.0.0.1:\(ports[1]), which has sent 5 bytes") && done.errors.contains("127.0.0.1:\(ports[0])"), "\(done.errors)")
+            #expect(done.errors.contains("127.0.0.1:\(ports[1]), which has sent 5 B") && done.errors.contains("127.0.0.1:\(ports[0])"), "\(done.errors)")
             try scratch.run("crcheckpoint", ["--unlock", scratch.file("image")])
         }
 
