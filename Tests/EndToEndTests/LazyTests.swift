@@ -20,7 +20,7 @@ extension EndToEnd {
             for form in [[], ["--compress", "lz4"]] {
                 try scratch.checkpointAndKill(root, of: running, options: form)
                 (running, root) = try scratch.restart(place, options: ["--lazy"])
-                try #require(Clock.wait(seconds: 60) { servers(in: scratch).isEmpty }, "pages are still missing")
+                try #require(Clock.wait(seconds: 60) { !Self.isServed(root) }, "pages are still missing")
             }
             try scratch.finishWorkload(workload.name, running)
             #expect(scratch.becomesEmpty())
@@ -78,7 +78,7 @@ extension EndToEnd {
             let child = try scratch.startWorkload("late")
             try scratch.checkpointAndKill(child.pid, of: child)
             let running = try scratch.restart(image: "image", options: place.options + ["--lazy"], wrapper: Self.onTouchOnly)
-            let server = try #require(servers(in: scratch).first)
+            let server = try Self.process("crrestart-pages", in: scratch)
             kill(server, SIGKILL)
             #expect(try running.command.wait(seconds: 30) == .signaled(SIGKILL))
             #expect(scratch.becomesEmpty())
@@ -92,8 +92,7 @@ extension EndToEnd {
             let child = try scratch.startWorkload("late")
             try scratch.checkpointAndKill(child.pid, of: child)
             let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly)
-            let guardian = try #require(scratch.living().first { $0.command == "crrestart-guard" })
-            kill(guardian.pid, SIGKILL)
+            kill(try Self.process("crrestart-guard", in: scratch), SIGKILL)
             try scratch.finishWorkload("late", running.command)
             #expect(scratch.becomesEmpty())
         }
@@ -158,6 +157,22 @@ extension EndToEnd {
             #expect(scratch.read("result") == "OK anon\n")
         }
 
-        private func servers(in scratch: Scratch) -> [pid_t] { scratch.living().filter { $0.command == "crrestart-pages" }.map(\.pid) }
+        /// Whether pages of a process or of its descendants can be missing.
+        private static func isServed(_ root: pid_t) -> Bool {
+            ProcessTable.tree(of: root).contains { process in
+                let text = (try? ProcessTable.text("/proc/\(process.pid)/smaps")) ?? ""
+                return text.split(separator: "\n").contains { $0.hasPrefix("VmFlags:") && $0.split(separator: " ").contains("um") }
+            }
+        }
+
+        /// It gets its name when the tree may run already.
+        private static func process(_ name: String, in scratch: Scratch) throws -> pid_t {
+            var found: pid_t?
+            _ = Clock.wait(seconds: 30) {
+                found = scratch.living().first { $0.command == name }?.pid
+                return found != nil
+            }
+            return try #require(found)
+        }
     }
 }
