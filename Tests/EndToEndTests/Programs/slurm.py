@@ -68,9 +68,9 @@ NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=1
 PartitionName=low Nodes=n1,n2 Default=YES PriorityTier=1 PreemptMode=REQUEUE GraceTime=60
 PartitionName=high Nodes=n1,n2 PriorityTier=10 PreemptMode=OFF
 """)
-    for folder in ("control", "spool-n1", "spool-n2", "work"):
+    for folder in ("control", "spool-n1", "spool-n2", "job"):
         os.makedirs(f"{directory}/{folder}")
-    os.chown(directory + "/work", account.pw_uid, account.pw_gid)
+    os.chown(directory + "/job", account.pw_uid, account.pw_gid)
 
 
 def start(name):
@@ -81,8 +81,8 @@ def start(name):
 
 environment = {
     "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "SLURM_CONF": directory + "/slurm.conf", "CRCHECKPOINT": binaries + "/crcheckpoint",
-    "CRRESTART": binaries + "/crrestart", "CRIMAGE": binaries + "/crimage", "CRJOB": repository + "/scripts/crjob", "CRJOB_DIR": directory + "/work/images", "CRJOB_EVERY": "0.5s",
-    "HOME": directory + "/work"}
+    "CRRESTART": binaries + "/crrestart", "CRIMAGE": binaries + "/crimage", "CRJOB": repository + "/scripts/crjob", "CRJOB_DIR": directory + "/job/images", "CRJOB_EVERY": "0.5s",
+    "HOME": directory + "/job"}
 
 
 def slurm(*command):
@@ -103,7 +103,7 @@ def wait_for(question, what, seconds=60.0):
     while not question():
         if time.monotonic() > deadline:
             raise AssertionError(
-                f"not within {seconds} s: {what}\n{slurm('squeue', '--long')}{slurm('sinfo')}{read('work/log')}\n{read('slurmctld.log')[-3000:]}{read('slurmd-n1.log')[-2000:]}")
+                f"not within {seconds} s: {what}\n{slurm('squeue', '--long')}{slurm('sinfo')}{read('job/log')}\n{read('slurmctld.log')[-3000:]}{read('slurmd-n1.log')[-2000:]}")
         time.sleep(0.05)
 
 
@@ -119,15 +119,15 @@ def state(job):
 
 
 def lines():
-    return read("work/numbers").count("\n")
+    return read("job/numbers").count("\n")
 
 
 JOB = f"""
 import os, time
-out = open("{directory}/work/numbers", "a", buffering=1)
+out = open("{directory}/job/numbers", "a", buffering=1)
 for number in range(600):
     out.write(str(number) + chr(10))
-    while number == 500 and not os.path.exists("{directory}/work/go"): time.sleep(0.005)
+    while number == 500 and not os.path.exists("{directory}/job/go"): time.sleep(0.005)
     time.sleep(0.005)
 print("sum", sum(range(600)))
 """
@@ -139,7 +139,7 @@ def run():
         start(name)
     wait_for(lambda: slurm("sinfo", "--noheader", "--format=%T %D").split()[:2] == ["idle", "2"], "both nodes are idle")
     job = submit(
-        f"--uid={user}", f"--gid={account.pw_gid}", "--partition=low", f"--output={directory}/work/log", f"--chdir={directory}/work",
+        f"--uid={user}", f"--gid={account.pw_gid}", "--partition=low", f"--output={directory}/job/log", f"--chdir={directory}/job",
         repository + "/scripts/slurm/batch", "/usr/bin/python3", "-c", JOB)
     for turn in range(2):
         before = lines()
@@ -163,13 +163,13 @@ def run():
             pass
     daemons[node].wait()
     slurm("scontrol", "update", f"nodename={node}", "state=down", "reason=test")
-    open(directory + "/work/go", "w").close()
+    open(directory + "/job/go", "w").close()
     wait_for(lambda: state(job).get("JobState") in ("COMPLETED", "FAILED"), "the job ends")
     ended = state(job)
     assert ended["JobState"] == "COMPLETED" and ended["NodeList"] != node, ended
-    assert read("work/numbers") == "".join(f"{number}\n" for number in range(600)), "the numbers are not those of an undisturbed run"
-    assert f"sum {sum(range(600))}\n" in read("work/log"), read("work/log")
-    assert read("work/log").count("goes on from") >= 2, read("work/log")
+    assert read("job/numbers") == "".join(f"{number}\n" for number in range(600)), "the numbers are not those of an undisturbed run"
+    assert f"sum {sum(range(600))}\n" in read("job/log"), read("job/log")
+    assert read("job/log").count("goes on from") >= 2, read("job/log")
 
 
 def stepds(job):
