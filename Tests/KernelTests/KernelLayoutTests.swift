@@ -66,11 +66,15 @@ import Testing
         #expect(!KeptFile.isTrusted(status(UInt32(S_IFIFO) | 0o600), .regular, of: 7))
     }
 
-    /// Over real files: whole, unwritable for others, and no link leads to one.
-    @Test func fileIsKeptAndReadAgain() throws {
+    private static func newFolder() throws -> String {
         var template = Array("/tmp/kept.XXXXXX".utf8CString)
         try #require(mkdtemp(&template) != nil)
-        let base = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        return String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    }
+
+    /// Over real files: whole, unwritable for others, and no link leads to one.
+    @Test func fileIsKeptAndReadAgain() throws {
+        let base = try Self.newFolder()
         let file = KeptFile(directory: base + "/made", name: "layout")
         defer {
             for name in ["made/layout", "made/other", "made", ""] { _ = remove(base + "/" + name) }
@@ -98,9 +102,7 @@ import Testing
 
     /// Answers that are kept are the ones that are given, also where no description could be opened.
     @Test func keptAnswersAreGiven() throws {
-        var template = Array("/tmp/kept.XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        let base = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let base = try Self.newFolder()
         defer { for name in ["/layout", ""] { _ = remove(base + name) } }
         let file = KeptFile(directory: base, name: "layout")
         file.write(KernelLayoutText.encode(["offset no_such_struct first": 8, "offset no_such_struct second": -1], Self.kernel))
@@ -115,9 +117,7 @@ import Testing
     /// A second layout has nothing to learn, and says the same.
     @Test(.enabled(if: access("/sys/kernel/btf/vmlinux", R_OK) == 0, "this kernel has no type description"))
     func runningKernelIsLearnedOnce() throws {
-        var template = Array("/tmp/kept.XXXXXX".utf8CString)
-        try #require(mkdtemp(&template) != nil)
-        let base = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        let base = try Self.newFolder()
         defer { for name in ["/layout", ""] { _ = remove(base + name) } }
         let file = KeptFile(directory: base, name: "layout")
         let kernel = try #require(KernelLayoutText.runningKernel())
