@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/bpf.h>
-#include <linux/userfaultfd.h>
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/ioctl.h>
@@ -44,17 +43,6 @@ long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t re
     int result = ioctl(pagemap, _IOWR('f', 16, struct scan_argument), &argument);
     *walk_end = argument.walk_end;
     return result < 0 ? -errno : result;
-}
-
-int ckernel_userfault_begin(int number) {
-    // UFFD_FEATURE_WP_ASYNC: not in older headers.
-    struct uffdio_api api = {.api = UFFD_API, .features = 1 << 15};
-    return ioctl(number, UFFDIO_API, &api) < 0 ? -errno : 0;
-}
-
-int ckernel_userfault_register(int number, uint64_t start, uint64_t length) {
-    struct uffdio_register request = {.range = {.start = start, .len = length}, .mode = UFFDIO_REGISTER_MODE_WP};
-    return ioctl(number, UFFDIO_REGISTER, &request) < 0 ? -errno : 0;
 }
 
 // Flags and a category of PAGEMAP_SCAN: not in older headers.

@@ -35,32 +35,14 @@ package enum PageFaults {
         case isGone
     }
 
-    private static let features =
-        Userfault.UFFD_FEATURE_EVENT_FORK | Userfault.UFFD_FEATURE_EVENT_REMAP | Userfault.UFFD_FEATURE_EVENT_REMOVE
-        | Userfault.UFFD_FEATURE_EVENT_UNMAP
-
     /// Why this process cannot have page faults answered, in calls of the kernel as well, and be told of forks; nil: it can.
     package static func refusal() -> SystemError? {
         do throws(SystemError) {
             let flags = Int(O_CLOEXEC | O_NONBLOCK)
             let made = Descriptor(owning: Int32(try SystemError.check(ckernel_syscall(Int(SYS_userfaultfd), flags, 0, 0, 0, 0, 0), "userfaultfd")))
-            try begin(made.number)
+            try UserFaultFile.begin(.missingPages, made.number)
             return nil
         } catch { return error }
-    }
-
-    /// Agrees with the kernel on what it tells.
-    ///
-    /// - Errors: `EPERM`: without CAP_SYS_PTRACE forks are not told.
-    package static func begin(_ number: Int32) throws(SystemError) {
-        var words = [Userfault.UFFD_API, features, 0]
-        _ = try SystemError.check(request(number, Ioctl.UFFDIO_API, &words), "ioctl(UFFDIO_API)")
-    }
-
-    /// From now on tasks that touch missing pages there wait for them. Private anonymous memory only.
-    package static func register(_ range: Range<UInt64>, _ number: Int32) throws(SystemError) {
-        var words = [range.lowerBound, UInt64(range.count), Userfault.UFFDIO_REGISTER_MODE_MISSING, 0]
-        _ = try SystemError.check(request(number, Ioctl.UFFDIO_REGISTER, &words), "ioctl(UFFDIO_REGISTER)")
     }
 
     /// What has happened since the last look; empty: nothing.
@@ -102,7 +84,7 @@ package enum PageFaults {
         let result = unsafe bytes.withUnsafeBytes { buffer in
             // Valid for the time of the call.
             words = [address, UInt64(UInt(bitPattern: buffer.baseAddress)) + UInt64(part.lowerBound), UInt64(part.count), 0, 0]
-            return request(number, Ioctl.UFFDIO_COPY, &words)
+            return UserFaultFile.request(number, Ioctl.UFFDIO_COPY, &words)
         }
         return try outcome(result, words[4], part.count, "ioctl(UFFDIO_COPY)")
     }
@@ -110,25 +92,25 @@ package enum PageFaults {
     /// The same with a page of zeros.
     package static func zero(at address: UInt64, _ number: Int32) throws(SystemError) -> Outcome {
         var words = [address, pageSize, 0, 0]
-        let result = request(number, Ioctl.UFFDIO_ZEROPAGE, &words)
+        let result = UserFaultFile.request(number, Ioctl.UFFDIO_ZEROPAGE, &words)
         return try outcome(result, words[3], Int(pageSize), "ioctl(UFFDIO_ZEROPAGE)")
     }
 
     /// Lets tasks look again that wait for the page at this address.
     package static func wake(at address: UInt64, _ number: Int32) {
         var words = [address, pageSize]
-        _ = request(number, Ioctl.UFFDIO_WAKE, &words)
+        _ = UserFaultFile.request(number, Ioctl.UFFDIO_WAKE, &words)
     }
 
     /// Whether the memory still belongs to a process.
     package static func isAlive(_ number: Int32) -> Bool {
         // No memory is registered for write protection, so nothing is changed: the kernel looks for the memory as a whole first.
         var words: [UInt64] = [1 << 28, pageSize, 0]
-        return request(number, Ioctl.UFFDIO_WRITEPROTECT, &words) != -Int(ESRCH)
+        return UserFaultFile.request(number, Ioctl.UFFDIO_WRITEPROTECT, &words) != -Int(ESRCH)
     }
 
     /// Those of this process's descriptors that are userfaultfds.
-    package static var open: [Int32] { numbers(of: "anon_inode:[userfaultfd]") }
+    package static var open: [Int32] { numbers(of: UserFaultFile.link) }
 
     /// Whether a process is there still, alive or not waited for, by its descriptor.
     package static func exists(_ process: Int32) -> Bool {
@@ -146,14 +128,6 @@ package enum PageFaults {
         let own = Processes.ownPid
         return ((try? descriptors(of: own)) ?? []).filter { number in
             ((try? descriptorTarget(of: own, number)) ?? []).starts(with: link.utf8)
-        }
-    }
-
-    @inline(never)
-    private static func request(_ number: Int32, _ request: UInt64, _ words: inout [UInt64]) -> Int {
-        unsafe words.withUnsafeMutableBytes { buffer in
-            // As many words as the structure of the request has.
-            ckernel_syscall(Int(SYS_ioctl), Int(number), Int(request), Int(bitPattern: buffer.baseAddress), 0, 0, 0)
         }
     }
 

@@ -10,27 +10,24 @@ internal import LinuxABI
 ///
 /// - Source: ioctl_userfaultfd(2), `UFFD_FEATURE_WP_ASYNC`; Documentation/admin-guide/mm/pagemap.rst, `PM_SCAN_CHECK_WPASYNC`.
 package enum WriteTracking {
-    private static let link = Array("anon_inode:[userfaultfd]".utf8)
-
     /// Takes a descriptor that a process has made with userfaultfd(2), and readies it.
     ///
-    /// - Parameter isOther: the number is that of another process by now, whose descriptor is none of these: `EBADF`.
-    /// - Errors: `EINVAL`: the kernel has none of this (before 6.7).
+    /// - Errors: `EBADF`: the descriptor is another one, for instance that of another process that has got the number; `EINVAL`: the kernel
+    ///   has none of this (before 6.7).
     package static func take(_ number: Int32, of pid: Int32) throws(SystemError) -> Descriptor {
         let file = try Descriptor.open(process: pid).duplicate(remote: number)
-        guard try readLink("/proc/self/fd/\(file.number)") == link else { throw SystemError(EBADF, in: "pidfd_getfd") }
+        guard try readLink("/proc/self/fd/\(file.number)").elementsEqual(UserFaultFile.link.utf8) else { throw SystemError(EBADF, in: "pidfd_getfd") }
         try FaultPoint.track.pass("ioctl(UFFDIO_API)")
-        _ = try SystemError.check(Int(ckernel_userfault_begin(file.number)), "ioctl(UFFDIO_API)")
+        try UserFaultFile.begin(.trackedWrites, file.number)
         return file
     }
 
     /// Puts a mapping of the process under it.
     ///
-    /// - Errors: `EBUSY`: another descriptor serves it; `EINVAL`: it is none that can be tracked; `ESRCH`: the process has ended, or runs
-    ///   another program.
+    /// - Errors: see ``UserFaultFile/register(_:for:_:)``.
     package static func add(_ range: PageRun, to number: Int32) throws(SystemError) {
         try FaultPoint.track.pass("ioctl(UFFDIO_REGISTER)")
-        _ = try SystemError.check(Int(ckernel_userfault_register(number, range.start, range.length)), "ioctl(UFFDIO_REGISTER)")
+        try UserFaultFile.register(range.start..<range.end, for: .trackedWrites, number)
     }
 
     /// From now on no page of the range counts as written that is in memory; all others do.

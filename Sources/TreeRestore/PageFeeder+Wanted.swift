@@ -63,8 +63,8 @@ extension PageFeeder {
         do throws(SystemError) {
             let process = try Descriptor.open(process: tree.hostPids[program])
             let faults = try process.duplicate(remote: Int32(bitPattern: number))
-            try PageFaults.begin(faults.number)
-            for range in load.late { try PageFaults.register(range, faults.number) }
+            try UserFaultFile.begin(.missingPages, faults.number)
+            for range in load.late { try UserFaultFile.register(range, for: .missingPages, faults.number) }
             return LateSpace(
                 faults.release(), load.owner, MissingPages(of: space, in: load.late), of: tree.hostPids[program],
                 tree.plan.title(of: program), first: firstAddresses(load.owner.id, tree.plan.valid))

@@ -34,15 +34,6 @@ long ckernel_pagemap_scan(int pagemap, uint64_t start, uint64_t end, uint64_t re
                           uint64_t any, uint64_t told, struct ckernel_page_region *regions, uint64_t count,
                           uint64_t *walk_end);
 
-/// Readies a descriptor of userfaultfd(2) for write protection that the kernel lifts by itself at the first write (UFFD_FEATURE_WP_ASYNC,
-/// Linux 6.7). Returns 0.
-int ckernel_userfault_begin(int number);
-
-/// Has it track [start, start + length), whole mappings of the process that made it. Returns 0.
-///
-/// - Source: ioctl_userfaultfd(2), UFFDIO_REGISTER with UFFDIO_REGISTER_MODE_WP.
-int ckernel_userfault_register(int number, uint64_t start, uint64_t length);
-
 /// ioctl(PAGEMAP_SCAN) over [start, end) of tracked memory: with `protect` the pages in memory, each of which counts as not written from
 /// then on; else the pages in memory that were not written since. EPERM: some of the range is not tracked.
 long ckernel_pagemap_track(int pagemap, uint64_t start, uint64_t end, bool protect, struct ckernel_page_region *regions,

@@ -21,7 +21,7 @@ enum KernelFile: DescriptorCapture {
         Kind(link: "anon_inode:bpf", name: "a BPF object", help: close),
         Kind(link: "anon_inode:btf", name: "a BPF type description (BTF)", help: close),
         Kind(link: "anon_inode:[perf_event]", name: "a performance counter (perf_event_open)", help: "stop measuring"),
-        Kind(link: "anon_inode:[userfaultfd]", name: "a userfaultfd", help: close),
+        Kind(link: UserFaultFile.link, name: "a userfaultfd", help: close),
         Kind(link: "anon_inode:[landlock-ruleset]", name: "a Landlock rule set", help: close),
         Kind(link: "anon_inode:seccomp notify", name: "a listener of seccomp notifications", help: "checkpoint the tree that it supervises"),
         Kind(link: "anon_inode:[fscontext]", name: "a file system that is being set up (fsopen)", help: close),
