@@ -5,15 +5,14 @@ internal import StepProgram
 /// The program by which a stopped task makes a copy of its memory: pure.
 ///
 /// 1. The task lets every range be inherited that it has excluded from that (MADV_DONTFORK, MADV_WIPEONFORK).
-/// 2. It makes a helper, which shares its memory (CLONE_VM), and waits as in vfork(2) until that has ended. The helper makes the copy and
-///    ends. The task takes the helper's status: clone(2) has written its number into the argument of wait4(2).
+/// 2. It makes a ``MemoryHelper``. The helper makes the copy and ends.
 /// 3. It excludes the ranges again.
 ///
 /// So the copy is no child of the task: it goes to the init of its pid namespace, or to the nearest subreaper, as the orphan of a daemon
-/// does. The helper sends no signal at its end and is seen by no wait(2) of the program, whose threads all stand still until it is gone.
+/// does.
 ///
-/// The copy leaves the session and the process group, gives up the descriptor table without closing anything (the table is shared, and
-/// CLOSE_RANGE_UNSHARE leaves it to the task), waits a bounded time to be taken hold of (``MemoryCopy``), and ends.
+/// The copy leaves the session and the process group, leaves the descriptor table to the task, waits a bounded time to be taken hold of
+/// (``MemoryCopy``), and ends.
 ///
 /// All of this goes on to its end if crcheckpoint dies.
 ///
@@ -41,28 +40,19 @@ struct CopyProgram {
     static let mostExcluded = 8192
     /// Steps beside those of ranges, and more.
     private static let otherSteps = 40
-    /// One second each (the time that the stub itself waits): how long a copy waits to be taken hold of.
+    /// Seconds: how long a copy waits to be taken hold of.
     private static let waits = 5
-    /// A number that no task has, in place of the helper's.
-    private static let noTask: UInt64 = 0x7fff_ffff
 
     let program: Program
     /// In the copy: a word that is not 0 when all its calls have been made.
     let ready: UInt64
     private let opened: Range<Int>
-    private let helper: Int
-    private let waited: Int
+    private let helper: MemoryHelper
     private let closed: Range<Int>
     private let copy: Int
 
     init(at place: InjectionPlace, excluding excluded: [Excluded]) {
         var program = Program(title: "copy", hasNotes: false)
-        /// The address of a step: behind the first one, which every program begins with.
-        func address(_ step: Int) -> UInt64 { place.programAddress + UInt64((step + 1) * EncodedStep.size) }
-        func clone(_ flags: UInt64, to step: Int, number: UInt64, _ program: inout Program) -> Int {
-            program.call(
-                .clone, [.value(flags), 0, .value(number), 0, .value(place.slotAddress), .value(address(step))], check: .none)
-        }
         let inherited: [UInt64: UInt64] = [Madvise.MADV_DONTFORK: Madvise.MADV_DOFORK, Madvise.MADV_WIPEONFORK: Madvise.MADV_KEEPONFORK]
 
         // The working memory holds the steps of the copy.
@@ -72,13 +62,8 @@ struct CopyProgram {
                 .madvise, [.value(range.start), .value(range.end - range.start), .value(inherited[range.advice] ?? Madvise.MADV_DOFORK)], check: .none)
         }
         opened = 0..<program.steps.count
-        // Behind: the call itself, wait4, the ranges, the end.
-        let ofHelper = program.steps.count + 3 + excluded.count
-        let ofCopy = ofHelper + 3
-        let helperFlags =
-            CloneFlag.CLONE_VM | CloneFlag.CLONE_VFORK | CloneFlag.CLONE_FILES | CloneFlag.CLONE_UNTRACED | CloneFlag.CLONE_PARENT_SETTID
-        helper = clone(helperFlags, to: ofHelper, number: address(program.steps.count + 1) + 8, &program)
-        waited = program.call(.wait4, [.value(Self.noTask), 0, .value(WaitOption.__WALL), 0], check: .none)
+        // Between: the ranges, and the end of the task's steps.
+        helper = MemoryHelper(at: place, stepsBetween: excluded.count + 1, &program)
         let first = program.steps.count
         for range in excluded {
             program.call(.madvise, [.value(range.start), .value(range.end - range.start), .value(range.advice)], check: .none)
@@ -86,15 +71,16 @@ struct CopyProgram {
         closed = first..<program.steps.count
         program.end()
 
-        copy = clone(CloneFlag.CLONE_FILES | CloneFlag.CLONE_UNTRACED, to: ofCopy, number: 0, &program)
-        for _ in 0..<2 { program.call(.exit_group, [0], check: .none) }
+        // Behind: the call itself, and the end of the helper.
+        let ofCopy = program.steps.count + 3
+        copy = MemoryHelper.clone(CloneFlag.CLONE_FILES | CloneFlag.CLONE_UNTRACED, to: ofCopy, at: place, &program)
+        MemoryHelper.end(&program)
 
         program.call(.setsid, check: .none)
-        program.call(.close_range, [0, .value(0xffff_ffff), .value(CloseRange.CLOSE_RANGE_UNSHARE)], check: .none)
-        ready = address(program.call(.getpid, check: .none)) + EncodedStep.resultOffset
-        let wait = place.stubAddress + UInt64(CheckpointStub.waitOffset)
-        for _ in 0..<Self.waits { program.call(.ppoll, [0, 0, .value(wait), 0, 0], check: .none) }
-        for _ in 0..<2 { program.call(.exit_group, [0], check: .none) }
+        MemoryHelper.leaveDescriptors(&program)
+        ready = MemoryHelper.address(of: program.call(.getpid, check: .none), in: place) + EncodedStep.resultOffset
+        MemoryHelper.wait(Self.waits, at: place, &program)
+        MemoryHelper.end(&program)
         self.program = program
     }
 
@@ -128,7 +114,7 @@ struct CopyProgram {
     func outcome(_ answer: ProgramAnswer) -> Outcome {
         for step in closed where answer.result(of: step) < 0 { return .changed(Self.errno(answer.result(of: step))) }
         for step in opened where answer.result(of: step) < 0 { return .refused(Self.errno(answer.result(of: step)), "madvise") }
-        let (helper, waited, copy) = (answer.result(of: helper), answer.result(of: waited), answer.result(of: copy))
+        let (helper, waited, copy) = (answer.result(of: helper.made), answer.result(of: helper.waited), answer.result(of: copy))
         if helper < 0 { return .refused(Self.errno(helper), "clone") }
         if waited < 0 { return .refused(Self.errno(waited), "wait4") }
         if copy <= 0 || copy > Int64(Int32.max) { return .refused(copy < 0 ? Self.errno(copy) : Errno.EAGAIN, "clone") }
