@@ -2,7 +2,7 @@ internal import CKernel
 internal import Glibc
 internal import LinuxABI
 
-/// A small file in which this user keeps what was learned from the running kernel, for the next start.
+/// A small file in which this user keeps for the next start what was learned from the running kernel, or where something is found.
 ///
 /// It is believed only where this user alone can have written it: directory and file belong to the effective user, are
 /// writable for no other, and the file has one name. It is never there half: it gets its name when it is whole, and a
@@ -10,6 +10,7 @@ internal import LinuxABI
 struct KeptFile {
     /// Bytes of the longest one.
     private static let longest = 1 << 16
+    private static let rootDirectory = "/run/treerestore"
 
     let directory: String
     let name: String
@@ -17,9 +18,8 @@ struct KeptFile {
     /// `/run/treerestore` for root, the user's cache for others. Nil where the environment is not the user's own (a program
     /// that got capabilities or another user by being started: `AT_SECURE`), and where no directory is named.
     static func ofUser(_ name: String) -> KeptFile? {
-        if geteuid() == 0 { return KeptFile(directory: "/run/treerestore", name: name) }
-        let secure: UInt64 = 23  // AT_SECURE
-        guard ckernel_auxiliary_value(secure) == 0 else { return nil }
+        if geteuid() == 0 { return KeptFile(directory: rootDirectory, name: name) }
+        guard hasOwnEnvironment else { return nil }
         for (variable, below) in [("XDG_CACHE_HOME", "/treerestore"), ("HOME", "/.cache/treerestore")] {
             // Ended by a zero byte; nothing changes the environment.
             guard let value = unsafe getenv(variable) else { continue }
@@ -27,6 +27,21 @@ struct KeptFile {
             if base.hasPrefix("/") { return KeptFile(directory: base + below, name: name) }
         }
         return nil
+    }
+
+    /// The same for what is of no use after the next start of the host: `/run/treerestore` for root, for others a directory in
+    /// `$XDG_RUNTIME_DIR`, or one of their own in `/tmp`.
+    static func untilReboot(_ name: String) -> KeptFile? {
+        if geteuid() == 0 { return KeptFile(directory: rootDirectory, name: name) }
+        guard hasOwnEnvironment else { return nil }
+        // Ended by a zero byte; nothing changes the environment.
+        let base = unsafe getenv("XDG_RUNTIME_DIR").map { unsafe String(cString: $0) } ?? ""
+        return KeptFile(directory: base.hasPrefix("/") ? base + "/treerestore" : "/tmp/treerestore-\(geteuid())", name: name)
+    }
+
+    private static var hasOwnEnvironment: Bool {
+        let secure: UInt64 = 23  // AT_SECURE
+        return ckernel_auxiliary_value(secure) == 0
     }
 
     /// Whether a file or directory can have been written by `user` alone.
@@ -64,6 +79,17 @@ struct KeptFile {
                     Int(SYS_linkat), Int(AT_FDCWD), source, Int(AT_FDCWD), target, Int(At.AT_SYMLINK_FOLLOW), 0)
             }
         }
+    }
+
+    func remove() {
+        guard let place = openDirectory() else { return }
+        _ = withPath(path(in: place)) { ckernel_syscall(Int(SYS_unlinkat), Int(AT_FDCWD), $0, 0, 0, 0, 0) }
+    }
+
+    /// The names that there are in its directory; none where that cannot be believed.
+    func neighbours() -> [String] {
+        guard let place = openDirectory(), let names = try? entryNames(of: "/proc/self/fd/\(place.number)") else { return [] }
+        return names.map { String(decoding: $0, as: UTF8.self) }
     }
 
     private func path(in place: borrowing Descriptor) -> String { "/proc/self/fd/\(place.number)/\(name)" }

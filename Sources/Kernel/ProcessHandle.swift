@@ -18,7 +18,7 @@ package struct ProcessHandle: ~Copyable {
 package final class ProcessHandles {
     /// In the order in which they were given.
     package let pids: [Int32]
-    private(set) var numbers: [Int32] = []
+    package private(set) var numbers: [Int32] = []
 
     /// - Errors: `EMFILE`: there are more processes than descriptors left.
     package init(_ pids: [Int32]) throws(SystemError) {

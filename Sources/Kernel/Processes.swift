@@ -128,7 +128,7 @@ package enum Processes {
     }
 
     /// A session of its own: signals of the terminal do not reach it.
-    package static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
+    static func leaveSession() { _ = ckernel_syscall(Int(SYS_setsid), 0, 0, 0, 0, 0, 0) }
 
     /// From now on orphaned descendants are adopted here, or not any more (PR_SET_CHILD_SUBREAPER).
     package static func adoptOrphans(_ adopts: Bool = true) {

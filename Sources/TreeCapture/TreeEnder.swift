@@ -44,9 +44,9 @@ final class TreeEnder {
     ///   - connections: of the tree. They end without a packet: their peers are to find them again.
     ///   - fence: the lock of the tree's connections, which stays from here on.
     func kill(silencing connections: [TCPSocket.Place] = [], keeping fence: ConnectionFence?) {
-        guard let guardian = try? Processes.fork(at: .forkGuardian) else { return killAll(connections, fence) }
+        let kept = handles.numbers + connections.lazy.filter(\.isOurs).map(\.number) + (fence?.numbers ?? [])
+        guard let guardian = try? StayingProcess.start("crguardian", at: .forkGuardian, keeping: kept) else { return killAll(connections, fence) }
         if guardian == 0 {
-            Processes.leaveSession()
             killAll(connections, fence)
             Processes.exitNow(0)
         }

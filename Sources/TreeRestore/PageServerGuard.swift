@@ -25,15 +25,10 @@ struct PageServerGuard {
         var handles: [(pid: Int32, number: Int32)] = []
         defer { for handle in handles { DescriptorTable.close(handle.number) } }
         for pid in processes { handles.append((pid, try Descriptor.open(process: pid).release())) }
-        if try Processes.fork(at: .forkServer) != 0 { return }
-        SignalMask.blockAll()
-        Processes.leaveSession()
-        Processes.setName("crrestart-guard")
-        // Among what is closed are the ends of pipes by which other processes notice the end of crrestart.
-        let numbers = (spaces.map(\.faults) + handles.map(\.number)).map { UInt32(bitPattern: $0) }
-        DescriptorTable.closeAll(from: 3, but: pages.numbers.union(numbers))
         let isWatched = detaches && [.pipe, .socket].contains((try? FileStatus(ofNumber: 2))?.kind)
-        for number in 0...(isWatched ? Int32(2) : 1) { DescriptorTable.close(number) }
+        // Among what is closed are the ends of pipes by which other processes notice the end of crrestart.
+        let kept = spaces.map(\.faults) + handles.map(\.number) + pages.numbers.map { Int32(bitPattern: $0) }
+        if try StayingProcess.start("crrestart-guard", at: .forkServer, keeping: kept, keepsErrors: !isWatched) != 0 { return }
         PageServerGuard(handles: handles).run { PageServer(spaces, pages, known: processes) }
     }
 

@@ -149,6 +149,44 @@ extension EndToEnd {
             try finish(try scratch.restart(.here, image: "image3").command, scratch)
         }
 
+        /// Notes of the keeper of a process, by its number.
+        private func notes(of pid: pid_t) -> [String] {
+            let names = (try? FileManager.default.contentsOfDirectory(atPath: "/run/treerestore")) ?? []
+            return names.filter { $0.hasPrefix("keeper-") && $0.hasSuffix("-\(pid)") }.map { "/run/treerestore/" + $0 }
+        }
+
+        /// A note tells where the keeper is, for as long as it lives; one that tells something else, or none, does no harm.
+        @Test func notesLeadToTheKeeper() throws {
+            let scratch = try Scratch()
+            let child = try started(scratch)
+            _ = try checkpoint(scratch, child, 0, ["--track"])
+            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 })
+            let keeper = try #require(keepers(scratch).first)
+            let note = try #require(notes(of: child.pid).first)
+            func text() throws -> String { try String(contentsOfFile: note, encoding: .utf8) }
+            #expect(try text().hasPrefix("\(keeper) "))
+            // It keeps no pipe, terminal, directory or file of anything else.
+            let own = ["/dev/null", "anon_inode:[userfaultfd]", "anon_inode:[pidfd]", "pidfd:", "/memfd:crcheckpoint-track"]
+            let links = ["cwd"] + (try FileManager.default.contentsOfDirectory(atPath: "/proc/\(keeper)/fd").map { "fd/" + $0 })
+            for link in links {
+                let target = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/\(keeper)/\(link)")
+                #expect(link == "cwd" ? target == "/" : own.contains { target.hasPrefix($0) }, "\(link): \(target)")
+            }
+            let start = try text().split(separator: " ").last ?? ""
+            for wrong in ["", "\(getpid()) \(start)", "\(keeper) 1\n", "999999999999 1\n"] {
+                try Data(wrong.utf8).write(to: URL(fileURLWithPath: note))
+                let next = try checkpoint(scratch, child, 1, ["--force"])
+                #expect(next["known_bytes"] as? Int ?? 0 >= 70 << 20, "\(wrong): \(next)")
+            }
+            try FileManager.default.removeItem(atPath: note)
+            _ = try checkpoint(scratch, child, 1, ["--track", "--force"])
+            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 && keepers(scratch).first != keeper })
+            #expect(try text().hasPrefix("\(keepers(scratch)[0]) "))
+            for number in 1...2 { try step(number, scratch) }
+            try finish(child, scratch)
+            #expect(notes(of: child.pid).isEmpty)
+        }
+
         /// Whatever fails or dies: the tree goes on, nothing is left in it, and the next image is right.
         @Test(arguments: [
             "track=EINVAL", "track:2=EBUSY", "track:5=EIO", "fork-tracker=EAGAIN", "track=SIGKILL", "track:2=SIGKILL", "track:6=SIGKILL",

@@ -36,11 +36,8 @@ final class ConnectionFence {
         let answers: (read: Int32, write: Int32)
         do throws(SystemError) {
             (orders, answers) = (try DescriptorTable.pipe(), try DescriptorTable.pipe())
-            let child = try Processes.fork(at: .forkKeeper)
-            if child == 0 {
-                for number in [orders.write, answers.read] { DescriptorTable.close(number) }
-                keepWatch(connections, orders.read, answers.write)
-            }
+            let child = try StayingProcess.start("crlock", at: .forkKeeper, keeping: [orders.read, answers.write])
+            if child == 0 { keepWatch(connections, orders.read, answers.write) }
             for number in [orders.read, answers.write] { DescriptorTable.close(number) }
             keeper = (child, orders.write, answers.read)
         } catch { throw PacketFilter.Failure(reason: "\(error)") }
@@ -65,6 +62,9 @@ final class ConnectionFence {
         if line.isEmpty { return [] }
         return line.split(separator: 0, omittingEmptySubsequences: false).map { String(decoding: $0, as: UTF8.self) }
     }
+
+    /// What a forked process needs for ``keep()``.
+    var numbers: [Int32] { keeper.map { [$0.orders] } ?? [] }
 
     /// It stays when this process ends. To be called by the process that ends the tree, before it ends any of it.
     func keep() {
@@ -92,8 +92,6 @@ final class ConnectionFence {
     // MARK: - The keeper
 
     private func keepWatch(_ connections: [ConnectionLock.Connection], _ orders: Int32, _ answers: Int32) -> Never {
-        SignalMask.blockAll()
-        Processes.leaveSession()
         do throws(PacketFilter.Failure) { try lock.put(connections) } catch {
             let text = [error.reason, error.help].map { $0.utf8.filter { $0 != 0 && $0 != 10 } }.joined(separator: [0])
             Channel.send([Self.done] + Array(text.prefix(250)) + [10], over: answers)

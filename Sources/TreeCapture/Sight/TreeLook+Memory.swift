@@ -39,8 +39,8 @@ extension TreeLook {
     /// What crcheckpoint itself tracks; nil: the program does.
     private mutating func tracked(of tid: HostPid) -> [PageRun]? {
         guard let process = TrackRecord.Process(of: tid) else { return nil }
-        if keptTracking == nil { keptTracking = KeptTracking.look() }
-        let ranges = keptTracking?.ranges(of: process) ?? []
+        keptTracking.learn(of: process)
+        let ranges = keptTracking.ranges(of: process)
         return ranges.isEmpty ? nil : ranges
     }
 

@@ -41,7 +41,7 @@ struct TreeLook {
     var netlinkSockets: [UInt64: NetlinkSocketState]?
     var multicast: MulticastTable?
     /// Looked for where memory is tracked.
-    var keptTracking: KeptTracking?
+    var keptTracking = KeptTracking()
 
     struct FileKey: Hashable {
         var device: UInt64

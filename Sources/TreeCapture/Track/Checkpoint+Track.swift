@@ -9,10 +9,10 @@ extension Checkpoint {
     /// - Preconditions: the tree stands still, and will until its pages are read or copied.
     /// - Returns: pages that are as in the parent.
     func track(_ sight: TreeSight, _ memory: MemorySight, _ tracking: Tracking?) -> UnchangedPages {
-        let isTracked = sight.spaces.contains { $0.tracked != nil }
-        let kept = isTracked ? KeptTracking.look() : KeptTracking()
+        var kept = KeptTracking()
+        for process in sight.processes where sight[space: process.space].tracked != nil { kept.learn(of: TrackRecord.Process(process)) }
         var unchanged = UnchangedPages()
-        if isTracked, let parent = options.parent {
+        if let parent = options.parent {
             unchanged = UnchangedPages(sight, memory, kept, since: parent.record.identity.asBytes)
         }
         if let tracking {

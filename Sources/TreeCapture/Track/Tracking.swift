@@ -91,32 +91,3 @@ final class Tracking {
         SpaceRefusals.sentences(refusals, sight).map { "pages of \($0.whom) will be compared by the next checkpoint: it \($0.reason)" }
     }
 }
-
-/// What keepers of this user hold of a tree.
-struct KeptTracking: Sendable {
-    private let all: [(keeper: Int32, record: TrackRecord)]
-
-    /// Of none.
-    init() { all = [] }
-
-    static func look() -> KeptTracking {
-        KeptTracking(((try? Keeper.all()) ?? []).compactMap { found in TrackRecord(found.record).map { (found.pid, $0) } })
-    }
-
-    private init(_ all: [(keeper: Int32, record: TrackRecord)]) { self.all = all }
-
-    /// What is tracked in the memory of a process, whatever since.
-    func ranges(of process: TrackRecord.Process) -> [PageRun] {
-        all.flatMap { $0.record.space(of: process)?.ranges ?? [] }.sorted { $0.start < $1.start }
-    }
-
-    /// The same since an image, with the id that the space has there.
-    func space(of process: TrackRecord.Process, since identity: [UInt8]) -> TrackRecord.Space? {
-        all.lazy.filter { $0.record.identity == identity }.compactMap { $0.record.space(of: process) }.first
-    }
-
-    /// Ends the keepers of these processes.
-    func end(of processes: [TrackRecord.Process]) {
-        for one in all where processes.contains(where: { one.record.space(of: $0) != nil }) { Keeper.end(one.keeper) }
-    }
-}
