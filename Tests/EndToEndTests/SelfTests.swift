@@ -63,6 +63,28 @@ extension EndToEnd {
             try check(scratch, scratch.start(["/usr/bin/python3", Host.programs + "/selfcalls.py", Host.path(of: "crcheckpoint"), scratch.path, way]))
         }
 
+        /// A parent that ignores SIGCHLD finds no child that it could wait for, in neither tree.
+        @Test func childThatIsNotWaitedFor() throws {
+            let program = """
+                import os, signal, sys
+                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+                command = [sys.argv[1], "--tree", str(os.getpid()), "-o", sys.argv[2] + "/image"]
+                pid = os.posix_spawn(command[0], command, os.environ)
+                try: sys.exit(f"there is a child: {os.waitpid(pid, 0)}")
+                except ChildProcessError: open(sys.argv[2] + "/ends", "a").write("right\\n")
+                """
+            let scratch = try Scratch()
+            let root = try scratch.start(["/usr/bin/python3", "-c", program, Host.path(of: "crcheckpoint"), scratch.path])
+            #expect(try root.wait(seconds: 60) == .exited(0), "\(root.errors)")
+            try #require(scratch.becomesEmpty())
+            for place in Place.allCases {
+                let restarted = try scratch.restart(place)
+                #expect(try restarted.command.wait(seconds: 60) == .exited(0), "\(place): \(restarted.command.errors)")
+                #expect(scratch.becomesEmpty())
+            }
+            #expect(scratch.read("ends") == "right\nright\nright\n")
+        }
+
         /// Typed at the terminal of a shell with job control; the copy has another terminal.
         @Test(arguments: ["bash", "dash"], ["--pidns", "--no-pidns"]) func typed(shell: String, option: String) throws {
             let scratch = try Scratch()

@@ -36,6 +36,16 @@ enum Checkpointer {
         }
     }
 
+    /// Whether nothing is left of it once it has ended, because its parent ignores SIGCHLD: the kernel does not wait for that parent then.
+    ///
+    /// - Source: wait(2); kernel/signal.c, `do_notify_parent`.
+    static func isReapedAtOnce(_ zombie: ZombieSight, among processes: [ProcessSight]) -> Bool {
+        guard zombie.stat.value.exitSignal == Signal.SIGCHLD, let parent = processes.first(where: { $0.pid.rawValue == zombie.stat.value.parent }) else {
+            return false
+        }
+        return parent.status.value.ignoredSignals & Signal.mask(Signal.SIGCHLD) != 0
+    }
+
     /// The SIGCHLD that its end would send to a parent with these signal masks; nil: that parent gets none, or has one already.
     ///
     /// - Parameter pending: what waits for the parent, as `siginfo_t`.

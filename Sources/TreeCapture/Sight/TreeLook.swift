@@ -143,9 +143,12 @@ struct TreeLook {
         let stat = try Seen<ProcessStat>(ProcText.stat(of: pid.rawValue))
         commands[pid] = stat.comm
         let status = try Seen<TaskStatus>(ProcText.status(of: pid.rawValue))
-        sight.zombies.append(
-            ZombieSight(pid: pid, stat: stat, status: status, pidNamespace: try pidNamespace(of: pid, status.namespaceProcessIDs.count),
-                endsWith: pid == members.checkpointer ? Checkpointer.status : nil))
+        var zombie = ZombieSight(pid: pid, stat: stat, status: status, pidNamespace: try pidNamespace(of: pid, status.namespaceProcessIDs.count))
+        if pid == members.checkpointer {
+            zombie.endsWith = Checkpointer.status
+            if Checkpointer.isReapedAtOnce(zombie, among: sight.processes) { return }
+        }
+        sight.zombies.append(zombie)
     }
 
     private mutating func lookAtProcess(_ pid: HostPid) throws(SystemError) {
