@@ -53,6 +53,49 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
+        /// Starts bubblewrap with a filter: keyctl(2) fails with ENOTCONN, all else is allowed. The descriptor of the filter is that of a pipe.
+        private static let bubblewrap = #"""
+            import os, struct, sys
+            steps = [(0x20, 0, 0, 0), (0x15, 0, 1, 250), (0x06, 0, 0, 0x50000 | 107), (0x06, 0, 0, 0x7fff0000)]
+            reader, writer = os.pipe()
+            os.write(writer, b"".join(struct.pack("=HBBI", *step) for step in steps))
+            os.close(writer)
+            os.set_inheritable(reader, True)
+            os.execvp("bwrap", ["bwrap", "--seccomp", str(reader), "--dev-bind", "/", "/", *sys.argv[1:]])
+            """#
+        /// What runs in it: says how keyctl(2) fails when it is told to.
+        private static let confined = #"""
+            import ctypes, os, sys, time
+            os.chdir(sys.argv[1])
+            open("ready", "w").close()
+            while not os.path.exists("go"): time.sleep(0.02)
+            libc = ctypes.CDLL(None, use_errno=True)
+            libc.syscall(250, 0, 0)
+            open("errno", "w").write(str(ctypes.get_errno()))
+            """#
+
+        /// As Flatpak starts programs: without privilege inside, by a parent that waits for it, or below an init of its own.
+        @Test(.enabled(if: Host.has("bwrap"), "wants bubblewrap"), arguments: Place.allCases, [[], ["--unshare-pid"]])
+        func bubblewrap(place: Place, options: [String]) throws {
+            let scratch = try Scratch()
+            let child = try scratch.start(
+                ["/usr/bin/python3", "-c", Self.bubblewrap] + options + ["/usr/bin/python3", "-c", Self.confined, scratch.path])
+            try #require(Clock.wait(seconds: 20) { scratch.exists("ready") || child.poll() != nil } && child.poll() == nil, "\(child.errors)")
+            func confined(_ root: pid_t) -> [String] {
+                let keys = ["Seccomp", "Seccomp_filters", "NoNewPrivs", "CapPrm", "CapEff", "CapBnd"]
+                return ProcessTable.tree(of: root).map { one in keys.map { status(one.pid, $0) }.joined(separator: " ") }
+            }
+            let before = confined(child.pid)
+            #expect(before.last?.hasPrefix("2 1 1 0") == true, "\(before)")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let (running, root) = try scratch.restart(place)
+            #expect(confined(root) == before)
+            try scratch.write("go")
+            #expect(try running.wait(seconds: 20) == .exited(0), "\(running.errors)")
+            #expect(scratch.read("errno") == "\(ENOTCONN)")
+            #expect(scratch.becomesEmpty())
+        }
+
         /// As containers have it: root installs the filter, without no_new_privs, and the program has less privilege afterwards.
         @Test(arguments: Place.allCases) func filterFromSomebodyWithMorePrivilege(place: Place) throws {
             let scratch = try Scratch()
