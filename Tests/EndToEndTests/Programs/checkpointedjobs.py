@@ -12,7 +12,11 @@ import subprocess
 import sys
 import time
 
+import events
+
 binaries, directory, *user = sys.argv[1:]
+folder = events.Folder(directory, details=lambda: folder.read("log"))
+read, wait_for = folder.read, folder.wait_for
 repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 crjob = os.path.join(repository, "scripts/crjob")
 environment = dict(os.environ, CRCHECKPOINT=binaries + "/crcheckpoint", CRRESTART=binaries + "/crrestart", CRIMAGE=binaries + "/crimage", HOME=directory)
@@ -32,22 +36,6 @@ for number in range(400):
 ' | awk '{{ sum += $1 }} END {{ print sum; exit 7 }}' > {directory}/sum
 exit ${{PIPESTATUS[1]}}
 """
-
-
-def read(name):
-    try:
-        with open(os.path.join(directory, name)) as file:
-            return file.read()
-    except OSError:
-        return ""
-
-
-def wait_for(question, what, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while not question():
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}\n{read('log')}")
-        time.sleep(0.01)
 
 
 def begin(*options, job=JOB):

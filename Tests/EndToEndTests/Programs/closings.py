@@ -5,21 +5,14 @@ closings.py tree DIR        connects; DIR/ready; after DIR/finish looks whether 
 """
 import hashlib, os, socket, sys, time, traceback
 
+import events
+
 ROLE, FOLDER = sys.argv[1:3]
+folder = events.Folder(FOLDER)
+write, wait = folder.write, folder.wait
 KINDS = ["FIN-WAIT-2", "CLOSE-WAIT", "FIN-WAIT-1", "LAST-ACK", "CLOSING"]
 FULL = ("FIN-WAIT-1", "LAST-ACK", "CLOSING")
 STATES = {1: "ESTABLISHED", 4: "FIN-WAIT-1", 5: "FIN-WAIT-2", 7: "CLOSE", 8: "CLOSE-WAIT", 9: "LAST-ACK", 11: "CLOSING"}
-
-
-def write(name, text):
-    with open(f"{FOLDER}/{name}.new", "w") as file:
-        file.write(text)
-    os.rename(f"{FOLDER}/{name}.new", f"{FOLDER}/{name}")
-
-
-def wait(name):
-    while not os.path.exists(f"{FOLDER}/{name}"):
-        time.sleep(0.005)
 
 
 def state(end):

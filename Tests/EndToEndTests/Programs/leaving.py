@@ -4,22 +4,14 @@ leaving.py serve DIR REUSE   sends 600,000 bytes to the first client, closes, an
                              DIR/port, DIR/ready
 leaving.py client DIR        receives nothing before DIR/receive; DIR/received; connects once more after DIR/finish; DIR/result
 """
-import hashlib, os, socket, sys, time
+import hashlib, socket, sys
+
+import events
 
 ROLE, FOLDER = sys.argv[1:3]
 BYTES = bytes(number * 7 % 251 for number in range(600_000))
-
-
-def write(name, text):
-    with open(f"{FOLDER}/{name}.new", "w") as file:
-        file.write(text)
-    os.rename(f"{FOLDER}/{name}.new", f"{FOLDER}/{name}")
-
-
-def wait(name):
-    while not os.path.exists(f"{FOLDER}/{name}"):
-        time.sleep(0.005)
-
+folder = events.Folder(FOLDER)
+write, wait = folder.write, folder.wait
 
 if ROLE == "serve":
     listening = socket.socket()

@@ -15,7 +15,11 @@ import subprocess
 import sys
 import time
 
+import events
+
 binaries, directory, scenario = sys.argv[1:]
+folder = events.Folder(directory)
+read, wait_for = folder.read, folder.wait_for
 repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 crmigrate = os.path.join(repository, "scripts/crmigrate")
 crcheckpoint, crrestart = os.path.join(binaries, "crcheckpoint"), os.path.join(binaries, "crrestart")
@@ -23,27 +27,8 @@ started = []
 USER = 54322
 
 
-def wait_for(question, what, seconds=30.0):
-    deadline = time.monotonic() + seconds
-    while True:
-        answer = question()
-        if answer:
-            return answer
-        if time.monotonic() > deadline:
-            raise AssertionError(f"not within {seconds} s: {what}")
-        time.sleep(0.01)
-
-
 def run(*command, **options):
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, **options).stdout.decode()
-
-
-def read(name):
-    try:
-        with open(os.path.join(directory, name)) as file:
-            return file.read()
-    except OSError:
-        return ""
 
 
 # MARK: Hosts

@@ -12,7 +12,8 @@ import signal
 import socket
 import subprocess
 import sys
-import time
+
+import events
 
 binaries, directory, user = sys.argv[1:]
 repository = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -90,21 +91,12 @@ def slurm(*command):
     return done.stdout.decode()
 
 
-def read(name):
-    try:
-        with open(os.path.join(directory, name), errors="replace") as file:
-            return file.read()
-    except OSError:
-        return ""
+def details():
+    return f"{slurm('squeue', '--long')}{slurm('sinfo')}{read('job/log')}\n{read('slurmctld.log')[-3000:]}{read('slurmd-n1.log')[-2000:]}"
 
 
-def wait_for(question, what, seconds=60.0):
-    deadline = time.monotonic() + seconds
-    while not question():
-        if time.monotonic() > deadline:
-            raise AssertionError(
-                f"not within {seconds} s: {what}\n{slurm('squeue', '--long')}{slurm('sinfo')}{read('job/log')}\n{read('slurmctld.log')[-3000:]}{read('slurmd-n1.log')[-2000:]}")
-        time.sleep(0.05)
+folder = events.Folder(directory, 60.0, details)
+read, wait_for = folder.read, folder.wait_for
 
 
 def submit(*options):
