@@ -17,9 +17,10 @@ struct PageServerGuard {
     ///
     /// - Parameters:
     ///   - processes: of the tree, by their numbers here. Tracees of this process: no other process can get their numbers.
+    ///   - pagesAreThere: called by the server when no page is missing any more.
     ///   - detaches: a pipe that is standard error is left, too: its reader waits for the end of crrestart, and not for that of these.
     static func start(
-        _ spaces: [LateSpace], _ pages: CheckedPages, _ processes: [Int32], detaches: Bool
+        _ spaces: [LateSpace], _ pages: CheckedPages, _ processes: [Int32], detaches: Bool, pagesAreThere: @escaping () -> Void
     ) throws(SystemError) {
         defer { for space in spaces { DescriptorTable.close(space.faults) } }
         var handles: [(pid: Int32, number: Int32)] = []
@@ -34,7 +35,7 @@ struct PageServerGuard {
         DescriptorTable.closeAll(from: 3, but: pages.numbers.union(numbers))
         let isWatched = detaches && [.pipe, .socket].contains((try? FileStatus(ofNumber: 2))?.kind)
         for number in 0...(isWatched ? Int32(2) : 1) { DescriptorTable.close(number) }
-        PageServerGuard(handles: handles).run { PageServer(spaces, pages, known: processes) }
+        PageServerGuard(handles: handles).run { PageServer(spaces, pages, known: processes, pagesAreThere: pagesAreThere) }
     }
 
     private func run(_ server: () -> PageServer) -> Never {

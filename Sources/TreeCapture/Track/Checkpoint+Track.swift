@@ -21,4 +21,14 @@ extension Checkpoint {
         }
         return unchanged
     }
+
+    /// Ends what `--track` has begun, for a tree that runs. The next checkpoint compares all of its pages.
+    ///
+    /// - Returns: how many keepers were ended: those of this user.
+    package static func endTracking(of root: Int32) throws(CaptureError) -> Int {
+        do throws(SystemError) {
+            let pids = [root] + (try ProcessTree().processes(below: root))
+            return KeptTracking.look().end(of: pids.compactMap { TrackRecord.Process(of: HostPid($0)) })
+        } catch { throw CaptureError(cannot: "end the tracking of the tree of \(root)", error, help: "is there such a process?") }
+    }
 }
