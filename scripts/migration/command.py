@@ -88,8 +88,8 @@ def parse():
         options.rounds = 10
     if options.rounds and (options.sign or options.encrypt):
         parser.error("--sign and --encrypt make one sealed image, which no other can be compared with: --rounds and --max-stop exclude them (ssh encrypts and proves what it carries)")
-    if options.lazy and (options.rounds or options.sign or options.encrypt or options.compress):
-        parser.error("--lazy fetches pages from any place of one plain image: --rounds, --max-stop, --compress, --sign and --encrypt exclude it (ssh -C compresses)")
+    if options.lazy and (options.sign or options.encrypt or options.compress):
+        parser.error("--lazy fetches pages from any place of a plain image: --compress, --sign and --encrypt exclude it (ssh -C compresses)")
     distribute(options)
     return options
 

@@ -45,6 +45,11 @@ class Migration:
         self.source = None
         self.target = None
 
+    @property
+    def late_image(self):
+        """Of --lazy. The images of rounds that it needs lie beside it."""
+        return self.spool.image("late")
+
     def say(self, text):
         if not self.options.quiet and not self.options.json:
             print(text, file=sys.stderr, flush=True)
@@ -145,7 +150,7 @@ class Migration:
         if not line.startswith("parked "):
             raise self.target.refused(line)
         self.mark("parked")
-        if self.spool:
+        if self.service:
             self.spool.keep()
         # First there: where a state is found here, the folder is there.
         self.is_kept = True
@@ -187,7 +192,7 @@ class Migration:
         state = {
             "pid": self.options.pid, "host": self.host.name, "ssh": self.host.ssh, "arrival": self.arrival.path, "boot": self.arrival.boot,
             "keeper": self.source.process.pid, "keeper_start": start_time(self.source.process.pid), "move_address": self.options.move_address,
-            "untrack": self.rounds.untracking if self.rounds else None, "image": self.spool.image("late") if self.spool else None,
+            "untrack": self.rounds.untracking if self.rounds else None, "image": self.late_image if self.service else None,
         }
         path = os.path.join(self.state, "state.json")
         with open(path + ".new", "w") as file:
@@ -205,19 +210,20 @@ class Migration:
         try:
             self.arrival = Arrival(self.host)
             if self.options.rounds:
-                self.rounds = Rounds(self.options, self.arrival, self.say)
+                self.spool = Spool(self.options.spool, self.options.pid)
+                self.rounds = Rounds(self.options, self.arrival, self.spool, self.say)
                 self.rounds.run()
                 # What changed meanwhile, so that little is left for the stop.
                 for folder in self.options.sync:
                     self.synchronise(folder)
             if self.options.lazy:
-                self.spool = Spool(self.options.spool, self.options.pid)
-                self.service = PageService(self.host, self.arrival, self.spool.image("late"), self.options.bandwidth)
+                self.spool = self.spool or Spool(self.options.spool, self.options.pid)
+                self.service = PageService(self.host, self.arrival, self.late_image, self.options.bandwidth)
             self.target = Target(self.options, self.host, self.arrival, self.rounds is not None, self.service is not None)
             self.target.await_ready()
-            self.source = Source(self.options, self.rounds and self.rounds.last, self.spool and self.spool.image("late"))
+            self.source = Source(self.options, self.rounds and self.rounds.last, self.late_image if self.service else None)
             self.mark("freezing")
-            if self.spool:
+            if self.service:
                 self.save_image()
             else:
                 self.send_image()
@@ -261,8 +267,8 @@ class Migration:
                 self.rounds.untrack()
             self.forget()
             raise Failed(f"{self.host.name} did not start the tree; it goes on here")
-        if self.rounds:
-            self.rounds.spool.remove()
+        if self.spool and not self.service:
+            self.spool.remove()
         print(
             f"crmigrate: undecided: {self.host.name} was told to go, and cannot be asked whether it did; the tree of {self.options.pid} stays stopped here (crmigrate --resolve {self.state} asks again)",
             file=sys.stderr)
@@ -322,9 +328,8 @@ class Migration:
 
     def forget(self):
         """Nothing of the migration is needed any more, here and there."""
-        for kept in (self.rounds and self.rounds.spool, self.spool):
-            if kept:
-                kept.remove()
+        if self.spool:
+            self.spool.remove()
         if self.service:
             self.service.end()
         if self.arrival:
@@ -368,7 +373,7 @@ class Migration:
             print(f"crmigrate: {line}", file=sys.stderr)
         begin = f"the tree of {self.options.pid} runs on {summary['host']}, its root there is {summary['pid']}"
         if self.service:
-            print(f"{begin}: it stood still for {summary['stopped_s']} s, and the last of its {summary['bytes']} bytes came {summary['late_s']} s after it ran")
+            print(f"{begin}: it stood still for {summary['stopped_s']} s, and the last of its pages came {summary['late_s']} s after it ran there")
             return
         before = ""
         if summary["rounds"]:

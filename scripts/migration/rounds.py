@@ -105,12 +105,12 @@ class Spool:
 
 
 class Rounds:
-    def __init__(self, options, arrival, say):
+    def __init__(self, options, arrival, spool, say):
         self.options = options
         self.arrival = arrival
         self.say = say
         self.done = []
-        self.spool = Spool(options.spool, options.pid)
+        self.spool = spool
         self.notices = []
 
     @property
