@@ -15,7 +15,8 @@ package final class ServedImage: RandomSource {
     /// The last answer: records are small, and each question takes the time of the way there and back.
     private var last: (offset: UInt64, bytes: [UInt8]) = (0, [])
 
-    private static let least = 64 << 10
+    /// Bytes.
+    private static let ahead = 64 << 10
     private static let most = 1 << 20
     /// The longest line of an answer, in bytes.
     private static let longestLine = 8192
@@ -39,7 +40,10 @@ package final class ServedImage: RandomSource {
     package func read(upTo count: Int, at offset: UInt64) throws -> [UInt8] {
         if offset >= size { return [] }
         if offset < last.offset || offset >= last.offset + UInt64(last.bytes.count) {
-            let wanted = min(UInt64(min(max(count, Self.least), Self.most)), size - offset)
+            let end = last.offset + UInt64(last.bytes.count)
+            // What is read on from there is records, one after the other: more of them come at once. Pages are asked for as they are wanted.
+            let readsOn = offset >= end && offset - end < UInt64(Self.ahead)
+            let wanted = min(UInt64(min(max(count, readsOn ? Self.ahead : 1), Self.most)), size - offset)
             let words = try ask("read \(offset) \(wanted)")
             guard words.count == 2, words[0] == "bytes", let given = UInt64(words[1]), given > 0, given <= wanted else { throw Self.nonsense(words) }
             while pending.count < Int(given) { try take(upTo: Int(given) - pending.count) }
