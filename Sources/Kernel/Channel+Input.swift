@@ -15,4 +15,7 @@ extension Channel {
             if isInterrupted() { throw SystemError(EINTR, in: "read") }
         }
     }
+
+    /// What has arrived, at most `count` bytes; empty at the end.
+    package static func read(_ number: Int32, upTo count: Int) throws(SystemError) -> [UInt8] { try readBytes(number, upTo: count, at: nil) }
 }

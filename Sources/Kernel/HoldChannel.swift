@@ -16,24 +16,21 @@ package final class HoldChannel {
         case interrupted
     }
 
-    private var input: Int32
-    private let output: Int32
+    private let pair: DescriptorPair
     /// The FIFO from which orders come in place of the first descriptor; open for as long as this process lives.
     private var fifo: Int32?
     private var pending: [UInt8] = []
     /// The longest line that is taken, in bytes.
     private static let longest = 8192
 
-    /// - Parameter text: `N`: read and write descriptor N (a socket); `N,M`: read N, write M. Nil: it is something else.
+    /// - Parameter text: as ``DescriptorPair`` reads it. Nil: it is something else.
     package init?(_ text: String) {
-        let numbers = text.split(separator: ",", omittingEmptySubsequences: false).map { Int32($0) }
-        guard (1...2).contains(numbers.count), let first = numbers[0], let last = numbers[numbers.count - 1], first >= 0, last >= 0
-        else { return nil }
-        (input, output) = (first, last)
+        guard let pair = DescriptorPair(text) else { return nil }
+        self.pair = pair
     }
 
     /// The descriptors that were named.
-    package var numbers: [Int32] { input == output ? [input] : [input, output] }
+    package var numbers: [Int32] { pair.numbers }
 
     /// Waits for the next line.
     ///
@@ -66,10 +63,10 @@ package final class HoldChannel {
             pending += (try? readBytes(fifo, upTo: 4096, at: nil)) ?? []
             return true
         }
-        var looks = [pollfd(fd: input, events: Int16(POLLIN), revents: 0), pollfd(fd: output, events: 0, revents: 0)]
+        var looks = [pollfd(fd: pair.input, events: Int16(POLLIN), revents: 0), pollfd(fd: pair.output, events: 0, revents: 0)]
         guard unsafe Glibc.poll(&looks, 2, 100) > 0 else { return true }
         if looks[0].revents != 0 {
-            guard let bytes = try? readBytes(input, upTo: 4096, at: nil), !bytes.isEmpty else { return false }
+            guard let bytes = try? readBytes(pair.input, upTo: 4096, at: nil), !bytes.isEmpty else { return false }
             pending += bytes
             return true
         }
@@ -79,7 +76,7 @@ package final class HoldChannel {
     /// - Precondition: writes to a closed pipe fail and do not end this process (``Processes/letWritesFail()``).
     /// - Returns: false: the other end is gone.
     @discardableResult
-    package func tell(_ line: String) -> Bool { (try? Channel.tell(line, over: output)) != nil }
+    package func tell(_ line: String) -> Bool { (try? Channel.tell(line, over: pair.output)) != nil }
 
     /// Takes orders from a FIFO instead, which is open for writing here, too: there is no end of it.
     ///

@@ -1,4 +1,5 @@
 internal import CheckpointImage
+internal import HostProbe
 internal import RestorePlan
 
 /// Reads pages of a seekable image at any place, and compares the checksum of each 256 KiB before one of its bytes is handed out.
@@ -15,6 +16,9 @@ final class CheckedPages {
 
     /// Numbers of the open files of the image and of its parents.
     var numbers: Set<UInt32> { pages.numbers }
+
+    /// Tells the program that serves the image, if there is one, that all pages are here.
+    func finish() { (pages.source as? ServedImage)?.done() }
 
     /// Pages of a section.
     ///

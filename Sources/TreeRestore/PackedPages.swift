@@ -18,8 +18,9 @@ struct PackedPages: WalkedPages {
     /// It counts pages.
     var walk: SectionWalk
 
-    init(_ file: ImageFile, _ pages: SavedPages, name: String, isLazy: Bool = false) {
-        number = file.number
+    /// - Parameter number: of the open image.
+    init(_ number: Int32, _ pages: SavedPages, name: String, isLazy: Bool = false) {
+        self.number = number
         checked = CheckedPages(pages, name: name)
         self.isLazy = isLazy
         parentNumbers = pages.parent?.numbers ?? []
@@ -55,6 +56,7 @@ extension SavedPages {
         var one: SavedPages? = self
         while let image = one {
             if let file = image.source as? ImageFile { numbers.insert(UInt32(bitPattern: file.number)) }
+            if let served = image.source as? ServedImage { numbers.formUnion(served.numbers) }
             one = image.parent
         }
         return numbers

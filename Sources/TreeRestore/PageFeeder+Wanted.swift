@@ -27,10 +27,13 @@ extension PageFeeder {
             done += load.byteCount
             watch.progress("load", done, total)
         }
-        if late.isEmpty { return }
+        if late.isEmpty {
+            pagesAreThere()
+            return pages.finish()
+        }
         // From here on whatever touches a page that is missing, crrestart itself as well, has to find the server there.
         let processes = tree.plan.tasks.indices.filter { tree.plan.tasks[$0].isLeader && !tree.plan.tasks[$0].isZombie }.map { tree.hostPids[$0] }
-        do throws(SystemError) { try PageServerGuard.start(late, pages, processes, detaches: detaches) } catch {
+        do throws(SystemError) { try PageServerGuard.start(late, pages, processes, detaches: detaches, pagesAreThere: pagesAreThere) } catch {
             throw RestoreError(cannot: "serve the pages that come late", error)
         }
         for load in lateLoads { publish(load, tree) }

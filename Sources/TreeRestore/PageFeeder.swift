@@ -16,8 +16,11 @@ struct PageFeeder {
 
     /// No process waits for the tree.
     let detaches: Bool
+    /// Called when no page is missing any more, by another process as a rule.
+    let pagesAreThere: () -> Void
 
-    init(_ source: any PageSource, detaches: Bool, _ watch: Watch) {
+    init(_ source: any PageSource, detaches: Bool, pagesAreThere: @escaping () -> Void, _ watch: Watch) {
+        self.pagesAreThere = pagesAreThere
         self.source = source
         self.detaches = detaches
         self.watch = watch

@@ -10,6 +10,7 @@ internal import RestorePlan
 struct PageServer {
     private var spaces: [LateSpace]
     private let pages: CheckedPages
+    private let pagesAreThere: () -> Void
     /// Pages that no task waits for are brought, too.
     private var fillsAhead = true
     /// Processes that this process had a descriptor of from the beginning, for the guard, and those that were forked since, with their descriptors.
@@ -24,7 +25,9 @@ struct PageServer {
     private static let memoryTries = 100
     private static let memoryPause: Int64 = 100_000_000
 
-    init(_ spaces: [LateSpace], _ pages: CheckedPages, known: [Int32]) {
+    /// - Parameter pagesAreThere: called when no page is missing any more.
+    init(_ spaces: [LateSpace], _ pages: CheckedPages, known: [Int32], pagesAreThere: @escaping () -> Void) {
+        self.pagesAreThere = pagesAreThere
         self.spaces = spaces
         self.pages = pages
         self.known = Set(known)
@@ -41,6 +44,8 @@ struct PageServer {
             PageServerGuard.say("\(error.sentence); the tree is ended, because it would lack pages")
             Processes.exitNow(error.exitStatus)
         }
+        pagesAreThere()
+        pages.finish()
         Processes.exitNow(0)
     }
 

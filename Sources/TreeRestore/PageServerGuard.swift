@@ -17,9 +17,10 @@ struct PageServerGuard {
     ///
     /// - Parameters:
     ///   - processes: of the tree, by their numbers here. Tracees of this process: no other process can get their numbers.
+    ///   - pagesAreThere: called by the server when no page is missing any more.
     ///   - detaches: a pipe that is standard error is left, too: its reader waits for the end of crrestart, and not for that of these.
     static func start(
-        _ spaces: [LateSpace], _ pages: CheckedPages, _ processes: [Int32], detaches: Bool
+        _ spaces: [LateSpace], _ pages: CheckedPages, _ processes: [Int32], detaches: Bool, pagesAreThere: @escaping () -> Void
     ) throws(SystemError) {
         defer { for space in spaces { DescriptorTable.close(space.faults) } }
         var handles: [(pid: Int32, number: Int32)] = []
@@ -29,7 +30,7 @@ struct PageServerGuard {
         // Among what is closed are the ends of pipes by which other processes notice the end of crrestart.
         let kept = spaces.map(\.faults) + handles.map(\.number) + pages.numbers.map { Int32(bitPattern: $0) }
         if try StayingProcess.start("crrestart-guard", at: .forkServer, keeping: kept, keepsErrors: !isWatched) != 0 { return }
-        PageServerGuard(handles: handles).run { PageServer(spaces, pages, known: processes) }
+        PageServerGuard(handles: handles).run { PageServer(spaces, pages, known: processes, pagesAreThere: pagesAreThere) }
     }
 
     private func run(_ server: () -> PageServer) -> Never {

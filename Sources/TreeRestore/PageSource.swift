@@ -50,11 +50,13 @@ enum PageSources {
     ///   - keys: what the image is decrypted with, and whose signature it has to have.
     ///   - parents: where the images are that have what this one leaves out.
     ///   - isLazy: pages are to come while the tree runs.
+    ///   - served: by which another program is asked for the image; nil: it is here.
     /// - Errors: `interrupted`, also while an input has no writer, or while one keeps silent.
     static func open(
-        _ path: String?, _ keys: SealKeys, _ parents: ParentSearch, isLazy: Bool, _ watch: Watch
+        _ path: String?, _ keys: SealKeys, _ parents: ParentSearch, isLazy: Bool, served: DescriptorPair?, _ watch: Watch
     ) throws(RestoreError) -> any PageSource {
         let name = path ?? "(standard input)"
+        if let served { return try ask(served, parents, name: name, isLazy: isLazy, watch) }
         let input: ImageInput
         do throws(ImageInputError) { input = try ImageInput(path ?? "-", keys) { watch.isInterrupted } } catch { throw RestoreError(error) }
         if isLazy, case .stream = input { throw RestoreError.notLazy(name) }
@@ -64,9 +66,23 @@ enum PageSources {
                 let image = try CheckpointImage(reading: file)
                 let parent = try parents.parent(of: image, beside: file.place?.directory)
                 if !isLazy && !image.pageSections.contains(where: \.isChunked) { return InPlacePages(file, image, name: name) }
-                return PackedPages(file, SavedPages(image, in: file, parent: parent), name: name, isLazy: isLazy)
+                return PackedPages(file.number, SavedPages(image, in: file, parent: parent), name: name, isLazy: isLazy)
             case .stream(let stream): return try StreamedPages(stream, parents, name: name, watch)
             }
+        } catch {
+            try watch.check()
+            throw RestoreError(error, image: name)
+        }
+    }
+
+    private static func ask(
+        _ ends: DescriptorPair, _ parents: ParentSearch, name: String, isLazy: Bool, _ watch: Watch
+    ) throws(RestoreError) -> any PageSource {
+        do throws(ImageError) {
+            let served = try ServedImage(ends) { watch.isInterrupted }
+            let image = try CheckpointImage(reading: served)
+            let parent = try parents.parent(of: image, beside: nil)
+            return PackedPages(served.number, SavedPages(image, in: served, parent: parent), name: name, isLazy: isLazy)
         } catch {
             try watch.check()
             throw RestoreError(error, image: name)

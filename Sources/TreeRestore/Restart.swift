@@ -14,6 +14,8 @@ package struct Restart {
         package var keys = SealKeys.none
         /// Where the images are that have what this one leaves out.
         package var parents = ParentSearch()
+        /// By which another program is asked for the image; nil: it is here.
+        package var served: DescriptorPair?
         /// What decides about the plan.
         package var plan = RestartOptions()
         /// What takes the place of open files of the tree.
@@ -31,6 +33,8 @@ package struct Restart {
         package var hold: HoldChannel?
         /// Called when that order has come, with the root's number here.
         package var isGoing: (Int32) throws(SystemError) -> Void = { _ in }
+        /// With pages that come late: called when none is missing any more, by a process that may outlive this one.
+        package var pagesAreThere: () -> Void = {}
         /// Nothing is created: signals end the command as usual.
         package var isOnlyShown = false
 
@@ -56,7 +60,7 @@ package struct Restart {
 
     /// The whole restart as text, one line per step. Creates nothing.
     package func dryRun() throws(RestoreError) -> [String] {
-        let source = try PageSources.open(options.path, options.keys, options.parents, isLazy: options.plan.isLazy, watch)
+        let source = try PageSources.open(options.path, options.keys, options.parents, isLazy: options.plan.isLazy, served: options.served, watch)
         try warn(about: source)
         return try makePlan(for: source, isPrinted: true).lines()
     }
@@ -66,7 +70,7 @@ package struct Restart {
         SignalMask.blockChildSignals()
         Processes.raiseDescriptorLimit()
         watch.stage("read")
-        let source = try PageSources.open(options.path, options.keys, options.parents, isLazy: options.plan.isLazy, watch)
+        let source = try PageSources.open(options.path, options.keys, options.parents, isLazy: options.plan.isLazy, served: options.served, watch)
         try warn(about: source)
         watch.stage("plan")
         var plan = try makePlan(for: source)
@@ -82,7 +86,7 @@ package struct Restart {
         let terminal = try makeTerminal(plan)
         let given = try GivenDescriptors(plan.valid.options.given)
         var objects = try PreparedObjects(of: plan)
-        var pages = PageFeeder(source, detaches: options.detaches, watch)
+        var pages = PageFeeder(source, detaches: options.detaches, pagesAreThere: options.pagesAreThere, watch)
         try pages.fill(&objects)
         var attempts = 1
         // Numbers cannot be reserved: if one goes to another process meanwhile, others are chosen.

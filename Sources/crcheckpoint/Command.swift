@@ -74,10 +74,7 @@ struct Command: ParsableCommand {
         completion: .file())
     var parent: String?
 
-    @Flag(
-        name: .long,
-        help: "Have the kernel note which pages the tree changes from now on, for the next checkpoint with --parent: it does not compare the others, where memory is private and has no file. A small process, crkeeper, keeps that up; it ends with the tree, and may be ended at any time.")
-    var track = false
+    @OptionGroup var tracking: TrackArguments
 
     @Option(
         name: .long,
@@ -137,11 +134,15 @@ struct Command: ParsableCommand {
             return
         }
         if tree == nil { throw ValidationError("--tree PID says which tree is saved.") }
+        if tracking.untrack {
+            if output != nil || tracking.track || dryRun { throw ValidationError("--untrack takes no checkpoint: -o, --track and --dry-run exclude it.") }
+            return
+        }
         if kill && stop { throw ValidationError("--kill and --stop exclude each other.") }
         if copying.live ?? .never != .never && (kill || stop || hold != nil) {
             throw ValidationError("--live lets the tree go on while its pages are written: --kill, --stop and --hold exclude it.")
         }
-        if track && (kill || stop || hold != nil || dryRun) {
+        if tracking.track && (kill || stop || hold != nil || dryRun) {
             throw ValidationError("--track is for a tree that goes on: --kill, --stop, --hold and --dry-run exclude it.")
         }
         if output == nil && !dryRun { throw ValidationError("-o IMG says where the image goes; -o - is standard output.") }
@@ -160,8 +161,10 @@ struct Command: ParsableCommand {
     }
 
     func run() throws {
-        guard let tree, !network.isGiven else {
-            do throws(CaptureError) { try network.run(json: common.json) } catch {
+        guard let tree, !network.isGiven, !tracking.untrack else {
+            do throws(CaptureError) {
+                if let tree { try tracking.end(of: tree, json: common.json) } else { try network.run(json: common.json) }
+            } catch {
                 report(error)
                 throw ExitCode(error.exitStatus)
             }
@@ -180,7 +183,7 @@ struct Command: ParsableCommand {
         options.carried = withFiles.flatMap { CarriedFiles($0) } ?? CarriedFiles()
         options.external = external
         options.live = copying.live
-        options.tracks = track
+        options.tracks = tracking.track
         options.compression = compress.flatMap { PageCompression($0) }
         options.connections = network.tcp
         options.recording = recordSight

@@ -130,10 +130,7 @@ struct Command: ParsableCommand {
     @Flag(name: .long, help: "Leave the tree stopped; SIGCONT lets it go on.")
     var stopped = false
 
-    @Flag(
-        name: .long,
-        help: "Let the tree run at once: its pages come when they are touched, the others in the background. The image has to stay as it is until all are there.")
-    var lazy = false
+    @OptionGroup var late: LazyArguments
 
     @Flag(name: .long, help: "Print the program of system calls of every task; create nothing.")
     var dryRun = false
@@ -160,6 +157,7 @@ struct Command: ParsableCommand {
         _ = try file.options()
         _ = try AddressArguments.moves(address)
         try holding.check(dryRun: dryRun)
+        try late.check(hasKeys: key.paths.contains { $0 != nil })
         if detach && (wait || copyStatus || showStatus) {
             throw ValidationError("--detach does not wait: --wait, --copy-status and --show-status exclude it.")
         }
@@ -168,7 +166,7 @@ struct Command: ParsableCommand {
     func run() throws {
         try UserArguments.become(user, CommandLine.arguments)
         let descriptors = try DescriptorArguments(fd, reconnected: reconnect)
-        let kept = Surroundings.closeInherited(but: descriptors.inherited + (ack.map { [UInt32(bitPattern: $0)] } ?? []) + holding.numbers, [image, pidFile, statusFile, common.logFile] + key.paths)
+        let kept = Surroundings.closeInherited(but: descriptors.inherited + (ack.map { [UInt32(bitPattern: $0)] } ?? []) + holding.numbers + late.numbers, [image, pidFile, statusFile, common.logFile] + key.paths)
         try checkFiles()
         if let ack, !DescriptorTable.isOpen(ack) {
             Messages.error("cannot acknowledge the restart: EBADF (--ack names descriptor \(ack), which is not open; nothing was restarted)")
@@ -181,7 +179,8 @@ struct Command: ParsableCommand {
         options.parents = file.parents
         options.plan.newPidNamespace = pidns
         options.plan.keepsPids = pids
-        options.plan.isLazy = lazy
+        options.plan.isLazy = late.lazy
+        options.served = late.ends
         options.staysStopped = stopped
         options.detaches = detach
         options.plan.usesLastPid = lastPid
@@ -201,11 +200,12 @@ struct Command: ParsableCommand {
         options.patienceForPids = waitForPids
         options.plan.waitsForNumbers = waitForPids > 0
         let hold = holding.channel
-        // The other side of --hold may be gone: that is an answer, not an end by SIGPIPE.
-        if hold != nil { Processes.letWritesFail() }
+        // The other side of --hold or --served may be gone: that is an answer, not an end by SIGPIPE.
+        if hold != nil || late.served != nil { Processes.letWritesFail() }
         options.hold = hold
         let outcome = holding.outcomeFile
         options.isGoing = { root throws(SystemError) in try outcome?.write("going", root: root) }
+        options.pagesAreThere = { try? outcome?.ofPages.write("complete") }
         let tell = { (text: String) in
             if !common.json { log.write(.warning, text) }
         }
@@ -222,7 +222,7 @@ struct Command: ParsableCommand {
             running = try restart.run()
             line.end()
             log.write(.debug, "\(line.milliseconds) ms: the tree runs")
-            if lazy { log.write(.info, "\(running.lateBytes) bytes of its pages come while it runs") }
+            if late.lazy { log.write(.info, "\(running.lateBytes) bytes of its pages come while it runs") }
         } catch {
             line.end()
             try? outcome?.write("failed")
@@ -236,6 +236,8 @@ struct Command: ParsableCommand {
             hold.tell("\(HoldWords.Target.running) \(running.rootPid)")
             hold.close()
         }
+        // The process that brings pages has them now.
+        for number in late.numbers { DescriptorTable.close(Int32(bitPattern: number)) }
         letGo(descriptors)
         if let ack { acknowledge(ack, log) }
         for notice in running.notices where !common.json { log.write(.warning, notice) }

@@ -13,7 +13,7 @@ struct HoldArguments: ParsableArguments {
     @Option(
         name: .long,
         help: ArgumentHelp(
-            "With --hold: write to this file what has become of the tree, before it is said: going, running, or failed. A program that has lost the connection reads it.",
+            "With --hold: write to this file what has become of the tree, before it is said: going, running, or failed; with --lazy FILE.pages is made when all pages are there. A program that has lost the connection reads it.",
             valueName: "FILE"), completion: .file())
     var outcome: String?
 
@@ -25,10 +25,15 @@ struct HoldArguments: ParsableArguments {
         if outcome != nil && hold == nil { throw ValidationError("--outcome goes with --hold.") }
         guard let hold else { return }
         if dryRun { throw ValidationError("--dry-run restarts nothing that could be held.") }
-        guard let channel else { throw ValidationError("--hold \(hold): FD or FD,OUT is expected, numbers of open descriptors.") }
-        for number in channel.numbers {
-            if number <= 2 { throw ValidationError("--hold \(number): the tree may get descriptors 0 to 2.") }
-            if !DescriptorTable.isOpen(number) { throw ValidationError("--hold names descriptor \(number), which is not open.") }
+        try Self.requireOpen("--hold", hold)
+    }
+
+    /// What is not for the tree, and open.
+    static func requireOpen(_ option: String, _ text: String) throws {
+        guard let pair = DescriptorPair(text) else { throw ValidationError("\(option) \(text): FD or FD,OUT is expected, numbers of open descriptors.") }
+        for number in pair.numbers {
+            if number <= 2 { throw ValidationError("\(option) \(number): the tree may get descriptors 0 to 2.") }
+            if !DescriptorTable.isOpen(number) { throw ValidationError("\(option) names descriptor \(number), which is not open.") }
         }
     }
 }
@@ -37,6 +42,9 @@ struct HoldArguments: ParsableArguments {
 /// tell whether a process PID that is there now is the tree's root.
 struct OutcomeFile {
     var path: String
+
+    /// What tells that all pages are there.
+    var ofPages: OutcomeFile { OutcomeFile(path: path + ".pages") }
 
     func write(_ word: String, root: Int32? = nil) throws(SystemError) {
         var line = word

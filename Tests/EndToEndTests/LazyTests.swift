@@ -37,6 +37,49 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
+        private static func served(_ mode: String) -> [String] { ["/usr/bin/python3", Host.programs + "/served.py", mode] }
+
+        /// `--served`: another program reads the image.
+        @Test(arguments: [true, false]) func askedFor(isAhead: Bool) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let wrapper = isAhead ? [] : Self.onTouchOnly
+            let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: wrapper + Self.served("whole"))
+            try scratch.finishWorkload("late", running.command)
+            #expect(running.command.output.contains("done 1, ended"), "\(running.command.output)")
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// Without the other side, or with other bytes from it, pages are missing: the tree is ended, and the reason told.
+        @Test(arguments: [("hung up", "the program that serves the image is gone"), ("damaged", "are damaged")])
+        func endedWithoutItsImage(mode: String, reason: String) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("anon", ["64"])
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let running = try scratch.restart(image: "image", options: ["--lazy"], wrapper: Self.onTouchOnly + Self.served(mode))
+            try scratch.write("finish")
+            #expect(try running.command.wait(seconds: 60) == .signaled(SIGKILL))
+            #expect(running.command.output.contains("done 0, ended"), "\(running.command.output)")
+            #expect(running.command.errors.contains(reason) && running.command.errors.contains("the tree is ended"), "\(running.command.errors)")
+            #expect(scratch.becomesEmpty())
+            #expect(!scratch.exists("result"))
+        }
+
+        @Test func noAnswerThatThereIs() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("late")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let nonsense = Self.served("nonsense") + [Host.path(of: "crrestart"), "--lazy", "--pid-file", scratch.file("pid"), scratch.file("image")]
+            let refused = try scratch.run(nonsense).expect(1)
+            #expect(refused.errors.contains("EPROTO") && refused.errors.contains("docs/protocol.md"), "\(refused.errors)")
+            for (options, word) in [(["--served", "0"], "goes with --lazy"), (["--lazy", "--served", "0"], "descriptors 0 to 2"), (["--lazy", "--served", "77"], "which is not open")] {
+                let wrong = try scratch.run("crrestart", options + [scratch.file("image")]).expect(64)
+                #expect(wrong.errors.contains(word), "\(wrong.errors)")
+            }
+            #expect(scratch.isEmpty)
+        }
+
         /// Pages of the parent image and of the image itself.
         @Test func incremental() throws {
             let scratch = try Scratch()

@@ -11,7 +11,7 @@ extension EndToEnd {
 
         @Test(
             .enabled(if: Host.has("sshd") && Host.has("rsync") && Host.has("redis-server"), "needs openssh-server, rsync and redis"),
-            arguments: ["back_and_forth", "refused", "cut", "killed", "address", "rounds", "rounds_cut", "user"])
+            arguments: ["back_and_forth", "refused", "cut", "killed", "address", "rounds", "rounds_cut", "user", "late", "late_cut"])
         func betweenHosts(scenario: String) throws { try run(scenario) }
 
         private func run(_ scenario: String) throws {

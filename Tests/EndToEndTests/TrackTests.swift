@@ -187,6 +187,26 @@ extension EndToEnd {
             #expect(notes(of: child.pid).isEmpty)
         }
 
+        /// `--untrack`, by the tree whose keeper it is and by no other.
+        @Test func isGivenUp() throws {
+            let scratch = try Scratch()
+            let child = try started(scratch)
+            _ = try checkpoint(scratch, child, 0, ["--track"])
+            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 })
+            let other = try scratch.start(["sleep", "60"])
+            let none = try scratch.run("crcheckpoint", ["--tree", "\(other.pid)", "--untrack", "--json"]).expect(0)
+            #expect(none.output == "{\"untracked\": 0}\n" && keepers(scratch).count == 1, "\(none.output)")
+            other.signal(SIGKILL)
+            let done = try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "--untrack"]).expect(0)
+            #expect(done.output == "1 keeper was ended\n" && keepers(scratch).isEmpty && !isTracked(child), "\(done.output)")
+            try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "--untrack", "-o", scratch.file("image")]).expect(64)
+            try step(1, scratch)
+            let second = try checkpoint(scratch, child, 1, [])
+            #expect(second["known_bytes"] as? Int == 0, "\(second)")
+            try step(2, scratch)
+            try finish(child, scratch)
+        }
+
         /// Whatever fails or dies: the tree goes on, nothing is left in it, and the next image is right.
         @Test(arguments: [
             "track=EINVAL", "track:2=EBUSY", "track:5=EIO", "fork-tracker=EAGAIN", "track=SIGKILL", "track:2=SIGKILL", "track:6=SIGKILL",

@@ -9,8 +9,13 @@ travels the tree stands still here; with --rounds most of it travels while the t
 other host has said that it runs there. Whatever fails before that, it goes on here as if nothing had happened. If the connection
 is lost just when the other host was told to go, neither side guesses: the tree stays stopped here, and --resolve asks again.
 
+With --lazy it runs there before its pages are there: they are fetched from an image that is kept here. That has a price: if the
+connection or this host is lost before the last page has come, the tree is ended there. Its image stays here, and crrestart goes on
+from the moment in which it left; what it has done there since is lost.
+
 Exit status: 0 moved; 1 it failed, the tree goes on here; 3 a host cannot do it; 4 the tree holds something that cannot be saved;
-5 undecided: the tree is stopped here, crmigrate --resolve finishes it; 64 wrong usage.
+5 undecided: the tree is stopped here, crmigrate --resolve finishes it; 6 with --lazy: the
+connection was lost while pages were missing, the tree was ended there, and its image is here; 64 wrong usage.
 """
 
 import argparse
@@ -22,9 +27,9 @@ import sys
 
 from migration.comparison import check
 from migration.failures import Failed
+from migration.finishing import resolve_command
 from migration.hosts import Host, install, tool
 from migration.move import Migration
-from migration.resolving import resolve_command
 
 
 def rate(text):
@@ -54,7 +59,8 @@ def parse():
     parser.add_argument("--with-files", metavar="WHICH", help="files that the image carries: programs, open, all (crcheckpoint)")
     parser.add_argument("--rounds", type=positive, metavar="N", help="take and send up to N images while the tree runs, each with what has changed since the one before, until one is small or hardly smaller than that; then the tree stops for the rest (10 with --max-stop)")
     parser.add_argument("--max-stop", type=positive, metavar="MS", help="end the rounds when the rest can be moved within MS milliseconds, as far as the last round tells; if that does not come about the tree stays here")
-    parser.add_argument("--spool", metavar="DIR", help="where the images of the rounds are kept here meanwhile (~/.local/state/treerestore)")
+    parser.add_argument("--lazy", action="store_true", help="let the tree run there at once: its pages are fetched when they are touched, the others in the background. If the connection is lost before the last one has come the tree is ended there, and its image stays here")
+    parser.add_argument("--spool", metavar="DIR", help="where the images of --rounds and --lazy are kept here meanwhile (~/.local/state/treerestore)")
     parser.add_argument("--compress", metavar="HOW", help="compress pages: zstd, zstd:LEVEL, lz4 (crcheckpoint)")
     parser.add_argument("--sign", metavar="KEY", help="sign the image (crcheckpoint)")
     parser.add_argument("--verify-key", metavar="KEY", help="the public key of --sign, a file there (crrestart)")
@@ -82,6 +88,8 @@ def parse():
         options.rounds = 10
     if options.rounds and (options.sign or options.encrypt):
         parser.error("--sign and --encrypt make one sealed image, which no other can be compared with: --rounds and --max-stop exclude them (ssh encrypts and proves what it carries)")
+    if options.lazy and (options.sign or options.encrypt or options.compress):
+        parser.error("--lazy fetches pages from any place of a plain image: --compress, --sign and --encrypt exclude it (ssh -C compresses)")
     distribute(options)
     return options
 

@@ -1,5 +1,6 @@
 """What both hosts have, in a table. Nothing stops."""
 
+import ipaddress
 import json
 import os
 import shlex
@@ -8,6 +9,7 @@ import subprocess
 
 from migration.failures import Failed
 from migration.hosts import state_folder, tool
+from migration.sight import highest_descriptor, mapped_files, own_addresses, resident, tree_of
 
 FACTS = r"""
 echo "machine $(uname -m)"
@@ -17,7 +19,8 @@ echo "flags $(grep -m1 -E '^(flags|Features)' /proc/cpuinfo | cut -d: -f2)"
 echo "memory $(awk '/^MemAvailable/{print $2}' /proc/meminfo)"
 echo "uid $(id -u)"
 echo "userns $(cat /proc/sys/user/max_user_namespaces 2> /dev/null) $(cat /proc/sys/kernel/unprivileged_userns_clone 2> /dev/null)"
-echo "addresses $(cat /proc/net/fib_trie 2> /dev/null | awk '/32 host/{print f} {f=$2}' | sort -u | tr '\n' ' ')"
+echo "addresses $(cat /proc/net/fib_trie 2> /dev/null | awk '/32 host/{print f} {f=$2}' | sort -u | tr '\n' ' ') $(sed 's/ .*//; s/..../&:/g; s/:$//' /proc/net/if_inet6 2> /dev/null | tr '\n' ' ')"
+echo "descriptors $(ulimit -Hn)"
 echo "room $(df -Pk "${XDG_STATE_HOME:-$HOME}" 2> /dev/null | awk 'NR == 2 { print $4 }')"
 """
 
@@ -28,62 +31,6 @@ def parse_facts(text):
         key, _, value = line.partition(" ")
         facts[key] = value.strip()
     return facts
-
-
-def tree_of(root):
-    """The pids of the tree."""
-    parents = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                with open(f"/proc/{entry}/stat", errors="replace") as stat:
-                    parents.setdefault(int(stat.read().rpartition(")")[2].split()[1]), []).append(int(entry))
-            except OSError:
-                pass
-    found, waiting = [], [root]
-    while waiting:
-        pid = waiting.pop()
-        found.append(pid)
-        waiting += parents.get(pid, [])
-    return found
-
-
-def mapped_files(pids):
-    """Files that the tree maps or has open by name, with size and time of change."""
-    paths = set()
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/maps", errors="surrogateescape") as maps:
-                for line in maps:
-                    name = line.split(maxsplit=5)[5:] or [""]
-                    paths.add(name[0].rstrip("\n"))
-            for entry in os.listdir(f"/proc/{pid}/fd"):
-                paths.add(os.readlink(f"/proc/{pid}/fd/{entry}"))
-        except OSError:
-            continue
-    files = []
-    for path in sorted(paths):
-        if not path.startswith("/") or path.startswith(("/dev/", "/proc/", "/sys/", "/memfd:")) or path.endswith(" (deleted)"):
-            continue
-        try:
-            status = os.stat(path)
-        except OSError:
-            continue
-        if os.path.isfile(path):
-            files.append((path, status.st_size, int(status.st_mtime)))
-    return files
-
-
-def resident(pids):
-    """KiB of memory that the tree holds."""
-    total = 0
-    for pid in pids:
-        try:
-            with open(f"/proc/{pid}/smaps_rollup") as rollup:
-                total += sum(int(line.split()[1]) for line in rollup if line.startswith("Pss:"))
-        except OSError:
-            pass
-    return total
 
 
 def check(options, host):
@@ -115,9 +62,24 @@ def check(options, host):
     if options.rounds:
         own, other = shutil.disk_usage(options.spool or state_folder()).free >> 10, int(there.get("room") or 0)
         row("room for rounds", f"{own >> 10} MiB free", f"{other >> 10} MiB free", "ok" if min(own, other) > wanted else "no")
+    if options.lazy:
+        free_here = shutil.disk_usage(options.spool or state_folder()).free >> 10
+        row("room for the image", f"{free_here >> 10} MiB free", "", "ok" if free_here > wanted else "no")
+        row("page faults (--lazy)", "", "root" if there.get("uid") == "0" else "CAP_SYS_PTRACE is needed: root", "ok" if there.get("uid") == "0" else "no")
     if there.get("uid") != "0":
         spaces = there.get("userns", "").split()
         row("user namespaces", "", there.get("userns", ""), "no" if spaces[:1] == ["0"] or spaces[1:2] == ["0"] else "ok")
+    highest, limit = highest_descriptor(pids), there.get("descriptors", "")
+    # root may go beyond it.
+    if there.get("uid") != "0" and limit.isdigit():
+        row("open files", f"up to descriptor {highest}", f"{limit} at most", "ok" if highest < int(limit) else "no")
+    moving = {(options.move_address or "").split("/")[0], *(one.split("=")[1] for one in options.restart if one.startswith("--address="))}
+    missing = [one for one in own_addresses(pids) if one not in moving | addresses_there(there)]
+    row("addresses", "", f"lacks {', '.join(missing)}" if missing else "all that its sockets have", "no" if missing else "ok")
+    if options.no_pidns and not options.facts:
+        answer = host.ask("".join(f"[ -d /proc/{pid} ] && echo {pid}\n" for pid in pids) + "true")
+        taken = (answer or "").split()
+        row("process numbers", f"{len(pids)}", f"has {', '.join(taken)}" if taken else "free", "no" if taken else "ok")
     files = mapped_files(pids)
     listing = "".join(f"stat -L -c '%s %Y' {shlex.quote(path)} 2> /dev/null || echo missing\n" for path, _, _ in files)
     found = (host.ask(listing, 120.0) or "").splitlines() if files and not options.facts else []
@@ -140,6 +102,16 @@ def check(options, host):
         for what, own, other, verdict in rows:
             print(f"{verdict:6}{what:24} {own:40} {other}".rstrip())
     return 3 if refused else 0
+
+
+def addresses_there(facts):
+    found = set()
+    for text in facts.get("addresses", "").split():
+        try:
+            found.add(str(ipaddress.ip_address(text)))
+        except ValueError:
+            pass
+    return found
 
 
 def parse_facts_file(path):

@@ -9,23 +9,24 @@ import tempfile
 
 from migration.failures import Failed
 from migration.hosts import hang_up, last_words, tool
+from migration.late import ends
 from migration.lines import Lines
 
 
 class Source:
-    """crcheckpoint, which holds the tree here: its image comes from a pipe, orders and answers go over a socket."""
+    """crcheckpoint, which holds the tree here: its image comes from a pipe or goes to a file, orders and answers go over a socket."""
 
-    def __init__(self, options, parent):
+    def __init__(self, options, parent, path=None):
         self.orders, other = socket.socketpair()
         self.lines = Lines(self.orders.fileno())
-        command = [tool(options.crcheckpoint, "crcheckpoint"), "--tree", str(options.pid), "-o", "-", "--hold", str(other.fileno()),
-                   "--progress", "none", *options.last_checkpoint, *(["--parent", parent] if parent else [])]
+        command = [tool(options.crcheckpoint, "crcheckpoint"), "--tree", str(options.pid), "-o", path or "-", "--hold", str(other.fileno()),
+                   "--progress", "none", *options.last_checkpoint, *(["--parent", parent] if parent else []), *(["--unchecked"] if path else [])]
         self.errors = tempfile.TemporaryFile()
         # A session of its own: neither a terminal that hangs up nor Ctrl-C ends the process that holds the tree.
         self.process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=self.errors, pass_fds=[other.fileno()], start_new_session=True)
+            command, stdin=subprocess.DEVNULL, stdout=self.errors if path else subprocess.PIPE, stderr=self.errors, pass_fds=[other.fileno()], start_new_session=True)
         other.close()
-        self.image = self.process.stdout.fileno()
+        self.image = None if path else self.process.stdout.fileno()
 
     def tell(self, word):
         try:
@@ -50,7 +51,7 @@ class Source:
 
     def notices(self):
         """What crcheckpoint had to say of an image that is good."""
-        return [line for line in self.words().splitlines() if not line.startswith("standard output: ")]
+        return [line for line in self.words().splitlines() if not re.search(r"\d tasks, .* stopped for [\d.]+ ms", line)]
 
     def failure(self):
         """Why there is no image."""
@@ -67,14 +68,18 @@ class Source:
 class Target:
     """crrestart at the other host: the image comes through ssh's input, and orders after it."""
 
-    def __init__(self, options, host, arrival, with_rounds):
+    def __init__(self, options, host, arrival, with_rounds, fetches=False):
         self.host = host
         folder = arrival.path
         command = [options.remote_crrestart, *options.every_restart, "--detach", "--progress", "none", "--hold", "3,4", "--outcome", folder + "/outcome",
                    *(["--parent-dir", arrival.rounds] if with_rounds else [])]
+        # The image that is fetched is there when "begin" is said.
+        fetch, image = (ends(folder), "--lazy --served 5,6 image") if fetches else ("", "/dev/fd/3")
         script = f"""umask 077
+{fetch}
 echo ready
-exec {shlex.join(command)} /dev/fd/3 3<&0 4>&1 < /dev/null > {shlex.quote(folder + "/out")} 2> {shlex.quote(folder + "/errors")}
+{"read -r begin || exit 1" if fetches else ""}
+exec {shlex.join(command)} {image} 3<&0 4>&1 < /dev/null > {shlex.quote(folder + "/out")} 2> {shlex.quote(folder + "/errors")}
 """
         self.process = subprocess.Popen(
             host.command(script), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)

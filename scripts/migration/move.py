@@ -17,9 +17,10 @@ from migration.arrival import Arrival, remove
 from migration.ends import Source, Target
 from migration.failures import Failed, Undecided
 from migration.hosts import state_folder
+from migration.late import PageService, ended_there, pages_there, undecided
 from migration.lines import Pace, write_all
 from migration.resolving import order, resolve, start_time
-from migration.rounds import Rounds
+from migration.rounds import Rounds, Spool
 
 PING = 3.0
 
@@ -38,8 +39,16 @@ class Migration:
         self.is_kept = False
         self.words_there = []
         self.rounds = None
+        self.spool = None
+        self.service = None
+        self.late_bytes = None
         self.source = None
         self.target = None
+
+    @property
+    def late_image(self):
+        """Of --lazy. The images of rounds that it needs lie beside it."""
+        return self.spool.image("late")
 
     def say(self, text):
         if not self.options.quiet and not self.options.json:
@@ -94,6 +103,21 @@ class Migration:
                         self.bytes += len(piece)
                         pace.sent(len(piece))
 
+    def save_image(self):
+        """Waits until the image is in its file. The other host asks for what it needs of it."""
+        line = None
+        while line is None:
+            line = self.source.lines.next(1.0)
+            if line is None and not self.source.is_alive() or line and not line.startswith("held "):
+                raise self.source.failure()
+        self.bytes = int(line.split()[2])
+        self.mark("saved")
+        self.while_frozen()
+        try:
+            self.target.tell("begin")
+        except OSError:
+            raise self.target.refused(None) from None
+
     def while_frozen(self):
         """The tree stands still: what has to follow it is complete now."""
         for folder in self.options.sync:
@@ -126,6 +150,8 @@ class Migration:
         if not line.startswith("parked "):
             raise self.target.refused(line)
         self.mark("parked")
+        if self.service:
+            self.spool.keep()
         # First there: where a state is found here, the folder is there.
         self.is_kept = True
         if not self.arrival.keep():
@@ -166,6 +192,7 @@ class Migration:
         state = {
             "pid": self.options.pid, "host": self.host.name, "ssh": self.host.ssh, "arrival": self.arrival.path, "boot": self.arrival.boot,
             "keeper": self.source.process.pid, "keeper_start": start_time(self.source.process.pid), "move_address": self.options.move_address,
+            "untrack": self.rounds.untracking if self.rounds else None, "image": self.late_image if self.service else None,
         }
         path = os.path.join(self.state, "state.json")
         with open(path + ".new", "w") as file:
@@ -183,16 +210,23 @@ class Migration:
         try:
             self.arrival = Arrival(self.host)
             if self.options.rounds:
-                self.rounds = Rounds(self.options, self.arrival, self.say)
+                self.spool = Spool(self.options.spool, self.options.pid)
+                self.rounds = Rounds(self.options, self.arrival, self.spool, self.say)
                 self.rounds.run()
                 # What changed meanwhile, so that little is left for the stop.
                 for folder in self.options.sync:
                     self.synchronise(folder)
-            self.target = Target(self.options, self.host, self.arrival, self.rounds is not None)
+            if self.options.lazy:
+                self.spool = self.spool or Spool(self.options.spool, self.options.pid)
+                self.service = PageService(self.host, self.arrival, self.late_image, self.options.bandwidth)
+            self.target = Target(self.options, self.host, self.arrival, self.rounds is not None, self.service is not None)
             self.target.await_ready()
-            self.source = Source(self.options, self.rounds and self.rounds.last)
+            self.source = Source(self.options, self.rounds and self.rounds.last, self.late_image if self.service else None)
             self.mark("freezing")
-            self.send_image()
+            if self.service:
+                self.save_image()
+            else:
+                self.send_image()
             root = self.decide()
         except Undecided:
             return self.settle()
@@ -217,6 +251,8 @@ class Migration:
             self.target.hang_up()
         for step in reversed(self.undo):
             step()
+        if self.rounds:
+            self.rounds.untrack()
         self.forget()
 
     def settle(self):
@@ -227,9 +263,12 @@ class Migration:
             self.source.wait(60)
             return self.moved(outcome.split()[1])
         if outcome == "failed":
+            if self.rounds:
+                self.rounds.untrack()
             self.forget()
             raise Failed(f"{self.host.name} did not start the tree; it goes on here")
-        self.drop_rounds()
+        if self.spool and not self.service:
+            self.spool.remove()
         print(
             f"crmigrate: undecided: {self.host.name} was told to go, and cannot be asked whether it did; the tree of {self.options.pid} stays stopped here (crmigrate --resolve {self.state} asks again)",
             file=sys.stderr)
@@ -250,13 +289,49 @@ class Migration:
             if answer != "killed":
                 self.source.wait(60)
         self.mark("ended here")
+        if self.service:
+            status = self.await_pages()
+            if status != 0:
+                return status
         self.forget()
         self.tell(self.summary(int(root)))
         return 0
 
+    def await_pages(self):
+        """The tree runs there, and pages of it are missing. Gives an exit status."""
+        with open(os.path.join(self.state, "state.json")) as file:
+            state = json.load(file)
+
+        def leave(number, _):
+            raise Failed(f"interrupted by {signal.Signals(number).name}; the tree runs on {self.host.name}: {undecided(self.state, state)}", 5)
+
+        # Of the FIFOs nothing is held open from here on but by those that use them.
+        self.arrival.end()
+        take_ends(leave)
+        is_done, self.late_bytes = self.service.wait()
+        take_ends(signal.SIG_IGN)
+        if not is_done:
+            self.say(f"the connection that pages go over is lost: asking {self.host.name}")
+            outcome = pages_there(state, self.options.resolve_for)
+            if not outcome:
+                print(f"crmigrate: undecided: {undecided(self.state, state)}", file=sys.stderr)
+                return 5
+            if outcome == "ended":
+                self.spool = None
+                sentence = ended_there(state)
+                self.forget()
+                for line in self.words_there:
+                    print(f"crmigrate: {self.host.name}: {line}", file=sys.stderr)
+                raise Failed(sentence, 6)
+        self.mark("pages there")
+        return 0
+
     def forget(self):
         """Nothing of the migration is needed any more, here and there."""
-        self.drop_rounds()
+        if self.spool:
+            self.spool.remove()
+        if self.service:
+            self.service.end()
         if self.arrival:
             self.arrival.end()
         if self.state:
@@ -266,10 +341,6 @@ class Migration:
             self.words_there = remove(self.host, self.arrival.path)
             self.is_kept = False
 
-    def drop_rounds(self):
-        if self.rounds:
-            self.rounds.spool.remove()
-
     # MARK: What it took
 
     def summary(self, root):
@@ -278,11 +349,15 @@ class Migration:
         frozen = self.frozen_at(at)
         sent = at.get("sent", there)
         rounds = self.rounds.summary() if self.rounds else []
+        late = {}
+        if self.service:
+            seconds = at["pages there"] - there
+            late = {"late_bytes": self.late_bytes, "late_s": round(seconds, 3)}
         return {
             "host": self.host.name, "pid": root, "rounds": rounds, "bytes": self.bytes, "total_bytes": self.bytes + sum(one["bytes"] for one in rounds),
-            "stopped_s": round(there - frozen, 3), "bytes_per_s": int(self.bytes / max(sent - at.get("frozen", self.began), 1e-6)),
-            "total_s": round(at["ended here"] - self.began, 3), "stages": {name: round(when - self.began, 3) for name, when in self.marks},
-            "notices": self.source.notices() + [f"{self.host.name}: {line}" for line in self.words_there],
+            "stopped_s": round(there - frozen, 3), "bytes_per_s": int(self.bytes / max(sent - at.get("frozen", self.began), 1e-6)) if not late else None,
+            "total_s": round(at["ended here"] - self.began, 3), "stages": {name: round(when - self.began, 3) for name, when in self.marks}, **late,
+            "notices": (self.rounds.notices if self.rounds else []) + self.source.notices() + [f"{self.host.name}: {line}" for line in self.words_there],
         }
 
     def frozen_at(self, at):
@@ -296,16 +371,24 @@ class Migration:
             return
         for line in summary["notices"]:
             print(f"crmigrate: {line}", file=sys.stderr)
+        begin = f"the tree of {self.options.pid} runs on {summary['host']}, its root there is {summary['pid']}"
+        if self.service:
+            print(f"{begin}: it stood still for {summary['stopped_s']} s, and the last of its pages came {summary['late_s']} s after it ran there")
+            return
         before = ""
         if summary["rounds"]:
             count = len(summary["rounds"])
             before = f"{summary['total_bytes'] - summary['bytes']} bytes in {count} round{'s' if count > 1 else ''} while it ran, "
         print(
-            f"the tree of {self.options.pid} runs on {summary['host']}, its root there is {summary['pid']}: {before}{summary['bytes']} bytes at"
+            f"{begin}: {before}{summary['bytes']} bytes at"
             f" {summary['bytes_per_s'] >> 20} MiB/s while it stood still, for {summary['stopped_s']} s")
 
 
 def ignore_ends():
     """Lets no signal from outside interrupt what follows."""
+    take_ends(signal.SIG_IGN)
+
+
+def take_ends(handler):
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+        signal.signal(number, handler)

@@ -3,16 +3,11 @@
 import json
 import os
 import shlex
-import shutil
-import sys
 import time
 
 from migration.address import SHOW, address_move, run_quietly
-from migration.arrival import remove
 from migration.comparison import parse_facts
-from migration.failures import Failed
-from migration.hosts import Host, state_folder
-from migration.rounds import Spool
+from migration.hosts import Host
 
 
 def start_time(pid):
@@ -46,6 +41,7 @@ echo "boot $(cat /proc/sys/kernel/random/boot_id)"
 echo "outcome $(cat "$d/outcome" 2> /dev/null)"
 set -- $(cat "$d/outcome" 2> /dev/null)
 [ -n "${2:-}" ] && echo "start $(sed 's/.*) //' "/proc/$2/stat" 2> /dev/null | cut -d ' ' -f 1,20)"
+echo "pages $(cat "$d/outcome.pages" 2> /dev/null)"
 echo "arrival $([ -d "$d" ] && echo there)"
 """
 
@@ -53,10 +49,9 @@ echo "arrival $([ -d "$d" ] && echo there)"
 def outcome_there(state):
     """What became of the tree at the other host: "running PID", "failed", or "" while that cannot be told."""
     host = Host(state["host"], shlex.join(state["ssh"]))
-    text = host.ask(OUTCOME % shlex.quote(state["arrival"]), 15.0)
-    if text is None or "boot " not in text:
+    facts = facts_there(host, state)
+    if facts is None:
         return ""
-    facts = parse_facts(text)
     if facts["boot"] != state["boot"]:
         # The host was started anew: no process of that time lives.
         return "failed"
@@ -66,14 +61,24 @@ def outcome_there(state):
         return "failed" if facts.get("arrival") == "there" and not crrestart_lives(host, state) else ""
     if words[0] == "failed":
         return "failed"
-    alive = facts.get("start", "").split()
     if words[0] == "running":
         return f"running {words[1]}"
     # "going": it stood just before the point of no return. While its crrestart lives it will say more.
     if crrestart_lives(host, state):
         return ""
-    lives = len(alive) == 2 and alive[0] not in "ZX" and alive[1] == words[2]
-    return f"running {words[1]}" if lives else "failed"
+    return f"running {words[1]}" if root_lives(facts) else "failed"
+
+
+def facts_there(host, state):
+    """What the other host has noted of the arrival; None: it does not tell."""
+    text = host.ask(OUTCOME % shlex.quote(state["arrival"]), 15.0)
+    return None if text is None or "boot " not in text else parse_facts(text)
+
+
+def root_lives(facts):
+    """Whether the process of the outcome is there, and no other one of its number."""
+    words, alive = facts.get("outcome", "").split(), facts.get("start", "").split()
+    return len(words) > 2 and len(alive) == 2 and alive[0] not in "ZX" and alive[1] == words[2]
 
 
 def crrestart_lives(host, state):
@@ -101,10 +106,14 @@ def resolve(folder, seconds):
         host.ask(SHOW % address_move(state["move_address"], state["arrival"]))
     finish(folder, state, "moved" if outcome.startswith("running") else "release")
     if state["move_address"] and outcome == "failed":
-        move = address_move(state["move_address"], state["arrival"])
-        host.ask(f"ip address del {shlex.quote(move['address'])} dev {move['device']}\nnft delete table inet {move['table']}")
-        run_quietly(f"ip address add {shlex.quote(move['address'])} dev {move['device']}\n" + SHOW % move)
+        put_address_back(host, state)
     return outcome
+
+
+def put_address_back(host, state):
+    move = address_move(state["move_address"], state["arrival"])
+    host.ask(f"ip address del {shlex.quote(move['address'])} dev {move['device']}\nnft delete table inet {move['table']}")
+    run_quietly(f"ip address add {shlex.quote(move['address'])} dev {move['device']}\n" + SHOW % move)
 
 
 def finish(folder, state, word):
@@ -112,28 +121,3 @@ def finish(folder, state, word):
     deadline = time.monotonic() + 60
     while start_time(state["keeper"]) == state["keeper_start"] and time.monotonic() < deadline:
         time.sleep(0.02)
-
-
-def resolve_command(options):
-    folder = options.resolve
-    if not os.path.exists(os.path.join(folder, "state.json")):
-        raise Failed(f"cannot resolve {folder}: ENOENT (it holds no state of a migration)", 64)
-    with open(os.path.join(folder, "state.json")) as file:
-        state = json.load(file)
-    if options.as_if:
-        finish(folder, state, "moved" if options.as_if == "running" else "release")
-        outcome = options.as_if
-    else:
-        outcome = resolve(folder, options.resolve_for)
-    if not outcome:
-        print(f"crmigrate: still undecided: {state['host']} does not tell; the tree of {state['pid']} stays stopped here", file=sys.stderr)
-        return 5
-    shutil.rmtree(folder, ignore_errors=True)
-    Spool.sweep(state_folder())
-    for line in remove(Host(state["host"], shlex.join(state["ssh"])), state["arrival"]):
-        print(f"crmigrate: {state['host']}: {line}", file=sys.stderr)
-    if outcome.startswith("running"):
-        print(f"the tree of {state['pid']} runs on {state['host']}; it is ended here")
-    else:
-        print(f"the tree of {state['pid']} does not run on {state['host']}; it goes on here")
-    return 0

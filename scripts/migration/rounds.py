@@ -10,6 +10,7 @@ import subprocess
 import tempfile
 import time
 
+from migration.address import run_quietly
 from migration.failures import Failed
 from migration.hosts import state_folder, tool
 
@@ -18,22 +19,28 @@ SMALL = 1 << 20
 # A round that is larger than this part of the one before has stopped shrinking.
 SHRINKS = 0.75
 
+# Says that the image in a folder may be needed.
+KEPT = "kept"
+
 
 @dataclasses.dataclass
 class Round:
-    """bytes: of its image; save_s: until it was written, with a look at all memory; send_s: until the other host had it; stopped_ms: how
-    long the tree stood still for it."""
+    """bytes: of its image; save_s: until it was written; send_s: until the other host had it; stopped_ms: how
+    long the tree stood still for it; known_bytes: of pages that were not compared; tracked_bytes: of pages that the next round need not compare
+    unless they change."""
 
     bytes: int
     save_s: float
     send_s: float
     stopped_ms: float
+    known_bytes: int = 0
+    tracked_bytes: int = 0
 
 
 def expected_stop(last):
     """Seconds for which the tree stands still if as much has to be saved and sent as in the last round.
 
-    All memory is read once more here to find what has changed, and once there to load it.
+    What the kernel does not track is read once more here to find what has changed, and all memory once there to load it.
     """
     return 2 * last.save_s + last.send_s
 
@@ -58,6 +65,10 @@ class Spool:
         self.lock = os.open(self.path + "/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self.lock, fcntl.LOCK_EX)
 
+    def keep(self):
+        """From here on no other crmigrate removes it: what it holds may be needed."""
+        open(os.path.join(self.path, KEPT), "w").close()
+
     def image(self, number):
         return f"{self.path}/{number}.img"
 
@@ -68,10 +79,17 @@ class Spool:
             self.lock = None
 
     @staticmethod
+    def remove_kept(image):
+        """The folder of an image that is not needed any more."""
+        folder = os.path.dirname(image)
+        if os.path.exists(os.path.join(folder, KEPT)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+    @staticmethod
     def sweep(base):
         """Removes what a crmigrate that was killed has left: nothing holds the lock of such a folder."""
         for entry in os.scandir(base):
-            if not entry.name.startswith("spool."):
+            if not entry.name.startswith("spool.") or os.path.exists(os.path.join(entry.path, KEPT)):
                 continue
             try:
                 lock = os.open(entry.path + "/lock", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -87,12 +105,13 @@ class Spool:
 
 
 class Rounds:
-    def __init__(self, options, arrival, say):
+    def __init__(self, options, arrival, spool, say):
         self.options = options
         self.arrival = arrival
         self.say = say
         self.done = []
-        self.spool = Spool(options.spool, options.pid)
+        self.spool = spool
+        self.notices = []
 
     @property
     def last(self):
@@ -122,13 +141,24 @@ class Rounds:
         path = self.spool.image(number)
         parent = ["--parent", self.last] if self.done else []
         begin = time.monotonic()
-        result = self.save(["--tree", str(self.options.pid), "-o", path, "--live", *parent, *self.options.every_checkpoint])
+        result = self.save(["--tree", str(self.options.pid), "-o", path, "--live", "--track", *parent, *self.options.every_checkpoint])
         saved = time.monotonic()
         seconds = self.arrival.put(path, self.options.bandwidth)
-        self.done.append(Round(result["bytes"], saved - begin, seconds, result["stopped_ns"] / 1e6))
+        self.done.append(Round(result["bytes"], saved - begin, seconds, result["stopped_ns"] / 1e6, result["known_bytes"], result["tracked_bytes"]))
+        # What is not tracked is compared: each round says the same of it.
+        self.notices = result["notices"]
         last = self.done[-1]
         rate = int(last.bytes / max(last.send_s, 1e-6)) >> 20
-        self.say(f"round {number}: {last.bytes} bytes, saved in {last.save_s:.2f} s, sent in {last.send_s:.2f} s at {rate} MiB/s, stopped for {last.stopped_ms:.1f} ms")
+        self.say(f"round {number}: {last.bytes} bytes, saved in {last.save_s:.2f} s, sent in {last.send_s:.2f} s at {rate} MiB/s, stopped for {last.stopped_ms:.1f} ms, {last.tracked_bytes} bytes tracked")
+
+    @property
+    def untracking(self):
+        """The command that ends what notes the changes of the tree."""
+        return shlex.join([os.path.abspath(tool(self.options.crcheckpoint, "crcheckpoint")), "--tree", str(self.options.pid), "--untrack"])
+
+    def untrack(self):
+        """For a tree that goes on here."""
+        run_quietly(self.untracking)
 
     def save(self, arguments):
         """crcheckpoint, ended with this process's own failure."""
@@ -162,7 +192,7 @@ class Rounds:
     def summary(self):
         return [
             {"bytes": one.bytes, "save_s": round(one.save_s, 3), "send_s": round(one.send_s, 3), "bytes_per_s": int(one.bytes / max(one.send_s, 1e-6)),
-             "stopped_ms": round(one.stopped_ms, 1)} for one in self.done]
+             "stopped_ms": round(one.stopped_ms, 1), "known_bytes": one.known_bytes, "tracked_bytes": one.tracked_bytes} for one in self.done]
 
 
 def failure(text):

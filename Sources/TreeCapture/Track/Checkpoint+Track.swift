@@ -21,4 +21,17 @@ extension Checkpoint {
         }
         return unchanged
     }
+
+    /// Ends what `--track` has begun, for a tree that runs. The next checkpoint compares all of its pages.
+    ///
+    /// - Returns: how many keepers were ended: those of this user.
+    package static func endTracking(of root: Int32) throws(CaptureError) -> Int {
+        do throws(SystemError) {
+            let pids = [root] + (try ProcessTree().processes(below: root))
+            let processes = pids.compactMap { TrackRecord.Process(of: HostPid($0)) }
+            var kept = KeptTracking()
+            for process in processes { kept.learn(of: process) }
+            return kept.end(of: processes)
+        } catch { throw CaptureError(cannot: "end the tracking of the tree of \(root)", error, help: "is there such a process?") }
+    }
 }

@@ -33,7 +33,12 @@ struct KeptTracking: Sendable {
     }
 
     /// Ends the keepers of these processes.
-    func end(of processes: [TrackRecord.Process]) {
-        for one in all where processes.contains(where: { one.record.space(of: $0) != nil }) { Keeper.end(one.keeper) }
+    ///
+    /// - Returns: how many there were.
+    @discardableResult
+    func end(of processes: [TrackRecord.Process]) -> Int {
+        let found = all.filter { one in processes.contains { one.record.space(of: $0) != nil } }
+        for one in found { Keeper.end(one.keeper) }
+        return found.count
     }
 }

@@ -508,7 +508,7 @@ def scenario_refused():
     _, one, other = hosts()
     with open(one.folder + "/files/library", "w") as file:
         file.write("x" * 100)
-    program = f"import mmap, time; f = open('{directory}/files/library'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n" + COUNTER % (
+    program = f"import mmap, socket, time; s = socket.socket(); s.bind(('10.93.7.11', 0)); s.listen(); f = open('{directory}/files/library'); m = mmap.mmap(f.fileno(), 0, prot=mmap.PROT_READ)\n" + COUNTER % (
         directory + "/numbers", directory + "/finish")
     started.append(subprocess.Popen(
         [*one.enter, "setsid", "/usr/bin/python3", "-c", program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd="/"))
@@ -529,13 +529,18 @@ def scenario_refused():
     wait_for(lambda: left_behind(other) == [], "the other host removes the round")
     facts = directory + "/facts"
     with open(facts, "w") as file:
-        file.write("machine aarch64\nkernel 6.1\nboot x\nflags fp\nmemory 10\nuid 1000\nuserns 0\n")
+        file.write("machine aarch64\nkernel 6.1\nboot x\nflags fp\nmemory 10\nuid 1000\nuserns 0\ndescriptors 2\naddresses 10.93.7.12\n")
     process = one.migrate(pid, other, "--check", "--facts", facts, "--rounds", "2", "--json")
     output, errors = process.communicate(timeout=60)
     table = {row["what"]: row["verdict"] for row in json.loads(output)["rows"]}
-    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces", "room for rounds")] == ["no"] * 4, output + errors
+    assert process.returncode == 3 and [table[what] for what in ("processor", "memory", "user namespaces", "room for rounds", "open files", "addresses")] == ["no"] * 6, output + errors
+    # The same numbers are taken there: both hosts of this test have one table of processes.
+    process = one.migrate(pid, other, "--check", "--no-pidns", "--json", "--move-address", "10.93.7.11/24/eth0")
+    output, errors = process.communicate(timeout=60)
+    table = {row["what"]: row["verdict"] for row in json.loads(output)["rows"]}
+    assert process.returncode == 3 and (table["process numbers"], table["addresses"]) == ("no", "ok"), output + errors
     # A folder that is brought along.
-    output = one.moved(pid, other, "--sync", directory + "/files")
+    output = one.moved(pid, other, "--sync", directory + "/files", "--restart=--address=10.93.7.11=10.93.7.12")
     pid = one_counts()
     assert os.path.exists(other.folder + "/files/library")
     finish_counter()
@@ -571,6 +576,7 @@ def scenario_rounds_cut():
     process = one.migrate(pid, other, "--max-stop", "1")
     output, errors = process.communicate(timeout=60)
     assert process.returncode == 1 and "cannot move the tree within 1 ms" in errors, output + errors
+    wait_for(lambda: not keepers(), "nothing tracks the tree any more")
     for end in (signal.SIGTERM, signal.SIGKILL):
         process = one.migrate(pid, other, "--rounds", "4", "--bandwidth", "30M")
         follow(process, "round 2")
@@ -584,8 +590,128 @@ def scenario_rounds_cut():
     summary = json.loads(one.moved(pid, other, "--rounds", "4", "--json"))
     rounds = [one["bytes"] for one in summary["rounds"]]
     assert len(rounds) > 1 and rounds[0] > 48 << 20 and max(rounds[1:] + [summary["bytes"]]) < 40 << 20, summary
+    # Where the kernel can track, the rounds after the first one do not look at all pages again.
+    if not summary["notices"]:
+        assert summary["rounds"][0]["tracked_bytes"] > 48 << 20 and summary["rounds"][1]["known_bytes"] > 0, summary
+    wait_for(lambda: not keepers(), "nothing tracks the tree that has left")
     assert left_behind(one, other) == [], left_behind(one, other)
     finish_counter()
+
+
+# What was in 24 MiB at the start is there at the end.
+REMEMBERING = """
+import atexit, hashlib, os
+area = bytearray(os.urandom(24 << 20))
+digest = hashlib.sha256(area).digest()
+def tell():
+    with open(%r, "w") as out: out.write("right" if hashlib.sha256(area).digest() == digest else "wrong")
+atexit.register(tell)
+"""
+
+
+def keepers():
+    """The processes that keep up the tracking of a counter."""
+    found = []
+    for entry in os.listdir("/proc"):
+        try:
+            if entry.isdigit():
+                with open(f"/proc/{entry}/comm") as comm, open(f"/proc/{entry}/environ", "rb") as environ:
+                    if comm.read() == "crkeeper\n" and directory.encode() in environ.read():
+                        found.append(int(entry))
+        except OSError:
+            pass
+    return found
+
+
+def on_touch_only():
+    """A crrestart that brings no page that is not waited for."""
+    path = directory + "/on-touch-only"
+    with open(path, "w") as file:
+        file.write(f"#!/bin/sh\nTREERESTORE_FAULT=fill-ahead exec {crrestart} \"$@\"\n")
+    os.chmod(path, 0o755)
+    return path
+
+
+def late_images(host):
+    return [name for name in left_behind(host) if ": spool" in name]
+
+
+def scenario_late():
+    """A program runs at the other host before its pages are there; what it remembers is right."""
+    _, one, other = hosts()
+    pid = start_counter(one, REMEMBERING % (directory + "/memory"))
+    process = one.migrate(pid, other, "--lazy", "--check", "--json")
+    table = {row["what"]: row["verdict"] for row in json.loads(process.communicate(timeout=60)[0])["rows"]}
+    assert table["page faults (--lazy)"] == table["room for the image"] == "ok", table
+    # In the background.
+    summary = json.loads(one.moved(pid, other, "--lazy", "--json"))
+    one_counts()
+    assert summary["late_bytes"] > 24 << 20 and "pages there" in summary["stages"], summary
+    assert left_behind(one, other) == [], left_behind(one, other)
+    # After rounds most of them are there already, and are read there.
+    summary = json.loads(other.moved(counters()[0], one, "--rounds", "2", "--lazy", "--json"))
+    one_counts()
+    assert summary["late_bytes"] < 12 << 20 and summary["rounds"][0]["bytes"] > 24 << 20, summary
+    assert left_behind(one, other) == [], left_behind(one, other)
+    other, one = one, other
+    # Not before they are touched: that is at its end.
+    pid = counters()[0]
+    process = other.migrate(pid, one, "--lazy", "--json", "--crrestart", on_touch_only())
+    wait_for(lambda: counters() not in ([], [pid]), "it runs at the first host")
+    one_counts()
+    assert process.poll() is None and len(late_images(other)) == 1, left_behind(one, other)
+    finish_counter()
+    output, errors = process.communicate(timeout=60)
+    assert process.returncode == 0 and json.loads(output)["late_bytes"] > 24 << 20, f"{process.returncode} {output}{errors}"
+    assert read("memory") == "right"
+    assert left_behind(one, other) == [], left_behind(one, other)
+
+
+def scenario_late_cut():
+    """The link is cut while pages are missing: the tree is ended there, and goes on from its image here."""
+    bridge, one, other = hosts()
+    pid = start_counter(one, REMEMBERING % (directory + "/memory"))
+    # Before it is decided nothing has happened.
+    process = one.migrate(pid, other, "--lazy", "--answer-within", "6", "--bandwidth", "1M")
+    follow(process, "saved")
+    bridge.cut(other)
+    output, errors = process.communicate(timeout=60)
+    bridge.mend(other)
+    assert process.returncode == 1, f"{process.returncode} {output}{errors}"
+    assert one_counts() == pid and left_behind(one) == [], left_behind(one)
+    wait_for(lambda: left_behind(other) == [], "the other host removes what has arrived")
+    number = 0
+    for resolves in (False, True):
+        pid = one_counts()
+        process = one.migrate(pid, other, "--lazy", "--resolve-for", "1" if resolves else "60", "--bandwidth", "2M")
+        follow(process, "ended here")
+        one_counts()
+        bridge.cut(other)
+        wait_for(lambda: not counters(), "it is ended at the other host")
+        if not resolves:
+            bridge.mend(other)
+        output, errors = process.communicate(timeout=100)
+        if resolves:
+            bridge.mend(other)
+            assert process.returncode == 5 and "undecided" in errors, f"{process.returncode} {output}{errors}"
+            done = one.resolve(re.search(r"--resolve (\S+)", errors)[1])
+            status, errors = done.returncode, done.stdout
+        else:
+            status = process.returncode
+        assert status == 6 and "because pages were missing" in errors and "the tree is ended, because it would lack pages" in errors, f"{status} {errors}"
+        images = late_images(one)
+        assert left_behind(one, other) == images and len(images) == 1, left_behind(one, other)
+        # It has written numbers there that are not in its memory here.
+        command = re.search(r"(crrestart --files rollback \S+) lets", errors)[1].split()
+        run(*one.enter, crrestart, "--detach", *command[1:], stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
+        number += 1
+        os.rename(command[-1], f"{directory}/used{number}")
+        folder = os.path.dirname(command[-1])
+        for name in os.listdir(folder):
+            os.unlink(os.path.join(folder, name))
+        os.rmdir(folder)
+    finish_counter()
+    assert read("memory") == "right"
 
 
 CLIENT = """
