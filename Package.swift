@@ -8,10 +8,6 @@ let common: [SwiftSetting] = [
     .unsafeFlags(["-cross-module-optimization"], .when(configuration: .release)),
 ]
 
-/// Fields of decoded messages lie in objects that only their message has: the check of each access, that no other one is under way, finds
-/// nothing, and takes a tenth of the time of reading and planning.
-let messageSettings: [SwiftSetting] = common + [.unsafeFlags(["-enforce-exclusivity=unchecked"], .when(configuration: .release))]
-
 /// The one target that may touch memory and the C library: the compiler asks for `unsafe` there.
 let kernelSettings: [SwiftSetting] =
     common + [
@@ -52,7 +48,7 @@ let package = Package(
         .target(name: "ArchState", dependencies: ["LinuxABI"], swiftSettings: common),
         .target(name: "StepProgram", dependencies: ["ArchState", "LinuxABI"], swiftSettings: common),
         .target(
-            name: "CheckpointImage", dependencies: ["ArchState", "LinuxABI", "CCodec", protobuf, crypto], swiftSettings: messageSettings),
+            name: "CheckpointImage", dependencies: ["ArchState", "LinuxABI", "CCodec", protobuf, crypto], swiftSettings: common),
         .target(name: "PidControl", dependencies: ["LinuxABI"], swiftSettings: common),
 
         // Facts of this host as values, and how the kernel's words become the image's: for both sides.
@@ -68,7 +64,7 @@ let package = Package(
         // Restart.
         .target(
             name: "RestorePlan", dependencies: ["CheckpointImage", "PidControl", "StepProgram", "ArchState", "LinuxABI"],
-            swiftSettings: messageSettings),
+            swiftSettings: common),
         .target(
             name: "TreeRestore",
             dependencies: ["Kernel", "LinuxABI", "RestorePlan", "CheckpointImage", "StepProgram", "ArchState", "HostProbe"],
