@@ -19,16 +19,21 @@ struct VdsoLook {
     static let stubSize = UInt64(CheckpointStub.code().count + 16)
 
     private var places: [Int32: Vdso] = [:]
+    /// By process: a mapping that is not its vdso, in which one of its tasks was.
+    private var others: [Int32: Range<UInt64>] = [:]
     /// Where the frame of a signal is looked for, above the stack pointer. A handler that has put more than this
     /// on the stack since is not found out.
     private static let depth = 4096
 
     /// Where a stopped task is; nil if that has nothing to do with its vdso.
     mutating func place(of task: FrozenTree.Task) -> Place? {
-        guard let vdso = vdso(of: task.process, by: task.tid),
-            let raw = try? Trace.registers(.general, of: task.tid, atMost: X86GeneralRegisters.registerSetSize),
+        guard let raw = try? Trace.registers(.general, of: task.tid, atMost: X86GeneralRegisters.registerSetSize),
             let registers = try? X86GeneralRegisters(registerSet: raw)
         else { return nil }
+        // A handler that runs blocks signals: with none blocked, only the place itself counts.
+        let mask = registers.is32Bit ? 0 : (try? Trace.signalMask(of: task.tid)) ?? 0
+        if mask == 0 && isElsewhere(task, registers.rip) { return nil }
+        guard let vdso = vdso(of: task.process, by: task.tid) else { return nil }
         // The header's own address is among what the kernel hands to programs.
         let code = vdso.codeStart + 1..<vdso.codeEnd
         if code.contains(registers.rip) {
@@ -36,8 +41,7 @@ struct VdsoLook {
             // 32-bit programs make their calls there, and sleep in them.
             return registers.is32Bit && !place.isStub ? nil : place
         }
-        // A handler that runs blocks signals: with none blocked, there is no need to read the stack.
-        guard !registers.is32Bit, let mask = try? Trace.signalMask(of: task.tid), mask != 0 else { return nil }
+        if mask == 0 { return nil }
         let stack = registers.rsp & ~7
         let toPageEnd = 4096 - Int(stack & 4095)
         guard
@@ -69,4 +73,14 @@ struct VdsoLook {
         let found = (try? MemoryMap.plain(of: task)).flatMap { Vdso.find(in: $0) }
         places[process] = found
         return found
-    }}
+    }
+
+    /// Whether the mapping in which a task is certainly is not its vdso. One question is cheaper than the text about all mappings.
+    private mutating func isElsewhere(_ task: FrozenTree.Task, _ address: UInt64) -> Bool {
+        if places[task.process] != nil { return false }
+        if let other = others[task.process], other.contains(address) { return true }
+        guard let mapping = try? MappingQuery(at: address, of: task.tid), !mapping.name.elementsEqual("[vdso]".utf8) else { return false }
+        others[task.process] = mapping.range
+        return true
+    }
+}
