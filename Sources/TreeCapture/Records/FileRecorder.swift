@@ -163,20 +163,26 @@ struct FileIdentities {
     let names: NameTable
     /// By place of the namespace in the sight: the id of its record.
     let namespaceIDs: [UInt32]
+    /// By name: all but the namespace. Many processes map the same libraries.
+    private let known: [ImageFileIdentity?]
 
     init(_ names: NameTable, _ namespaceIDs: [UInt32]) {
         self.names = names
         self.namespaceIDs = namespaceIDs
+        known = names.all.map { name in
+            guard let status = name.status else { return nil }
+            var identity = Self.identity(name.path.bytes, status)
+            if let build = name.buildID { identity.buildID = build.bytes.asData }
+            if let contents = name.contents { identity.contents = contents }
+            if let object = name.object { identity.copy = UInt32(object) }
+            return identity
+        }
     }
 
     /// - Parameter mountNamespace: the place of that in which the path was read.
     func identity(of path: [UInt8], in mountNamespace: Int) -> ImageFileIdentity? {
-        guard let name = names[path], let status = name.status else { return nil }
-        var identity = Self.identity(path, status)
+        guard let place = names.place(of: path), var identity = known[place] else { return nil }
         identity.mountNamespace = id(mountNamespace)
-        if let build = name.buildID { identity.buildID = build.bytes.asData }
-        if let contents = name.contents { identity.contents = contents }
-        if let object = name.object { identity.copy = UInt32(object) }
         return identity
     }
 

@@ -4,8 +4,16 @@ internal import Kernel
 extension Recorder {
     mutating func recordSpaces() {
         let owners = spaceOwners
-        for (index, space) in sight.spaces.enumerated() {
-            records.addressSpaces.append(recordSpace(index, space.maps.value.maps, of: owners[index + 1], isFirst: true))
+        let recorder = self
+        let made = concurrentMap(sight.spaces.count) { index in
+            let table = recorder.mappings(of: index, recorder.sight.spaces[index].maps.value.maps)
+            return (record: recorder.space(index, table, of: owners[index + 1]), table: table)
+        }
+        for (index, one) in made.enumerated() {
+            let (space, owner) = (sight.spaces[index], owners[index + 1])
+            for mapping in one.table where mapping.nature != .kernel { check(mapping, space, owner?.pid ?? space.holder) }
+            checkRoom(space, owner)
+            records.addressSpaces.append(one.record)
         }
         for (index, object) in sight.objects.enumerated() {
             if object.isHuge == true {
@@ -44,8 +52,8 @@ extension Recorder {
         let owners = memory.changed.isEmpty ? [:] : spaceOwners
         for changed in memory.changed {
             let index = changed.space - 1
-            let record = recordSpace(index, changed.maps.value.maps, of: owners[changed.space], isFirst: false)
-            records.addressSpaces[index].mappings = record.mappings
+            let table = mappings(of: index, changed.maps.value.maps)
+            records.addressSpaces[index].mappings = space(index, table, of: owners[changed.space]).mappings
         }
         var origins: [PageOrigin] = []
         for (index, runs) in memory.objects.enumerated() where records.memoryObjects.indices.contains(index) {
@@ -115,15 +123,13 @@ extension Recorder {
         Dictionary(sight.processes.map { ($0.space, $0) }) { first, _ in first }
     }
 
-    /// - Parameter isFirst: what the mappings cannot be saved for is found now.
-    private mutating func recordSpace(
-        _ index: Int, _ maps: [MemoryMap], of owner: ProcessSight?, isFirst: Bool
-    ) -> ImageAddressSpace {
+    private func mappings(of index: Int, _ maps: [MemoryMap]) -> [MappingTable.Mapping] { MappingTable(sight.spaces[index], maps, names).all }
+
+    private func space(_ index: Int, _ mappings: [MappingTable.Mapping], of owner: ProcessSight?) -> ImageAddressSpace {
         let seen = sight.spaces[index]
         var record = ImageAddressSpace()
         record.id = UInt32(index + 1)
         record.auxiliaryVector = seen.auxiliaryVector.bytes.asData
-        let pid = owner?.pid ?? seen.holder
         if let owner {
             let stat = owner.stat(of: owner.door)
             record.startCode = stat.codeStart
@@ -140,12 +146,7 @@ extension Recorder {
         record.is32Bit = seen.is32Bit
         if let filter = seen.coreFilter { record.coreFilter = filter }
         // Appending to a field of a message would copy the list each time.
-        var mappings: [ImageMapping] = []
-        for mapping in MappingTable(seen, maps, names).all where mapping.nature != .kernel {
-            if isFirst { check(mapping, seen, pid) }
-            mappings.append(self.record(mapping, seen))
-        }
-        record.mappings = mappings
+        record.mappings = mappings.filter { $0.nature != .kernel }.map { self.record($0, seen) }
         record.rings = (seen.rings ?? []).map { seen in
             var ring = ImageAsynchronousRing()
             ring.address = seen.address
@@ -155,7 +156,6 @@ extension Recorder {
             ring.unread = seen.unread.bytes.asData
             return ring
         }
-        if isFirst { checkRoom(seen, owner) }
         return record
     }
 

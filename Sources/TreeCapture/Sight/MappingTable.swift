@@ -34,13 +34,16 @@ struct MappingTable {
 
 /// What names lead to, by path.
 struct NameTable {
-    private let places: [[UInt8]: Int]
-    private let all: [NameSight]
+    private let places: [ByteKey: Int]
+    let all: [NameSight]
 
     init(_ names: [NameSight]) {
         all = names
-        places = Dictionary(names.indices.map { (names[$0].path.bytes, $0) }) { first, _ in first }
+        places = Dictionary(names.indices.map { (ByteKey(names[$0].path.bytes), $0) }) { first, _ in first }
     }
 
-    subscript(path: [UInt8]) -> NameSight? { places[path].map { all[$0] } }
+    subscript(path: [UInt8]) -> NameSight? { place(of: path).map { all[$0] } }
+
+    /// Among ``all``.
+    func place(of path: [UInt8]) -> Int? { places[ByteKey(path)] }
 }

@@ -5,7 +5,7 @@ internal import LinuxABI
 /// What names lead to, each looked up once.
 struct NameIndex {
     private(set) var all: [NameSight] = []
-    private var places: [[UInt8]: Int] = [:]
+    private var places: [ByteKey: Int] = [:]
     /// By directory: its names by inode number.
     private var listings: [[UInt8]: [UInt64: [UInt8]]] = [:]
 
@@ -13,8 +13,9 @@ struct NameIndex {
     @discardableResult
     mutating func look(_ path: [UInt8]) -> FileStatus? {
         guard path.first == UInt8(ascii: "/") else { return nil }
-        if let known = places[path] { return all[known].status }
-        places[path] = all.count
+        let key = ByteKey(path)
+        if let known = places[key] { return all[known].status }
+        places[key] = all.count
         var name = NameSight(path: RawText(path))
         do throws(SystemError) { name.status = try FileStatus(of: path) } catch {
             if error.number == Errno.EACCES { name.isRefused = true }
@@ -39,7 +40,7 @@ struct NameIndex {
 
     /// Mapped files without a build-id are recognised by their contents, too.
     mutating func lookAtContents(of path: [UInt8]) {
-        guard let place = places[path], all[place].contents == nil, all[place].buildID?.bytes.isEmpty != false,
+        guard let place = places[ByteKey(path)], all[place].contents == nil, all[place].buildID?.bytes.isEmpty != false,
             all[place].status?.kind == .regular
         else { return }
         all[place].contents = (try? FileContents.checksum(of: path)) ?? nil
@@ -47,7 +48,7 @@ struct NameIndex {
 
     /// Programs and libraries are recognised by their build-id, too.
     mutating func lookAtBuildID(of path: [UInt8]) {
-        guard let place = places[path], all[place].buildID == nil, all[place].status != nil else { return }
+        guard let place = places[ByteKey(path)], all[place].buildID == nil, all[place].status != nil else { return }
         all[place].buildID = RawText(((try? BuildID.read(from: path)) ?? nil) ?? [])
     }
 }

@@ -3,20 +3,21 @@ internal import LinuxABI
 
 extension TreeLook {
     /// The ids of a process's memory and signal actions; what is new is looked at.
-    mutating func memory(of door: HostPid, _ mountNamespace: Int) throws(SystemError) -> (space: Int, actions: Int) {
+    mutating func memory(
+        of door: HostPid, _ readings: ProcessReadings, _ mountNamespace: Int
+    ) throws(SystemError) -> (space: Int, actions: Int) {
         let known = try identities.find(door.rawValue, .memory)
         let space: Int
-        if let id = known.id { space = id } else { space = try lookAtSpace(of: door, mountNamespace, known) }
+        if let id = known.id { space = id } else { space = try lookAtSpace(of: door, readings, mountNamespace, known) }
         return (space, try identities.actions(of: door.rawValue, space: space))
     }
 
     private mutating func lookAtSpace(
-        of tid: HostPid, _ mountNamespace: Int, _ known: Identities.Found
+        of tid: HostPid, _ readings: ProcessReadings, _ mountNamespace: Int, _ known: Identities.Found
     ) throws(SystemError) -> Int {
         var space = SpaceSight(
-            holder: tid, maps: try Seen(ProcText.smaps(of: tid.rawValue)),
-            auxiliaryVector: RawText(try ProcText.auxiliaryVector(of: tid.rawValue)), vdsoHeader: nil, details: [],
-            mountNamespace: mountNamespace, coreFilter: try? coreDumpFilter(of: tid.rawValue))
+            holder: tid, maps: try readings.maps.get(), auxiliaryVector: RawText(try readings.auxiliaryVector.get()), vdsoHeader: nil,
+            details: [], mountNamespace: mountNamespace, coreFilter: readings.coreFilter)
         if MemoryPolicy.matter { space.memoryPolicies = try MemoryPolicy.all(of: tid.rawValue) }
         for map in space.maps.value.maps {
             if map.path.elementsEqual("[vdso]".utf8) {
@@ -100,25 +101,25 @@ extension MemorySight {
         let names = NameTable(sight.names)
         var memory = MemorySight()
         var guards: [[Run]] = []
-        var seals: [UInt32] = []
         var words: [[RobustWordSight]] = []
+        var seals: [UInt32] = []
         var threads: [Int: [ThreadSight]] = [:]
         for process in sight.processes { threads[process.space, default: []] += process.threads }
-        for (index, space) in sight.spaces.enumerated() {
+        let looks = concurrentMap(sight.spaces.count) { [threads] index in
+            Result { () throws(SystemError) in
+                try SpaceLook(sight.spaces[index], isDisturbed: disturbedSpaces.contains(index + 1), names, threads[index + 1] ?? [])
+            }
+        }
+        for (index, look) in looks.enumerated() {
             do throws(SystemError) {
-                var maps = space.maps
-                if disturbedSpaces.contains(index + 1) {
-                    maps = try Seen(ProcText.smaps(of: space.holder.rawValue))
-                    memory.changed.append(ChangedSpace(space: index + 1, maps: maps))
-                }
-                let table = MappingTable(space, maps.value.maps, names)
-                let found = try runs(of: space, table)
+                let found = try look.get()
+                if let maps = found.changed { memory.changed.append(ChangedSpace(space: index + 1, maps: maps)) }
                 memory.spaces.append(found.contents)
                 guards.append(found.guards)
-                words.append(space.is32Bit ? [] : robustWords(table, threads[index + 1] ?? []))
+                words.append(found.words)
             } catch {
                 let process = sight.processes.first { $0.space == index + 1 }
-                throw CaptureError(cannot: "look at the memory of", task: process?.pid ?? space.holder, process?.stat.comm, error)
+                throw CaptureError(cannot: "look at the memory of", task: process?.pid ?? sight.spaces[index].holder, process?.stat.comm, error)
             }
         }
         do throws(SystemError) { try memory.findSharedPages(sight) } catch {
@@ -142,28 +143,6 @@ extension MemorySight {
         memory.seals = seals
         if words.contains(where: { !$0.isEmpty }) { memory.robustWords = words }
         return memory
-    }
-
-    private static func robustWords(_ table: MappingTable, _ threads: [ThreadSight]) -> [RobustWordSight] {
-        let files = table.all.filter { $0.nature == .file && $0.map.isShared && $0.map.protection.contains(.write) }.map(\.map)
-        return files.isEmpty ? [] : RobustWords.look(files, threads)
-    }
-
-    private static func runs(
-        of space: SpaceSight, _ table: MappingTable
-    ) throws(SystemError) -> (contents: [Run], guards: [Run]) {
-        let pages = try PageMap(of: space.holder.rawValue)
-        var runs: [PageRun] = []
-        var guards: [PageRun] = []
-        for question in pageQuestions(table) {
-            switch question.kind {
-            case .guards: try pages.guardRuns(start: question.start, end: question.end, into: &guards)
-            case .anonymous, .file:
-                try pages.changedRuns(
-                    start: question.start, end: question.end, fileBacked: question.kind == .file, into: &runs, guards: &guards)
-            }
-        }
-        return (joined(runs), joined(guards))
     }
 
     /// What is asked about the pages of a range: of shared mappings only where guard pages are.
@@ -205,7 +184,7 @@ extension MemorySight {
     }
 
     /// Runs of pages, those of neighbouring mappings joined.
-    private static func joined(_ runs: [PageRun]) -> [Run] {
+    fileprivate static func joined(_ runs: [PageRun]) -> [Run] {
         var result: [Run] = []
         for run in runs {
             let (page, count) = (run.start / pageSize, run.length / pageSize)
@@ -232,4 +211,33 @@ extension MemorySight {
 
     /// Bytes of all pages together.
     var bytes: UInt64 { (spaces + objects + (shared ?? []).map(\.runs)).joined().reduce(0) { $0 + $1.count } * pageSize }
+}
+
+/// Which pages of one address space hold contents.
+private struct SpaceLook: Sendable {
+    /// Its mappings, read again.
+    var changed: Seen<Smaps>?
+    var contents: [MemorySight.Run] = []
+    var guards: [MemorySight.Run] = []
+    var words: [MemorySight.RobustWordSight] = []
+
+    /// - Parameter isDisturbed: its mappings may have changed since the sight.
+    init(_ space: SpaceSight, isDisturbed: Bool, _ names: NameTable, _ threads: [ThreadSight]) throws(SystemError) {
+        if isDisturbed { changed = try Seen(ProcText.smaps(of: space.holder.rawValue)) }
+        let table = MappingTable(space, (changed ?? space.maps).value.maps, names)
+        let pages = try PageMap(of: space.holder.rawValue)
+        var runs: [PageRun] = []
+        var guards: [PageRun] = []
+        for question in MemorySight.pageQuestions(table) {
+            switch question.kind {
+            case .guards: try pages.guardRuns(start: question.start, end: question.end, into: &guards)
+            case .anonymous, .file:
+                try pages.changedRuns(
+                    start: question.start, end: question.end, fileBacked: question.kind == .file, into: &runs, guards: &guards)
+            }
+        }
+        (contents, self.guards) = (MemorySight.joined(runs), MemorySight.joined(guards))
+        let files = table.all.filter { $0.nature == .file && $0.map.isShared && $0.map.protection.contains(.write) }.map(\.map)
+        if !files.isEmpty && !space.is32Bit { words = RobustWords.look(files, threads) }
+    }
 }

@@ -27,27 +27,31 @@ extension TreeLook {
     ///
     /// - Source: setns(2), unshare(2).
     mutating func namespaces(
-        of tid: HostPid, in pid: HostPid, _ pidNamespace: Int, door: TaskNamespaces?, sharesMount: Bool
+        of tid: HostPid, in pid: HostPid, _ links: [String: [UInt8]], _ pidNamespace: Int, door: TaskNamespaces?, sharesMount: Bool
     ) throws(SystemError) -> TaskNamespaces {
         var all = TaskNamespaces()
-        let links = try NamespaceLinks(of: pid.rawValue, thread: tid.rawValue)
         /// 0 where this kernel has no such kind.
-        func place(_ kind: NamespaceSight.Kind, _ look: inout TreeLook, link: String? = nil) throws(SystemError) -> Int {
-            let name = link ?? kind.link
-            guard let found = try links.link(name) else { return 0 }
-            return look.id(kind, found, of: tid, "/proc/\(pid)/task/\(tid)/ns/\(name)")
+        func place(_ kind: NamespaceSight.Kind, _ found: [UInt8]?, _ look: inout TreeLook, link: String? = nil) -> Int {
+            found.map { look.id(kind, $0, of: tid, "/proc/\(pid)/task/\(tid)/ns/\(link ?? kind.link)") } ?? 0
+        }
+        func place(_ kind: NamespaceSight.Kind, _ look: inout TreeLook, link: String? = nil) -> Int {
+            place(kind, links[link ?? kind.link], &look, link: link)
         }
         if let door { (all.user, all.time, all.mount) = (door.user, door.time, door.mount) } else {
-            all.user = try place(.user, &self)
-            all.time = try place(.time, &self)
+            all.user = place(.user, &self)
+            all.time = place(.time, &self)
         }
-        if !sharesMount { all.mount = try place(.mount, &self) }
-        all.network = try place(.network, &self)
-        all.ipc = try place(.ipc, &self)
-        all.hostName = try place(.hostName, &self)
-        all.cgroup = try place(.cgroup, &self)
-        all.timeForChildren = try place(.time, &self, link: "time_for_children")
-        all.pidForChildren = try place(.pid, &self, link: "pid_for_children")
+        if !sharesMount {
+            var link = links[NamespaceSight.Kind.mount.link]
+            if link == nil { link = try NamespaceLinks(of: pid.rawValue, thread: tid.rawValue).link(NamespaceSight.Kind.mount.link) }
+            all.mount = place(.mount, link, &self)
+        }
+        all.network = place(.network, &self)
+        all.ipc = place(.ipc, &self)
+        all.hostName = place(.hostName, &self)
+        all.cgroup = place(.cgroup, &self)
+        all.timeForChildren = place(.time, &self, link: "time_for_children")
+        all.pidForChildren = place(.pid, &self, link: "pid_for_children")
         if all.pidForChildren == 0 {
             // Made by unshare(2), and no child was born yet.
             var unborn = NamespaceSight(kind: .pid, link: RawText([]), isOwn: false)
@@ -121,8 +125,9 @@ extension TreeLook {
         let isInit = sight.processes.first?.status.namespaceProcessIDs.last == 1
         var links = Set(sight.namespaces.lazy.filter { $0.kind == .pid && $0.parent != nil }.map(\.link.bytes))
         if isInit, rootNamespace != 0 { links.insert(sight[namespace: rootNamespace].link.bytes) }
-        for (pid, link) in relatives.pidNamespaces where links.contains(link) && !own.contains(pid) {
-            guard let stat = try? ProcessStat(of: pid.rawValue) else { continue }
+        if links.isEmpty { return }
+        for (pid, link) in relatives.pidNamespaces(besides: own) where links.contains(link) && !own.contains(pid) {
+            guard let stat = try? ProcessStat(of: pid.rawValue), !stat.isZombie else { continue }
             sight.strangers.append(StrangerSight(pid: pid, command: RawText(stat.comm), pidNamespace: RawText(link)))
         }
     }

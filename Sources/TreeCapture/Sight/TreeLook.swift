@@ -42,6 +42,7 @@ struct TreeLook {
     var multicast: MulticastTable?
     /// Looked for where memory is tracked.
     var keptTracking = KeptTracking()
+    private var readings: ReadingsAhead
 
     struct FileKey: Hashable {
         var device: UInt64
@@ -114,6 +115,7 @@ struct TreeLook {
 
     private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp, _ fence: ConnectionFence?, _ cameForward: @escaping () -> Void) {
         self.members = members
+        readings = ReadingsAhead(members)
         self.cameForward = cameForward
         self.fence = fence
         sight = TreeSight(host: host, instant: instant, root: members.root)
@@ -152,31 +154,34 @@ struct TreeLook {
     }
 
     private mutating func lookAtProcess(_ pid: HostPid) throws(SystemError) {
-        let stat = try Seen<ProcessStat>(ProcText.stat(of: pid.rawValue))
-        commands[pid] = stat.comm
-        let status = try Seen<TaskStatus>(ProcText.status(of: pid.rawValue))
-        if pid == members.root { try beginNamespaces(status.namespaceProcessIDs.count) }
         let tasks = members.threads[pid] ?? []
         guard let first = tasks.first else { throw SystemError(Errno.ESRCH, in: "open /proc/\(pid)/task") }
+        let readings = self.readings.take(first.tid, of: pid, isDoor: true)
+        let task = first.tid.rawValue
+        let whole = readings.process ?? ProcessReadings(pid.rawValue, by: task)
+        let stat = try whole.stat.get()
+        commands[pid] = stat.comm
+        let status = try whole.status.get()
+        if pid == members.root { try beginNamespaces(status.namespaceProcessIDs.count) }
         let ownNamespace = try pidNamespace(of: pid, status.namespaceProcessIDs.count)
 
-        let door = try lookAtThread(first, of: pid, status, ownNamespace, door: nil)
-        let task = first.tid.rawValue
+        let door = try lookAtThread(first, of: pid, readings, status, ownNamespace, door: nil)
         var process = ProcessSight(
             pid: pid, stat: stat, status: status, exitedLeader: nil, stopSignal: tasks.compactMap(\.stopSignal).first,
             threads: [door], space: 0, actions: 0, executable: try place("/proc/\(task)/exe"),
-            limits: try Seen(ProcText.limits(of: task)), oomScoreAdjustment: (try? memoryKillAdjustment(of: task)) ?? 0,
-            personality: (try? personality(of: task)) ?? 0, posixTimers: try Seen(ProcText.timers(of: task)),
-            pidNamespace: ownNamespace, loginUser: TaskAttributes.loginUser(of: pid.rawValue))
+            limits: try whole.limits.get(), oomScoreAdjustment: whole.oomScoreAdjustment,
+            personality: whole.personality, posixTimers: try whole.posixTimers.get(),
+            pidNamespace: ownNamespace, loginUser: whole.loginUser)
         lookAtProgram(&process, "/proc/\(task)/exe")
         if first.tid != pid {
             process.exitedLeader = ExitedLeaderSight(
-                stat: try Seen(ProcText.stat(of: pid.rawValue, task: pid.rawValue)), scheduling: try scheduling(of: pid))
+                stat: try Seen(ProcText.stat(of: pid.rawValue, task: pid.rawValue)), scheduling: try SchedulingSight(of: pid))
         }
-        (process.space, process.actions) = try memory(of: first.tid, door.namespaces.mount)
+        (process.space, process.actions) = try memory(of: first.tid, whole, door.namespaces.mount)
         for other in tasks.dropFirst() {
             do throws(SystemError) {
-                process.threads.append(try lookAtThread(other, of: pid, status, ownNamespace, door: door))
+                let readings = self.readings.take(other.tid, of: pid, isDoor: false)
+                process.threads.append(try lookAtThread(other, of: pid, readings, status, ownNamespace, door: door))
             } catch {
                 // In a tree that runs threads end while others are looked at.
                 guard error.isGone else { throw error }
@@ -187,19 +192,15 @@ struct TreeLook {
 
     /// - Parameter door: the thread through which the process is looked into; nil: it is this one.
     private mutating func lookAtThread(
-        _ thread: TreeMembers.Thread, of pid: HostPid, _ processStatus: Seen<TaskStatus>, _ pidNamespace: Int, door: ThreadSight?
+        _ thread: TreeMembers.Thread, of pid: HostPid, _ readings: TaskReadings, _ processStatus: Seen<TaskStatus>, _ pidNamespace: Int,
+        door: ThreadSight?
     ) throws(SystemError) -> ThreadSight {
         let tid = thread.tid
         let number = tid.rawValue
-        var stat: Seen<ProcessStat>?
-        var status: Seen<TaskStatus>?
-        if tid != pid {
-            stat = try Seen(ProcText.stat(of: pid.rawValue, task: number))
-            status = try Seen(ProcText.status(of: pid.rawValue, task: number))
-        }
+        let (stat, status) = (try readings.stat?.get(), try readings.status?.get())
         let knownDirectories = try identities.find(number, .fileSystem, like: door.map { ($0.tid.rawValue, $0.directories) })
         let namespaces = try namespaces(
-            of: tid, in: pid, pidNamespace, door: door?.namespaces,
+            of: tid, in: pid, try readings.namespaces.get(), pidNamespace, door: door?.namespaces,
             sharesMount: knownDirectories.id != nil && knownDirectories.id == door?.directories)
         let directories: Int
         if let id = knownDirectories.id {
@@ -210,20 +211,14 @@ struct TreeLook {
         let knownTable = try identities.find(number, .descriptorTable, like: door.map { ($0.tid.rawValue, $0.table) })
         let table: Int
         if let id = knownTable.id { table = id } else { table = try lookAtTable(of: tid, namespaces.mount, knownTable) }
-        let robust = try RobustList(of: number)
+        let robust = try readings.robustList.get()
         return ThreadSight(
             tid: tid, stat: stat, status: status, table: table, directories: directories,
             undo: try identities.number(ofLate: .semaphoreUndo, number, like: door.map { ($0.tid.rawValue, $0.undo) }),
             diskContext: try identities.number(ofLate: .diskContext, number, like: door.map { ($0.tid.rawValue, $0.diskContext) }),
-            namespaces: namespaces, cgroups: try cgroups(of: tid, in: pid), scheduling: try scheduling(of: tid),
+            namespaces: namespaces, cgroups: try cgroups(try readings.cgroups.get()), scheduling: try readings.scheduling.get(),
             robustList: robust.head, robustListSize: robust.length, insideVdso: thread.insideVdso,
-            hasCoreCookie: TaskAttributes.hasCoreCookie(number) ? true : nil)
-    }
-
-    private func scheduling(of tid: HostPid) throws(SystemError) -> SchedulingSight {
-        SchedulingSight(
-            policy: try SchedulingPolicy(of: tid.rawValue), affinity: RawText(try affinity(of: tid.rawValue)),
-            ioPriority: UInt32(bitPattern: try diskPriority(of: tid.rawValue)))
+            hasCoreCookie: readings.hasCoreCookie ? true : nil)
     }
 
     private mutating func lookAtDirectories(
@@ -263,8 +258,8 @@ struct TreeLook {
         return PlaceSight(path: RawText(path.bytes), isDeleted: path.isDeleted, status: status)
     }
 
-    private mutating func cgroups(of tid: HostPid, in pid: HostPid) throws(SystemError) -> Int {
-        let text = try cgroupText(of: pid.rawValue, task: tid == pid ? nil : tid.rawValue)
+    /// - Parameter text: `/proc/PID/cgroup` of a task.
+    private mutating func cgroups(_ text: [UInt8]) throws(SystemError) -> Int {
         if let known = cgroupIDs[text] { return known }
         let seen = try Seen<CgroupMemberships>(text)
         if cgroupMounts == nil { cgroupMounts = try CgroupMount.all() }
