@@ -10,14 +10,20 @@ internal import Glibc
     package static let checksumSpan = 256 << 10
     /// Bytes that are written at once.
     private static let writtenAtOnce = 1 << 20
+    /// Bytes that are written before a second thread is worth its start.
+    private static let writtenAlone: UInt64 = 8 << 20
     /// Bytes that are handed over at once: enough for several threads.
     private static let handedAtOnce = 4 << 20
 
     /// Takes pages in place of a file: a multiple of 256 KiB, but for the last ones of a section.
     package typealias Taker = (RawSpan) throws(SystemError) -> Void
 
-    let buffer: UnsafeMutableRawBufferPointer
+    private(set) var buffer: UnsafeMutableRawBufferPointer
     var filled = 0
+    /// Filled while the first one is written.
+    private var other: UnsafeMutableRawBufferPointer?
+    private var behind: WriteBehind?
+    private let mayWriteBehind: Bool
     private let output: Int32
     private let filter: OutputFile.Filter?
     private let taker: Taker?
@@ -25,9 +31,12 @@ internal import Glibc
     /// Bytes of pages.
     package private(set) var written: UInt64 = 0
 
-    /// - Parameter filter: what changes the bytes on their way; nil: they are written as they are.
-    package init(to output: Int32, through filter: OutputFile.Filter? = nil) {
+    /// - Parameters:
+    ///   - filter: what changes the bytes on their way; nil: they are written as they are.
+    ///   - isFile: then a second thread writes, where there is much to write.
+    package init(to output: Int32, through filter: OutputFile.Filter? = nil, isFile: Bool = false) {
         self.filter = filter
+        mayWriteBehind = isFile && filter == nil
         unsafe buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.writtenAtOnce, alignment: 4096)
         self.output = output
         taker = nil
@@ -37,21 +46,27 @@ internal import Glibc
         unsafe buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: Self.handedAtOnce, alignment: 4096)
         output = -1
         filter = nil
+        mayWriteBehind = false
         self.taker = taker
     }
 
-    deinit { unsafe buffer.deallocate() }
+    deinit {
+        behind?.end()
+        unsafe buffer.deallocate()
+        unsafe other?.deallocate()
+    }
 
     /// Appends runs of a file.
     @inline(never)
     package mutating func append(
         _ runs: some Sequence<(start: UInt64, length: UInt64)>, ofFile file: borrowing Descriptor
     ) throws(SystemError) {
-        guard let base = unsafe buffer.baseAddress else { return }
         for run in runs {
             var start = run.start
             var left = Int(run.length)
             while left > 0 {
+                // Another buffer after each that was full.
+                guard let base = unsafe buffer.baseAddress else { return }
                 try FaultPoint.readFilePages.pass("pread")
                 let part = min(left, buffer.count - filled)
                 let result = ckernel_syscall(
@@ -96,21 +111,23 @@ internal import Glibc
             }
             _ = file.release()
         } else {
-            try unsafe write(UnsafeRawBufferPointer(start: base, count: filled))
+            try writeFilled()
         }
         written += UInt64(filled)
         filled = 0
     }
 
-    @inline(never)
-    private func write(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
-        guard let base = unsafe bytes.baseAddress else { return }
-        var done = 0
-        while done < bytes.count {
-            let result = unsafe ckernel_syscall(Int(SYS_write), Int(output), Int(bitPattern: base) + done, bytes.count - done, 0, 0, 0)
-            if result == -Int(EINTR) { continue }
-            done += try SystemError.check(result, "write")
+    /// Writes the buffer, or has it written while the other one is filled.
+    private mutating func writeFilled() throws(SystemError) {
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: buffer[..<filled])
+        if mayWriteBehind, behind == nil, written >= Self.writtenAlone, filled == buffer.count {
+            behind = try? WriteBehind(to: output)
+            unsafe other = UnsafeMutableRawBufferPointer.allocate(byteCount: buffer.count, alignment: 4096)
         }
+        guard let behind, let next = unsafe other else { return try unsafe writeAll(bytes, to: output) }
+        try unsafe behind.hand(bytes)
+        unsafe other = buffer
+        unsafe buffer = next
     }
 
     /// Counts blocks of 256 KiB as written that need not be read.
@@ -125,9 +142,22 @@ internal import Glibc
     /// Writes what is left and gives the checksums since the last call.
     package mutating func finishSection() throws(SystemError) -> [UInt32] {
         try flush()
+        try behind?.drain()
         let result = checksums
         checksums = []
         return result
+    }
+}
+
+/// write(2) to the end.
+@inline(never)
+func writeAll(_ bytes: UnsafeRawBufferPointer, to output: Int32) throws(SystemError) {
+    guard let base = unsafe bytes.baseAddress else { return }
+    var done = 0
+    while done < bytes.count {
+        let result = unsafe ckernel_syscall(Int(SYS_write), Int(output), Int(bitPattern: base) + done, bytes.count - done, 0, 0, 0)
+        if result == -Int(EINTR) { continue }
+        done += try SystemError.check(result, "write")
     }
 }
 

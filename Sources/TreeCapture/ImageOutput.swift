@@ -107,7 +107,7 @@ struct ImageOutput {
     }
 
     private func writer(_ chunks: ChunkedOutput?) -> PageWriter {
-        guard let chunks else { return PageWriter(to: output.descriptorNumber, through: output.filter) }
+        guard let chunks else { return PageWriter(to: output.descriptorNumber, through: output.filter, isFile: output.isRegularFile) }
         return PageWriter { pages throws(SystemError) in try chunks.take(pages) }
     }
 

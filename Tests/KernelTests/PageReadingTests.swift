@@ -57,4 +57,69 @@ import Testing
         let expected: [UInt8] = order.flatMap { page in [UInt8](repeating: page, count: Int(pageSize)) }
         #expect(bytes == expected && sums.count == 1 && writer.written == 8 * pageSize)
     }
+
+    private static let size = 24 << 20
+
+    /// As many words as make 24 MiB; each is its own place.
+    private static func words() throws -> UnsafeMutableRawPointer {
+        guard let area = mmap(nil, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), area != MAP_FAILED else { throw Unmapped() }
+        for place in stride(from: 0, to: size, by: 8) { area.storeBytes(of: UInt64(place), toByteOffset: place, as: UInt64.self) }
+        return area
+    }
+
+    /// So much that a second thread writes, in two sections, with other bytes written between them.
+    @Test func secondThreadKeepsTheOrder() throws {
+        let area = try Self.words()
+        defer { munmap(area, Self.size) }
+        let start = UInt64(UInt(bitPattern: area))
+        let half = UInt64(Self.size / 2)
+        let output = try NamelessFile.memory(named: "output")
+        var writer = PageWriter(to: output.number, isFile: true)
+        try writer.append([(start, half)], of: getpid())
+        var sums = try writer.finishSection()
+        try output.write([UInt8](repeating: 7, count: 4096))
+        try writer.append([(start + half, half)], of: getpid())
+        sums += try writer.finishSection()
+        #expect(writer.written == UInt64(Self.size))
+        for (offset, from) in [(UInt64(0), UInt64(0)), (half + 4096, half)] {
+            let bytes = try output.read(upTo: Int(half), at: offset)
+            let isRight = bytes.withUnsafeBytes { bytes in
+                bytes.baseAddress.map { memcmp($0, area + Int(from), bytes.count) == 0 } ?? false
+            }
+            #expect(bytes.count == Int(half) && isRight)
+        }
+        #expect(try output.read(upTo: 4096, at: half) == [UInt8](repeating: 7, count: 4096))
+        #expect(try sums == PageCheck.checksums(of: output, at: 0, length: half) + PageCheck.checksums(of: output, at: half + 4096, length: half))
+    }
+
+    /// The same from a file.
+    @Test func secondThreadWritesFiles() throws {
+        let area = try Self.words()
+        defer { munmap(area, Self.size) }
+        let source = try NamelessFile.memory(named: "source")
+        try source.write([UInt8](UnsafeRawBufferPointer(start: area, count: Self.size)))
+        let output = try NamelessFile.memory(named: "output")
+        var writer = PageWriter(to: output.number, isFile: true)
+        try writer.append([(UInt64(0), UInt64(Self.size))], ofFile: source)
+        let sums = try writer.finishSection()
+        let bytes = try output.read(upTo: Self.size, at: 0)
+        let isRight = bytes.withUnsafeBytes { bytes in bytes.baseAddress.map { memcmp($0, area, bytes.count) == 0 } ?? false }
+        #expect(bytes.count == Self.size && isRight)
+        #expect(try sums == PageCheck.checksums(of: output, at: 0, length: UInt64(Self.size)))
+    }
+
+    /// A file that may not grow: the error of the second thread comes to the one that reads.
+    @Test func secondThreadTellsItsErrors() throws {
+        let area = try Self.words()
+        defer { munmap(area, Self.size) }
+        let output = try NamelessFile.memory(named: Array("output".utf8), canBeSealed: true)
+        try NamelessFile.setSize(output.number, 12 << 20)
+        #expect(fcntl(output.number, 1033, 4) == 0, "F_ADD_SEALS, F_SEAL_GROW")
+        var writer = PageWriter(to: output.number, isFile: true)
+        let error = #expect(throws: SystemError.self) {
+            try writer.append([(UInt64(UInt(bitPattern: area)), UInt64(Self.size))], of: getpid())
+            _ = try writer.finishSection()
+        }
+        #expect(error?.number == EPERM)
+    }
 }
