@@ -28,14 +28,19 @@ package struct VdsoPlan: Sendable {
     /// The parts (data and code) of this kernel's vdso in an address space, in the order of their addresses.
     func parts(in space: ImageAddressSpace) -> [HostFacts.Range] {
         if proxy != nil && !space.is32Bit { return parts }
-        return space.mappings.compactMap { mapping in
-            let kind = mapping.kind
-            return kind == .vdsoData || kind == .vdsoCode ? HostFacts.Range(start: mapping.start, end: mapping.end) : nil
-        }
+        return space.mappings.filter(Self.isPart).map { HostFacts.Range(start: $0.start, end: $0.end) }
     }
 
-    /// The code of this kernel's vdso in an address space.
-    package func code(in space: ImageAddressSpace) -> HostFacts.Range? { parts(in: space).last }
+    /// The code of this kernel's vdso in an address space: the last one of its parts, which is near the end of the mappings.
+    package func code(in space: ImageAddressSpace) -> HostFacts.Range? {
+        if proxy != nil && !space.is32Bit { return parts.last }
+        return space.mappings.last(where: Self.isPart).map { HostFacts.Range(start: $0.start, end: $0.end) }
+    }
+
+    private static func isPart(_ mapping: ImageMapping) -> Bool {
+        let kind = mapping.kind
+        return kind == .vdsoData || kind == .vdsoCode
+    }
 }
 
 extension ValidImage {

@@ -80,6 +80,8 @@ struct ParkedTree: ~Copyable {
         // 6. Go. Before it runs a program has its terminal, or it would be stopped for using it.
         terminal?.give(to: TreeGroups(tree, staysStopped: staysStopped))
         finaliser.detachAll()
+        // It still holds the standard streams of this command, and looks only now and then: this wakes it.
+        try? tree.handles.send(Signal.SIGCHLD, to: tree.inner)
         return RunningTree(tree, release, kept: kept, beginAnew: finaliser.beginAnew, cuts: cutter.notices, terminal)
     }
 }

@@ -12,7 +12,8 @@ struct TreeCheck {
     private let inner: Int32
     private let goneHelpers: [Int32]
     private let strangers: Int
-    private var image: CheckpointImage { plan.valid.image }
+    // Beside `plan`, which has it: a computed property would copy this large value at each use.
+    private let image: CheckpointImage
     private let own: ProcessStat
     /// Pid namespaces around that of the tree's root, as seen from here.
     private let outerDepth: Int
@@ -26,6 +27,7 @@ struct TreeCheck {
     /// - Preconditions: every task is stopped.
     init(_ tree: borrowing ForkedTree) throws(RestoreError) {
         plan = tree.plan
+        image = plan.valid.image
         hostPids = tree.hostPids
         inner = tree.inner
         goneHelpers = tree.goneHelpers
@@ -48,10 +50,12 @@ struct TreeCheck {
         try checkHelpers()
         var differences: [String] = []
         if strangers > 0 { differences.append("there are \(strangers) tasks that the image does not hold") }
-        for (index, task) in plan.tasks.enumerated() where task.isLeader {
-            guard let process = image.process(task.pid) else { continue }
-            for difference in look(at: process, hostPids[index]) { differences.append("\(task.title): \(difference)") }
+        let leaders = plan.tasks.indices.filter { plan.tasks[$0].isLeader }
+        let found = concurrentMap(leaders.count) { place -> [String] in
+            let index = leaders[place]
+            return image.process(plan.tasks[index].pid).map { look(at: $0, hostPids[index]) } ?? []
         }
+        for (index, list) in zip(leaders, found) { differences += list.map { "\(plan.tasks[index].title): \($0)" } }
         differences += SharingCheck(image, hostOfTask).differences()
         guard let first = differences.first else { return }
         let more = differences.count == 1 ? "" : " and \(differences.count - 1) more"
