@@ -69,6 +69,12 @@ import Testing
         #expect(all.subtracting(ranges((0, 40))).isEmpty)
         #expect(all.intersection(ranges((9, 22))) == ranges((9, 10), (20, 22)))
         #expect(!all.overlaps(ranges((10, 20))))
+        #expect(all.overlaps(ranges((12, 14), (29, 40))))
+    }
+
+    @Test func sums() {
+        #expect(ranges((0, 10), (20, 30)).union(ranges((5, 12), (14, 20), (40, 41))) == ranges((0, 12), (14, 30), (40, 41)))
+        #expect(AddressRanges().union(ranges((1, 2))) == ranges((1, 2)) && ranges((1, 2)).union(AddressRanges()) == ranges((1, 2)))
     }
 
     @Test func sumsStopAtTheEnds() {
