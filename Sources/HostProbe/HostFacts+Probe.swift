@@ -161,6 +161,8 @@ extension HostFacts {
         ownMemory.knowsGuards = MemoryCalls.knowsGuards
         ownMemory.knowsSeals = MemoryCalls.knowsSeals
         ownMemory.mostMappings = MemoryCalls.mostMappings
+        ownMemory.hugePageSize = MemoryCalls.hugePageSize
+        ownMemory.givesMemoryBack = MemoryCalls.givesMemoryBack
         if let scheduling = try? ImageScheduling(of: 0) { ownScheduling = scheduling }
     }
 }

@@ -17,6 +17,32 @@ package enum MemoryCalls {
         return cursor.decimal().map { Int(clamping: $0) } ?? .max
     }
 
+    /// Bytes of a transparent huge page; 0: there are none, or the host never gives them.
+    ///
+    /// - Source: Documentation/admin-guide/mm/transhuge.rst.
+    package static var hugePageSize: UInt64 {
+        let folder = "/sys/kernel/mm/transparent_hugepage/"
+        guard let modes = try? readKernelText(folder + "enabled", capacity: 64), let size = try? readKernelText(folder + "hpage_pmd_size", capacity: 64)
+        else { return 0 }
+        var cursor = ByteCursor(size)
+        return hugePagesAreOffered(modes) ? cursor.decimal() ?? 0 : 0
+    }
+
+    /// Whether free memory is given back to the host of this virtual machine in pieces that are not larger than a huge page.
+    ///
+    /// - Source: Documentation/mm/free_page_reporting.rst; mm/page_reporting.c: the order is that of the pieces, and not one of the
+    ///   allocator's as long as no device has asked for them.
+    package static var givesMemoryBack: Bool {
+        guard let text = try? readKernelText("/sys/module/page_reporting/parameters/page_reporting_order", capacity: 64) else { return false }
+        var cursor = ByteCursor(text)
+        return cursor.decimal().map { pageSize << min($0, 30) <= max(hugePageSize, pageSize) } ?? false
+    }
+
+    /// - Parameter modes: a line such as `always [madvise] never`, in which brackets are around what holds.
+    static func hugePagesAreOffered(_ modes: [UInt8]) -> Bool {
+        String(decoding: modes, as: UTF8.self).contains("[") && !String(decoding: modes, as: UTF8.self).contains("[never]")
+    }
+
     /// mseal(2), since 6.10.
     package static var knowsSeals: Bool { ckernel_syscall(462, Int(pageSize), 0, 0, 0, 0, 0) == 0 }
 }

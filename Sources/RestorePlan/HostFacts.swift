@@ -189,6 +189,11 @@ package struct MemoryFacts: Sendable, Equatable {
     package var knowsSeals = true
     /// `vm.max_map_count`: of one process.
     package var mostMappings = Int.max
+    /// Bytes of a huge page; 0: there are none, or not for programs that do not ask for them all the time.
+    package var hugePageSize: UInt64 = 0
+    /// This is a virtual machine that gives free memory back to its host in pieces of that size (free page reporting): a huge page is
+    /// then memory that the host has to find first, which takes longer than many small pages do.
+    package var givesMemoryBack = false
 
     package init() {}
 }
@@ -227,6 +232,7 @@ package struct RestartOptions: Sendable {
     package var delivery = PageDelivery.inPlace
     /// Tasks run at once: pages come when they are touched, the others in the background.
     package var isLazy = false
+    package var hugePages = HugePageUse.auto
     /// The image comes on standard input, so the tree gets another standard input.
     package var imageIsStandardInput = false
     /// The tree has the numbers of the image; otherwise fresh ones of this pid namespace.

@@ -56,6 +56,7 @@ extension PlanBuilder {
                 .madvise, [.value(range.lowerBound), .number(range.count), .value(Madvise.MADV_DONTNEED)],
                 "inherited pages of other processes")
         }
+        for range in HugeRanges.of(space, pages, facts.ownMemory, valid.options.hugePages) { useHugePages(&program, process, range) }
         fill(&program, pages.loads(afterForkInto: space.id))
         installGuards(&program, space)
         for mapping in space.mappings where mapping.kind == .asynchronousRing {

@@ -132,6 +132,8 @@ struct Command: ParsableCommand {
 
     @OptionGroup var late: LazyArguments
 
+    @OptionGroup var huge: HugePageArguments
+
     @Flag(name: .long, help: "Print the program of system calls of every task; create nothing.")
     var dryRun = false
 
@@ -180,6 +182,7 @@ struct Command: ParsableCommand {
         options.plan.newPidNamespace = pidns
         options.plan.keepsPids = pids
         options.plan.isLazy = late.lazy
+        options.plan.hugePages = huge.hugePages
         options.served = late.ends
         options.staysStopped = stopped
         options.detaches = detach

@@ -30,6 +30,38 @@ extension EndToEnd {
             try scratch.finishWorkload("prefork", child)
         }
 
+        /// Bytes in huge pages of one process.
+        private static func hugeBytes(of pid: pid_t) -> Int {
+            let text = (try? ProcessTable.text("/proc/\(pid)/smaps_rollup")) ?? ""
+            let line = text.split(separator: "\n").first { $0.hasPrefix("AnonHugePages:") }
+            return (line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0) << 10
+        }
+
+        private static let hugePageModes = (try? ProcessTable.text("/sys/kernel/mm/transparent_hugepage/enabled")) ?? "[never]"
+
+        /// Memory about which nothing is advised gets huge pages at the restart, where all of it was saved; without a trace in its
+        /// flags. Memory that is advised against them gets none.
+        @Test(
+            .enabled(if: !hugePageModes.contains("[never]"), "this host gives no huge pages"),
+            arguments: [["64", "plain"], ["64"]], [[], ["--compress", "lz4"]])
+        func denseMemoryGetsHugePages(arguments: [String], options: [String]) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("anon", arguments)
+            func flags(_ pid: pid_t) -> [Substring] {
+                ((try? ProcessTable.text("/proc/\(pid)/smaps")) ?? "").split(separator: "\n").filter { $0.hasPrefix("VmFlags:") }
+            }
+            let before = flags(child.pid)
+            try scratch.run("crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--kill"] + options).require()
+            _ = try child.wait(seconds: 30)
+            let restarted = try scratch.restart(.here, options: ["--huge-pages", "always"])
+            #expect(Clock.wait(seconds: 30) { !flags(restarted.root).isEmpty })
+            let huge = Self.hugeBytes(of: restarted.root)
+            // As many as the host had at that moment; one at least.
+            #expect(arguments.contains("plain") ? huge >= 2 << 20 && huge <= 64 << 20 : huge == 0, "\(huge)")
+            #expect(flags(restarted.root) == before)
+            try scratch.finishWorkload("anon", restarted.command)
+        }
+
         @Test(arguments: [
             ("uring", "is a ring of io_uring"), ("secret", "is secret memory (memfd_secret)"),
             ("performance", "is the buffer of a performance counter"), ("packet", "is the ring of a packet or XDP socket"),

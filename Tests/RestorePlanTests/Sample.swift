@@ -173,7 +173,7 @@ struct Sample {
         for (index, space) in records.addressSpaces.enumerated() {
             image.add(
                 PageSection(
-                    owner: PageOwner(.addressSpace, space.id), pages: 2, offset: UInt64(4096 * (index + 1) * 4),
+                    owner: PageOwner(.addressSpace, space.id), pages: space.runLength.reduce(0, +), offset: UInt64(4096 * (index + 1) * 4),
                     checksums: [0]))
         }
         for (index, set) in records.sharedPages.enumerated() {

@@ -1,5 +1,5 @@
 // Property: every byte of a large anonymous memory stays what it was. SIGUSR1 verifies in between and
-// adds a line to the file `verified`.
+// adds a line to the file `verified`. With a second argument `plain` nothing is advised about the memory.
 #include "workload.h"
 
 static volatile sig_atomic_t verify_wanted;
@@ -11,7 +11,7 @@ int run_anon(int count, char **arguments) {
     uint8_t *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) cannot_prepare("memory");
     // Pages of 4 KiB: the slow case, and the same on every host.
-    madvise(memory, bytes, MADV_NOHUGEPAGE);
+    if (count < 2 || strcmp(arguments[1], "plain")) madvise(memory, bytes, MADV_NOHUGEPAGE);
     fill_pattern(memory, bytes, 20);
     signal(SIGUSR1, on_user);
     say_ready();
