@@ -73,7 +73,7 @@ package struct CheckpointImage: Sendable {
 }
 
 /// Decoded records before anything is known about how they fit together.
-package struct ImageRecords: Sendable {
+package struct ImageRecords: Sendable, Equatable {
     package var header = ImageHeader()
     package var processes: [ImageProcess] = []
     package var threads: [ImageThread] = []

@@ -19,25 +19,41 @@ extension Checkpoint {
 
     /// Makes the image durable, finds out whether it could be restarted, and gives it its name.
     ///
+    /// - Parameter planned: the answer of ``askForPlan(_:_:_:)``.
     /// - Throws: where the tree has to go on. An image that is complete is kept even then.
-    func commit(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) throws(CaptureError) {
-        let asked = ask(output, records, tree)
+    func commit(
+        _ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree, planned: consuming RestartCheck.Asked?
+    ) throws(CaptureError) {
+        let read = askForReading(output, records, tree)
         try writing(output) { () throws(SystemError) in try output.sync() }
         let deadline = SystemClock.monotonic.now() + max(options.freezeTimeout, 10_000_000_000)
-        if let asked, let error = refusal(asked.verdict(until: deadline), output) { throw error }
+        if let read, let error = refusal(read.verdict(until: deadline), output) { throw error }
+        if let planned, let error = refusal(planned.verdict(until: deadline), output) { throw error }
         try writing(output) { () throws(SystemError) in try output.commit() }
         if options.afterwards == .kill { try awaitAcknowledgement(output) }
     }
 
-    /// Begins the check, which goes on while the disk is waited for. Nil: none is wanted.
-    ///
-    /// A stream goes elsewhere, as a rule: there the image only has to be one that our reader understands.
-    private func ask(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> RestartCheck.Asked? {
+    /// Begins the part of the check that needs no bytes of the image, which goes on while pages are written. Nil: none is wanted.
+    func askForPlan(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> RestartCheck.Asked? {
+        guard let check = check(tree), !output.isStream else { return nil }
+        return RestartCheck.Asked { check.plan(records) }
+    }
+
+    private func check(_ tree: LivingTree) -> RestartCheck? {
         if options.afterwards == .goOn || options.isUnchecked { return nil }
-        let check = RestartCheck(
+        return RestartCheck(
             tree: tree, ignoresCgroups: options.ignoresCgroups, keys: options.seal?.keys ?? .none,
             parentDirectory: options.parent?.record.directory.asBytes)
-        if !output.isStream { return RestartCheck.Asked { check.verdict(of: output.ownPath, name: output.name) } }
+    }
+
+    /// Has the image read back, while the disk is waited for. Nil: that is not wanted.
+    ///
+    /// A stream goes elsewhere, as a rule: there the image only has to be one that our reader understands.
+    private func askForReading(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> RestartCheck.Asked? {
+        guard let check = check(tree) else { return nil }
+        if !output.isStream {
+            return RestartCheck.Asked { check.verdict(of: output.ownPath, name: output.name, planned: records) }
+        }
         let isFile = output.isRegularFile
         return RestartCheck.Asked {
             let verdict = check.verdict(of: records)

@@ -107,6 +107,7 @@ package struct Checkpoint {
         } else {
             copies?.end()
         }
+        let planned = askForPlan(output, recorded.records, LivingTree(tree))
         do {
             report("write")
             try image.write { done, total throws(CaptureError) in
@@ -134,7 +135,7 @@ package struct Checkpoint {
         report("commit")
         result.bytes = image.bytes
         result.bytesKnown = image.knownBytes
-        try commit(output, recorded.records, LivingTree(tree))
+        try commit(output, recorded.records, LivingTree(tree), planned: planned)
         if let tracking {
             let refusal = tracking.keep(identity: recorded.records.header.identity.asBytes)
             result.bytesTracked = tracking.bytes
@@ -151,7 +152,7 @@ package struct Checkpoint {
         report("release")
         if let ender {
             switch result.afterwards {
-            case .kill: ender.kill(silencing: options.connections == .keep ? TCPSocket.connections(in: sight) : [], keeping: staysLocked ? fence : nil)
+            case .kill: ender.kill(tree, silencing: options.connections == .keep ? TCPSocket.connections(in: sight) : [], keeping: staysLocked ? fence : nil)
             case .stop:
                 try ender.stop()
                 fence?.keep()

@@ -28,12 +28,15 @@ struct RestartCheck: Sendable {
     var parentDirectory: [UInt8]?
 
     /// Of an image in a file. Its chain of parents is read anew.
-    func verdict(of path: String, name: String) -> Verdict {
+    ///
+    /// - Parameter planned: records for which ``plan(_:)`` gives the verdict: an image that has just these need only be readable.
+    func verdict(of path: String, name: String, planned: ImageRecords) -> Verdict {
         do throws(ImageInputError) {
             switch try ImageInput(path, keys) {
-            case .file(let file): return verdict { () throws(ImageError) in try withParents(CheckpointImage(reading: file)) }
+            case .file(let file):
+                return verdict(planned: planned) { () throws(ImageError) in try withParents(CheckpointImage(reading: file)) }
             case .stream(let stream) where keys.areGiven:
-                return verdict { () throws(ImageError) in
+                return verdict(planned: planned) { () throws(ImageError) in
                     var reader = SequentialImageReader(stream)
                     return try withParents(reader.readMetadata())
                 }
@@ -48,6 +51,22 @@ struct RestartCheck: Sendable {
         return image
     }
 
+    /// Of the records of an image that is being written: what does not depend on its bytes.
+    func plan(_ records: ImageRecords) -> Verdict {
+        do throws(ImageError) {
+            var image = try CheckpointImage(validating: records)
+            // What is planned for the pages takes room, wherever they will be.
+            let owners =
+                records.addressSpaces.map { (PageOwner(.addressSpace, $0.id), $0.runLength) }
+                + records.memoryObjects.map { (PageOwner(.memoryObject, $0.id), $0.runLength) }
+                + records.sharedPages.map { (PageOwner(.sharedPages, $0.id), $0.runLength) }
+            for (owner, runs) in owners where !runs.isEmpty {
+                image.add(PageSection(owner: owner, pages: runs.reduce(0, +), offset: 0, checksums: []))
+            }
+            return verdict(of: image)
+        } catch { return .defect(error.cause) }
+    }
+
     /// Of records that have not been written, or that another process reads.
     func verdict(of records: ImageRecords) -> Verdict {
         verdict { () throws(ImageError) in
@@ -56,11 +75,11 @@ struct RestartCheck: Sendable {
         }
     }
 
-    private func verdict(reading read: () throws(ImageError) -> CheckpointImage) -> Verdict {
+    private func verdict(planned: ImageRecords? = nil, reading read: () throws(ImageError) -> CheckpointImage) -> Verdict {
         do throws(ImageError) {
             let image = try read()
             do throws(SystemError) { try FaultPoint.ownReader.pass("a fault point") } catch { return .defect("\(error)") }
-            return verdict(of: image)
+            return image.records == planned ? .restartable : verdict(of: image)
         } catch { return error.kind == .unreadable || error.kind == .parent ? .unreadable(error.sentence()) : .defect(error.cause) }
     }
 

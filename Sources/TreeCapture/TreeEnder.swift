@@ -37,21 +37,39 @@ final class TreeEnder {
 
     func stop() throws(CaptureError) { for position in all { try send(Signal.SIGSTOP, to: position) } }
 
-    /// A guardian process of its own does the killing, so that it is finished even if this one dies in the middle of it. What
-    /// the guardian leaves, ``awaitEnd(image:)`` ends.
+    /// Ends all of the tree, whatever dies meanwhile, and so that no task makes another step: a file that it changed then would be
+    /// ahead of the image.
+    ///
+    /// 1. A guardian is born, a process of its own. It waits.
+    /// 2. It is told that the end has begun. If this process dies from here on, it ends what is left.
+    /// 3. The kernel is told to end each process together with this one (PTRACE_O_EXITKILL). Only if this process dies in the middle of
+    ///    that, the processes that come later go on until the guardian has come to them.
+    /// 4. The guardian kills. What it leaves, ``awaitEnd(image:)`` ends.
     ///
     /// - Parameters:
     ///   - connections: of the tree. They end without a packet: their peers are to find them again.
     ///   - fence: the lock of the tree's connections, which stays from here on.
-    func kill(silencing connections: [TCPSocket.Place] = [], keeping fence: ConnectionFence?) {
+    func kill(_ tree: borrowing FrozenTree, silencing connections: [TCPSocket.Place] = [], keeping fence: ConnectionFence?) {
         let kept = handles.numbers + connections.lazy.filter(\.isOurs).map(\.number) + (fence?.numbers ?? [])
-        guard let guardian = try? StayingProcess.start("crguardian", at: .forkGuardian, keeping: kept) else { return killAll(connections, fence) }
-        if guardian == 0 {
+        let orders = try? DescriptorTable.pipe()
+        let guardian = orders.flatMap { orders in try? StayingProcess.start("crguardian", at: .forkGuardian, keeping: kept + [orders.read]) }
+        if guardian == 0, let orders {
+            guard Channel.awaitByte(orders.read) else { Processes.exitNow(0) }
+            // Until the other end is closed: all is prepared, or its process is gone.
+            while Channel.awaitByte(orders.read) {}
             killAll(connections, fence)
             Processes.exitNow(0)
         }
+        if let orders {
+            DescriptorTable.close(orders.read)
+            Channel.send([1], over: orders.write)
+        }
+        // Before any process ends: what its connections send then must not get out.
+        fence?.keep()
+        tree.endWithTracer()
+        if let orders { DescriptorTable.close(orders.write) }
+        guard let guardian else { return killAll(connections, fence) }
         while (try? Waiting.wait(guardian, block: true)) == nil {}
-        fence?.wasKept()
     }
 
     /// The processes are ended before their connections are put into repair mode, in which every call on them fails: none of them can run

@@ -155,13 +155,14 @@ extension EndToEnd {
             try scratch.finishWorkload("processes", restarted.command)
         }
 
-        /// `crcheckpoint --kill` is killed: the tree runs, or it has ended and its image is complete.
+        /// `crcheckpoint --kill` is killed: the tree runs, or it has ended, its image is complete, and no process has made a step since it was
+        /// taken.
         @Test func checkpointerDiesWhileItKills() throws {
             let scratch = try Scratch()
             var ran = 0
             var killed = 0
             let image = scratch.file("image")
-            var child = try scratch.startWorkload("processes", ["100"])
+            var child = try scratch.startWorkload("ahead", ["20"])
             var duration = 1.0
             for attempt in 0..<30 {
                 let arguments = ["--tree", "\(child.pid)", "-o", image, "--kill", "--force"]
@@ -181,10 +182,10 @@ extension EndToEnd {
                     let before = seen
                     seen = whole()
                     Clock.sleep(0.05)
-                    return seen == before && (seen == 0 || seen == 101 && ProcessTable.runs(child.pid))
+                    return seen == before && (seen == 0 || seen == 21 && ProcessTable.runs(child.pid))
                 }
-                #expect(settled, "attempt \(attempt): \(seen) of 101 processes are left")
-                if seen == 101 {
+                #expect(settled, "attempt \(attempt): \(seen) of 21 processes are left")
+                if seen == 21 {
                     ran += 1
                     continue
                 }
@@ -192,9 +193,11 @@ extension EndToEnd {
                 try scratch.run("crimage", ["verify", image]).expect(0)
                 _ = scratch.becomesEmpty()
                 let restarted = try scratch.restart(.namespace)
-                try scratch.finishWorkload("processes", restarted.command)
-                for name in ["ready", "finish", "result"] { scratch.remove(name) }
-                child = try scratch.startWorkload("processes", ["100"])
+                // Some steps, before each of which it looks whether the file is ahead.
+                Clock.sleep(0.1)
+                try scratch.finishWorkload("ahead", restarted.command)
+                for name in ["ready", "finish", "result", "steps"] { scratch.remove(name) }
+                child = try scratch.startWorkload("ahead", ["20"])
             }
             print("crcheckpoint --kill killed \(ran + killed) times: \(ran) ran on, \(killed) ended")
             #expect(killed > 0)

@@ -29,6 +29,7 @@ import Testing
             return
         }
         #expect(reason.contains("process \(records.processes[0].pid)"), "\(reason)")
+        #expect(check.plan(records) == .defect(reason))
     }
 
     /// The recorded tree had files that this host does not have.
@@ -40,6 +41,7 @@ import Testing
             return
         }
         #expect(findings.contains { $0.object == "/no/such/program" && $0.reason.contains("ENOENT") }, "\(findings)")
+        #expect(check.plan(records) == .refused(findings))
     }
 
     @Test func plainAnswersPassTheReader() throws {

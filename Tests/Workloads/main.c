@@ -29,6 +29,7 @@ static const struct workload workloads[] = {
     {"fifos", run_fifos, "FIFOs: in flight, one side open, removed, waiting in open"},
     {"signals", run_signals, "handlers, masks, pending signals with values, alternate stack, interval timers"},
     {"credentials", run_credentials, "an ordinary user with groups, one capability and no new privileges"},
+    {"ahead", run_ahead, "N processes that count in memory and in a file [N]"},
     {"processes", run_processes, "N processes that count [N]"},
     {"threads", run_threads, "N threads that count [N]"},
     {"anon", run_anon, "random anonymous memory [MEBIBYTES]"},

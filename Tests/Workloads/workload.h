@@ -96,7 +96,7 @@ void fill_pattern(void *memory, size_t bytes, uint64_t seed);
 long wrong_byte(const void *memory, size_t bytes, uint64_t seed);
 
 workload_function run_registers, run_locks, run_fifos, run_vectors, run_sleepers, run_waits, run_memory, run_files, run_pipes, run_signals,
-    run_credentials, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_moments, run_breakpoints,
+    run_credentials, run_ahead, run_processes, run_threads, run_anon, run_tree, run_orphans, run_clocks, run_moments, run_breakpoints,
     run_rseq, run_calls, run_narrow, run_borrowed, run_mixed, run_yardstick;
 
 workload_function run_events, run_timerfiles, run_epolls, run_posixtimers, run_semaphores, run_unsaved;

@@ -64,6 +64,14 @@ package struct FrozenTree: ~Copyable {
         for tid in book.tasks.keys { try? Trace.detach(tid) }
     }
 
+    /// From here on every process ends with this one, before it makes another step.
+    ///
+    /// - Source: ptrace(2), PTRACE_O_EXITKILL; kernel/ptrace.c, `exit_ptrace`.
+    borrowing func endWithTracer() {
+        var known: Set<Int32> = []
+        for (tid, task) in book.tasks where known.insert(task.process).inserted { try? Trace.setOptions(tid, Trace.Option.exitKill) }
+    }
+
     /// Lets every task go on (or die, where a kill is pending), each interrupted call with the time it has left.
     package mutating func release() {
         calls.shorten(book.tasks.mapValues(\.process))

@@ -73,9 +73,6 @@ final class ConnectionFence {
         isKept = true
     }
 
-    /// The same, where a forked process has done so.
-    func wasKept() { isKept = true }
-
     /// Removes it. Nothing happens where none is in force, or it is kept.
     func open() {
         guard let keeper else { return }
