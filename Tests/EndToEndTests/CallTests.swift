@@ -80,7 +80,7 @@ extension EndToEnd {
                     "crcheckpoint", ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force"]).status
                 #expect(status == .exited(which == "all" ? 4 : 0))
             }
-            #expect(try child.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))")
+            #expect(try child.wait(seconds: 150) == .exited(0), "\(scratch.read("failures"))")
             storm.end()
             compare(Outcome.parse(scratch.read("calls")), with: build.byEvent, ends: asked)
         }
@@ -143,7 +143,7 @@ extension EndToEnd {
             #expect(finished.errors.contains("cannot read the kernel's timers: EPERM"))
             try workload.wait(seconds: 20)
             let (running, _) = try scratch.restart(.here)
-            #expect(try running.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
+            #expect(try running.wait(seconds: 150) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
             compare(Outcome.parse(scratch.read("calls")), with: build.byEvent, ends: asked, rounds: 1)
         }
 
@@ -193,7 +193,7 @@ extension EndToEnd {
             Clock.sleep(2)
             let running = try scratch.start(
                 withoutPrivilege + [Host.path(of: "crrestart"), "--no-pidns", "--pids", "--copy-status", scratch.file("image")])
-            #expect(try running.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
+            #expect(try running.wait(seconds: 150) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
             for name in Self.absolute {
                 #expect(running.errors.contains(" \(name) (") && running.errors.contains("waits for such a deadline"), "\(name)")
             }
@@ -214,7 +214,7 @@ extension EndToEnd {
                 Clock.sleep(2)
                 (running, root) = try scratch.restart(place, options: options)
             }
-            #expect(try running.wait(seconds: 90) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
+            #expect(try running.wait(seconds: 150) == .exited(0), "\(scratch.read("failures"))\(running.errors)")
             #expect(scratch.read("result") == "OK calls\n")
             #expect(scratch.becomesEmpty())
             return Outcome.parse(scratch.read("calls"))

@@ -38,10 +38,9 @@ import Testing
 
     @Test func manyTimersWithSignals() throws {
         var sample = Sample()
-        for id in 0..<Self.count {
-            sample.records.processes[0].posixTimers.append(Sample.timer(id))
-            sample.records.processes[0].pending.append(Sample.timerSignal(id))
-        }
+        // Appending to a field of a message would copy the list each time.
+        sample.records.processes[0].posixTimers = (0..<Self.count).map(Sample.timer)
+        sample.records.processes[0].pending = (0..<Self.count).map(Sample.timerSignal)
         let steps = try plan(sample).launchpad.programs[0].steps
         #expect(steps.count { $0.name == "timer_settime" } == Int(Self.count))
     }

@@ -114,11 +114,15 @@ int run_calls(int count, char **arguments) {
                     expect(status == 0, "%s ended with status %x", started[i]->name, status);
                     living--;
                 }
-        if (alive > 6 * ASKED_NS) {
-            for (int i = 0; i < trials; i++)
-                if (kill(shared->trials[i].pid, 0) == 0) fail("%s does not end", started[i]->name);
-            break;
-        }
+        if (alive <= 6 * ASKED_NS) continue;
+        // Processor time comes as other programs leave it.
+        bool may_wait = alive <= 18 * ASKED_NS;
+        for (int i = 0; i < trials; i++)
+            if (kill(shared->trials[i].pid, 0) == 0 && !(may_wait && started[i]->flags & PROCESSOR)) {
+                fail("%s does not end", started[i]->name);
+                may_wait = false;
+            }
+        if (!may_wait) break;
     }
     return verdict("calls");
 }
