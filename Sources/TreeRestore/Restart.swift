@@ -47,6 +47,8 @@ package struct Restart {
     let tell: (String) -> Void
     /// How often it is tried again when numbers are lost, and how often one waits for them.
     static let mostAttempts = 20
+    /// Nanoseconds for which it is tried again all the same: where other processes fork all the time, a small tree loses often and soon.
+    private static let leastContest: Int64 = 10_000_000_000
 
     package init(
         _ options: Options, tell: @escaping (String) -> Void = { _ in },
@@ -100,7 +102,8 @@ package struct Restart {
                 return running
             } catch {
                 // The numbers of a new namespace are its own.
-                if plan.valid.facts.isInOwnUserNamespace || !error.isLostNumber || attempts > Self.mostAttempts || !pages.beginAgain() { throw error }
+                let isOver = attempts > Self.mostAttempts && SystemClock.monotonic.now() - begin > Self.leastContest
+                if plan.valid.facts.isInOwnUserNamespace || !error.isLostNumber || isOver || !pages.beginAgain() { throw error }
             }
             attempts += 1
             // Other processes shall not get the numbers that are wanted here.
