@@ -3,73 +3,55 @@
 /// The arrays are in the order of the file. What is refused is listed in `ImageError.Reason` and
 /// `ImageRule`.
 package struct CheckpointImage: Sendable {
-    package var header: ImageHeader
-    package var processes: [ImageProcess]
-    /// The threads of one process follow each other, the leader first.
-    package var threads: [ImageThread]
-    package var addressSpaces: [ImageAddressSpace]
-    package var fileTables: [ImageFileTable]
-    package var openFiles: [ImageOpenFile]
-    package var pipes: [ImagePipe]
-    package var terminals: [ImageTerminal]
-    package var memoryObjects: [ImageMemoryObject]
-    package var semaphoreSets: [ImageSemaphoreSet]
-    package var messageQueues: [ImageMessageQueue]
-    package var directories: [ImageDirectories]
-    package var signalActions: [ImageSignalActions]
-    package var namespaces: [ImageNamespace]
-    package var sharedPages: [ImageSharedPages]
-    package var callFilters: [ImageCallFilter]
+    /// All metadata, as they would be written, and what is found in them by id. One reference: an image is handed from stage to stage,
+    /// and a copy of seventeen arrays for each use of one costs more than what they are asked for.
+    private final class Content: Sendable {
+        let records: ImageRecords
+        let lookup: ImageLookup
+
+        init(validating records: ImageRecords) throws(ImageError) {
+            lookup = try ImageLookup(validating: records)
+            self.records = records
+        }
+    }
+
+    private var content: Content
     /// Where the pages lie; empty when the image comes from a pipe.
     package private(set) var pageSections: [PageSection] = []
     private var sectionPosition: [PageOwner: Int] = [:]
-    private(set) var lookup: ImageLookup
 
     /// Validates records that were decoded (or made up, in tests).
-    package init(validating records: ImageRecords) throws(ImageError) {
-        lookup = try ImageLookup(validating: records)
-        header = records.header
-        processes = records.processes
-        threads = records.threads
-        addressSpaces = records.addressSpaces
-        fileTables = records.fileTables
-        openFiles = records.openFiles
-        pipes = records.pipes
-        terminals = records.terminals
-        memoryObjects = records.memoryObjects
-        semaphoreSets = records.semaphoreSets
-        messageQueues = records.messageQueues
-        directories = records.directories
-        signalActions = records.signalActions
-        namespaces = records.namespaces
-        sharedPages = records.sharedPages
-        callFilters = records.callFilters
+    package init(validating records: ImageRecords) throws(ImageError) { content = try Content(validating: records) }
+
+    /// The image with other records and the same pages. The records are validated again.
+    package func changed(_ change: (inout ImageRecords) -> Void) throws(ImageError) -> CheckpointImage {
+        var records = records
+        change(&records)
+        var changed = self
+        changed.content = try Content(validating: records)
+        return changed
     }
 
-    /// Validates records that were changed, with the pages of the image that they come from.
-    mutating func validateAgain() throws(ImageError) { lookup = try ImageLookup(validating: records) }
-
+    var lookup: ImageLookup { content.lookup }
     /// All metadata, as they would be written.
-    package var records: ImageRecords {
-        var records = ImageRecords()
-        records.header = header
-        records.processes = processes
-        records.threads = threads
-        records.addressSpaces = addressSpaces
-        records.fileTables = fileTables
-        records.openFiles = openFiles
-        records.pipes = pipes
-        records.terminals = terminals
-        records.memoryObjects = memoryObjects
-        records.semaphoreSets = semaphoreSets
-        records.messageQueues = messageQueues
-        records.directories = directories
-        records.signalActions = signalActions
-        records.namespaces = namespaces
-        records.sharedPages = sharedPages
-        records.callFilters = callFilters
-        return records
-    }
+    package var records: ImageRecords { content.records }
+    package var header: ImageHeader { content.records.header }
+    package var processes: [ImageProcess] { content.records.processes }
+    /// The threads of one process follow each other, the leader first.
+    package var threads: [ImageThread] { content.records.threads }
+    package var addressSpaces: [ImageAddressSpace] { content.records.addressSpaces }
+    package var fileTables: [ImageFileTable] { content.records.fileTables }
+    package var openFiles: [ImageOpenFile] { content.records.openFiles }
+    package var pipes: [ImagePipe] { content.records.pipes }
+    package var terminals: [ImageTerminal] { content.records.terminals }
+    package var memoryObjects: [ImageMemoryObject] { content.records.memoryObjects }
+    package var semaphoreSets: [ImageSemaphoreSet] { content.records.semaphoreSets }
+    package var messageQueues: [ImageMessageQueue] { content.records.messageQueues }
+    package var directories: [ImageDirectories] { content.records.directories }
+    package var signalActions: [ImageSignalActions] { content.records.signalActions }
+    package var namespaces: [ImageNamespace] { content.records.namespaces }
+    package var sharedPages: [ImageSharedPages] { content.records.sharedPages }
+    package var callFilters: [ImageCallFilter] { content.records.callFilters }
 }
 
 /// Decoded records before anything is known about how they fit together.

@@ -120,8 +120,8 @@ package struct ChosenDescriptors: Sendable {
         if choices.isEmpty { return (image, chosen) }
         var change = Change(image)
         for (index, choice) in choices.enumerated() { chosen.needs.append(change.make(choice, index, &chosen.files)) }
-        let changed = try image.changed { image in
-            (image.openFiles, image.fileTables) = change.result()
+        let changed = try image.changed { records in
+            (records.openFiles, records.fileTables) = change.result()
         }
         return (changed, chosen)
     }

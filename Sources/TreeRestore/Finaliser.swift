@@ -15,8 +15,7 @@ struct Finaliser {
     private let handles: ProcessHandles
     let release: ReleaseInstant
     let stops: TaskStops
-    // Beside `plan`, which has it: a computed property would copy this large value at each use.
-    let image: CheckpointImage
+    var image: CheckpointImage { plan.valid.image }
     /// Offset of a system-call instruction in the vdso: the launchpad is unmapped through it.
     private let callOffset: UInt64
     /// By thread of the image: what an armed call returned at once, because what it waits for was there.
@@ -37,7 +36,6 @@ struct Finaliser {
             throw RestoreError("cannot finalise: ENOSYS (this kernel's vdso has no system-call instruction)")
         }
         plan = tree.plan
-        image = plan.valid.image
         hostPids = tree.hostPids
         handles = tree.handles
         self.release = release

@@ -12,8 +12,7 @@ struct TreeCheck {
     private let inner: Int32
     private let goneHelpers: [Int32]
     private let strangers: Int
-    // Beside `plan`, which has it: a computed property would copy this large value at each use.
-    private let image: CheckpointImage
+    private var image: CheckpointImage { plan.valid.image }
     private let own: ProcessStat
     /// Pid namespaces around that of the tree's root, as seen from here.
     private let outerDepth: Int
@@ -27,7 +26,6 @@ struct TreeCheck {
     /// - Preconditions: every task is stopped.
     init(_ tree: borrowing ForkedTree) throws(RestoreError) {
         plan = tree.plan
-        image = plan.valid.image
         hostPids = tree.hostPids
         inner = tree.inner
         goneHelpers = tree.goneHelpers
