@@ -61,16 +61,9 @@ extension Descriptor {
     package borrowing func write(_ bytes: [UInt8]) throws(SystemError) {
         // Not the standard streams: a fault has to be told there.
         if number > 2 { try FaultPoint.write.pass("write") }
-        var done = 0
-        while done < bytes.count {
-            let result = unsafe bytes.withUnsafeBytes { buffer in
-                ckernel_syscall(
-                    Int(SYS_write), Int(number), Int(bitPattern: buffer.baseAddress) + done, buffer.count - done,
-                    0, 0, 0)
-            }
-            if result == -Int(EINTR) { continue }
-            done += try SystemError.check(result, "write")
-        }
+        let number = number
+        let result = unsafe bytes.withUnsafeBytes { bytes in Result { () throws(SystemError) in try unsafe writeAll(bytes, to: number) } }
+        try result.get()
     }
 
     /// Size in bytes, or nil where the file is not a regular file (a pipe, a terminal).
@@ -79,6 +72,18 @@ extension Descriptor {
         var info = stat()
         guard unsafe fstat(number, &info) == 0 else { throw SystemError(errno, in: "fstat") }
         return info.st_mode & S_IFMT == S_IFREG ? UInt64(info.st_size) : nil
+    }
+}
+
+/// write(2) to the end.
+@inline(never)
+func writeAll(_ bytes: UnsafeRawBufferPointer, to output: Int32) throws(SystemError) {
+    guard let base = unsafe bytes.baseAddress else { return }
+    var done = 0
+    while done < bytes.count {
+        let result = unsafe ckernel_syscall(Int(SYS_write), Int(output), Int(bitPattern: base) + done, bytes.count - done, 0, 0, 0)
+        if result == -Int(EINTR) { continue }
+        done += try SystemError.check(result, "write")
     }
 }
 

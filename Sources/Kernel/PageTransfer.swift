@@ -149,18 +149,6 @@ internal import Glibc
     }
 }
 
-/// write(2) to the end.
-@inline(never)
-func writeAll(_ bytes: UnsafeRawBufferPointer, to output: Int32) throws(SystemError) {
-    guard let base = unsafe bytes.baseAddress else { return }
-    var done = 0
-    while done < bytes.count {
-        let result = unsafe ckernel_syscall(Int(SYS_write), Int(output), Int(bitPattern: base) + done, bytes.count - done, 0, 0, 0)
-        if result == -Int(EINTR) { continue }
-        done += try SystemError.check(result, "write")
-    }
-}
-
 package enum PageCheck {
     /// crc32c of each 256 KiB of a part of a file.
     ///
