@@ -26,9 +26,10 @@ extension Checkpoint {
         var sight = try TreeSight.look(at: members, on: HostSight.look(), at: TimeStamp(), relatives: relatives, connections: options.connections)
         sight.carry(options.carried)
         if !options.external.isEmpty { sight.external = options.external }
-        let memory = try MemorySight.look(at: sight)
+        let recorder = Recorder(sight)
+        let memory = try MemorySight.look(at: sight, recorder.tables)
         try record(Recording(sight: sight, memory: memory))
-        let recorded = Recorder.records(sight, nil, memory)
+        let recorded = recorder.records(nil, memory)
         var result = Result()
         result.processes = entries.count
         result.tasks = members.threadCount

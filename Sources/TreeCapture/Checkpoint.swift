@@ -79,7 +79,7 @@ package struct Checkpoint {
         let tracking = options.tracks ? Tracking() : nil
         let answers = try Questioner.answers(of: sight, calls, permits, copies: copies, tracking: tracking)
         try watch.check()
-        let memory = try MemorySight.look(at: sight, disturbed: Set(answers.disturbed))
+        let memory = try MemorySight.look(at: sight, recorder.tables, disturbed: Set(answers.disturbed))
         var recorded = recorder.records(answers, memory)
         recorded.records.header.identity = ImageIdentity.random().asData
         if let parent = options.parent { recorded.records.header.parent = parent.record }

@@ -28,12 +28,12 @@ import Testing
             let names = NameTable(recording.sight.names)
             for space in recording.sight.spaces {
                 let table = MappingTable(space, space.maps.value.maps, names)
-                let questions = MemorySight.pageQuestions(table)
+                let questions = SpaceLook.questions(table)
                 #expect(zip(questions, questions.dropFirst()).allSatisfy { $0.end <= $1.start })
                 #expect(questions.count < table.all.count)
                 for mapping in table.all {
                     let over = questions.filter { $0.start < mapping.map.end && mapping.map.start < $0.end }
-                    let kind: MemorySight.PageQuestion.Kind?
+                    let kind: SpaceLook.Question.Kind?
                     switch mapping.nature {
                     case .kernel, .vdsoData, .vdsoCode, .other: kind = nil
                     case .anonymous: kind = mapping.map.isShared ? .guards : mapping.map.flags.contains(.droppable) ? nil : .anonymous

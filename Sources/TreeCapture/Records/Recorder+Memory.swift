@@ -6,14 +6,15 @@ extension Recorder {
         let owners = spaceOwners
         let recorder = self
         let made = concurrentMap(sight.spaces.count) { index in
-            let table = recorder.mappings(of: index, recorder.sight.spaces[index].maps.value.maps)
+            let table = recorder.table(of: index, recorder.sight.spaces[index].maps)
             return (record: recorder.space(index, table, of: owners[index + 1]), table: table)
         }
         for (index, one) in made.enumerated() {
             let (space, owner) = (sight.spaces[index], owners[index + 1])
-            for mapping in one.table where mapping.nature != .kernel { check(mapping, space, owner?.pid ?? space.holder) }
+            for mapping in one.table.all where mapping.nature != .kernel { check(mapping, space, owner?.pid ?? space.holder) }
             checkRoom(space, owner)
             records.addressSpaces.append(one.record)
+            tables.append(one.table)
         }
         for (index, object) in sight.objects.enumerated() {
             if object.isHuge == true {
@@ -52,7 +53,7 @@ extension Recorder {
         let owners = memory.changed.isEmpty ? [:] : spaceOwners
         for changed in memory.changed {
             let index = changed.space - 1
-            let table = mappings(of: index, changed.maps.value.maps)
+            let table = table(of: index, changed.maps)
             records.addressSpaces[index].mappings = space(index, table, of: owners[changed.space]).mappings
         }
         var origins: [PageOrigin] = []
@@ -123,9 +124,9 @@ extension Recorder {
         Dictionary(sight.processes.map { ($0.space, $0) }) { first, _ in first }
     }
 
-    private func mappings(of index: Int, _ maps: [MemoryMap]) -> [MappingTable.Mapping] { MappingTable(sight.spaces[index], maps, names).all }
+    private func table(of index: Int, _ maps: Seen<Smaps>) -> MappingTable { MappingTable(sight.spaces[index], maps.value.maps, names) }
 
-    private func space(_ index: Int, _ mappings: [MappingTable.Mapping], of owner: ProcessSight?) -> ImageAddressSpace {
+    private func space(_ index: Int, _ table: MappingTable, of owner: ProcessSight?) -> ImageAddressSpace {
         let seen = sight.spaces[index]
         var record = ImageAddressSpace()
         record.id = UInt32(index + 1)
@@ -146,7 +147,7 @@ extension Recorder {
         record.is32Bit = seen.is32Bit
         if let filter = seen.coreFilter { record.coreFilter = filter }
         // Appending to a field of a message would copy the list each time.
-        record.mappings = mappings.filter { $0.nature != .kernel }.map { self.record($0, seen) }
+        record.mappings = table.all.filter { $0.nature != .kernel }.map { self.record($0, seen) }
         record.rings = (seen.rings ?? []).map { seen in
             var ring = ImageAsynchronousRing()
             ring.address = seen.address

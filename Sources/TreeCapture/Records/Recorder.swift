@@ -54,6 +54,8 @@ struct Recorder {
     private var commands: [HostPid: String] = [:]
     var namespaces = NamespaceIDs()
     var identities: FileIdentities
+    /// By address space.
+    var tables: [MappingTable] = []
     let sharedUndo: Set<Int>
     let sharedDiskContexts: Set<Int>
     /// Of processor features: the union of all threads.

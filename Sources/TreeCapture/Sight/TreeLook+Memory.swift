@@ -95,8 +95,10 @@ extension TreeLook {
 extension MemorySight {
     /// Looks which pages of a stopped tree hold contents.
     ///
-    /// - Parameter disturbed: processes to which a signal was delivered since the sight.
-    static func look(at sight: TreeSight, disturbed: Set<HostPid> = []) throws(CaptureError) -> MemorySight {
+    /// - Parameters:
+    ///   - tables: by address space.
+    ///   - disturbed: processes to which a signal was delivered since the sight.
+    static func look(at sight: TreeSight, _ tables: [MappingTable], disturbed: Set<HostPid> = []) throws(CaptureError) -> MemorySight {
         let disturbedSpaces = Set(sight.processes.lazy.filter { disturbed.contains($0.pid) }.map(\.space))
         let names = NameTable(sight.names)
         var memory = MemorySight()
@@ -107,7 +109,7 @@ extension MemorySight {
         for process in sight.processes { threads[process.space, default: []] += process.threads }
         let looks = concurrentMap(sight.spaces.count) { [threads] index in
             Result { () throws(SystemError) in
-                try SpaceLook(sight.spaces[index], isDisturbed: disturbedSpaces.contains(index + 1), names, threads[index + 1] ?? [])
+                try SpaceLook(sight.spaces[index], tables[index], isDisturbed: disturbedSpaces.contains(index + 1), names, threads[index + 1] ?? [])
             }
         }
         for (index, look) in looks.enumerated() {
@@ -145,58 +147,6 @@ extension MemorySight {
         return memory
     }
 
-    /// What is asked about the pages of a range: of shared mappings only where guard pages are.
-    struct PageQuestion: Equatable {
-        enum Kind { case anonymous, file, guards }
-        var kind: Kind
-        var start: UInt64
-        var end: UInt64
-    }
-
-    /// Questions that go through all mappings, in order. One goes over several of the same kind, such as the parts of a library,
-    /// and over small holes between them; nothing of another mapping is in its range.
-    static func pageQuestions(_ table: MappingTable) -> [PageQuestion] {
-        let largestHole: UInt64 = 1 << 20
-        var questions: [PageQuestion] = []
-        var mayGoOn = false
-        for mapping in table.all {
-            let kind: PageQuestion.Kind
-            switch mapping.nature {
-            case .kernel, .vdsoData, .vdsoCode, .other:
-                mayGoOn = false
-                continue
-            case .anonymous: kind = mapping.map.isShared ? .guards : .anonymous
-            case .file, .object: kind = mapping.map.isShared ? .guards : .file
-            }
-            if kind != .guards && mapping.map.flags.contains(.droppable) {
-                mayGoOn = false
-                continue
-            }
-            let (start, end) = (mapping.map.start, mapping.map.end)
-            if mayGoOn, let last = questions.last, last.kind == kind, start >= last.end, start - last.end <= largestHole {
-                questions[questions.count - 1].end = end
-            } else {
-                questions.append(PageQuestion(kind: kind, start: start, end: end))
-            }
-            mayGoOn = true
-        }
-        return questions
-    }
-
-    /// Runs of pages, those of neighbouring mappings joined.
-    fileprivate static func joined(_ runs: [PageRun]) -> [Run] {
-        var result: [Run] = []
-        for run in runs {
-            let (page, count) = (run.start / pageSize, run.length / pageSize)
-            if let last = result.last, last.page + last.count == page {
-                result[result.count - 1].count += count
-            } else {
-                result.append(Run(page: page, count: count))
-            }
-        }
-        return result
-    }
-
     private static func runs(of object: ObjectSight, _ file: borrowing Descriptor) throws(SystemError) -> [Run] {
         try SparseFile.dataRuns(of: file, size: UInt64(max(0, object.status.size))).map { run in
             let page = run.start / pageSize
@@ -211,33 +161,4 @@ extension MemorySight {
 
     /// Bytes of all pages together.
     var bytes: UInt64 { (spaces + objects + (shared ?? []).map(\.runs)).joined().reduce(0) { $0 + $1.count } * pageSize }
-}
-
-/// Which pages of one address space hold contents.
-private struct SpaceLook: Sendable {
-    /// Its mappings, read again.
-    var changed: Seen<Smaps>?
-    var contents: [MemorySight.Run] = []
-    var guards: [MemorySight.Run] = []
-    var words: [MemorySight.RobustWordSight] = []
-
-    /// - Parameter isDisturbed: its mappings may have changed since the sight.
-    init(_ space: SpaceSight, isDisturbed: Bool, _ names: NameTable, _ threads: [ThreadSight]) throws(SystemError) {
-        if isDisturbed { changed = try Seen(ProcText.smaps(of: space.holder.rawValue)) }
-        let table = MappingTable(space, (changed ?? space.maps).value.maps, names)
-        let pages = try PageMap(of: space.holder.rawValue)
-        var runs: [PageRun] = []
-        var guards: [PageRun] = []
-        for question in MemorySight.pageQuestions(table) {
-            switch question.kind {
-            case .guards: try pages.guardRuns(start: question.start, end: question.end, into: &guards)
-            case .anonymous, .file:
-                try pages.changedRuns(
-                    start: question.start, end: question.end, fileBacked: question.kind == .file, into: &runs, guards: &guards)
-            }
-        }
-        (contents, self.guards) = (MemorySight.joined(runs), MemorySight.joined(guards))
-        let files = table.all.filter { $0.nature == .file && $0.map.isShared && $0.map.protection.contains(.write) }.map(\.map)
-        if !files.isEmpty && !space.is32Bit { words = RobustWords.look(files, threads) }
-    }
 }
