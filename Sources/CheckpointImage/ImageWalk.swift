@@ -22,19 +22,46 @@ struct ImageWalk<Source: SequentialSource> {
 
     init(_ source: Source, size: UInt64? = nil) { reader = RecordReader(source, size: size) }
 
+    /// Goes on where a walk over the metadata alone has ended, in a file that begins with the same bytes.
+    init<File>(_ file: File, size: UInt64, after known: ImageWalk<ByteSource>) where Source == Cursor<File> {
+        reader = RecordReader(Cursor(source: file, position: known.reader.offset), size: size, offset: known.reader.offset)
+        (found, owners, hasParent) = (known.found, known.owners, known.hasParent)
+        (processes, threads) = (known.processes, known.threads)
+    }
+
     /// Reads up to the first page description or the tail.
     mutating func metadata() throws(ImageError) -> (CheckpointImage, Next) {
         try reader.prelude()
         var records = ImageRecords()
         var next: Next?
         while next == nil { next = try metadataRecord(into: &records) }
+        let image = try validated(records)
+        if case .section(let description, let at)? = next { try admit(description, at: at) }
+        return (image, next!)
+    }
+
+    /// Reads metadata that nothing follows.
+    ///
+    /// - Parameter end: where they end.
+    mutating func metadata(upTo end: UInt64) throws(ImageError) -> CheckpointImage {
+        try reader.prelude()
+        var records = ImageRecords()
+        while reader.offset < end {
+            let at = reader.offset
+            if try metadataRecord(into: &records) != nil {
+                throw ImageError(.unexpected(type: RecordType.pageDescription.rawValue, at: at, "among metadata"))
+            }
+        }
+        return try validated(records)
+    }
+
+    private mutating func validated(_ records: ImageRecords) throws(ImageError) -> CheckpointImage {
         let image = try CheckpointImage(validating: records)
         owners = image.lookup.pages
         hasParent = image.header.hasParent
         processes = records.processes.count
         threads = records.threads.count
-        if case .section(let description, let at)? = next { try admit(description, at: at) }
-        return (image, next!)
+        return image
     }
 
     /// Takes one record of the first part; returns what ends that part.

@@ -17,7 +17,7 @@ package struct MergedImage {
         var records = pages.image.records
         records.header.clearParent()
         var encoder = ImageEncoder()
-        try encoder.metadata(records, put)
+        try put(encoder.metadata(records))
         let chunks = try compression.map { compression throws(ImageError) in try PageChunkEncoder(compression) }
         for section in pages.image.pageSections {
             try pages.check(section) { error throws(ImageError) in throw error }

@@ -17,18 +17,41 @@ package final class ForkedQuestion {
 
     private let child: Int32
     private let reply: Int32
+    /// Where the word to go on is sent; nil: none is waited for, or it has been sent.
+    private var word: Int32?
     private let finishes: Bool
     private var isReaped = false
 
     /// - Parameters:
     ///   - finishes: the child is not ended before it has answered.
     ///   - answer: runs in the child, which is ended by it or after it. At least one byte.
-    package init(at point: FaultPoint, finishes: Bool = false, _ answer: () -> [UInt8]) throws(SystemError) {
+    package convenience init(at point: FaultPoint, finishes: Bool = false, _ answer: () -> [UInt8]) throws(SystemError) {
+        try self.init(at: point, finishes: finishes, word: nil, answer)
+    }
+
+    /// A question in two parts.
+    ///
+    /// - Parameter answer: runs in the child. It is given what waits for ``goOn()``; false: that will not come.
+    package convenience init(at point: FaultPoint, inTwoParts answer: (_ awaitWord: () -> Bool) -> [UInt8]) throws(SystemError) {
+        let word = try DescriptorTable.pipe()
+        defer { DescriptorTable.close(word.read) }
+        try self.init(at: point, finishes: false, word: word.write) {
+            DescriptorTable.close(word.write)
+            return answer { Channel.awaitByte(word.read) }
+        }
+    }
+
+    /// - Parameter word: closed by this question, also where it cannot be asked.
+    private init(at point: FaultPoint, finishes: Bool, word: Int32?, _ answer: () -> [UInt8]) throws(SystemError) {
         self.finishes = finishes
-        let ends = try DescriptorTable.pipe()
+        self.word = word
+        let ends: (read: Int32, write: Int32)
+        do throws(SystemError) { ends = try DescriptorTable.pipe() } catch {
+            if let word { DescriptorTable.close(word) }
+            throw error
+        }
         do throws(SystemError) { child = try Processes.fork(at: point) } catch {
-            DescriptorTable.close(ends.read)
-            DescriptorTable.close(ends.write)
+            for number in [ends.read, ends.write, word].compactMap(\.self) { DescriptorTable.close(number) }
             throw error
         }
         if child == 0 {
@@ -42,8 +65,17 @@ package final class ForkedQuestion {
         reply = ends.read
     }
 
+    /// Lets the second part begin. Once.
+    package func goOn() {
+        guard let number = word else { return }
+        Channel.send([1], over: number)
+        DescriptorTable.close(number)
+        word = nil
+    }
+
     deinit {
         DescriptorTable.close(reply)
+        if let word { DescriptorTable.close(word) }
         if !isReaped && !finishes { end() }
     }
 

@@ -19,25 +19,33 @@ extension Checkpoint {
 
     /// Makes the image durable, finds out whether it could be restarted, and gives it its name.
     ///
-    /// - Parameter planned: the answer of ``askForPlan(_:_:_:)``.
+    /// - Parameter asked: of ``askOfFile(_:_:_:_:)``.
     /// - Throws: where the tree has to go on. An image that is complete is kept even then.
     func commit(
-        _ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree, planned: consuming RestartCheck.Asked?
+        _ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree, asked: [RestartCheck.Asked]
     ) throws(CaptureError) {
-        let read = askForReading(output, records, tree)
+        let asked = asked + askOfStream(output, records, tree)
+        for one in asked { one.goOn() }
         try writing(output) { () throws(SystemError) in try output.sync() }
         let deadline = SystemClock.monotonic.now() + max(options.freezeTimeout, 10_000_000_000)
-        if let read, let error = refusal(read.verdict(until: deadline), output) { throw error }
-        if let planned, let error = refusal(planned.verdict(until: deadline), output) { throw error }
+        for one in asked { if let error = refusal(one.verdict(until: deadline), output) { throw error } }
         try writing(output) { () throws(SystemError) in try output.commit() }
         if options.afterwards == .kill { try awaitAcknowledgement(output) }
     }
 
-    /// Begins the part of the check that needs no bytes of the image, which goes on while pages are written. Nil: none is wanted.
-    func askForPlan(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> RestartCheck.Asked? {
-        guard let check = check(tree), !output.isStream else { return nil }
-        return RestartCheck.Asked { check.plan(records) }
+    /// Begins the check of an image whose pages are about to be written: whether it can be read, and whether it can be planned, side by
+    /// side. None: that is not wanted, or it is not a file.
+    func askOfFile(_ output: OutputFile, _ metadata: [UInt8], _ records: ImageRecords, _ tree: LivingTree) -> [RestartCheck.Asked] {
+        guard checksFile(output), let check = check(tree) else { return [] }
+        let plan = RestartCheck.Asked { check.plan(records) }
+        let reading = RestartCheck.Asked(inTwoParts: { isWritten in
+            check.verdict(of: metadata, madeOf: records, in: output.ownPath, name: output.name, isWritten: isWritten)
+        })
+        return [reading, plan]
     }
+
+    /// Whether the image is planned while it is written, and read back.
+    func checksFile(_ output: OutputFile) -> Bool { options.afterwards != .goOn && !options.isUnchecked && !output.isStream }
 
     private func check(_ tree: LivingTree) -> RestartCheck? {
         if options.afterwards == .goOn || options.isUnchecked { return nil }
@@ -46,20 +54,16 @@ extension Checkpoint {
             parentDirectory: options.parent?.record.directory.asBytes)
     }
 
-    /// Has the image read back, while the disk is waited for. Nil: that is not wanted.
-    ///
-    /// A stream goes elsewhere, as a rule: there the image only has to be one that our reader understands.
-    private func askForReading(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> RestartCheck.Asked? {
-        guard let check = check(tree) else { return nil }
-        if !output.isStream {
-            return RestartCheck.Asked { check.verdict(of: output.ownPath, name: output.name, planned: records) }
-        }
+    /// Of an image that went into a stream. It goes elsewhere, as a rule: there it only has to be one that our reader understands.
+    private func askOfStream(_ output: OutputFile, _ records: ImageRecords, _ tree: LivingTree) -> [RestartCheck.Asked] {
+        guard output.isStream, let check = check(tree) else { return [] }
         let isFile = output.isRegularFile
-        return RestartCheck.Asked {
+        let asked = RestartCheck.Asked {
             let verdict = check.verdict(of: records)
             if case .refused = verdict, !isFile { return .restartable }
             return verdict
         }
+        return [asked]
     }
 
     private func refusal(_ verdict: RestartCheck.Verdict, _ output: OutputFile) -> CaptureError? {

@@ -85,7 +85,7 @@ package struct Checkpoint {
         if let parent = options.parent { recorded.records.header.parent = parent.record }
         try record(Recording(sight: sight, answers: answers, memory: memory))
         if !recorded.findings.isEmpty { throw CaptureError(findings: recorded.findings) }
-        try recorded.requireReadable(sight.root, recorder.command(of: sight.root))
+        if !checksFile(output) { try recorded.requireReadable(sight.root, recorder.command(of: sight.root)) }
         calls.report()
 
         var result = Result()
@@ -107,9 +107,11 @@ package struct Checkpoint {
         } else {
             copies?.end()
         }
-        let planned = askForPlan(output, recorded.records, LivingTree(tree))
+        var asked: [RestartCheck.Asked] = []
         do {
             report("write")
+            try image.encode()
+            asked = askOfFile(output, image.metadata, recorded.records, LivingTree(tree))
             try image.write { done, total throws(CaptureError) in
                 try watch.check()
                 if live == nil { watch.progressed() }
@@ -135,7 +137,7 @@ package struct Checkpoint {
         report("commit")
         result.bytes = image.bytes
         result.bytesKnown = image.knownBytes
-        try commit(output, recorded.records, LivingTree(tree), planned: planned)
+        try commit(output, recorded.records, LivingTree(tree), asked: asked)
         if let tracking {
             let refusal = tracking.keep(identity: recorded.records.header.identity.asBytes)
             result.bytesTracked = tracking.bytes

@@ -10,6 +10,8 @@ struct ImageOutput {
     private let seal: OutputSeal?
     private let form: PageForm
     private var encoder = ImageEncoder()
+    /// The image up to its first page description.
+    private(set) var metadata: [UInt8] = []
     private(set) var bytes: UInt64 = 0
     /// Bytes of pages that were not compared, because the kernel says that they are as in the parent image.
     private(set) var knownBytes: UInt64 = 0
@@ -28,11 +30,14 @@ struct ImageOutput {
         self.form = form
     }
 
-    /// - Preconditions: the tasks that pages are read from are stopped.
+    /// Makes the bytes of the metadata.
+    mutating func encode() throws(CaptureError) { do throws(ImageError) { metadata = try encoder.metadata(records) } catch { throw CaptureError("\(error)") } }
+
+    /// - Preconditions: the metadata are encoded, and the tasks that pages are read from are stopped.
     mutating func write(progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws(CaptureError) {
         do {
-            let output = output
-            try encoder.metadata(records) { try output.write($0) }
+            try put(metadata)
+            metadata = []
             try writePages(progress)
             try put(encoder.tail())
             try seal?.finish(output)
@@ -67,9 +72,7 @@ struct ImageOutput {
     /// An image without its pages.
     static func bytes(of records: ImageRecords) throws(ImageError) -> [UInt8] {
         var encoder = ImageEncoder()
-        var bytes: [UInt8] = []
-        do { try encoder.metadata(records) { bytes += $0 } } catch { throw error as? ImageError ?? ImageError(.writerOrder("\(error)")) }
-        return bytes + (try encoder.tail())
+        return try encoder.metadata(records) + encoder.tail()
     }
 
     private mutating func writePages(_ progress: (UInt64, UInt64) throws(CaptureError) -> Void) throws {

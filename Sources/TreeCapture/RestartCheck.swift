@@ -27,59 +27,76 @@ struct RestartCheck: Sendable {
     /// Where the image is that has what the new one leaves out.
     var parentDirectory: [UInt8]?
 
-    /// Of an image in a file. Its chain of parents is read anew.
+    /// Whether an image that is being written to a file can be read: first its metadata, as a reader would, and once it is written the
+    /// file. Its chain of parents is read anew.
     ///
-    /// - Parameter planned: records for which ``plan(_:)`` gives the verdict: an image that has just these need only be readable.
-    func verdict(of path: String, name: String, planned: ImageRecords) -> Verdict {
-        do throws(ImageInputError) {
-            switch try ImageInput(path, keys) {
-            case .file(let file):
-                return verdict(planned: planned) { () throws(ImageError) in try withParents(CheckpointImage(reading: file)) }
-            case .stream(let stream) where keys.areGiven:
-                return verdict(planned: planned) { () throws(ImageError) in
-                    var reader = SequentialImageReader(stream)
-                    return try withParents(reader.readMetadata())
-                }
-            case .stream: return .unreadable("cannot read image \(name): it is empty")
-            }
-        } catch { return .unreadable("cannot open image \(name) to check it: \(error.cause.name)") }
+    /// - Parameters:
+    ///   - metadata: the image up to its first page description.
+    ///   - records: what they were made of, for which ``plan(_:)`` gives the verdict.
+    ///   - isWritten: waits until the whole image is in the file; false: it will not be.
+    func verdict(of metadata: [UInt8], madeOf records: ImageRecords, in path: String, name: String, isWritten: () -> Bool) -> Verdict {
+        let known: KnownMetadata
+        do throws(ImageError) { known = try KnownMetadata(metadata) } catch { return .defect(error.cause) }
+        let planned = known.image.records == records ? Verdict.restartable : plan(known.image.records)
+        guard isWritten() else { return .unreadable("image \(name) was not written") }
+        let read = reading { () throws(ImageError) in try otherImage(than: known, path, name) }
+        return read == .restartable ? planned : read
     }
 
-    /// An image, once the images that it needs have been found and read.
-    private func withParents(_ image: CheckpointImage) throws(ImageError) -> CheckpointImage {
-        _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
+    /// Reads the image that was written, once the images that it needs have been found and read.
+    ///
+    /// - Returns: nil: it has the metadata that were planned.
+    private func otherImage(than known: KnownMetadata, _ path: String, _ name: String) throws(ImageError) -> CheckpointImage? {
+        let input: ImageInput
+        do throws(ImageInputError) { input = try ImageInput(path, keys) } catch {
+            throw ImageError(.source("\(name) cannot be opened to check it: \(error.cause.name)"))
+        }
+        let image: CheckpointImage
+        switch input {
+        case .file(let file):
+            let same = try CheckpointImage(reading: file, after: known)
+            if let same { image = same } else { image = try CheckpointImage(reading: file) }
+            _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
+            if same != nil { return nil }
+        case .stream(let stream) where keys.areGiven:
+            var reader = SequentialImageReader(stream)
+            image = try reader.readMetadata()
+            _ = try ParentSearch(directory: parentDirectory).parent(of: image, beside: nil)
+            if image.records == known.image.records { return nil }
+        case .stream: throw ImageError(.empty)
+        }
         return image
     }
 
     /// Of the records of an image that is being written: what does not depend on its bytes.
     func plan(_ records: ImageRecords) -> Verdict {
-        do throws(ImageError) {
-            var image = try CheckpointImage(validating: records)
-            // What is planned for the pages takes room, wherever they will be.
-            let owners =
-                records.addressSpaces.map { (PageOwner(.addressSpace, $0.id), $0.runLength) }
-                + records.memoryObjects.map { (PageOwner(.memoryObject, $0.id), $0.runLength) }
-                + records.sharedPages.map { (PageOwner(.sharedPages, $0.id), $0.runLength) }
-            for (owner, runs) in owners where !runs.isEmpty {
-                image.add(PageSection(owner: owner, pages: runs.reduce(0, +), offset: 0, checksums: []))
-            }
-            return verdict(of: image)
-        } catch { return .defect(error.cause) }
+        var image: CheckpointImage
+        do throws(ImageError) { image = try CheckpointImage(validating: records) } catch { return .defect(error.cause) }
+        // What is planned for the pages takes room, wherever they will be.
+        let owners =
+            image.addressSpaces.map { (PageOwner(.addressSpace, $0.id), $0.runLength) }
+            + image.memoryObjects.map { (PageOwner(.memoryObject, $0.id), $0.runLength) }
+            + image.sharedPages.map { (PageOwner(.sharedPages, $0.id), $0.runLength) }
+        for (owner, runs) in owners where !runs.isEmpty {
+            image.add(PageSection(owner: owner, pages: runs.reduce(0, +), offset: 0, checksums: []))
+        }
+        return verdict(of: image)
     }
 
     /// Of records that have not been written, or that another process reads.
     func verdict(of records: ImageRecords) -> Verdict {
-        verdict { () throws(ImageError) in
+        reading { () throws(ImageError) in
             var reader = SequentialImageReader(ByteSource(try ImageOutput.bytes(of: records)))
             return try reader.readMetadata()
         }
     }
 
-    private func verdict(planned: ImageRecords? = nil, reading read: () throws(ImageError) -> CheckpointImage) -> Verdict {
+    /// - Parameter read: gives the image that is to be planned; nil: none is.
+    private func reading(_ read: () throws(ImageError) -> CheckpointImage?) -> Verdict {
         do throws(ImageError) {
             let image = try read()
             do throws(SystemError) { try FaultPoint.ownReader.pass("a fault point") } catch { return .defect("\(error)") }
-            return image.records == planned ? .restartable : verdict(of: image)
+            return image.map { verdict(of: $0) } ?? .restartable
         } catch { return error.kind == .unreadable || error.kind == .parent ? .unreadable(error.sentence()) : .defect(error.cause) }
     }
 
@@ -106,18 +123,25 @@ struct RestartCheck: Sendable {
 
 extension RestartCheck {
     /// Answers in a process of its own: should it break down (a value that Swift does not compute with), that is an answer, too.
-    struct Asked: ~Copyable {
+    final class Asked {
         private let question: ForkedQuestion?
-        private let here: Verdict
+        private let here: () -> Verdict
 
-        init(_ answer: () -> Verdict) {
-            question = try? ForkedQuestion(at: .forkCheck) { answer().bytes }
-            here = question == nil ? answer() : .restartable
+        convenience init(_ answer: @escaping () -> Verdict) { self.init(inTwoParts: { _ in answer() }) }
+
+        /// - Parameter answer: is given what waits for ``goOn()``.
+        init(inTwoParts answer: @escaping (_ awaitWord: () -> Bool) -> Verdict) {
+            question = try? ForkedQuestion(at: .forkCheck, inTwoParts: { awaitWord in answer(awaitWord).bytes })
+            here = { answer { true } }
         }
 
+        /// Lets the second part begin.
+        func goOn() { question?.goOn() }
+
         /// - Parameter deadline: on the monotonic clock.
-        consuming func verdict(until deadline: Int64) -> Verdict {
-            guard let question else { return here }
+        func verdict(until deadline: Int64) -> Verdict {
+            guard let question else { return here() }
+            question.goOn()
             switch question.answer(until: deadline) {
             case .bytes(let bytes): return Verdict(bytes: bytes) ?? .defect("the check gave no answer")
             case .ended(.killed(let signal)): return .defect("the check died of signal \(signal)")

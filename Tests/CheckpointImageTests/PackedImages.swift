@@ -44,7 +44,7 @@ enum Packed {
     ) throws -> [UInt8] {
         var encoder = ImageEncoder()
         var bytes: [UInt8] = []
-        try encoder.metadata(records) { bytes += $0 }
+        bytes += try encoder.metadata(records)
         let chunks = try PageChunkEncoder(compression)
         let spaces = parent?.image.likelySpaces(of: records) ?? [:]
         for (owner, data) in pages {

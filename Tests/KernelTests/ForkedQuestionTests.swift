@@ -27,6 +27,28 @@ import Testing
         #expect(question.answer(until: soon) == .ended(.exited(0)))
     }
 
+    /// The second part begins with the word, and never if the question is dropped.
+    @Test func hasTwoParts() throws {
+        let seen = try DescriptorTable.pipe()
+        defer { DescriptorTable.close(seen.read) }
+        func ask() throws -> ForkedQuestion {
+            try ForkedQuestion(at: .forkCheck, inTwoParts: { awaitWord in
+                Channel.send([1], over: seen.write)
+                return awaitWord() ? [2] : [3]
+            })
+        }
+        let question = try ask()
+        #expect(Channel.awaitByte(seen.read) && question.answer(until: SystemClock.monotonic.now() + 20_000_000) == .late)
+        question.goOn()
+        question.goOn()
+        #expect(question.answer(until: soon) == .bytes([2]))
+        var dropped: ForkedQuestion? = try ask()
+        #expect(dropped != nil && Channel.awaitByte(seen.read))
+        dropped = nil
+        DescriptorTable.close(seen.write)
+        #expect(!Channel.awaitByte(seen.read), "the child of a dropped question lives")
+    }
+
     @Test func takesTooLong() throws {
         let question = try ForkedQuestion(at: .forkCheck) {
             while true { _ = ckernel_syscall(Int(SYS_pause), 0, 0, 0, 0, 0, 0) }
