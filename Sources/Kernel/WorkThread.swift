@@ -5,7 +5,7 @@ internal import LinuxABI
 /// A thread that runs one body to its end. It has the credentials and the signal mask of the thread that started it.
 ///
 /// For reading, computing and writing: ptrace(2) and wait4(2) belong to the thread that seized a task.
-final class WorkThread {
+package final class WorkThread {
     private final class Body {
         let run: () -> Void
         init(_ run: @escaping () -> Void) { self.run = run }
@@ -15,7 +15,7 @@ final class WorkThread {
 
     /// - Parameter body: until ``join()`` nothing else may use what it changes.
     /// - Errors: `EAGAIN`: of pthread_create(3).
-    init(_ body: @escaping () -> Void) throws(SystemError) {
+    package init(_ body: @escaping () -> Void) throws(SystemError) {
         let given = Unmanaged.passRetained(Body(body))
         var made = pthread_t()
         let error = unsafe pthread_create(
@@ -36,5 +36,5 @@ final class WorkThread {
     }
 
     /// Waits until the body has ended. Once.
-    func join() { pthread_join(thread, nil) }
+    package func join() { pthread_join(thread, nil) }
 }

@@ -13,6 +13,8 @@ struct PackedPages: WalkedPages {
     let parentNumbers: Set<UInt32>
     private let pages: SavedPages
     private let checked: CheckedPages
+    /// Nil: another program serves the image, and is asked by this thread alone.
+    private let ahead: PagesAhead?
     /// Only what the plan wants is read, and not each section to its end.
     private let isLazy: Bool
     /// It counts pages.
@@ -22,6 +24,7 @@ struct PackedPages: WalkedPages {
     init(_ number: Int32, _ pages: SavedPages, name: String, isLazy: Bool = false) {
         self.number = number
         checked = CheckedPages(pages, name: name)
+        ahead = pages.source is ImageFile ? PagesAhead(checked) : nil
         self.isLazy = isLazy
         parentNumbers = pages.parent?.numbers ?? []
         self.pages = pages
@@ -35,13 +38,21 @@ struct PackedPages: WalkedPages {
     mutating func readPages(upTo count: Int) throws(RestoreError) -> [UInt8] {
         let section = walk.section
         let perBlock = ImageFormat.checksumBlock / ImageFormat.pageSize
-        let wanted = Int(min(UInt64(max(count / ImageFormat.checksumBlock, 1) * perBlock), section.pages - walk.done))
+        let most = UInt64(max(count / ImageFormat.checksumBlock, 1) * perBlock)
+        let wanted = min(most, section.pages - walk.done)
         if wanted == 0 { return [] }
         do throws(ImageError) {
-            let bytes = try checked.read(section, from: walk.done, count: wanted)
-            walk.done += UInt64(wanted)
-            return bytes
+            let (place, count) = (walk.done, Int(wanted))
+            walk.done += wanted
+            guard let ahead else { return try checked.read(section, from: place, count: count) }
+            return try ahead.read(section, from: place, count: count, next: Int(min(most, section.pages - walk.done)))
         } catch { throw RestoreError(error, image: name) }
+    }
+
+    mutating func beginAgain() -> Bool {
+        ahead?.drop()
+        walk.beginAgainAfterObjects()
+        return true
     }
 
     mutating func checkPages() throws(RestoreError) {
