@@ -11,6 +11,8 @@ final class TreeEnder {
 
     /// Nanoseconds after the end of a process within which the next one has to end.
     private static let patience: Int64 = 30_000_000_000
+    /// Nanoseconds: what a quick init takes.
+    private static let reapingPatience: Int64 = 20_000_000
 
     /// - Preconditions: the tree stands still.
     /// - Throws: where a process may not be signalled, before anything is written.
@@ -101,8 +103,8 @@ final class TreeEnder {
 
     private func killAgain(_ positions: [Int]) { for position in positions { try? handles.send(Signal.SIGKILL, to: position) } }
 
-    /// Waits until every process has been seen to end, and then a quarter of a second at most until their numbers are free: their
-    /// new parent (init, a subreaper) frees them at a time of its own. The root's is freed by its parent.
+    /// Waits until every process has been seen to end, and then for a moment until their numbers are free: their new parent (init, a
+    /// subreaper) frees them at a time of its own, and a restart that wants them waits for that. The root's is freed by its parent.
     ///
     /// - Preconditions: nothing of the tree is held any more.
     func awaitEnd(image: String) throws(CaptureError) {
@@ -126,7 +128,7 @@ final class TreeEnder {
     }
 
     private func awaitReaping() {
-        let end = SystemClock.monotonic.now() + 250_000_000
+        let end = SystemClock.monotonic.now() + Self.reapingPatience
         // One after the other: while one is there it does not matter whether others are.
         var left = handles.pids.filter { $0 != root }
         while true {
