@@ -63,18 +63,23 @@ extension EndToEnd {
             try check(scratch, scratch.start(["/usr/bin/python3", Host.programs + "/selfcalls.py", Host.path(of: "crcheckpoint"), scratch.path, way]))
         }
 
-        /// A parent that ignores SIGCHLD finds no child that it could wait for, in neither tree.
-        @Test func childThatIsNotWaitedFor() throws {
+        /// A parent that ignores SIGCHLD, or wants no children that have ended, finds no child that it could wait for, in neither tree.
+        @Test(arguments: ["SIG_IGN", "SA_NOCLDWAIT"]) func childThatIsNotWaitedFor(way: String) throws {
             let program = """
-                import os, signal, sys
-                signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+                import ctypes, os, signal, sys
+                if sys.argv[3] == "SIG_IGN": signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+                else:
+                    # struct sigaction of the C library: handler, mask of 1,024 signals, flags, restorer.
+                    action = (ctypes.c_uint64 * 19)()
+                    action[17] = 2
+                    assert ctypes.CDLL(None).sigaction(signal.SIGCHLD, action, None) == 0
                 command = [sys.argv[1], "--tree", str(os.getpid()), "-o", sys.argv[2] + "/image"]
                 pid = os.posix_spawn(command[0], command, os.environ)
                 try: sys.exit(f"there is a child: {os.waitpid(pid, 0)}")
                 except ChildProcessError: open(sys.argv[2] + "/ends", "a").write("right\\n")
                 """
             let scratch = try Scratch()
-            let root = try scratch.start(["/usr/bin/python3", "-c", program, Host.path(of: "crcheckpoint"), scratch.path])
+            let root = try scratch.start(["/usr/bin/python3", "-c", program, Host.path(of: "crcheckpoint"), scratch.path, way])
             #expect(try root.wait(seconds: 60) == .exited(0), "\(root.errors)")
             try #require(scratch.becomesEmpty())
             for place in Place.allCases {

@@ -43,6 +43,7 @@ extension Recorder {
             if let answer = ofProcess[process.pid] { complete(index, process, answer, isDisturbed: disturbed.contains(process.pid)) }
         }
         recordActions(ofProcess)
+        removeReaped()
         recordUnreported(answers)
         recordFilters(answers)
         return waiters
@@ -105,6 +106,17 @@ extension Recorder {
             }
         }
         records.signalActions = all
+    }
+
+    /// Where the parent of crcheckpoint has set SA_NOCLDWAIT for SIGCHLD, nothing of it is left once it has ended (sigaction(2)).
+    private mutating func removeReaped() {
+        for zombie in sight.zombies where zombie.endsWith != nil && zombie.stat.value.exitSignal == Signal.SIGCHLD {
+            guard let parent = sight.processes.first(where: { $0.pid.rawValue == zombie.stat.value.parent }), let pid = imagePids[zombie.pid] else { continue }
+            let actions = records.signalActions[parent.actions - 1].actions
+            if actions.contains(where: { $0.signal == Signal.SIGCHLD && $0.flags & SignalActionFlag.SA_NOCLDWAIT != 0 }) {
+                records.processes.removeAll { $0.state == .zombie && $0.pid == pid.rawValue }
+            }
+        }
     }
 
     private mutating func recordUnreported(_ answers: Answers) {
