@@ -60,6 +60,10 @@ extension ImageLookup {
         try require(object.size <= ImageLimits.objectSize, .objectSize, subject())
         try require(!object.name.contains(0), .pathWithZero, subject())
         try require(object.seals < 64, .seals, subject())
+        for attribute in object.attributes {
+            let isPlain = attribute.name.starts(with: "user.".utf8) || attribute.name.elementsEqual("system.posix_acl_access".utf8)
+            try require(isPlain && attribute.name.count <= 255 && !attribute.name.contains(0) && attribute.value.count <= 65536, .fileAttribute, subject())
+        }
         let pages = try validateRuns(
             object.runPage, object.runLength, end: (object.size + 4095) / 4096, subject())
         self.pages[PageOwner(.memoryObject, object.id)] = pages

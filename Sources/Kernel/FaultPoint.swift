@@ -197,6 +197,8 @@ package enum FaultPoint: String, CaseIterable, Sendable {
     case makeUnlinkedFile = "make-unlinked-file"
     /// ftruncate(2): prepare.
     case setFileSize = "set-file-size"
+    /// fsetxattr(2) on a file without a name: prepare.
+    case setFileAttribute = "set-file-attribute"
     /// pwrite(2) into a memory object: load.
     case writeFilePages = "write-file-pages"
     /// shmget(2): prepare.

@@ -175,6 +175,12 @@ package struct RestorePlan: Sendable {
     /// Whether it ends before the tree is released.
     package func ends(_ index: Int) -> Bool { index >= tasks.count || tasks[index].isZombie }
 
+    /// Indices of the memory objects that are files made by O_TMPFILE: linkat(2) can give them a name.
+    package var temporaryFiles: [Int] {
+        let (objects, creators) = (valid.image.memoryObjects, PlanBuilder.creators(valid.image))
+        return objects.indices.filter { objects[$0].unlinkedFile && creators[objects[$0].id] != nil }
+    }
+
     /// Whether a process loads its memory itself, alone or for others: what is done to memory is done through it.
     package func ownsMemory(_ pid: UInt32) -> Bool { valid.image.process(pid).map { owners.owns(.memory, $0) } ?? false }
 

@@ -30,7 +30,10 @@ struct InnerHalf {
         guard Channel.awaitByte(guardian) else { Processes.exitNow(0) }
         Processes.setName("crrestart-init")
         do throws(SystemError) {
-            if plan.valid.newPidNamespace { try Mounting.remountProc() }
+            if plan.valid.newPidNamespace {
+                try Mounting.remountProc()
+                try openTemporaryFilesAnew()
+            }
             let mounts = try Mounting.copies(plan.valid.image.ownMountNamespaces.count)
             try arrangeDescriptors(mounts)
             let launchpad = plan.launchpad
@@ -62,6 +65,20 @@ struct InnerHalf {
         if pid == wanted || isInit { return pid }
         try? Processes.kill(pid, Signal.SIGKILL)
         throw SystemError(Errno.EEXIST, in: "the number after ns_last_pid")
+    }
+
+    /// In the mount namespace of the tree: see ``NamelessFile/anew(_:like:)``.
+    private func openTemporaryFilesAnew() throws(SystemError) {
+        for index in plan.temporaryFiles {
+            let number = plan.high.object(index)
+            let old = Descriptor(owning: Int32(bitPattern: number))
+            if let new = try NamelessFile.anew(old, like: plan.valid.image.memoryObjects[index].name.asBytes) {
+                DescriptorTable.close(old.release())
+                try DescriptorTable.place(new.number, at: number)
+            } else {
+                _ = old.release()
+            }
+        }
     }
 
     /// Everything that tasks inherit stands at its high number; the root drops all others. Memory objects are there already.

@@ -12,6 +12,8 @@ struct PreparedObjects: ~Copyable {
 
     /// System V shared memory that has been made, which outlives this process.
     private var made: [Int32] = []
+    /// What could not be given to them.
+    private(set) var notices: [String] = []
     /// Names of POSIX message queues, likewise.
     private var madeQueues: [[UInt8]] = []
 
@@ -30,8 +32,7 @@ struct PreparedObjects: ~Copyable {
             }
         }
         for (index, object) in image.memoryObjects.enumerated() {
-            // A program file that could not be started any more was one of the reasons to save it.
-            let mode = object.mode | (programs.contains(object.id) ? 0o500 : 0)
+            let mode = mode(of: object)
             do throws(SystemError) {
                 if let segment = plan.valid.sharedSegments.first(where: { $0.object == object.id }) {
                     let file = try openSegment(segment, size: object.size)
@@ -53,6 +54,9 @@ struct PreparedObjects: ~Copyable {
             }
         }
     }
+
+    /// A program file that could not be started any more was one of the reasons to save it.
+    private func mode(of object: ImageMemoryObject) -> UInt32 { object.mode | (programs.contains(object.id) ? 0o500 : 0) }
 
     /// Without MFD_ALLOW_SEALING a memfd has one seal: that against further ones.
     private static func canBeSealed(_ object: ImageMemoryObject) -> Bool {
@@ -113,6 +117,10 @@ struct PreparedObjects: ~Copyable {
     mutating func finish(_ object: ImageMemoryObject, _ index: Int) throws(SystemError) {
         let number = descriptors[index]
         try NamelessFile.setSize(number, object.size)
+        let attributes = object.attributes.map { FileAttribute(name: $0.name.asBytes, value: $0.value.asBytes) }
+        for name in NamelessFile.set(attributes, mode: mode(of: object), on: number) {
+            notices.append("\(shown(object.name.asText)) has lost its extended attribute \(printable(name)): its file system here does not take it")
+        }
         if object.unlinkedFile { try NamelessFile.setTimes(number, accessed: object.accessed, modified: object.modified) }
         // A memfd is not counted as open for writing here: it was made, not opened.
         guard object.unlinkedFile, programs.contains(object.id) else { return }

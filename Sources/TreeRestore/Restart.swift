@@ -98,7 +98,7 @@ package struct Restart {
                 // The objects live until the tree has them.
                 var running = try attempt(plan, objects, &pages, terminal, given.numbers)
                 objects.keepAll()
-                running.note(notices(source.image, plan.valid), since: begin)
+                running.note(notices(source.image, plan.valid) + objects.notices, since: begin)
                 return running
             } catch {
                 // The numbers of a new namespace are its own.

@@ -2,6 +2,13 @@ import CheckpointImage
 import FoundationEssentials
 
 extension RuleTests {
+    private static func attribute(_ name: String, count: Int) -> ImageFileAttribute {
+        var attribute = ImageFileAttribute()
+        attribute.name = Data(name.utf8)
+        attribute.value = Data(repeating: 1, count: count)
+        return attribute
+    }
+
     static let memory: [Breach] = [
         Breach(.mappingEmpty, "mapping 0x400000 of address space 1") {
             $0.addressSpaces[0].mappings[0].end = 0x40_0000
@@ -102,6 +109,10 @@ extension RuleTests {
         },
         Breach(.objectSize, "memory object 1") { $0.memoryObjects[0].size = .max },
         Breach(.seals, "memory object 1") { $0.memoryObjects[0].seals = 64 },
+        Breach(.fileAttribute, "memory object 1") { $0.memoryObjects[0].attributes = [attribute("security.capability", count: 20)] },
+        Breach(.fileAttribute, "memory object 1") { $0.memoryObjects[0].attributes = [attribute("user.a\0b", count: 1)] },
+        Breach(.fileAttribute, "memory object 1") { $0.memoryObjects[0].attributes = [attribute("user." + String(repeating: "n", count: 251), count: 1)] },
+        Breach(.fileAttribute, "memory object 1") { $0.memoryObjects[0].attributes = [attribute("user.a", count: 65537)] },
         Breach(.mappingName, "mapping 0x400000 of address space 1") { $0.addressSpaces[0].mappings[0].name.append(0) },
         Breach(.memoryAttributes, "address space 1") { $0.addressSpaces[0].locksToCome = 4 },
         Breach(.memoryAttributes, "address space 1") { $0.addressSpaces[0].writeExecute = 2 },

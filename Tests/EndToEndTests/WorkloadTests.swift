@@ -25,7 +25,7 @@ struct Workload: CustomTestStringConvertible {
         Workload(name: "sharing"), Workload(name: "wanderers"), Workload(name: "tables"),
         Workload(name: "crowd", arguments: ["120"]), Workload(name: "bare"),
         Workload(name: "attributes"), Workload(name: "extremes"), Workload(name: "messages"),
-        Workload(name: "advice"), Workload(name: "memfds"), Workload(name: "mutexes"), Workload(name: "prefork", arguments: ["8", "3"]),
+        Workload(name: "advice"), Workload(name: "memfds"), Workload(name: "temporary"), Workload(name: "mutexes"), Workload(name: "prefork", arguments: ["8", "3"]),
         Workload(name: "sandboxes", arguments: ["filters"]), Workload(name: "sandboxes", arguments: ["narrow"]),
         Workload(name: "sandboxes", arguments: ["strict"]), Workload(name: "sandboxes", arguments: ["sleeping"]),
         Workload(name: "sandboxes", arguments: ["dispatched"]),

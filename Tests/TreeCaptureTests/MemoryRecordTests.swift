@@ -45,6 +45,22 @@ import Testing
         #expect(recorded.records.memoryObjects.allSatisfy { $0.seals == 0xf } && !recorded.records.memoryObjects.isEmpty)
     }
 
+    /// Those of the user are saved; one that grants something is told.
+    @Test func attributesOfFilesWithoutAName() throws {
+        var recording = try Recordings.files()
+        var memory = MemorySight()
+        memory.spaces = recording.sight.spaces.map { _ in [] }
+        memory.objects = recording.sight.objects.map { _ in [] }
+        let names = ["security.capability", "security.selinux", "system.posix_acl_access", "user.a"]
+        memory.attributes = memory.objects.map { _ in names.map { FileAttribute(name: Array($0.utf8), value: [1, 2]) } }
+        recording.memory = memory
+        let recorded = recording.recorded()
+        _ = try recorded.validated()
+        for object in recorded.records.memoryObjects { #expect(object.attributes.map(\.name.asText) == ["system.posix_acl_access", "user.a"]) }
+        #expect(!recorded.records.memoryObjects.isEmpty && recorded.notices.count { $0.contains("security.capability") } == recorded.records.memoryObjects.count)
+        #expect(!recorded.notices.contains { $0.contains("selinux") })
+    }
+
     @Test func namesOfAnonymousMemory() throws {
         var recording = try Recordings.files()
         let text = String(decoding: recording.sight.spaces[0].maps.raw.bytes, as: UTF8.self)

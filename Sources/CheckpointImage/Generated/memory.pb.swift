@@ -588,11 +588,32 @@ package nonisolated struct ImageMemoryObject: @unchecked Sendable {
   /// Clears the value of `segment`. Subsequent reads from it will return its default value.
   package mutating func clearSegment() {_uniqueStorage()._segment = nil}
 
+  package var attributes: [ImageFileAttribute] {
+    get {_storage._attributes}
+    set {_uniqueStorage()._attributes = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package init() {}
 
   fileprivate var _storage = _StorageClass.defaultInstance
+}
+
+/// An extended attribute (xattr(7)).
+package nonisolated struct ImageFileAttribute: Sendable {
+  // SwiftProtobuf.Message conformance is added in an extension below. See the
+  // `Message` and `Message+*Additions` files in the SwiftProtobuf library for
+  // methods supported on all messages.
+
+  /// user.*, or system.posix_acl_access
+  package var name: Data = Data()
+
+  package var value: Data = Data()
+
+  package var unknownFields = SwiftProtobuf.UnknownStorage()
+
+  package init() {}
 }
 
 /// A System V shared memory segment. Its size is that of the memory object.
@@ -1104,7 +1125,7 @@ nonisolated extension ImageMapping.Kind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MemoryObject"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0\u{1}segment\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0\u{1}segment\0\u{1}attributes\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -1120,6 +1141,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
     var _modified: Int64 = 0
     var _accessed: Int64 = 0
     var _segment: ImageSharedSegment? = nil
+    var _attributes: [ImageFileAttribute] = []
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1143,6 +1165,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
       _modified = source._modified
       _accessed = source._accessed
       _segment = source._segment
+      _attributes = source._attributes
     }
   }
 
@@ -1174,6 +1197,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
         case 11: try { try decoder.decodeSingularSInt64Field(value: &_storage._modified) }()
         case 12: try { try decoder.decodeSingularSInt64Field(value: &_storage._accessed) }()
         case 13: try { try decoder.decodeSingularMessageField(value: &_storage._segment) }()
+        case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._attributes) }()
         default: break
         }
       }
@@ -1225,6 +1249,9 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
       try { if let v = _storage._segment {
         try visitor.visitSingularMessageField(value: v, fieldNumber: 13)
       } }()
+      if !_storage._attributes.isEmpty {
+        try visitor.visitRepeatedMessageField(value: _storage._attributes, fieldNumber: 14)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1247,10 +1274,46 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
         if _storage._modified != rhs_storage._modified {return false}
         if _storage._accessed != rhs_storage._accessed {return false}
         if _storage._segment != rhs_storage._segment {return false}
+        if _storage._attributes != rhs_storage._attributes {return false}
         return true
       }
       if !storagesAreEqual {return false}
     }
+    if lhs.unknownFields != rhs.unknownFields {return false}
+    return true
+  }
+}
+
+nonisolated extension ImageFileAttribute: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
+  package static let protoMessageName: String = _protobuf_package + ".FileAttribute"
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}name\0\u{1}value\0")
+
+  package mutating func decodeMessage<D: SwiftProtobuf.Decoder>(decoder: inout D) throws {
+    while let fieldNumber = try decoder.nextFieldNumber() {
+      // The use of inline closures is to circumvent an issue where the compiler
+      // allocates stack space for every case branch when no optimizations are
+      // enabled. https://github.com/apple/swift-protobuf/issues/1034
+      switch fieldNumber {
+      case 1: try { try decoder.decodeSingularBytesField(value: &self.name) }()
+      case 2: try { try decoder.decodeSingularBytesField(value: &self.value) }()
+      default: break
+      }
+    }
+  }
+
+  package func traverse<V: SwiftProtobuf.Visitor>(visitor: inout V) throws {
+    if !self.name.isEmpty {
+      try visitor.visitSingularBytesField(value: self.name, fieldNumber: 1)
+    }
+    if !self.value.isEmpty {
+      try visitor.visitSingularBytesField(value: self.value, fieldNumber: 2)
+    }
+    try unknownFields.traverse(visitor: &visitor)
+  }
+
+  package static func ==(lhs: ImageFileAttribute, rhs: ImageFileAttribute) -> Bool {
+    if lhs.name != rhs.name {return false}
+    if lhs.value != rhs.value {return false}
     if lhs.unknownFields != rhs.unknownFields {return false}
     return true
   }

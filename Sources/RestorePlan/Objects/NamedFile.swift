@@ -50,8 +50,8 @@ extension PlanBuilder {
         program.call(.lseek, [.number(number), .signed(file.offset), 0], check: .equals(file.offset), "file position")
     }
 
-    /// Makes the prepared descriptor of a memfd that of the program. Unlike one that is opened anew it does not count as a
-    /// writer of the file, so the program in it can be executed, as before.
+    /// Makes the prepared descriptor that of the program. Unlike one that is opened anew, that of a memfd does not count as a writer of
+    /// the file, so the program in it can be executed, as before; and one that O_TMPFILE made still says so.
     private func takeOver(_ program: inout Program, _ file: ImageOpenFile, _ prepared: UInt32, as number: UInt32) {
         program.call(
             .dup3, [.number(prepared), .number(number), .value(Self.cloexec)], check: .equals(Int64(number)), note(file))
@@ -62,13 +62,16 @@ extension PlanBuilder {
         program.call(.lseek, [.number(number), .signed(file.offset), 0], check: .equals(file.offset), "file position")
     }
 
-    /// By memfd: the first open file that can both read and write, as that of memfd_create(2) can.
+    /// By memory object: the first open file that can both read and write, as that of memfd_create(2) can, or that was made by
+    /// O_TMPFILE.
     static func creators(_ image: CheckpointImage) -> [UInt32: UInt32] {
-        let memory = Set(image.memoryObjects.lazy.filter { !$0.unlinkedFile }.map(\.id))
+        let isUnlinked = Dictionary(image.memoryObjects.map { ($0.id, $0.unlinkedFile) }) { first, _ in first }
+        let programs = Set(image.processes.lazy.map(\.executable.object))
         var creators: [UInt32: UInt32] = [:]
         for file in image.openFiles where file.flags & OpenFlag.O_ACCMODE == OpenFlag.O_RDWR && file.flags & OpenFlag.O_PATH == 0 {
-            guard case .nameless(let state)? = file.object, memory.contains(state.object), creators[state.object] == nil else { continue }
-            creators[state.object] = file.id
+            guard case .nameless(let state)? = file.object, creators[state.object] == nil, let isUnlinked = isUnlinked[state.object] else { continue }
+            let isTemporary = file.flags & OpenFlag.O_TMPFILE == OpenFlag.O_TMPFILE && !programs.contains(state.object)
+            if !isUnlinked || isTemporary { creators[state.object] = file.id }
         }
         return creators
     }

@@ -1,5 +1,6 @@
 internal import CheckpointImage
 internal import Kernel
+internal import LinuxABI
 
 extension Recorder {
     mutating func recordSpaces() {
@@ -61,6 +62,7 @@ extension Recorder {
             records.memoryObjects[index].runPage = runs.map(\.page)
             records.memoryObjects[index].runLength = runs.map(\.count)
             if let seals = memory.seals, seals.indices.contains(index) { records.memoryObjects[index].seals = seals[index] }
+            if let attributes = memory.attributes, attributes.indices.contains(index) { record(attributes[index], ofObject: index) }
             origins.append(PageOrigin(owner: .object(UInt32(index + 1)), source: .file(sight.objects[index].link.bytes)))
         }
         origins += recordSharedPages(memory.shared ?? [])
@@ -122,6 +124,18 @@ extension Recorder {
     /// By space: the first process with it.
     private var spaceOwners: [Int: ProcessSight] {
         Dictionary(sight.processes.map { ($0.space, $0) }) { first, _ in first }
+    }
+
+    private mutating func record(_ attributes: [FileAttribute], ofObject index: Int) {
+        records.memoryObjects[index].attributes = attributes.filter { FileAttribute.isPlain($0.name) }.map { attribute in
+            var record = ImageFileAttribute()
+            record.name = attribute.name.asData
+            record.value = attribute.value.asData
+            return record
+        }
+        for attribute in attributes where FileAttribute.isPrivileged(attribute.name) {
+            notice("\(sight.objects[index].name.shown) has the extended attribute \(printable(attribute.name)), which is not saved: it would give the restarted file rights")
+        }
     }
 
     private func table(of index: Int, _ maps: Seen<Smaps>) -> MappingTable { MappingTable(sight.spaces[index], maps.value.maps, names) }

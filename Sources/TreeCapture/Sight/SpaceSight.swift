@@ -113,6 +113,8 @@ struct MemorySight: Codable, Sendable {
     var guards: [[Run]]?
     /// F_GET_SEALS of the objects; nil: they were not looked at.
     var seals: [UInt32]?
+    /// Extended attributes of the objects; nil: they were not looked at.
+    var attributes: [[FileAttribute]]?
     /// Robust mutexes that threads hold in shared mappings of files, by space.
     var robustWords: [[RobustWordSight]]?
     /// Spaces whose mappings may have changed since the sight: their `smaps`, read again.

@@ -105,6 +105,7 @@ extension MemorySight {
         var guards: [[Run]] = []
         var words: [[RobustWordSight]] = []
         var seals: [UInt32] = []
+        var attributes: [[FileAttribute]] = []
         var threads: [Int: [ThreadSight]] = [:]
         for process in sight.processes { threads[process.space, default: []] += process.threads }
         let looks = concurrentMap(sight.spaces.count) { [threads] index in
@@ -132,17 +133,20 @@ extension MemorySight {
                 if object.isHuge == true {
                     memory.objects.append([])
                     seals.append(0)
+                    attributes.append([])
                     continue
                 }
                 let file = try Descriptor.openToCopy(object.link.bytes)
                 memory.objects.append(try runs(of: object, file))
                 seals.append(object.isMemory ? Kernel.NamelessFile.seals(of: file) : 0)
+                attributes.append(try FileAttribute.all(of: file))
             } catch {
                 throw CaptureError(cannot: "look into \(object.name.shown)", error, help: error.call)
             }
         }
         memory.guards = guards
         memory.seals = seals
+        if attributes.contains(where: { !$0.isEmpty }) { memory.attributes = attributes }
         if words.contains(where: { !$0.isEmpty }) { memory.robustWords = words }
         return memory
     }
