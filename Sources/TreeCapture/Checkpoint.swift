@@ -185,11 +185,23 @@ package struct Checkpoint {
     /// Stops the tree. A task that an earlier checkpoint's stub has not left yet is given the time to get home.
     private func freeze(_ calls: TimedCalls) throws(CaptureError) -> FrozenTree {
         let deadline = SystemClock.monotonic.now() &+ options.freezeTimeout
+        // What the last look found. It cannot go on from there without the stub, which a restarted task does not have, nor be asked by
+        // another one.
+        var underWay: CaptureError?
         while true {
             let left = max(0, deadline - SystemClock.monotonic.now())
             let freezer = Freezer(timeoutNanoseconds: left, calls: calls, watch: watch)
-            var tree = try freezer.freeze(options.root, besides: checkpointer)
-            if SystemClock.monotonic.now() < deadline && tree.insideVdso.values.contains(where: \.isStub) {
+            var tree: FrozenTree
+            do throws(CaptureError) { tree = try freezer.freeze(options.root, besides: checkpointer) } catch {
+                if let underWay, SystemClock.monotonic.now() >= deadline { throw underWay }
+                throw error
+            }
+            if let tid = tree.insideVdso.filter({ $0.value.isStub }).keys.min() {
+                let command = (try? ProcessStat(of: tid)).map { printable($0.comm) } ?? ""
+                let error = CaptureError(
+                    "cannot checkpoint thread \(tid) \(command): EBUSY (it answers a checkpoint that was killed, and a signal handler has interrupted that; try again when the handler has returned)")
+                if SystemClock.monotonic.now() >= deadline { throw error }
+                underWay = error
                 tree.release()
                 Waiting.pause(atMost: 20_000_000)
                 continue

@@ -31,6 +31,36 @@ extension EndToEnd {
             #expect(scratch.becomesEmpty())
         }
 
+        /// A checkpoint was killed while a task answered it; on the way home a signal reaches that task, whose handler sleeps there. The
+        /// next checkpoint waits until it is home: a restarted task would not find the way.
+        @Test(arguments: ["resume-to-call:3", "resume-to-call:4", "write-memory:1", "interrupt:2"], Place.allCases)
+        func handlerOnTheWayHome(point: String, place: Place) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("handlers", ["700", "1"])
+            let arguments = ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force", "--live=never"]
+            let killed = try scratch.run([Host.path(of: "crcheckpoint")] + arguments, environment: ["TREERESTORE_FAULT": "\(point)=SIGKILL"])
+            #expect(killed.status == .signaled(SIGKILL), "\(killed.status)")
+            #expect(kill(child.pid, SIGUSR1) == 0)
+            try scratch.checkpointAndKill(child.pid, of: child)
+            try scratch.finishWorkload("handlers", try scratch.restart(place).command)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// A handler that stays is a reason to refuse.
+        @Test func handlerThatStaysOnTheWayHome() throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("handlers", ["6000", "1"])
+            let arguments = ["--tree", "\(child.pid)", "-o", scratch.file("image"), "--force", "--live=never"]
+            _ = try scratch.run([Host.path(of: "crcheckpoint")] + arguments, environment: ["TREERESTORE_FAULT": "resume-to-call:4=SIGKILL"])
+            #expect(kill(child.pid, SIGUSR1) == 0)
+            let refused = try scratch.run("crcheckpoint", arguments + ["--freeze-timeout", "2"])
+            #expect(refused.status != .exited(0) && refused.errors.contains("EBUSY"), "\(refused.status) \(refused.errors)")
+            #expect(ProcessTable.runs(child.pid))
+            try scratch.run("crcheckpoint", arguments).require()
+            try scratch.finishWorkload("handlers", child)
+            #expect(scratch.becomesEmpty())
+        }
+
         /// Where crrestart kills itself: a call that only it makes, not its inner half, and how often it has made it by then.
         /// `processes` is replaced by their number, so that a call in a loop over all is the first, a middle and the last one.
         private static let moments: [(point: String, passages: [String])] = [

@@ -12,6 +12,7 @@ static const struct workload workloads[] = {
     {"generations", run_generations, "memory that changes at full speed, saved as of one moment [MEBIBYTES THREADS]"},
     {"prefork", run_prefork, "memory shared copy-on-write with workers that only read [MEBIBYTES PROCESSES]"},
     {"advice", run_advice, "guard pages, locks, seals, attributes of the whole memory"},
+    {"handlers", run_handlers, "a signal handler that sleeps"},
     {"temporary", run_temporary, "extended attributes of files without a name, and files of O_TMPFILE"},
     {"memfds", run_memfds, "seals and modes of memfds, programs in them"},
     {"mutexes", run_mutexes, "robust mutexes in files, mapped files of odd names"},

@@ -17,10 +17,13 @@ extension FreezeLoop {
         var moments = 0
         while ground.now() < end {
             // What only looks like a return address would stay for ever.
-            let moving = book.insideVdso.keys.filter { tid in
-                book.tasks[tid].map { $0.stopSignal == nil } == true
-                    && book.insideVdso[tid] != .returningFromCall
-                    && (moments < Self.momentsForHandlers || book.insideVdso[tid] != .returning)
+            let moving = book.insideVdso.compactMap { tid, place -> Int32? in
+                if book.tasks[tid].map({ $0.stopSignal == nil }) != true { return nil }
+                return switch place {
+                case .code: tid
+                case .returning: moments < Self.momentsForHandlers ? tid : nil
+                case .returningFromCall: nil
+                }
             }
             if moving.isEmpty { break }
             moments += 1

@@ -7,13 +7,17 @@ struct VdsoLook {
     enum Place: Equatable {
         /// Stopped in it, that many bytes before its end.
         case code(bytesToEnd: UInt64)
-        /// In a signal handler that interrupted it.
-        case returning
+        /// In a signal handler that interrupted it there.
+        case returning(bytesToEnd: UInt64)
         /// The same, and the handler is in a system call: it may sleep for long.
-        case returningFromCall
+        case returningFromCall(bytesToEnd: UInt64)
 
-        /// Whether an earlier checkpoint's stub is on its way home there.
-        var isStub: Bool { if case .code(let distance) = self { distance <= VdsoLook.stubSize } else { false } }
+        /// Whether an earlier checkpoint's stub is on its way home there, or will be when the handler returns.
+        var isStub: Bool {
+            switch self {
+            case .code(let distance), .returning(let distance), .returningFromCall(let distance): distance <= VdsoLook.stubSize
+            }
+        }
     }
 
     static let stubSize = UInt64(CheckpointStub.code().count + 16)
@@ -24,6 +28,8 @@ struct VdsoLook {
     /// Where the frame of a signal is looked for, above the stack pointer. A handler that has put more than this
     /// on the stack since is not found out.
     private static let depth = 4096
+    /// Where an earlier checkpoint has left its stub, a handler that returns into it has to be found.
+    private static let depthWithStub = 256 << 10
 
     /// Where a stopped task is; nil if that has nothing to do with its vdso.
     mutating func place(of task: FrozenTree.Task) -> Place? {
@@ -42,17 +48,14 @@ struct VdsoLook {
             return registers.is32Bit && !place.isStub ? nil : place
         }
         if mask == 0 { return nil }
-        let stack = registers.rsp & ~7
-        let toPageEnd = 4096 - Int(stack & 4095)
-        guard
-            let bytes = (try? RemoteMemory.read(task.tid, at: stack, count: Self.depth))
-                ?? (try? RemoteMemory.read(task.tid, at: stack, count: toPageEnd))
-        else { return nil }
-        let returns = stride(from: 0, to: bytes.count - Self.fromAddressToMask - 7, by: 8).contains { offset in
-            code.contains(bytes.littleEndian64(at: offset)) && isFrame(bytes, addressAt: offset, mask: mask)
+        let bytes = stack(of: task.tid, from: registers.rsp & ~7, depth: holdsStub(vdso, task.tid) ? Self.depthWithStub : Self.depth)
+        let distances = stride(from: 0, to: max(0, bytes.count - Self.fromAddressToMask - 7), by: 8).compactMap { offset in
+            let address = bytes.littleEndian64(at: offset)
+            return code.contains(address) && isFrame(bytes, addressAt: offset, mask: mask) ? vdso.codeEnd - address : nil
         }
-        guard returns else { return nil }
-        return registers.originalRAX == UInt64.max ? .returning : .returningFromCall
+        // Where one of several leads into the stub, that counts.
+        guard let distance = distances.min() else { return nil }
+        return registers.originalRAX == UInt64.max ? .returning(bytesToEnd: distance) : .returningFromCall(bytesToEnd: distance)
     }
 
     /// Whether a return address is that of a signal frame whose handler has not ended: then signals are blocked
@@ -67,6 +70,24 @@ struct VdsoLook {
     }
 
     private static let fromAddressToMask = 128
+
+    /// What lies on a stack, as far as there is memory.
+    private func stack(of tid: Int32, from start: UInt64, depth: Int) -> [UInt8] {
+        if let bytes = try? RemoteMemory.read(tid, at: start, count: depth) { return bytes }
+        var bytes: [UInt8] = []
+        while bytes.count < depth {
+            let at = start + UInt64(bytes.count)
+            guard let page = try? RemoteMemory.read(tid, at: at, count: 4096 - Int(at & 4095)) else { break }
+            bytes += page
+        }
+        return bytes
+    }
+
+    /// Whether there is something in the slack of a vdso where the stub goes.
+    private func holdsStub(_ vdso: Vdso, _ tid: Int32) -> Bool {
+        let place = (try? RemoteMemory.read(tid, at: vdso.codeEnd - Self.stubSize, count: Int(Self.stubSize))) ?? []
+        return place.contains { $0 != 0 }
+    }
 
     private mutating func vdso(of process: Int32, by task: Int32) -> Vdso? {
         if let known = places[process] { return known }
