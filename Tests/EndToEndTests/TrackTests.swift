@@ -91,6 +91,15 @@ extension EndToEnd {
 
         private func keepers(_ scratch: Scratch) -> [pid_t] { scratch.living().filter { $0.command == "crkeeper" }.map(\.pid) }
 
+        /// With a first image and its keeper.
+        private func tracked(_ scratch: Scratch) throws -> (child: Child, keeper: pid_t) {
+            let child = try started(scratch)
+            _ = try checkpoint(scratch, child, 0, ["--track"])
+            // It gets its name when crcheckpoint may have ended already.
+            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 })
+            return (child, try #require(keepers(scratch).first))
+        }
+
         private func finish(_ command: Child, _ scratch: Scratch) throws {
             try scratch.write("finish")
             #expect(try command.wait(seconds: 60) == .exited(0), "\(command.errors)")
@@ -132,10 +141,7 @@ extension EndToEnd {
         /// Without the keeper, and against another image than the one that it was started for, all pages are compared.
         @Test func keeperIsEnded() throws {
             let scratch = try Scratch()
-            let child = try started(scratch)
-            _ = try checkpoint(scratch, child, 0, ["--track"])
-            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 })
-            let keeper = try #require(keepers(scratch).first)
+            let (child, keeper) = try tracked(scratch)
             #expect(kill(keeper, SIGTERM) == 0 && Clock.wait(seconds: 10) { keepers(scratch).isEmpty })
             #expect(!isTracked(child))
             try step(1, scratch)
@@ -159,10 +165,7 @@ extension EndToEnd {
         /// A note tells where the keeper is, for as long as it lives; one that tells something else, or none, does no harm.
         @Test func notesLeadToTheKeeper() throws {
             let scratch = try Scratch()
-            let child = try started(scratch)
-            _ = try checkpoint(scratch, child, 0, ["--track"])
-            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 })
-            let keeper = try #require(keepers(scratch).first)
+            let (child, keeper) = try tracked(scratch)
             let note = try #require(notes(of: child.pid).first)
             func text() throws -> String { try String(contentsOfFile: note, encoding: .utf8) }
             #expect(try text().hasPrefix("\(keeper) "))
@@ -191,9 +194,7 @@ extension EndToEnd {
         /// `--untrack`, by the tree whose keeper it is and by no other.
         @Test func isGivenUp() throws {
             let scratch = try Scratch()
-            let child = try started(scratch)
-            _ = try checkpoint(scratch, child, 0, ["--track"])
-            try #require(Clock.wait(seconds: 30) { keepers(scratch).count == 1 })
+            let (child, _) = try tracked(scratch)
             let other = try scratch.start(["sleep", "60"])
             let none = try scratch.run("crcheckpoint", ["--tree", "\(other.pid)", "--untrack", "--json"]).expect(0)
             #expect(none.output == "{\"untracked\": 0}\n" && keepers(scratch).count == 1, "\(none.output)")

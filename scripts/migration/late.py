@@ -1,8 +1,8 @@
 """Pages that come late: the image stays here, and the other host asks for its parts (docs/protocol.md)."""
 
 import os
-import signal
 import shlex
+import signal
 import subprocess
 import sys
 import time
