@@ -11,6 +11,7 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import threading
 import time
 
@@ -46,7 +47,7 @@ def one(bench, name, mode, results):
     subprocess.run(["rm", "-rf", directory], check=True)
     os.mkdir(directory)
     tree = subprocess.Popen(
-        [bench.workloads, "calls", directory, "all", "event", name], stdin=subprocess.DEVNULL,
+        [bench.workloads, "calls", directory, "restartable", "event", name], stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL, start_new_session=True)
     while not os.path.exists(os.path.join(directory, "ready")):
         time.sleep(0.01)
@@ -56,14 +57,13 @@ def one(bench, name, mode, results):
         image = os.path.join(directory, "image")
         done = subprocess.run(
             prefix + bench.tool("crcheckpoint", "--tree", str(tree.pid), "-o", image, *afterwards),
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        if done.returncode and afterwards:
-            # This call cannot be restarted yet: only the columns of the tree that is left running have a figure.
+            stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        if done.returncode:
+            print(f"bench: {name}, {mode[0]}: {done.stderr.decode(errors='replace')}", file=sys.stderr, flush=True)
             tree.kill()
             tree.wait()
             return
-        if done.returncode == 0:
-            said = source(bench, image, name)
+        said = source(bench, image, name)
         if afterwards:
             tree.wait()
             subprocess.run(
