@@ -23,7 +23,7 @@ CALLS = [
 ]
 WITHOUT_BPF = ["setpriv", "--bounding-set", "-sys_admin,-bpf,-perfmon"]
 MODES = [("undisturbed", None, []), ("left running", [], []), ("restarted", ["--kill"], []),
-         ("left running without BPF", [], WITHOUT_BPF), ("restarted without BPF", ["--kill"], WITHOUT_BPF)]
+         ("left running without BPF", [], WITHOUT_BPF), ("restarted without BPF", ["--kill", "--unchecked"], WITHOUT_BPF)]
 
 
 def source(bench, image, name):
