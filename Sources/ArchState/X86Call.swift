@@ -42,28 +42,41 @@ package struct X86Call: Equatable, Sendable {
         return native.map { InterruptedCall.isNeverRestarted(UInt64($0)) } ?? false
     }
 
-    /// Whether it may wait until a time that nothing but its kernel stack tells, and that is gone when it is interrupted: it gives
-    /// `EINTR`, has a timeout among its arguments, and the kernel does not write back what is left of it.
+    /// Whether the end of a wait is known to nothing but the call's own kernel stack, and is gone when the call is interrupted.
+    package enum TimerLoss: Equatable, Sendable {
+        case never
+        case always
+        /// Unless the kernel can write back what is left, to the timeout structure at this address.
+        case unlessWritten(at: UInt64)
+    }
+
+    /// Whether a call loses its time when it is interrupted: it gives `EINTR` and has a timeout among its arguments.
     ///
     /// - Parameters:
     ///   - number: taken as one of either table, because what is known before an interruption does not tell which it is.
     ///   - arguments: six, as `/proc/PID/syscall` has them.
-    package static func mayLoseTimer(_ number: UInt64, _ arguments: [UInt64]) -> Bool {
-        guard let number = Int(exactly: number), arguments.count == 6 else { return true }
-        return [false, true].contains { is32Bit in
-            let call = X86Call(is32Bit: is32Bit, number: number, arguments: arguments)
-            guard call.isNeverRestarted, let argument = TimeoutArgument(of: call), !argument.isUpdatedByKernel else { return false }
-            let value = call.arguments[argument.register.place(is32Bit: is32Bit)]
-            return argument.form == .milliseconds ? Int32(truncatingIfNeeded: value) >= 0 : value != 0
-        }
+    /// - Source: fs/select.c, `poll_select_finish`, for those whose time is written back.
+    package static func timerLoss(_ number: UInt64, _ arguments: [UInt64]) -> TimerLoss {
+        guard let number = Int(exactly: number), arguments.count == 6 else { return .always }
+        let losses = [false, true].map { X86Call(is32Bit: $0, number: number, arguments: arguments).timerLoss }
+        // A number that has a timeout in both tables is that of the same call, with the same arguments.
+        return losses.first { $0 != .never } ?? .never
     }
 
-    /// Numbers, of either table, of calls that may be such.
+    private var timerLoss: TimerLoss {
+        guard isNeverRestarted, let argument = TimeoutArgument(of: self) else { return .never }
+        let value = arguments[argument.register.place(is32Bit: is32Bit)]
+        if argument.form == .milliseconds { return Int32(truncatingIfNeeded: value) >= 0 ? .always : .never }
+        guard value != 0 else { return .never }
+        return argument.isUpdatedByKernel ? .unlessWritten(at: value) : .always
+    }
+
+    /// Numbers, of either table, of calls that may lose their time.
     package static let numbersThatMayLoseTimers: [Int] = (0..<512).filter { number in
         [false, true].contains { is32Bit in
             // SEMTIMEDOP, should it be ipc(2).
             let call = X86Call(is32Bit: is32Bit, number: number, arguments: [4, 0, 0, 0, 0, 0])
-            return call.isNeverRestarted && TimeoutArgument(of: call)?.isUpdatedByKernel == false
+            return call.isNeverRestarted && TimeoutArgument(of: call) != nil
         }
     }
 

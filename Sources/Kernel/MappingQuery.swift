@@ -6,6 +6,7 @@ internal import LinuxABI
 package struct MappingQuery {
     /// Its addresses.
     package let range: Range<UInt64>
+    package let isWritable: Bool
     /// As in `/proc/PID/maps`: a path, or a name in brackets; no more than its first bytes.
     package let name: [UInt8]
 
@@ -32,6 +33,7 @@ package struct MappingQuery {
         // ENAMETOOLONG: a longer name: it is none in brackets.
         if result != -Int(ENAMETOOLONG) { _ = try SystemError.check(result, "ioctl(PROCMAP_QUERY)") }
         range = words[3] < words[4] ? words[3]..<words[4] : address..<address + 1
+        isWritable = words[5] & Ioctl.PROCMAP_QUERY_VMA_WRITABLE != 0
         self.name = Array(name.prefix { $0 != 0 })
     }
 }

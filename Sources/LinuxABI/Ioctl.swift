@@ -60,6 +60,8 @@ package enum Ioctl {
     package static let FICLONERANGE: UInt64 = 0x4020_940d
     package static let PAGEMAP_SCAN: UInt64 = 0xc060_6610
     package static let PROCMAP_QUERY: UInt64 = 0xc068_6611
+    /// A bit of its answer.
+    package static let PROCMAP_QUERY_VMA_WRITABLE: UInt64 = 0x02
     package static let SIOCUNIXFILE: UInt64 = 0x89e0
     package static let SIOCINQ: UInt64 = 0x541b
     package static let SIOCOUTQ: UInt64 = 0x5411

@@ -140,25 +140,47 @@ import Testing
         ("semtimedop", 220, [1, 0x1000, 1, 0x2000, 0, 0], true), ("semop", 65, [1, 0x1000, 1, 0x2000, 0, 0], false),
         ("io_getevents", 208, [1, 1, 1, 0x1000, 0x2000, 0], true),
         ("epoll_wait of i386", 256, [3, 0x1000, 8, 5000, 0, 0], true), ("semtimedop of i386", 117, [4, 1, 1, 0, 0x1000, 0x2000], true),
-        // These keep it in a restart block, or write back what is left.
+        // These keep it in a restart block.
         ("nanosleep", 35, [0x1000, 0, 0, 0, 0, 0], false), ("poll", 7, [0x1000, 1, 5000, 0, 0, 0], false),
-        ("futex", 202, [0x1000, 128, 0, 0x2000, 0, 0], false), ("ppoll", 271, [0x1000, 1, 0x2000, 0, 8, 0], false),
-        ("select", 23, [1, 0x1000, 0, 0, 0x2000, 0], false), ("read", 0, [0, 0x1000, 5000, 1, 1, 1], false),
+        ("futex", 202, [0x1000, 128, 0, 0x2000, 0, 0], false),
+        ("ppoll, endless", 271, [0x1000, 1, 0, 0, 8, 0], false), ("select, endless", 23, [1, 0x1000, 0, 0, 0, 0], false), ("read", 0, [0, 0x1000, 5000, 1, 1, 1], false),
         ("restart_syscall", 219, [0x1000, 1, 5000, 0, 0, 0], false),
     ] as [(String, UInt64, [UInt64], Bool)])
     func callsThatLoseTheirTimer(name: String, number: UInt64, arguments: [UInt64], loses: Bool) {
-        #expect(X86Call.mayLoseTimer(number, arguments) == loses)
+        #expect(X86Call.timerLoss(number, arguments) == (loses ? .always : .never))
         if loses { #expect(X86Call.numbersThatMayLoseTimers.contains(Int(number))) }
+    }
+
+    /// The kernel writes what is left of these to the structure, if it can.
+    @Test(arguments: [
+        ("ppoll", 271, [0x1000, 1, 0x2000, 0, 8, 0]), ("select", 23, [1, 0x1000, 0, 0, 0x2000, 0]), ("pselect6", 270, [1, 0x1000, 0, 0, 0x2000, 0]),
+        ("_newselect of i386", 142, [1, 0x1000, 0, 0, 0x2000, 0]), ("ppoll of i386", 309, [0x1000, 1, 0x2000, 0, 8, 0]),
+        ("pselect6_time64 of i386", 413, [1, 0x1000, 0, 0, 0x2000, 0]),
+    ] as [(String, UInt64, [UInt64])])
+    func callsWhoseTimeIsWrittenBack(name: String, number: UInt64, arguments: [UInt64]) {
+        #expect(X86Call.timerLoss(number, arguments) == .unlessWritten(at: 0x2000))
+        #expect(X86Call.numbersThatMayLoseTimers.contains(Int(number)))
     }
 
     @Test func fewCallsMayLoseTheirTimer() {
         let numbers = X86Call.numbersThatMayLoseTimers
-        #expect(numbers.contains(232) && numbers.contains(117) && !numbers.contains(35) && !numbers.contains(271) && numbers.count < 20)
+        #expect(numbers.contains(232) && numbers.contains(117) && !numbers.contains(35) && numbers.contains(271) && numbers.count < 32)
+    }
+
+    /// ``X86Call/timerLoss(_:_:)`` takes a number as one of both tables.
+    @Test func numbersWithTimeoutsInBothTablesAreOfOneCall() {
+        for number in X86Call.numbersThatMayLoseTimers {
+            let calls = [false, true].map { X86Call(is32Bit: $0, number: number, arguments: [4, 0, 0, 0, 0, 0]) }
+                .filter { $0.isNeverRestarted && TimeoutArgument(of: $0) != nil }
+            guard calls.count == 2 else { continue }
+            let places = zip(calls, [false, true]).map { TimeoutArgument(of: $0)?.register.place(is32Bit: $1) }
+            #expect(calls[0].name == calls[1].name && places[0] == places[1], "\(number)")
+        }
     }
 
     @Test func unknownCallMayLoseItsTimer() {
-        #expect(X86Call.mayLoseTimer(.max, [0, 0, 0, 0, 0, 0]))
-        #expect(X86Call.mayLoseTimer(35, []))
+        #expect(X86Call.timerLoss(.max, [0, 0, 0, 0, 0, 0]) == .always)
+        #expect(X86Call.timerLoss(35, []) == .always)
     }
 
     /// What a register holds need not be a number of a call.

@@ -147,6 +147,34 @@ extension EndToEnd {
             compare(Outcome.parse(scratch.read("calls")), with: build.byEvent, ends: asked, rounds: 1)
         }
 
+        /// Whatever a call keeps its time in, the image tells what is left of it: no call begins anew.
+        @Test func everyTimeLeftIsKnown() throws {
+            let scratch = try Scratch()
+            let workload = try scratch.startWorkload("calls", ["restartable", "event"])
+            for _ in 0..<2 {
+                Clock.sleep(0.3)
+                try scratch.run("crcheckpoint", ["--tree", "\(workload.pid)", "-o", scratch.file("image"), "--force"]).require()
+                let sources = try timeSources(scratch)
+                #expect(sources.count >= 10 && sources["select-constant"] == "KERNEL_TIMER" && sources["select"] == "MEMORY", "\(sources)")
+                #expect(!sources.values.contains("ARGUMENTS"), "\(sources)")
+            }
+            workload.end()
+        }
+
+        /// By the name of a thread: where the image has the rest of its timeout from.
+        private func timeSources(_ scratch: Scratch) throws -> [String: String] {
+            let shown = try scratch.run("crimage", ["json", scratch.file("image")]).require().output
+            let image = try #require(JSONSerialization.jsonObject(with: Data(shown.utf8)) as? [String: Any])
+            let threads = try #require(image["threads"] as? [[String: Any]])
+            var sources: [String: String] = [:]
+            for thread in threads {
+                guard let timeout = thread["timeout"] as? [String: Any], let name = (thread["name"] as? String).flatMap({ Data(base64Encoded: $0) })
+                else { continue }
+                sources[String(decoding: name, as: UTF8.self)] = timeout["source"] as? String
+            }
+            return sources
+        }
+
         /// More threads wait for a time given by address than the restart has room for. The waits of some begin again, and
         /// these are named; no wait ends early, or with the time of another thread.
         @Test func moreThreadsThanRoom() throws {

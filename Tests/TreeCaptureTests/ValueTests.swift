@@ -15,11 +15,17 @@ import Testing
             3: [232, 3, 0x1000, 8, UInt64(UInt32.max), 0, 0, 0x400000, 0x7ffd0000],
             4: [],  // runs
             5: nil,  // cannot be told
+            6: [23, 1, 0x2000, 0, 0, 0x3000, 0, 0x400000, 0x7ffd0000],  // select, whose time will be written back
+            7: [23, 1, 0x2000, 0, 0, 0x4000, 0, 0x400000, 0x7ffd0000],  // the same with a constant
         ]
-        #expect(TimedCalls.timed(among: [1, 2, 3, 4, 5]) { calls[$0]! } == [2, 5])
-        #expect(TimedCalls.timed(among: [1, 3, 4]) { calls[$0]! } == [])
+        func timed(_ tids: [Int32]) -> [Int32] {
+            TimedCalls.timed(among: tids) { calls[$0]! } isWrittenBack: { _, address in address == 0x3000 }
+        }
+        #expect(timed([1, 2, 3, 4, 5, 6, 7]) == [2, 5, 7])
+        #expect(timed([1, 3, 4, 6]) == [])
         let many = Array<Int32>(1...9)
-        #expect(TimedCalls.timed(among: many) { _ in Issue.record("asked one by one"); return nil } == many)
+        let all = TimedCalls.timed(among: many) { _ in Issue.record("asked one by one"); return nil } isWrittenBack: { _, _ in true }
+        #expect(all == many)
     }
 
     /// Every private mapping is asked about once, with its own kind; no question goes over a mapping of another kind.

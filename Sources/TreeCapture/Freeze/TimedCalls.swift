@@ -65,7 +65,7 @@ final class TimedCalls {
     /// Reads the timers of tasks that are seized and have not been disturbed yet.
     func look(at tids: [Int32]) {
         if let probe {
-            let timed = Self.timed(among: tids, call: LastSleep.call)
+            let timed = Self.timed(among: tids, call: LastSleep.call, isWrittenBack: Self.isWrittenBack(of:at:))
             untimed.subtract(timed)
             untimed.formUnion(Set(tids).subtracting(timed))
             guard !timed.isEmpty, let found = try? probe.timers(of: timed) else { return }
@@ -78,12 +78,31 @@ final class TimedCalls {
 
     /// Those of some tasks whose timers have to be looked for. To ask each task for its call is quicker only for a few: one run
     /// of a BPF program looks at all.
-    static func timed(among tids: [Int32], call: (Int32) -> [UInt64]?) -> [Int32] {
+    static func timed(
+        among tids: [Int32], call: (Int32) -> [UInt64]?, isWrittenBack: (Int32, UInt64) -> Bool
+    ) -> [Int32] {
         guard tids.count <= 8 else { return tids }
         return tids.filter { tid in
             guard let call = call(tid) else { return true }
-            return !call.isEmpty && X86Call.mayLoseTimer(call[0], Array(call[1...6]))
+            guard !call.isEmpty else { return false }
+            switch X86Call.timerLoss(call[0], Array(call[1...6])) {
+            case .never: return false
+            case .always: return true
+            case .unlessWritten(let address): return !isWrittenBack(tid, address)
+            }
         }
+    }
+
+    /// Whether the kernel will write what is left of a timeout to the structure that it was given: not into memory that cannot be
+    /// written, and not for a task that has asked for the ways of other systems.
+    ///
+    /// - Source: fs/select.c, `poll_select_finish`; personality(2), STICKY_TIMEOUTS.
+    static func isWrittenBack(of tid: Int32, at address: UInt64) -> Bool {
+        guard let traits = try? personality(of: tid), traits & PersonalityFlag.STICKY_TIMEOUTS == 0 else { return false }
+        if let mapping = try? MappingQuery(at: address, of: tid) { return mapping.isWritable }
+        // Before Linux 6.11.
+        let maps = try? MemoryMap.plain(of: tid)
+        return maps?.first(where: { $0.start <= address && address < $0.end })?.protection.contains(.write) ?? false
     }
 
     /// Puts right what a stop has disturbed: turns an `EINTR` that only we caused into a call that is made again,
