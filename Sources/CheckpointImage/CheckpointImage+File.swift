@@ -86,14 +86,10 @@ package struct KnownMetadata {
 
     /// Whether a file begins with these bytes.
     func begin(_ source: some RandomSource) throws(ImageError) -> Bool {
-        var done = 0
-        while done < bytes.count {
-            let part: [UInt8]
-            do { part = try source.read(upTo: min(bytes.count - done, 1 << 20), at: UInt64(done)) } catch let error as ImageError {
-                throw error
-            } catch { throw ImageError(.source("\(error)")) }
-            guard !part.isEmpty, part[...] == bytes[done..<done + part.count] else { return false }
-            done += part.count
+        guard source.size >= UInt64(bytes.count) else { return false }
+        for start in stride(from: 0, to: bytes.count, by: 1 << 20) {
+            let part = bytes[start..<min(start + 1 << 20, bytes.count)]
+            if try source.bytes(part.count, at: UInt64(start))[...] != part { return false }
         }
         return true
     }

@@ -61,8 +61,9 @@ extension ImageLookup {
         try require(!object.name.contains(0), .pathWithZero, subject())
         try require(object.seals < 64, .seals, subject())
         for attribute in object.attributes {
-            let isPlain = attribute.name.starts(with: "user.".utf8) || attribute.name.elementsEqual("system.posix_acl_access".utf8)
-            try require(isPlain && attribute.name.count <= 255 && !attribute.name.contains(0) && attribute.value.count <= 65536, .fileAttribute, subject())
+            let (name, value) = (attribute.name, attribute.value)
+            try require(ImageFileAttribute.isPlain(name) && !name.contains(0), .fileAttribute, subject())
+            try require(name.count <= ImageLimits.attributeName && value.count <= ImageLimits.attributeValue, .fileAttribute, subject())
         }
         let pages = try validateRuns(
             object.runPage, object.runLength, end: (object.size + 4095) / 4096, subject())
@@ -140,4 +141,13 @@ extension ImageMapping {
     ///
     /// - Source: fs/aio.c, `aio_setup_ring`.
     package var ringEvents: UInt64 { (end - start) / 32 - 1 }
+}
+
+extension ImageFileAttribute {
+    /// Whether the owner of a file may set an extended attribute: those of the user, and the access control list. The image has no others.
+    ///
+    /// - Source: xattr(7).
+    package static func isPlain(_ name: some Sequence<UInt8>) -> Bool {
+        name.starts(with: "user.".utf8) || name.elementsEqual("system.posix_acl_access".utf8)
+    }
 }

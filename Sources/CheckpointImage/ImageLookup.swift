@@ -148,6 +148,9 @@ enum ImageLimits {
     /// Bytes of a ring of io_setup(2). Source: fs/aio.c, `ioctx_alloc`.
     static let asynchronousRing: UInt64 = 0x1000_0000
     static let objectSize = UInt64(Int64.max)
+    /// Bytes of the name of an extended attribute, and of its value. Source: linux/limits.h, XATTR_NAME_MAX, XATTR_SIZE_MAX.
+    static let attributeName = 255
+    static let attributeValue = 65536
     static let vdsoCode = 1 << 16
     /// `struct termios2`. Source: asm-generic/termbits.h.
     static let terminalSettings = 44

@@ -48,8 +48,10 @@ struct ImageWalk<Source: SequentialSource> {
         var records = ImageRecords()
         while reader.offset < end {
             let at = reader.offset
-            if try metadataRecord(into: &records) != nil {
-                throw ImageError(.unexpected(type: RecordType.pageDescription.rawValue, at: at, "among metadata"))
+            switch try metadataRecord(into: &records) {
+            case nil: continue
+            case .section: throw ImageError(.unexpected(type: RecordType.pageDescription.rawValue, at: at, "among metadata"))
+            case .tail: throw ImageError(.unexpected(type: RecordType.tail.rawValue, at: at, "among metadata"))
             }
         }
         return try validated(records)

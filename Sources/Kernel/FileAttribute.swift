@@ -12,34 +12,35 @@ package struct FileAttribute: Codable, Equatable, Sendable {
 
     package init(name: [UInt8], value: [UInt8]) { (self.name, self.value) = (name, value) }
 
-    /// The bytes of the longest name, and of the longest value.
-    package static let longestName = 255
-    package static let longestValue = 65536
-
-    /// Whether the owner of a file may set it: attributes of the user, and the access control list.
-    package static func isPlain(_ name: [UInt8]) -> Bool { name.starts(with: "user.".utf8) || name.elementsEqual(accessList) }
-
-    /// What of the others grants something, or belongs to the administrator. Labels of security modules are the host's.
+    /// What grants something, or belongs to the administrator. Labels of security modules are the host's.
     package static func isPrivileged(_ name: [UInt8]) -> Bool {
         name.starts(with: "trusted.".utf8) || name.elementsEqual("security.capability".utf8)
     }
-
-    private static let accessList = Array("system.posix_acl_access".utf8)
 
     /// The attributes of an open file, sorted by name. None where its file system has none.
     @inline(never)
     package static func all(of file: borrowing Descriptor) throws(SystemError) -> [FileAttribute] {
         let number = Int(file.number)
         func get(_ call: Int, _ name: [UInt8]?, _ subject: String) throws(SystemError) -> [UInt8]? {
-            var room = [UInt8](repeating: 0, count: longestValue)
-            let result = unsafe room.withUnsafeMutableBytes { room in
-                let address = Int(bitPattern: room.baseAddress)
-                guard let name else { return ckernel_syscall(call, number, address, room.count, 0, 0, 0) }
-                return withPath(name) { ckernel_syscall(call, number, $0, address, room.count, 0, 0) }
+            // The size is asked for first: most files have none.
+            var room: [UInt8] = []
+            while true {
+                let result = unsafe room.withUnsafeMutableBytes { room in
+                    let address = Int(bitPattern: room.baseAddress)
+                    guard let name else { return ckernel_syscall(call, number, address, room.count, 0, 0, 0) }
+                    return withPath(name) { ckernel_syscall(call, number, $0, address, room.count, 0, 0) }
+                }
+                // It was removed meanwhile, or there are none here.
+                if [ENODATA, EOPNOTSUPP].contains(Int32(-result)) { return nil }
+                // It has become longer meanwhile.
+                if Int32(-result) == ERANGE && !room.isEmpty {
+                    room = []
+                    continue
+                }
+                let size = try SystemError.check(result, subject)
+                if !room.isEmpty || size == 0 { return Array(room.prefix(size)) }
+                room = [UInt8](repeating: 0, count: size)
             }
-            // It was removed meanwhile, or there are none here.
-            if [ENODATA, EOPNOTSUPP].contains(Int32(-result)) { return nil }
-            return Array(room.prefix(try SystemError.check(result, subject)))
         }
         guard let list = try get(Int(SYS_flistxattr), nil, "flistxattr"), !list.isEmpty else { return [] }
         var found: [FileAttribute] = []
@@ -82,9 +83,11 @@ extension NamelessFile {
     /// Makes a file without a name anew, with all that it holds, where the mounts of this process lead: linkat(2) gives a file a name
     /// only through the mount through which it was opened. Nil: that leads to another file system, or to none.
     ///
-    /// - Parameter path: the name that the kernel shows for it.
+    /// - Parameters:
+    ///   - path: the name that the kernel shows for it.
+    ///   - isKept: whether the new one gets an attribute, by its name.
     @inline(never)
-    package static func anew(_ old: borrowing Descriptor, like path: [UInt8]) throws(SystemError) -> Descriptor? {
+    package static func anew(_ old: borrowing Descriptor, like path: [UInt8], isKept: ([UInt8]) -> Bool) throws(SystemError) -> Descriptor? {
         let status = try FileStatus(of: old)
         let size = UInt64(max(0, status.size))
         let new = try unlinked(like: path, mode: status.mode & 0o7777)
@@ -105,7 +108,7 @@ extension NamelessFile {
                 if try SystemError.check(result, "copy_file_range") == 0 { throw SystemError(EIO, in: "copy_file_range") }
             }
         }
-        let lost = set(try FileAttribute.all(of: old).filter { FileAttribute.isPlain($0.name) }, mode: status.mode & 0o7777, on: new.number)
+        let lost = set(try FileAttribute.all(of: old).filter { isKept($0.name) }, mode: status.mode & 0o7777, on: new.number)
         if !lost.isEmpty { throw SystemError(EOPNOTSUPP, in: "fsetxattr") }
         try setTimes(new.number, accessed: status.accessTime ?? status.modificationTime, modified: status.modificationTime)
         return new

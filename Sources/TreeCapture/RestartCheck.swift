@@ -127,7 +127,10 @@ extension RestartCheck {
         private let question: ForkedQuestion?
         private let here: () -> Verdict
 
-        convenience init(_ answer: @escaping () -> Verdict) { self.init(inTwoParts: { _ in answer() }) }
+        init(_ answer: @escaping () -> Verdict) {
+            question = try? ForkedQuestion(at: .forkCheck) { answer().bytes }
+            here = answer
+        }
 
         /// - Parameter answer: is given what waits for ``goOn()``.
         init(inTwoParts answer: @escaping (_ awaitWord: () -> Bool) -> Verdict) {

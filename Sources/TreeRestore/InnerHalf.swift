@@ -67,12 +67,13 @@ struct InnerHalf {
         throw SystemError(Errno.EEXIST, in: "the number after ns_last_pid")
     }
 
-    /// In the mount namespace of the tree: see ``NamelessFile/anew(_:like:)``.
+    /// In the mount namespace of the tree: see ``NamelessFile/anew(_:like:isKept:)``.
     private func openTemporaryFilesAnew() throws(SystemError) {
         for index in plan.temporaryFiles {
             let number = plan.high.object(index)
             let old = Descriptor(owning: Int32(bitPattern: number))
-            if let new = try NamelessFile.anew(old, like: plan.valid.image.memoryObjects[index].name.asBytes) {
+            let path = plan.valid.image.memoryObjects[index].name.asBytes
+            if let new = try NamelessFile.anew(old, like: path, isKept: ImageFileAttribute.isPlain) {
                 DescriptorTable.close(old.release())
                 try DescriptorTable.place(new.number, at: number)
             } else {

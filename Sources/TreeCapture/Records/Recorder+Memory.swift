@@ -127,7 +127,7 @@ extension Recorder {
     }
 
     private mutating func record(_ attributes: [FileAttribute], ofObject index: Int) {
-        records.memoryObjects[index].attributes = attributes.filter { FileAttribute.isPlain($0.name) }.map { attribute in
+        records.memoryObjects[index].attributes = attributes.filter { ImageFileAttribute.isPlain($0.name) }.map { attribute in
             var record = ImageFileAttribute()
             record.name = attribute.name.asData
             record.value = attribute.value.asData
