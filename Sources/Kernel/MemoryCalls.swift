@@ -47,6 +47,21 @@ package enum MemoryCalls {
     package static var knowsSeals: Bool { ckernel_syscall(462, Int(pageSize), 0, 0, 0, 0, 0) == 0 }
 }
 
+package enum HugePages {
+    /// Makes one page of many in the memory of a process, where all of them are there.
+    ///
+    /// - Errors: `EPERM` without CAP_SYS_NICE; others where there is no huge page, or memory that cannot have one: all stays as it is.
+    /// - Source: process_madvise(2); madvise(2), MADV_COLLAPSE, since 6.1.
+    package static func make(_ range: Range<UInt64>, in process: borrowing Descriptor) throws(SystemError) {
+        let words = [range.lowerBound, UInt64(range.count)]
+        let result = unsafe words.withUnsafeBytes { words in
+            unsafe ckernel_syscall(
+                Int(SYS_process_madvise), Int(process.number), Int(bitPattern: words.baseAddress), 1, Int(Madvise.MADV_COLLAPSE), 0, 0)
+        }
+        _ = try SystemError.check(result, "process_madvise(MADV_COLLAPSE)")
+    }
+}
+
 extension Processes {
     /// PR_GET_THP_DISABLE
     package static var hugePagesDisabled: UInt32 { UInt32(max(0, ckernel_prctl(Int(Prctl.PR_GET_THP_DISABLE), 0, 0, 0, 0))) }

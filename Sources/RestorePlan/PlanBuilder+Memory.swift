@@ -15,6 +15,11 @@ extension PlanBuilder {
             }
         }
         close(&program, &files)
+        let huge = loads.flatMap { HugeRanges.beforeFork(pages.loads[$0], image, facts.ownMemory, valid.options.hugePages) }
+        if !huge.isEmpty {
+            let own = program.call(.getpid, [])
+            for range in huge { useHugePages(&program, .result(of: own), range) }
+        }
         fill(&program, loads)
     }
 
@@ -56,7 +61,7 @@ extension PlanBuilder {
                 .madvise, [.value(range.lowerBound), .number(range.count), .value(Madvise.MADV_DONTNEED)],
                 "inherited pages of other processes")
         }
-        for range in HugeRanges.of(space, pages, facts.ownMemory, valid.options.hugePages) { useHugePages(&program, process, range) }
+        for range in HugeRanges.of(space, pages, facts.ownMemory, valid.options.hugePages) { useHugePages(&program, .number(process.ownPid), range) }
         fill(&program, pages.loads(afterForkInto: space.id))
         installGuards(&program, space)
         for mapping in space.mappings where mapping.kind == .asynchronousRing {

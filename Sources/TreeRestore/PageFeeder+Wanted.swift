@@ -70,7 +70,7 @@ extension PageFeeder {
             for range in load.late { try UserFaultFile.register(range, for: .missingPages, faults.number) }
             return LateSpace(
                 faults.release(), load.owner, MissingPages(of: space, in: load.late), of: tree.hostPids[program],
-                tree.plan.title(of: program), first: firstAddresses(load.owner.id, tree.plan.valid))
+                tree.plan.title(of: program), first: firstAddresses(load.owner.id, tree.plan.valid), huge: tree.plan.hugePages(afterLateLoad: load))
         } catch {
             try tree.drain()
             throw RestoreError(cannot: "answer the page faults of \(tree.plan.title(of: program))", error, help: "restart without --lazy")

@@ -3,8 +3,8 @@ internal import Kernel
 internal import LinuxABI
 internal import RestorePlan
 
-/// Brings pages while the tree runs (`--lazy`): those that tasks wait for, and all others meanwhile. Ends when all are there or their memory
-/// is gone, and leaves nothing in the tree.
+/// Brings pages while the tree runs (`--lazy`): those that tasks wait for, and all others meanwhile; then it makes huge pages of those
+/// that a restart without `--lazy` would have loaded into some. Ends when all is done or the memory is gone, and leaves nothing in the tree.
 ///
 /// A process of its own, so that nothing depends on the life of crrestart: see ``PageServerGuard``. It leaves by `exitNow` only.
 struct PageServer {
@@ -59,7 +59,9 @@ struct PageServer {
         if fillsAhead {
             do throws(SystemError) { try FaultPoint.fillAhead.pass("fill ahead") } catch { fillsAhead = false }
         }
-        if let space = spaces.last, fillsAhead, let address = space.missing.nextAddress { try fill(space, at: address) }
+        if let space = spaces.last, fillsAhead {
+            if let address = space.missing.nextAddress { try fill(space, at: address) } else { space.makeHugePage() }
+        }
         for space in spaces where !fillsAhead && !PageFaults.isAlive(space.faults) { space.isGone = true }
         spaces.removeAll { space in
             // Tasks that wait for a page of zeros go on: it is memory like any other from now on.

@@ -201,7 +201,7 @@ extension EndToEnd {
         }
 
         /// Whether pages of a process or of its descendants can be missing.
-        private static func isServed(_ root: pid_t) -> Bool {
+        static func isServed(_ root: pid_t) -> Bool {
             ProcessTable.tree(of: root).contains { process in
                 let text = (try? ProcessTable.text("/proc/\(process.pid)/smaps")) ?? ""
                 return text.split(separator: "\n").contains { $0.hasPrefix("VmFlags:") && $0.split(separator: " ").contains("um") }

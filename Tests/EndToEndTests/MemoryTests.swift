@@ -62,6 +62,38 @@ extension EndToEnd {
             try scratch.finishWorkload("anon", restarted.command)
         }
 
+        /// With `--lazy` they get them when all pages are there, and memory from which the program has dropped pages meanwhile does not grow.
+        @Test(.enabled(if: !hugePageModes.contains("[never]"), "this host gives no huge pages"), arguments: [true, false])
+        func pagesThatComeLaterGetHugePages(isLate: Bool) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload(isLate ? "late" : "anon", isLate ? [] : ["64", "plain"])
+            try scratch.checkpointAndKill(child.pid, of: child)
+            let restarted = try scratch.restart(.namespace, options: ["--lazy", "--huge-pages", "always"])
+            if !isLate {
+                #expect(Clock.wait(seconds: 60) { !Lazy.isServed(restarted.root) }, "pages are still missing")
+                let huge = Self.hugeBytes(of: restarted.root)
+                #expect(huge >= 2 << 20 && huge <= 64 << 20, "\(huge)")
+            }
+            try scratch.finishWorkload(isLate ? "late" : "anon", restarted.command)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// Processes that shared memory since a fork share huge pages.
+        @Test(.enabled(if: !hugePageModes.contains("[never]"), "this host gives no huge pages"), arguments: [[], ["--compress", "lz4"]])
+        func sharedMemoryGetsHugePages(options: [String]) throws {
+            let scratch = try Scratch()
+            let child = try scratch.startWorkload("prefork", ["64", "5"])
+            try scratch.checkpointAndKill(child.pid, of: child, options: options)
+            let restarted = try scratch.restart(.namespace, options: ["--huge-pages", "always"])
+            let tree = ProcessTable.tree(of: restarted.root).map(\.pid)
+            #expect(tree.count == 6)
+            let huge = tree.map(Self.hugeBytes)
+            #expect(huge.allSatisfy { $0 >= 2 << 20 && $0 <= 64 << 20 }, "\(huge)")
+            let share = Self.share(of: tree)
+            #expect(share > 64 << 10 && share < 80 << 10, "\(share) KiB")
+            try scratch.finishWorkload("prefork", restarted.command)
+        }
+
         @Test(arguments: [
             ("uring", "is a ring of io_uring"), ("secret", "is secret memory (memfd_secret)"),
             ("performance", "is the buffer of a performance counter"), ("packet", "is the ring of a packet or XDP socket"),

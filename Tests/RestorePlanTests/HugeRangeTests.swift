@@ -44,6 +44,40 @@ import Testing
         #expect(try ranges(sample { $0.facts.ownMemory.hugePagesDisabled = 1 }).isEmpty)
     }
 
+    /// Pages that come while the tree runs get theirs when they are there.
+    @Test func notBeforePagesThatComeLater() throws {
+        let sample = sample()
+        let valid = try sample.valid()
+        let schedule = PageSchedule(valid.image, valid.creation, SharedOwners(valid.image, valid.creation), delivery: .staged, isLazy: true)
+        let (space, memory) = (valid.image.addressSpaces[0], sample.facts.ownMemory)
+        #expect(HugeRanges.of(space, schedule, memory, .auto).isEmpty)
+        #expect(HugeRanges.late(space, schedule, memory, .auto) == [0x60_0000..<0xc0_0000])
+        #expect(HugeRanges.late(space, schedule, memory, .never).isEmpty)
+        let whole = PageSchedule(valid.image, valid.creation, SharedOwners(valid.image, valid.creation), delivery: .staged)
+        #expect(HugeRanges.late(space, whole, memory, .auto).isEmpty)
+    }
+
+    /// Pages that processes share get them before the fork.
+    @Test(arguments: [ImageMappingFlag?.none, .noHugePage]) func sharedByForks(advice: ImageMappingFlag?) throws {
+        let sample = sample { sample in
+            for index in 0..<2 {
+                sample.records.addressSpaces[index].mappings[1].end = 0x120_0000
+                if let advice { sample.records.addressSpaces[index].mappings[1].flags = 1 << UInt64(advice.rawValue) }
+                (sample.records.addressSpaces[index].runPage, sample.records.addressSpaces[index].runLength) = ([], [])
+            }
+            sample.records.sharedPages = [.made(7, page: 0x501, count: 0x7ff, [100, 101])]
+        }
+        let lines = RestorePlan(for: try sample.valid()).lines()
+        let made = lines.firstIndex { $0.contains("6 MiB in huge pages") }
+        guard advice == nil else {
+            #expect(made == nil)
+            return
+        }
+        let place = try #require(made)
+        #expect(try place < #require(lines.firstIndex { $0.contains("clone3") }))
+        #expect(lines.count { $0.contains("6 MiB in huge pages") } == 1)
+    }
+
     /// The steps stand between those that map the memory and those that load it.
     @Test func madeBeforeThePagesAreRead() throws {
         let plan = RestorePlan(for: try sample().valid())
