@@ -63,6 +63,18 @@ final class KernelLayout {
         return found
     }
 
+    /// A number that stays the same until the next boot. Nil: it could not be learned, and will be asked for again.
+    func ofThisBoot(_ name: String, _ ask: () -> Int?) -> Int? {
+        guard let boot = try? bootID() else { return ask() }
+        let prefix = "boot \(boot) "
+        if let known = answers[prefix + name] { return known }
+        guard let found = ask() else { return nil }
+        answers = answers.filter { !$0.key.hasPrefix("boot ") || $0.key.hasPrefix(prefix) }
+        answers[prefix + name] = found
+        hasNew = true
+        return found
+    }
+
     private func number(of structure: String, _ types: KernelTypes) -> Int? {
         if let known = structures[structure] { return known }
         let found = try? types.find(structure, .structure)
@@ -90,6 +102,7 @@ final class KernelLayout {
 /// TreeRestore kernel layout 1
 /// kernel BUILD-ID BYTES-OF-THE-DESCRIPTION RELEASE VERSION
 /// 1208 offset task_struct restart_block       any number of these, in the order of their bytes; -1: there is none
+/// 0 boot BOOT-ID landlock                     what holds until the next boot
 /// end CRC32C-OF-ALL-LINES-ABOVE
 /// ```
 enum KernelLayoutText {

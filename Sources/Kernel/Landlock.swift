@@ -112,15 +112,19 @@ struct SecurityProgram {
 extension RestartBlockProbe {
     /// Those of some tasks that are in a Landlock domain. Nil: the kernel does not tell.
     ///
-    /// The words of each task are compared with those of this process. Where they differ, a child that has confined itself
-    /// shows which of them is Landlock's.
+    /// Landlock's word of each task is compared with that of this process.
     package func confined(among tasks: [Int32]) -> Set<Int32>? {
         guard let own = words(of: [Processes.ownPid])?[Processes.ownPid], let found = words(of: tasks) else { return nil }
         guard found.values.contains(where: { $0 != own }) else { return [] }
-        guard let child = try? Landlock.confinedChild() else { return nil }
+        guard let domainPlace else { return nil }
+        return Set(found.filter { $0.value[domainPlace] != 0 && $0.value[domainPlace] != own[domainPlace] }.keys)
+    }
+
+    /// A child that has confined itself shows which word is Landlock's.
+    func findDomainPlace() -> Int? {
+        guard let own = words(of: [Processes.ownPid])?[Processes.ownPid], let child = try? Landlock.confinedChild() else { return nil }
         defer { Landlock.end(child) }
-        guard let domain = words(of: [child])?[child], let place = Self.place(ofDomain: domain, without: own) else { return nil }
-        return Set(found.filter { $0.value[place] != 0 && $0.value[place] != own[place] }.keys)
+        return words(of: [child])?[child].flatMap { Self.place(ofDomain: $0, without: own) }
     }
 
     /// The first word that differs and can be an address of the kernel.

@@ -30,6 +30,8 @@ package final class RestartBlockProbe {
     /// Nil where the kernel has no Landlock, or its structures are not the known ones.
     private lazy var securityProgram: LoadedProgram? =
         Landlock.isEnabled ? (try? SecurityLayout(kernel)).flatMap { try? load(SecurityProgram($0).code) } : nil
+    /// Which of the words that ``SecurityProgram`` reads is Landlock's; nil: that could not be learned.
+    private(set) var domainPlace: Int?
     /// The kernel counts pids in the initial namespace; elsewhere tasks are asked for one by one.
     private let isInInitialNamespace: Bool
 
@@ -59,6 +61,7 @@ package final class RestartBlockProbe {
         _ = try? SleepTimerLayout(kernel)
         _ = try? ThreadFactsLayout(kernel)
         _ = try? SecurityLayout(kernel)
+        if securityProgram != nil { domainPlace = kernel.ofThisBoot("landlock") { findDomainPlace() } }
         kernel.keep()
     }
 

@@ -114,6 +114,22 @@ import Testing
         #expect(throws: SystemError.self) { try other.offset("no_such_struct", "first") }
     }
 
+    /// What holds for one boot is kept for it alone; what could not be learned is asked for again.
+    @Test func numbersOfThisBoot() throws {
+        let base = try Self.newFolder()
+        defer { for name in ["/layout", ""] { _ = remove(base + name) } }
+        let file = KeptFile(directory: base, name: "layout")
+        file.write(KernelLayoutText.encode(["boot of-old place": 5, "size pt_regs": 168], Self.kernel))
+        let first = KernelLayout(keptIn: file, kernel: Self.kernel)
+        #expect(first.ofThisBoot("place") { nil } == nil)
+        #expect(first.ofThisBoot("place") { 3 } == 3)
+        first.keep()
+        let second = KernelLayout(keptIn: file, kernel: Self.kernel)
+        #expect(second.ofThisBoot("place") { Issue.record("asked again"); return 4 } == 3)
+        let kept = try #require(KernelLayoutText.decode(file.read() ?? [], Self.kernel))
+        #expect(kept == ["boot \(try bootID()) place": 3, "size pt_regs": 168])
+    }
+
     /// A second layout has nothing to learn, and says the same.
     @Test(.enabled(if: access("/sys/kernel/btf/vmlinux", R_OK) == 0, "this kernel has no type description"))
     func runningKernelIsLearnedOnce() throws {

@@ -28,6 +28,32 @@ import Testing
         expectGone { _ = try ProcessTree(usingChildrenFiles: true).processes(below: 4_194_303) }
     }
 
+    /// What was kept is what the processor says.
+    @Test(arguments: [0, 1, 7, 0xd, 0x8000_0001] as [UInt32]) func processorAnswers(leaf: UInt32) {
+        for subleaf in 0...(leaf == 0xd ? 63 : 1) as ClosedRange<UInt32> {
+            for _ in 0..<2 {
+                let (kept, asked) = (CPUIdentification.registers(leaf: leaf, subleaf: subleaf), CPUIdentification.ask(leaf: leaf, subleaf: subleaf))
+                #expect(kept.eax == asked.eax && kept.ecx == asked.ecx && kept.edx == asked.edx, "\(subleaf)")
+                // In leaf 1 the number of the processor is there.
+                #expect(leaf == 1 || kept.ebx == asked.ebx, "\(subleaf)")
+            }
+        }
+    }
+
+    /// The mapping that an address is in, and whether it can be written.
+    @Test(.enabled(if: knowsMappingQuery, "wants PROCMAP_QUERY (Linux 6.11)")) func mappings() throws {
+        let vdsoAddress = Self.vdsoAddress
+        let constant = try MappingQuery(at: vdsoAddress, of: getpid())
+        #expect(constant.name.elementsEqual("[vdso]".utf8) && !constant.isWritable && constant.range.contains(vdsoAddress))
+        var word = 0
+        let stack = unsafe withUnsafePointer(to: &word) { UInt64(UInt(bitPattern: $0)) }
+        #expect(try MappingQuery(at: stack, of: getpid()).isWritable)
+    }
+
+    /// AT_SYSINFO_EHDR
+    private static let vdsoAddress = ckernel_auxiliary_value(33)
+    private static let knowsMappingQuery = (try? MappingQuery(at: vdsoAddress, of: getpid())) != nil
+
     @Test func ownLists() throws {
         #expect(try allProcesses().contains(getpid()))
         #expect(try tasks(of: getpid()).contains(getpid()))
