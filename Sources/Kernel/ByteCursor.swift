@@ -162,38 +162,72 @@ func readKernelText(_ path: [UInt8], capacity: Int = 4096) throws(SystemError) -
 /// bytes than were asked for has reached its end. So it is, unlike lists such as `maps`, read by one call.
 func readKernelRecord(_ path: String, capacity: Int = 4096) throws(SystemError) -> [UInt8] {
     let file = try Descriptor.open(path)
-    var bytes = [UInt8](repeating: 0, count: capacity)
-    let count = try readInto(&bytes, at: 0, from: file.number)
-    bytes.removeLast(capacity - count)
-    return count < capacity ? bytes : bytes + (try readKernelText(file, capacity: capacity))
+    var room = ReadingRoom(capacity)
+    if try room.read(file.number) < capacity { return room.bytes }
+    return try room.readAll(file.number)
 }
 
 /// Reads from the file position of `file` to its end.
 func readKernelText(_ file: borrowing Descriptor, capacity: Int = 4096) throws(SystemError) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: capacity)
-    var filled = 0
-    while true {
-        if filled == bytes.count { bytes.append(contentsOf: repeatElement(0, count: bytes.count)) }
-        let count = try readInto(&bytes, at: filled, from: file.number)
-        if count == 0 { break }
-        filled += count
+    var room = ReadingRoom(capacity)
+    return try room.readAll(file.number)
+}
+
+/// Memory for one reading. What was read is copied out of it: such texts are kept in thousands, and the room is used again while it is in
+/// the cache, where a buffer that is kept with each text is new memory to its end.
+@safe private struct ReadingRoom: ~Copyable {
+    private var start: UnsafeMutableRawPointer
+    private var size: Int
+    private var count = 0
+
+    init(_ capacity: Int) {
+        size = capacity
+        unsafe start = .allocate(byteCount: capacity, alignment: 16)
     }
-    bytes.removeLast(bytes.count - filled)
-    return bytes
+
+    deinit { unsafe start.deallocate() }
+
+    var bytes: [UInt8] { Array(unsafe UnsafeRawBufferPointer(start: start, count: count)) }
+
+    /// One read(2), behind what was read before; zero: at the end.
+    mutating func read(_ number: Int32) throws(SystemError) -> Int {
+        // In bounds: the kernel writes at most `size - count` bytes behind the first `count`.
+        let more = try unsafe readInto(UnsafeMutableRawBufferPointer(start: start + count, count: size - count), from: number)
+        count += more
+        return more
+    }
+
+    mutating func readAll(_ number: Int32) throws(SystemError) -> [UInt8] {
+        while true {
+            if count == size { grow() }
+            if try read(number) == 0 { return bytes }
+        }
+    }
+
+    private mutating func grow() {
+        let larger = UnsafeMutableRawPointer.allocate(byteCount: size * 2, alignment: 16)
+        unsafe larger.copyMemory(from: start, byteCount: count)
+        unsafe start.deallocate()
+        unsafe start = larger
+        size *= 2
+    }
 }
 
 /// One read(2) into `bytes[position...]`. Retries `EINTR`.
-@inline(never)
 func readInto(_ bytes: inout [UInt8], at position: Int, from number: Int32) throws(SystemError) -> Int {
-    try FaultPoint.read.pass("read")
     precondition(position <= bytes.count)
-    let room = bytes.count - position
+    let result = unsafe bytes.withUnsafeMutableBytes { buffer in
+        Result { () throws(SystemError) in try unsafe readInto(UnsafeMutableRawBufferPointer(rebasing: buffer[position...]), from: number) }
+    }
+    return try result.get()
+}
+
+/// One read(2) into a buffer. Retries `EINTR`.
+@inline(never)
+private func readInto(_ room: UnsafeMutableRawBufferPointer, from number: Int32) throws(SystemError) -> Int {
+    try FaultPoint.read.pass("read")
     while true {
-        // In bounds: the kernel writes at most `room` bytes behind `position`.
-        let result = unsafe bytes.withUnsafeMutableBytes { buffer in
-            ckernel_syscall(
-                Int(SYS_read), Int(number), Int(bitPattern: buffer.baseAddress) + position, room, 0, 0, 0)
-        }
+        let result = unsafe ckernel_syscall(Int(SYS_read), Int(number), Int(bitPattern: room.baseAddress), room.count, 0, 0, 0)
         if result == -Int(EINTR) { continue }
         return try SystemError.check(result, "read")
     }

@@ -14,7 +14,7 @@ package func concurrentMap<Value: Sendable>(_ count: Int, _ body: @Sendable (Int
     }
 }
 
-private enum Lanes {
+enum Lanes {
     /// A thread costs about as much as reading so many small files of `/proc`.
     static let fewestIndices = 8
     /// As many as this process may use processors, but not so many that their memory counts.

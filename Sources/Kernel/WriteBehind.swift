@@ -1,12 +1,9 @@
-internal import Glibc
-
 /// Writes buffers to a file in a thread of its own, one at a time, while the next one is filled.
 ///
 /// If the process dies, what was handed over last may be missing. An error of a write comes with the next call.
 @safe final class WriteBehind {
     private let output: Int32
-    private let lock: UnsafeMutablePointer<pthread_mutex_t>
-    private let changed: UnsafeMutablePointer<pthread_cond_t>
+    private let condition = Condition()
     private var thread: WorkThread?
 
     // Under the lock.
@@ -17,27 +14,16 @@ internal import Glibc
     /// - Errors: a thread cannot be made.
     init(to output: Int32) throws(SystemError) {
         self.output = output
-        unsafe lock = .allocate(capacity: 1)
-        unsafe changed = .allocate(capacity: 1)
-        unsafe pthread_mutex_init(lock, nil)
-        unsafe pthread_cond_init(changed, nil)
         // The thread ends before this object does: see `end`.
         thread = try WorkThread { [unowned self] in run() }
     }
 
-    deinit {
-        unsafe pthread_cond_destroy(changed)
-        unsafe pthread_mutex_destroy(lock)
-        unsafe changed.deallocate()
-        unsafe lock.deallocate()
-    }
-
     /// Writes what was handed over, and ends the thread. To be called before the last reference goes.
     func end() {
-        unsafe pthread_mutex_lock(lock)
-        isOver = true
-        unsafe pthread_cond_broadcast(changed)
-        unsafe pthread_mutex_unlock(lock)
+        condition.locked {
+            isOver = true
+            condition.wake()
+        }
         thread?.join()
         thread = nil
     }
@@ -47,33 +33,37 @@ internal import Glibc
     /// - Precondition: they stay as they are until the next call has returned.
     func hand(_ bytes: UnsafeRawBufferPointer) throws(SystemError) {
         try drain()
-        unsafe pthread_mutex_lock(lock)
-        unsafe pending = bytes
-        unsafe pthread_cond_broadcast(changed)
-        unsafe pthread_mutex_unlock(lock)
+        condition.locked {
+            unsafe pending = bytes
+            condition.wake()
+        }
     }
 
     /// Waits until all is written.
     func drain() throws(SystemError) {
-        unsafe pthread_mutex_lock(lock)
-        while unsafe pending != nil { unsafe pthread_cond_wait(changed, lock) }
-        let failure = failure
-        unsafe pthread_mutex_unlock(lock)
+        let failure = condition.locked {
+            while unsafe pending != nil { condition.wait() }
+            return self.failure
+        }
         if let failure { throw failure }
     }
 
     private func run() {
-        unsafe pthread_mutex_lock(lock)
-        while true {
-            while unsafe pending == nil && !isOver { unsafe pthread_cond_wait(changed, lock) }
-            guard let bytes = unsafe pending else { break }
-            unsafe pthread_mutex_unlock(lock)
+        while let bytes = unsafe next() {
             let result = Result { () throws(SystemError) in try unsafe writeAll(bytes, to: output) }
-            unsafe pthread_mutex_lock(lock)
-            if case .failure(let error) = result { failure = error }
-            unsafe pending = nil
-            unsafe pthread_cond_broadcast(changed)
+            condition.locked {
+                if case .failure(let error) = result { failure = error }
+                unsafe pending = nil
+                condition.wake()
+            }
         }
-        unsafe pthread_mutex_unlock(lock)
+    }
+
+    /// Waits for bytes; nil: there will be none.
+    private func next() -> UnsafeRawBufferPointer? {
+        unsafe condition.locked {
+            while unsafe pending == nil && !isOver { condition.wait() }
+            return unsafe pending
+        }
     }
 }

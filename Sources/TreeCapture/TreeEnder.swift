@@ -12,7 +12,7 @@ final class TreeEnder {
     /// Nanoseconds after the end of a process within which the next one has to end.
     private static let patience: Int64 = 30_000_000_000
     /// Nanoseconds: what a quick init takes.
-    private static let reapingPatience: Int64 = 20_000_000
+    private static let reapingPatience: Int64 = 5_000_000
 
     /// - Preconditions: the tree stands still.
     /// - Throws: where a process may not be signalled, before anything is written.

@@ -79,34 +79,33 @@ struct ProcessReadings: Sendable {
     }
 }
 
-/// The readings of all tasks of a tree, some hundreds ahead.
+/// The readings of all tasks of a tree, made on other threads while the look puts together what was read before.
 struct ReadingsAhead {
     private typealias Task = (tid: HostPid, pid: HostPid, isDoor: Bool)
 
     /// In the order in which they are looked at.
-    private let tasks: [Task]
     private let places: [HostPid: Int]
-    private var known: [HostPid: TaskReadings] = [:]
+    private let readings: MadeAhead<TaskReadings>
 
     /// Tasks whose readings are held before they are needed: some milliseconds' work.
     private static let most = 256
 
     init(_ members: TreeMembers) {
-        tasks = members.processes.flatMap { pid in
+        let tasks: [Task] = members.processes.flatMap { pid in
             (members.threads[pid] ?? []).enumerated().map { (tid: $0.element.tid, pid: pid, isDoor: $0.offset == 0) }
         }
         places = Dictionary(zip(tasks.map(\.tid), 0...)) { first, _ in first }
+        readings = MadeAhead(tasks.count, most: Self.most) { TaskReadings(tasks[$0].tid, of: tasks[$0].pid, isDoor: tasks[$0].isDoor) }
     }
 
     /// - Precondition: it is a thread of the tree. Each is taken once.
-    mutating func take(_ tid: HostPid, of pid: HostPid, isDoor: Bool) -> TaskReadings {
-        if let readings = known.removeValue(forKey: tid) { return readings }
+    func take(_ tid: HostPid, of pid: HostPid, isDoor: Bool) -> TaskReadings {
         guard let place = places[tid] else { return TaskReadings(tid, of: pid, isDoor: isDoor) }
-        let next = Array(tasks[place...].prefix(Self.most))
-        let found = concurrentMap(next.count) { TaskReadings(next[$0].tid, of: next[$0].pid, isDoor: next[$0].isDoor) }
-        known = Dictionary(zip(next.map(\.tid), found)) { first, _ in first }
-        return known.removeValue(forKey: tid) ?? found[0]
+        return readings.take(place)
     }
+
+    /// Ends the threads. To be called before a process is forked, and in any case.
+    func end() { readings.end() }
 }
 
 extension SchedulingSight {

@@ -42,7 +42,6 @@ struct TreeLook {
     var multicast: MulticastTable?
     /// Looked for where memory is tracked.
     var keptTracking = KeptTracking()
-    private var readings: ReadingsAhead
 
     struct FileKey: Hashable {
         var device: UInt64
@@ -72,12 +71,7 @@ struct TreeLook {
         var look = TreeLook(members, host, instant, fence, cameForward)
         if refusesServers { try look.refuseServers() }
         if connections != .keep { look.sight.connections = connections }
-        for pid in members.processes {
-            try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
-                try look.lookAtProcess(pid)
-            }
-            cameForward()
-        }
+        try look.lookAtProcesses()
         for pid in members.zombies {
             try look.describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
                 try look.lookAtZombie(pid)
@@ -115,7 +109,6 @@ struct TreeLook {
 
     private init(_ members: TreeMembers, _ host: HostSight, _ instant: TimeStamp, _ fence: ConnectionFence?, _ cameForward: @escaping () -> Void) {
         self.members = members
-        readings = ReadingsAhead(members)
         self.cameForward = cameForward
         self.fence = fence
         sight = TreeSight(host: host, instant: instant, root: members.root)
@@ -141,6 +134,18 @@ struct TreeLook {
         }
     }
 
+    /// Nothing is forked meanwhile: there are other threads.
+    private mutating func lookAtProcesses() throws(CaptureError) {
+        let readings = ReadingsAhead(members)
+        defer { readings.end() }
+        for pid in members.processes {
+            try describing(pid, "read the state of") { (look: inout TreeLook) throws(SystemError) in
+                try look.lookAtProcess(pid, readings)
+            }
+            cameForward()
+        }
+    }
+
     private mutating func lookAtZombie(_ pid: HostPid) throws(SystemError) {
         let stat = try Seen<ProcessStat>(ProcText.stat(of: pid.rawValue))
         commands[pid] = stat.comm
@@ -153,19 +158,19 @@ struct TreeLook {
         sight.zombies.append(zombie)
     }
 
-    private mutating func lookAtProcess(_ pid: HostPid) throws(SystemError) {
+    private mutating func lookAtProcess(_ pid: HostPid, _ readings: ReadingsAhead) throws(SystemError) {
         let tasks = members.threads[pid] ?? []
         guard let first = tasks.first else { throw SystemError(Errno.ESRCH, in: "open /proc/\(pid)/task") }
-        let readings = self.readings.take(first.tid, of: pid, isDoor: true)
+        let ahead = readings.take(first.tid, of: pid, isDoor: true)
         let task = first.tid.rawValue
-        let whole = readings.process ?? ProcessReadings(pid.rawValue, by: task)
+        let whole = ahead.process ?? ProcessReadings(pid.rawValue, by: task)
         let stat = try whole.stat.get()
         commands[pid] = stat.comm
         let status = try whole.status.get()
         if pid == members.root { try beginNamespaces(status.namespaceProcessIDs.count) }
         let ownNamespace = try pidNamespace(of: pid, status.namespaceProcessIDs.count)
 
-        let door = try lookAtThread(first, of: pid, readings, status, ownNamespace, door: nil)
+        let door = try lookAtThread(first, of: pid, ahead, status, ownNamespace, door: nil)
         var process = ProcessSight(
             pid: pid, stat: stat, status: status, exitedLeader: nil, stopSignal: tasks.compactMap(\.stopSignal).first,
             threads: [door], space: 0, actions: 0, executable: try place("/proc/\(task)/exe"),
@@ -180,8 +185,8 @@ struct TreeLook {
         (process.space, process.actions) = try memory(of: first.tid, whole, door.namespaces.mount)
         for other in tasks.dropFirst() {
             do throws(SystemError) {
-                let readings = self.readings.take(other.tid, of: pid, isDoor: false)
-                process.threads.append(try lookAtThread(other, of: pid, readings, status, ownNamespace, door: door))
+                let ahead = readings.take(other.tid, of: pid, isDoor: false)
+                process.threads.append(try lookAtThread(other, of: pid, ahead, status, ownNamespace, door: door))
             } catch {
                 // In a tree that runs threads end while others are looked at.
                 guard error.isGone else { throw error }
