@@ -40,7 +40,8 @@ package enum MemoryCalls {
 
     /// - Parameter modes: a line such as `always [madvise] never`, in which brackets are around what holds.
     static func hugePagesAreOffered(_ modes: [UInt8]) -> Bool {
-        String(decoding: modes, as: UTF8.self).contains("[") && !String(decoding: modes, as: UTF8.self).contains("[never]")
+        guard let start = modes.firstIndex(of: UInt8(ascii: "[")) else { return false }
+        return !modes[start...].starts(with: "[never]".utf8)
     }
 
     /// mseal(2), since 6.10.

@@ -1,5 +1,6 @@
 internal import CKernel
 internal import Glibc
+internal import LinuxABI
 
 /// By what means a new task can be given a chosen number; the questions create no task.
 ///
@@ -17,6 +18,8 @@ package enum PidChoice {
     package static func setTidFailure() -> SystemError? {
         var wanted = getpid()
         var arguments = ckernel_clone_args()
+        // The memory is not copied for a task that there will not be.
+        arguments.flags = UInt64(CloneFlag.CLONE_VM | CloneFlag.CLONE_VFORK)
         let result = unsafe withUnsafePointer(to: &wanted) { set in
             arguments.set_tid = UInt64(UInt(bitPattern: set))
             arguments.set_tid_size = 1

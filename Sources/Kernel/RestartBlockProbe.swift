@@ -18,7 +18,7 @@ package final class RestartBlockProbe {
     private let kernel: KernelLayout
     /// The kernel function that the programs are attached to.
     private let function: Int
-    private let timerCalls: [Int]
+    private let timerCalls: () -> [Int]
     private let timerForms: [SleepTimerProgram.Form]
     private let blockProgram: LoadedProgram
     private let blockLayout: RestartBlockLayout
@@ -40,13 +40,13 @@ package final class RestartBlockProbe {
     /// - Throws: `EPERM` without the capabilities, `ENOENT` without type description, `EBADMSG` where the
     ///   kernel's structures are not the known ones.
     ///
-    /// - Parameter timerCalls: see ``timers(of:)``.
-    package convenience init(timerCalls: [Int]) throws(SystemError) {
-        try self.init(timerCalls: timerCalls, timerForms: SleepTimerProgram.Form.allCases)
+    /// - Parameter timerCalls: see ``timers(of:)``. Asked for when the first such call is looked for.
+    package convenience init(timerCalls: @escaping @autoclosure () -> [Int]) throws(SystemError) {
+        try self.init(timerCalls: timerCalls(), timerForms: SleepTimerProgram.Form.allCases)
     }
 
     /// - Parameter timerForms: those that are tried, in order.
-    init(timerCalls: [Int], timerForms: [SleepTimerProgram.Form]) throws(SystemError) {
+    init(timerCalls: @escaping @autoclosure () -> [Int], timerForms: [SleepTimerProgram.Form]) throws(SystemError) {
         (self.timerCalls, self.timerForms) = (timerCalls, timerForms)
         // Before the type description is searched for what could not be used.
         guard Self.mayLoad(Capabilities.currentEffective) else { throw SystemError(EPERM, in: "bpf(BPF_PROG_LOAD)") }
@@ -78,7 +78,7 @@ package final class RestartBlockProbe {
     private func loadTimers() -> (program: LoadedProgram, layout: SleepTimerLayout)? {
         guard let layout = try? SleepTimerLayout(kernel) else { return nil }
         for form in timerForms {
-            if let program = try? load(SleepTimerProgram(layout, form, calls: timerCalls).code) { return (program, layout) }
+            if let program = try? load(SleepTimerProgram(layout, form, calls: timerCalls()).code) { return (program, layout) }
         }
         return nil
     }
