@@ -175,10 +175,17 @@ package struct RestorePlan: Sendable {
     /// Whether it ends before the tree is released.
     package func ends(_ index: Int) -> Bool { index >= tasks.count || tasks[index].isZombie }
 
-    /// Indices of the memory objects that are files made by O_TMPFILE: linkat(2) can give them a name.
+    /// Indices of the memory objects that are files made by O_TMPFILE, and are made anew where the tree's own mounts lead: linkat(2) gives
+    /// a file a name only through the mount through which it was opened.
     package var temporaryFiles: [Int] {
+        guard valid.newPidNamespace else { return [] }
         let (objects, creators) = (valid.image.memoryObjects, PlanBuilder.creators(valid.image))
         return objects.indices.filter { objects[$0].unlinkedFile && creators[objects[$0].id] != nil }
+    }
+
+    private func temporaryLines() -> [String] {
+        let lines = temporaryFiles.map { "file  \(printable(valid.image.memoryObjects[$0].name.asBytes)) is made anew in the mount namespace of the tree" }
+        return lines.isEmpty ? [] : [""] + lines
     }
 
     /// Whether a process loads its memory itself, alone or for others: what is done to memory is done through it.
@@ -197,7 +204,7 @@ package struct RestorePlan: Sendable {
             lines.append("task \(title(of: index))\(remark)  program at \(hex(layout.addresses[index]))")
             lines += program.lines()
         }
-        lines += lateLines() + confinementLines()
+        lines += temporaryLines() + lateLines() + confinementLines()
         return lines.map(shown)
     }
 }

@@ -173,4 +173,26 @@ import Testing
         let again = steps.filter { $0.note == "/proc/self/fd/\(plan.high.object(0))" }
         #expect(again.count == 2, "one for the second open file, one for the mapping")
     }
+
+    /// A file of O_TMPFILE is made anew behind the mounts of a new namespace, and the plan says so.
+    @Test(arguments: [true, false]) func temporaryFiles(newNamespace: Bool) throws {
+        var sample = Sample()
+        var object = ImageMemoryObject()
+        (object.id, object.size, object.unlinkedFile) = (1, 4096, true)
+        object.name = [UInt8]("/tmp/#12 (deleted)".utf8).asData
+        sample.records.memoryObjects = [object]
+        var file = ImageOpenFile()
+        (file.id, file.flags) = (1, OpenFlag.O_RDWR | OpenFlag.O_TMPFILE)
+        var state = ImageNamelessFile()
+        state.object = 1
+        file.object = .nameless(state)
+        sample.records.openFiles.append(file)
+        var descriptor = ImageDescriptor()
+        (descriptor.number, descriptor.file) = (11, 1)
+        sample.records.fileTables[0].descriptors.append(descriptor)
+        sample.options.newPidNamespace = newNamespace
+        let plan = RestorePlan(for: try sample.valid())
+        #expect(plan.temporaryFiles == (newNamespace ? [0] : []))
+        #expect(plan.lines().contains("file  /tmp/#12 (deleted) is made anew in the mount namespace of the tree") == newNamespace)
+    }
 }
