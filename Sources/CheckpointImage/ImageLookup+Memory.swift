@@ -60,6 +60,10 @@ extension ImageLookup {
         try require(object.size <= ImageLimits.objectSize, .objectSize, subject())
         try require(!object.name.contains(0), .pathWithZero, subject())
         try require(object.seals < 64, .seals, subject())
+        if object.hugePageShift != 0 {
+            try require(ImageLimits.hugePageShifts.contains(object.hugePageShift), .hugePages, subject())
+            try require(object.size % (1 << UInt64(object.hugePageShift)) == 0 && !object.unlinkedFile && !object.hasSegment, .hugePages, subject())
+        }
         for attribute in object.attributes {
             let (name, value) = (attribute.name, attribute.value)
             try require(ImageFileAttribute.isPlain(name) && !name.contains(0), .fileAttribute, subject())
@@ -82,6 +86,7 @@ extension ImageLookup {
         let flags = UInt64(1) << UInt64(ImageMappingFlag.allCases.count)
         try require(mapping.flags < flags, .mappingFlags, subject())
         try require(!mapping.name.contains(0) && mapping.name.count < 80, .mappingName, subject())
+        try requirePool(mapping, subject())
         let offsets = UInt64(Int64.max) - (mapping.end - mapping.start)
         switch mapping.kind {
         case .anonymous, .vdsoData, .vdsoCode, .asynchronousRing: break
@@ -93,6 +98,15 @@ extension ImageLookup {
             try require(mapping.offset % 4096 == 0 && mapping.offset <= offsets, .mappingOffset, subject())
         case .UNRECOGNIZED: throw .rule(.mappingKind, subject())
         }
+    }
+
+    /// What comes from the pool of huge pages has whole ones.
+    private func requirePool(_ mapping: ImageMapping, _ subject: @autoclosure () -> String) throws(ImageError) {
+        var shift = mapping.hugePageShift
+        if shift != 0 { try require(mapping.kind == .anonymous && !mapping.shared && ImageLimits.hugePageShifts.contains(shift), .hugePages, subject()) }
+        if mapping.kind == .object, let ofObject = hugePageShifts[mapping.object] { shift = ofObject }
+        guard shift != 0 else { return }
+        try require((mapping.start | mapping.end | (mapping.kind == .object ? mapping.offset : 0)) % (1 << UInt64(shift)) == 0, .hugePages, subject())
     }
 
     /// Runs are ascending, disjoint, not empty and below page number `end`.

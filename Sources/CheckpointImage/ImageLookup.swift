@@ -17,6 +17,8 @@ struct ImageLookup: Sendable {
     var terminal: [UInt32: Int] = [:]
     var callFilter: [UInt32: Int] = [:]
     var memoryObject: [UInt32: Int] = [:]
+    /// By id of a memory object from the pool of huge pages.
+    var hugePageShifts: [UInt32: UInt32] = [:]
     var directories: [UInt32: Int] = [:]
     var signalActions: [UInt32: Int] = [:]
     var namespace: [UInt32: Int] = [:]
@@ -49,6 +51,9 @@ struct ImageLookup: Sendable {
         pipe = try index(records.pipes, "pipe", \.id)
         terminal = try index(records.terminals, "terminal", \.id)
         memoryObject = try index(records.memoryObjects, "memory object", \.id)
+        for object in records.memoryObjects where ImageLimits.hugePageShifts.contains(object.hugePageShift) {
+            hugePageShifts[object.id] = object.hugePageShift
+        }
         _ = try index(records.semaphoreSets, "semaphore set", \.id)
         _ = try index(records.messageQueues, "message queue", \.id)
         directories = try index(records.directories, "directories", \.id)
@@ -152,6 +157,8 @@ enum ImageLimits {
     static let attributeName = 255
     static let attributeValue = 65536
     static let vdsoCode = 1 << 16
+    /// Of 16 KiB to 16 GiB, which one kernel or another has.
+    static let hugePageShifts: ClosedRange<UInt32> = 14...34
     /// `struct termios2`. Source: asm-generic/termbits.h.
     static let terminalSettings = 44
     /// More than a terminal holds in one direction. Source: drivers/tty/tty_buffer.c, TTYB_DEFAULT_MEM_LIMIT, and n_tty.c.

@@ -22,7 +22,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
     case mappingEmpty, mappingAlignment, mappingOrder, mappingBeyond, protection, mappingFlags, mappingKind
     case mappingOffset, noMemoryObject, areaOrder, auxiliaryVector
     case runCounts, runEmpty, runOrder, runOutside, objectSize, wordSize
-    case memoryAttributes, mappingName, seals, fileAttribute, asynchronousRing
+    case memoryAttributes, mappingName, seals, fileAttribute, hugePages, asynchronousRing
     // Files.
     case descriptorRange, descriptorOrder, noOpenFile, fileKind, fileOffset, noPipe, preferred
     case procTask, procName, fileOwner
@@ -122,6 +122,7 @@ package enum ImageRule: String, Sendable, CaseIterable {
         case .memoryAttributes: "an attribute of the whole memory is out of range"
         case .mappingName: "the name of a mapping is too long, or has a zero byte"
         case .seals: "the seals are out of range"
+        case .hugePages: "memory from the pool of huge pages is not made of whole ones, or of a kind that cannot be"
         case .fileAttribute: "an extended attribute is neither of the user nor an access control list, or too long"
         case .asynchronousRing: "a ring of io_setup(2) does not fit its mapping, or has numbers out of range"
         case .objectSize: "the size is out of range"

@@ -32,6 +32,7 @@ extension HostFacts {
         facts.probeTerminal()
         facts.probeObjects(of: image, options: options, endOf: tree)
         facts.probeCgroups(of: image, options: options.cgroups)
+        facts.ownMemory.hugePages = tree == nil ? MemoryCalls.pools : nil
         if options.isLazy { facts.faultRefusal = PageFaults.refusal()?.name }
         if let tree { facts.foresee(endOf: tree) }
         return facts

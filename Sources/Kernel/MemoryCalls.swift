@@ -44,6 +44,26 @@ package enum MemoryCalls {
         return !modes[start...].starts(with: "[never]".utf8)
     }
 
+    /// By the size of a huge page in bytes: how many can be reserved from its pool now.
+    ///
+    /// - Source: Documentation/admin-guide/mm/hugetlbpage.rst.
+    package static var pools: [UInt64: UInt64] {
+        let folder = "/sys/kernel/mm/hugepages"
+        var pools: [UInt64: UInt64] = [:]
+        for name in ((try? entryNames(of: folder)) ?? []).map({ String(decoding: $0, as: UTF8.self) }) where name.hasPrefix("hugepages-") {
+            guard let kibibytes = UInt64(name.dropFirst(10).dropLast(2)), kibibytes < 1 << 40 else { continue }
+            func number(_ file: String) -> UInt64 {
+                guard let text = try? readKernelText("\(folder)/\(name)/\(file)", capacity: 64) else { return 0 }
+                var cursor = ByteCursor(text)
+                return cursor.decimal() ?? 0
+            }
+            let (free, reserved) = (number("free_hugepages"), number("resv_hugepages"))
+            let (most, surplus) = (number("nr_overcommit_hugepages"), number("surplus_hugepages"))
+            pools[kibibytes << 10] = (free > reserved ? free - reserved : 0) + (most > surplus ? most - surplus : 0)
+        }
+        return pools
+    }
+
     /// mseal(2), since 6.10.
     package static var knowsSeals: Bool { ckernel_syscall(462, Int(pageSize), 0, 0, 0, 0, 0) == 0 }
 }

@@ -47,6 +47,9 @@ package struct MemoryMap: Equatable, Sendable {
     ///
     /// The first segment of System V memory has inode 0, on a device that is not 0.
     package var isFileBacked: Bool { inode != 0 || device != 0 }
+
+    /// Memory of its own from the pool of huge pages (MAP_HUGETLB with MAP_ANONYMOUS): the kernel makes a file for each. Smaps only.
+    package var isAnonymousFromPool: Bool { flags.contains(.hugeTLB) && isDeleted && path.elementsEqual("/anon_hugepage".utf8) }
 }
 
 /// `PROT_*` bits.

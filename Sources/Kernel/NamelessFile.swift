@@ -9,11 +9,13 @@ package enum NamelessFile {
     /// - Parameters:
     ///   - name: of any bytes; with the `/memfd:` that the kernel shows before it, or without.
     ///   - canBeSealed: MFD_ALLOW_SEALING.
+    ///   - hugePageShift: of huge pages from the pool, of 2 to the power of this bytes (MFD_HUGETLB); 0: of ordinary ones.
     @inline(never)
-    package static func memory(named name: [UInt8], canBeSealed: Bool = false) throws(SystemError) -> Descriptor {
+    package static func memory(named name: [UInt8], canBeSealed: Bool = false, hugePageShift: UInt32 = 0) throws(SystemError) -> Descriptor {
         try FaultPoint.makeMemfd.pass("memfd_create")
         let prefix = Array("/memfd:".utf8)
-        let flags = Memfd.MFD_CLOEXEC | (canBeSealed ? Memfd.MFD_ALLOW_SEALING : 0)
+        let pool = hugePageShift == 0 ? 0 : Memfd.MFD_HUGETLB | UInt64(hugePageShift) << Mmap.MAP_HUGE_SHIFT
+        let flags = Memfd.MFD_CLOEXEC | (canBeSealed ? Memfd.MFD_ALLOW_SEALING : 0) | pool
         // Without MFD_EXEC (since 6.3) the host's vm.memfd_noexec decides whether it can ever be executed.
         for flags in [flags | Memfd.MFD_EXEC, flags] {
             let result = withPath(name.starts(with: prefix) ? Array(name.dropFirst(prefix.count)) : name) { pointer in
@@ -25,17 +27,17 @@ package enum NamelessFile {
         throw SystemError(EINVAL, in: "memfd_create")
     }
 
-    /// Whether a file lies in the pool of huge pages (hugetlbfs): that of a memfd with MFD_HUGETLB.
+    /// Bytes of a page of a file in the pool of huge pages (hugetlbfs), such as that of a memfd with MFD_HUGETLB; nil: it lies elsewhere.
     @inline(never)
-    package static func isHuge(_ link: String) -> Bool {
-        // struct statfs has 120 bytes; its first word is the type.
+    package static func hugePageSize(_ link: String) -> UInt64? {
+        // struct statfs has 120 bytes; its first word is the type, the second one the size of a block.
         var system = [UInt64](repeating: 0, count: 32)
         let result = withPath(Array(link.utf8)) { path in
             unsafe system.withUnsafeMutableBytes { buffer in
                 ckernel_syscall(Int(SYS_statfs), path, Int(bitPattern: buffer.baseAddress), 0, 0, 0, 0)
             }
         }
-        return result == 0 && UInt32(truncatingIfNeeded: system[0]) == FileSystemMagic.HUGETLBFS_MAGIC
+        return result == 0 && UInt32(truncatingIfNeeded: system[0]) == FileSystemMagic.HUGETLBFS_MAGIC ? system[1] : nil
     }
 
     /// F_GET_SEALS of fcntl(2); 0 for a file that cannot have any.
@@ -106,6 +108,30 @@ package enum NamelessFile {
     /// The same file, open for reading: the kernel starts no program from a file that is open for writing.
     package static func forReading(_ number: Int32) throws(SystemError) -> Descriptor {
         try Descriptor.open("/proc/self/fd/\(number)", O_RDONLY)
+    }
+
+    /// Writes into a file from the pool of huge pages, which cannot be written to but through a mapping. Zeros are left out: they are there.
+    ///
+    /// - Parameter pageSize: of the pool.
+    /// - Errors: `ENOMEM`: the pool has not enough pages.
+    @inline(never)
+    package static func write(_ bytes: [UInt8], toPool number: Int32, at offset: UInt64, pageSize: UInt64) throws(SystemError) {
+        try FaultPoint.writeFilePages.pass("mmap")
+        let isZero = unsafe bytes.withUnsafeBytes { all in
+            unsafe all.isEmpty || all[0] == 0 && memcmp(all.baseAddress!, all.baseAddress! + 1, all.count - 1) == 0
+        }
+        if isZero { return }
+        let start = offset & ~(pageSize - 1)
+        let length = Int((offset - start + UInt64(bytes.count) + pageSize - 1) & ~(pageSize - 1))
+        let protection = Int(Protection.PROT_READ | Protection.PROT_WRITE)
+        let address = try SystemError.check(
+            ckernel_syscall(Int(SYS_mmap), 0, length, protection, Int(Mmap.MAP_SHARED), Int(number), Int(start)), "mmap")
+        defer { _ = ckernel_syscall(Int(SYS_munmap), address, length, 0, 0, 0, 0) }
+        // In bounds: the mapping goes from a page's start before the bytes to one behind them.
+        unsafe bytes.withUnsafeBytes { all in
+            guard let target = unsafe UnsafeMutableRawPointer(bitPattern: address + Int(offset - start)), let source = all.baseAddress else { return }
+            unsafe target.copyMemory(from: source, byteCount: all.count)
+        }
     }
 
     @inline(never)

@@ -33,6 +33,8 @@ package enum Mmap {
     package static let MAP_NONBLOCK: UInt64 = 0x1_0000
     package static let MAP_STACK: UInt64 = 0x2_0000
     package static let MAP_HUGETLB: UInt64 = 0x4_0000
+    /// With it, the size of the pages: its logarithm, shifted by this. Likewise for memfd_create(2), shmget(2).
+    package static let MAP_HUGE_SHIFT: UInt64 = 26
     package static let MAP_SYNC: UInt64 = 0x8_0000
     package static let MAP_FIXED_NOREPLACE: UInt64 = 0x10_0000
     package static let MAP_UNINITIALIZED: UInt64 = 0x400_0000

@@ -194,6 +194,9 @@ package struct MemoryFacts: Sendable, Equatable {
     /// This is a virtual machine that gives free memory back to its host in pieces of that size (free page reporting): a huge page is
     /// then memory that the host has to find first, which takes longer than many small pages do.
     package var givesMemoryBack = false
+    /// Pages that can be had from the pools of huge pages, by their size in bytes; nil: it does not matter, because the tree that has
+    /// them will have ended before.
+    package var hugePages: [UInt64: UInt64]? = [:]
 
     package init() {}
 }

@@ -54,7 +54,7 @@ enum HugeRanges {
     }
 
     private static func isFit(_ mapping: ImageMapping, _ memory: MemoryFacts) -> Bool {
-        mapping.kind == .anonymous && !mapping.shared && mapping.end - mapping.start >= memory.hugePageSize && !excluded.contains(where: mapping.has)
+        mapping.kind == .anonymous && mapping.hugePageShift == 0 && !mapping.shared && mapping.end - mapping.start >= memory.hugePageSize && !excluded.contains(where: mapping.has)
     }
 
     /// Mappings that are filled by their own process alone.

@@ -22,7 +22,7 @@ enum LateMemory {
         return AddressRanges(
             space.mappings.indices.lazy.filter { index in
                 let mapping = space.mappings[index]
-                return mapping.kind == .anonymous && !mapping.shared && !isInherited[index] && pages[index] >= least
+                return mapping.kind == .anonymous && mapping.hugePageShift == 0 && !mapping.shared && !isInherited[index] && pages[index] >= least
                     && !excluded.contains(where: mapping.has)
             }.map { space.mappings[$0].range })
     }

@@ -206,6 +206,7 @@ extension PlanBuilder {
             flags |= mapping.shared ? Mmap.MAP_SHARED : Mmap.MAP_PRIVATE
         }
         if descriptor == nil { flags |= Mmap.MAP_ANONYMOUS }
+        if mapping.hugePageShift != 0 { flags |= Mmap.MAP_HUGETLB | UInt64(mapping.hugePageShift) << Mmap.MAP_HUGE_SHIFT }
         if mapping.has(.growsDown) { flags |= Mmap.MAP_GROWSDOWN }
         if mapping.has(.noReserve) { flags |= Mmap.MAP_NORESERVE }
         let isCounted = !mapping.shared && protection & Protection.PROT_WRITE != 0 && !mapping.has(.noReserve)

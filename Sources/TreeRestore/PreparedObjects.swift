@@ -9,6 +9,8 @@ struct PreparedObjects: ~Copyable {
     private(set) var descriptors: [Int32] = []
     /// Ids of those that are program files.
     private let programs: Set<UInt32>
+    /// By object: bytes of its huge pages from the pool; 0: it has ordinary ones.
+    private let poolPages: [UInt64]
 
     /// System V shared memory that has been made, which outlives this process.
     private var made: [Int32] = []
@@ -21,6 +23,7 @@ struct PreparedObjects: ~Copyable {
     init(of plan: RestorePlan) throws(RestoreError) {
         let (image, high) = (plan.valid.image, plan.high)
         programs = Set(image.processes.lazy.map(\.executable.object).filter { $0 != 0 })
+        poolPages = image.memoryObjects.map { $0.hugePageShift == 0 ? 0 : 1 << UInt64($0.hugePageShift) }
         for queue in plan.valid.missingQueues {
             do throws(SystemError) {
                 try QueueFileState(mostMessages: queue.mostMessages, longestMessage: queue.longestMessage, messages: 0)
@@ -43,7 +46,8 @@ struct PreparedObjects: ~Copyable {
                 let file =
                     object.unlinkedFile
                     ? try NamelessFile.unlinked(like: object.name.asBytes, mode: mode)
-                    : try NamelessFile.memory(named: object.name.asBytes, canBeSealed: Self.canBeSealed(object))
+                    : try NamelessFile.memory(
+                        named: object.name.asBytes, canBeSealed: Self.canBeSealed(object), hugePageShift: object.hugePageShift)
                 try NamelessFile.prepare(file, size: object.size, mode: mode, owner: object.owner, group: object.group)
                 try DescriptorTable.place(file.number, at: high.object(index))
                 descriptors.append(Int32(bitPattern: high.object(index)))
@@ -110,6 +114,7 @@ struct PreparedObjects: ~Copyable {
 
     /// Writes a piece of an object's pages.
     borrowing func write(_ bytes: [UInt8], at offset: UInt64, into index: Int) throws(SystemError) {
+        if poolPages[index] != 0 { return try NamelessFile.write(bytes, toPool: descriptors[index], at: offset, pageSize: poolPages[index]) }
         try NamelessFile.write(bytes, to: descriptors[index], at: offset)
     }
 

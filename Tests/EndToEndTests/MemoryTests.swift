@@ -94,6 +94,63 @@ extension EndToEnd {
             try scratch.finishWorkload("prefork", restarted.command)
         }
 
+        /// Some pages more in the pool of huge pages of 2 MiB, as long as this lives.
+        private final class HugePool {
+            private static let file = "/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
+            private let before: Int
+
+            init?(pages: Int) {
+                guard let before = Self.number else { return nil }
+                self.before = before
+                guard Self.set(before + pages) else { return nil }
+            }
+
+            deinit { _ = Self.set(before) }
+
+            static var number: Int? { (try? ProcessTable.text(file)).flatMap { Int($0.trimmingCharacters(in: .whitespacesAndNewlines)) } }
+
+            static func set(_ count: Int) -> Bool {
+                guard (try? Data("\(count)".utf8).write(to: URL(fileURLWithPath: file))) != nil else { return false }
+                return number == count
+            }
+
+            static let canBeFilled = HugePool(pages: 24) != nil
+        }
+
+        static let poolForms: [[String]] = [[], ["--compress", "zstd"], ["--live=always"]]
+
+        /// Left running, ended and restarted, and that once more.
+        @Test(.enabled(if: HugePool.canBeFilled, "this host has no pool of huge pages, or no free memory for it"), arguments: Place.allCases, poolForms)
+        func memoryFromThePool(place: Place, form: [String]) throws {
+            let pool = try #require(HugePool(pages: 24))
+            defer { withExtendedLifetime(pool) {} }
+            let scratch = try Scratch()
+            var running = try scratch.startWorkload("pool")
+            var root = running.pid
+            for _ in 0..<2 {
+                let alive = try scratch.run("crcheckpoint", ["--tree", "\(root)", "-o", scratch.file("alive"), "--force"] + form).require()
+                #expect(form != ["--live=always"] || alive.errors.contains("private memory from the huge page pool"), "\(alive.errors)")
+                try scratch.checkpointAndKill(root, of: running, options: form.filter { !$0.hasPrefix("--live") })
+                (running, root) = try scratch.restart(place)
+            }
+            try scratch.finishWorkload("pool", running)
+            #expect(scratch.becomesEmpty())
+        }
+
+        /// Found before anything is made: how many are missing, and of which size.
+        @Test(.enabled(if: HugePool.canBeFilled && (HugePool.number ?? 0) < 10, "this host has no pool of huge pages, no free memory for it, or a full one"))
+        func emptyPoolIsFoundBefore() throws {
+            let scratch = try Scratch()
+            var pool = HugePool(pages: 24)
+            let child = try scratch.startWorkload("pool")
+            try scratch.checkpointAndKill(child.pid, of: child)
+            withExtendedLifetime(pool) {}
+            pool = nil
+            let refused = try scratch.run("crrestart", [scratch.file("image")]).expect(3)
+            #expect(refused.errors.contains("huge pages of 2 MiB from the pool, which has \(HugePool.number ?? 0) to give"), "\(refused.errors)")
+            #expect(refused.errors.contains("hugepages-2048kB/nr_hugepages by "), "\(refused.errors)")
+        }
+
         @Test(arguments: [
             ("uring", "is a ring of io_uring"), ("secret", "is secret memory (memfd_secret)"),
             ("performance", "is the buffer of a performance counter"), ("packet", "is the ring of a packet or XDP socket"),

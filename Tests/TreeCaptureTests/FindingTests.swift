@@ -47,7 +47,7 @@ import Testing
     }
 
     static let mappings = [
-        Change("mapping", "is memory from the huge page pool", flags("ht")),
+        Change("mapping", "is a private mapping of a file in the huge page pool", flags("ht")),
         Change("mapping", "maps a device", flags("io")),
         Change("mapping", "is served by userfaultfd", flags("um")),
         Change("mapping", "is a shadow stack", flags("ss")),
@@ -62,10 +62,10 @@ import Testing
         Change("task", "has no room for 64 KiB of working memory below its limit RLIMIT_DATA of 4096 bytes") { recording in
             try limit(&recording, "Max data size", 4096)
         },
-        Change("/memfd:", "is memory from the huge page pool") { recording in
+        Change("/SYSV", "is System V shared memory from the huge page pool") { recording in
             let index = try #require(recording.sight.objects.firstIndex { $0.isMemory })
-            recording.sight.objects[index].name = "/memfd:huge"
-            recording.sight.objects[index].isHuge = true
+            recording.sight.objects[index].name = "/SYSV00000001"
+            recording.sight.objects[index].hugePageSize = 2 << 20
         },
         Change("mapping", "has flags that this version does not know: zz", flags("zz")),
         Change("mapping", "has protection key 3") { recording in

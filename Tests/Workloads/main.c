@@ -10,6 +10,7 @@ static const struct workload workloads[] = {
     {"memory", run_memory, "every kind of mapping, with contents"},
     {"family", run_family, "memory shared copy-on-write in any pattern [SEED [ksm]]"},
     {"generations", run_generations, "memory that changes at full speed, saved as of one moment [MEBIBYTES THREADS]"},
+    {"pool", run_pool, "memory from the pool of huge pages, of which it wants ten of 2 MiB"},
     {"prefork", run_prefork, "memory shared copy-on-write with workers that only read [MEBIBYTES PROCESSES]"},
     {"advice", run_advice, "guard pages, locks, seals, attributes of the whole memory"},
     {"handlers", run_handlers, "a signal handler that sleeps"},

@@ -106,7 +106,7 @@ workload_function run_cgroups, run_individuals, run_terminal, run_vforker, run_i
 
 workload_function run_levels, run_crowd, run_bare;
 
-workload_function run_family, run_prefork, run_generations, run_advice, run_memfds, run_temporary, run_handlers, run_mutexes, run_kernelmemory;
+workload_function run_family, run_prefork, run_generations, run_advice, run_memfds, run_pool, run_temporary, run_handlers, run_mutexes, run_kernelmemory;
 workload_function run_procfiles, run_owners, run_kernelmessages, run_census;
 
 workload_function run_renumbered, run_confined, run_sandboxes;

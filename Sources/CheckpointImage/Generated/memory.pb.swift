@@ -430,6 +430,12 @@ package nonisolated struct ImageMapping: @unchecked Sendable {
     set {_uniqueStorage()._name = newValue}
   }
 
+  /// ANONYMOUS: from the pool of huge pages (MAP_HUGETLB) of 2 to the power of this bytes; 0: not
+  package var hugePageShift: UInt32 {
+    get {_storage._hugePageShift}
+    set {_uniqueStorage()._hugePageShift = newValue}
+  }
+
   package var unknownFields = SwiftProtobuf.UnknownStorage()
 
   package nonisolated enum Kind: SwiftProtobuf.Enum, Swift.CaseIterable {
@@ -591,6 +597,12 @@ package nonisolated struct ImageMemoryObject: @unchecked Sendable {
   package var attributes: [ImageFileAttribute] {
     get {_storage._attributes}
     set {_uniqueStorage()._attributes = newValue}
+  }
+
+  /// from the pool of huge pages (MFD_HUGETLB) of 2 to the power of this bytes; 0: not
+  package var hugePageShift: UInt32 {
+    get {_storage._hugePageShift}
+    set {_uniqueStorage()._hugePageShift = newValue}
   }
 
   package var unknownFields = SwiftProtobuf.UnknownStorage()
@@ -988,7 +1000,7 @@ nonisolated extension ImageRobustWord: SwiftProtobuf.Message, SwiftProtobuf._Mes
 
 nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".Mapping"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}start\0\u{1}end\0\u{1}protection\0\u{1}shared\0\u{1}flags\0\u{1}kind\0\u{1}offset\0\u{1}file\0\u{1}object\0\u{1}name\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}start\0\u{1}end\0\u{1}protection\0\u{1}shared\0\u{1}flags\0\u{1}kind\0\u{1}offset\0\u{1}file\0\u{1}object\0\u{1}name\0\u{3}huge_page_shift\0")
 
   fileprivate class _StorageClass {
     var _start: UInt64 = 0
@@ -1001,6 +1013,7 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
     var _file: ImageFileIdentity? = nil
     var _object: UInt32 = 0
     var _name: Data = Data()
+    var _hugePageShift: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1021,6 +1034,7 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
       _file = source._file
       _object = source._object
       _name = source._name
+      _hugePageShift = source._hugePageShift
     }
   }
 
@@ -1049,6 +1063,7 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
         case 8: try { try decoder.decodeSingularMessageField(value: &_storage._file) }()
         case 9: try { try decoder.decodeSingularUInt32Field(value: &_storage._object) }()
         case 10: try { try decoder.decodeSingularBytesField(value: &_storage._name) }()
+        case 11: try { try decoder.decodeSingularUInt32Field(value: &_storage._hugePageShift) }()
         default: break
         }
       }
@@ -1091,6 +1106,9 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
       if !_storage._name.isEmpty {
         try visitor.visitSingularBytesField(value: _storage._name, fieldNumber: 10)
       }
+      if _storage._hugePageShift != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._hugePageShift, fieldNumber: 11)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1110,6 +1128,7 @@ nonisolated extension ImageMapping: SwiftProtobuf.Message, SwiftProtobuf._Messag
         if _storage._file != rhs_storage._file {return false}
         if _storage._object != rhs_storage._object {return false}
         if _storage._name != rhs_storage._name {return false}
+        if _storage._hugePageShift != rhs_storage._hugePageShift {return false}
         return true
       }
       if !storagesAreEqual {return false}
@@ -1125,7 +1144,7 @@ nonisolated extension ImageMapping.Kind: SwiftProtobuf._ProtoNameProviding {
 
 nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._MessageImplementationBase, SwiftProtobuf._ProtoNameProviding {
   package static let protoMessageName: String = _protobuf_package + ".MemoryObject"
-  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0\u{1}segment\0\u{1}attributes\0")
+  package static let _protobuf_nameMap = SwiftProtobuf._NameMap(bytecode: "\0\u{1}id\0\u{1}name\0\u{1}size\0\u{3}unlinked_file\0\u{1}mode\0\u{3}run_page\0\u{3}run_length\0\u{1}owner\0\u{1}group\0\u{1}seals\0\u{1}modified\0\u{1}accessed\0\u{1}segment\0\u{1}attributes\0\u{3}huge_page_shift\0")
 
   fileprivate class _StorageClass {
     var _id: UInt32 = 0
@@ -1142,6 +1161,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
     var _accessed: Int64 = 0
     var _segment: ImageSharedSegment? = nil
     var _attributes: [ImageFileAttribute] = []
+    var _hugePageShift: UInt32 = 0
 
       // This property is used as the initial default value for new instances of the type.
       // The type itself is protecting the reference to its storage via CoW semantics.
@@ -1166,6 +1186,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
       _accessed = source._accessed
       _segment = source._segment
       _attributes = source._attributes
+      _hugePageShift = source._hugePageShift
     }
   }
 
@@ -1198,6 +1219,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
         case 12: try { try decoder.decodeSingularSInt64Field(value: &_storage._accessed) }()
         case 13: try { try decoder.decodeSingularMessageField(value: &_storage._segment) }()
         case 14: try { try decoder.decodeRepeatedMessageField(value: &_storage._attributes) }()
+        case 15: try { try decoder.decodeSingularUInt32Field(value: &_storage._hugePageShift) }()
         default: break
         }
       }
@@ -1252,6 +1274,9 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
       if !_storage._attributes.isEmpty {
         try visitor.visitRepeatedMessageField(value: _storage._attributes, fieldNumber: 14)
       }
+      if _storage._hugePageShift != 0 {
+        try visitor.visitSingularUInt32Field(value: _storage._hugePageShift, fieldNumber: 15)
+      }
     }
     try unknownFields.traverse(visitor: &visitor)
   }
@@ -1275,6 +1300,7 @@ nonisolated extension ImageMemoryObject: SwiftProtobuf.Message, SwiftProtobuf._M
         if _storage._accessed != rhs_storage._accessed {return false}
         if _storage._segment != rhs_storage._segment {return false}
         if _storage._attributes != rhs_storage._attributes {return false}
+        if _storage._hugePageShift != rhs_storage._hugePageShift {return false}
         return true
       }
       if !storagesAreEqual {return false}

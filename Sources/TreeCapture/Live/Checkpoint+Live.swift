@@ -9,6 +9,11 @@ extension Checkpoint {
     func makeCopies(for sight: TreeSight, _ notices: inout [String]) -> SpaceCopies? {
         let mode = options.live ?? .auto
         guard mode != .never, options.afterwards == .goOn else { return nil }
+        if sight.spaces.contains(where: { $0.maps.value.maps.contains { $0.flags.contains(.hugeTLB) && !$0.isShared } }) {
+            // A process that writes takes pages of the pool from its copy.
+            if options.live != nil { notices.append("\(Self.stoodStill): it has private memory from the huge page pool, of which no copy can be made") }
+            return nil
+        }
         let need = CopyNeed(of: sight)
         if options.live == nil && !need.pays(spaces: sight.spaces.count) { return nil }
         if mode == .auto, let refusal = Self.shortage(need, sight) {

@@ -3,7 +3,8 @@ internal import Kernel
 internal import LinuxABI
 
 extension Recorder {
-    static let fromThePool = "is memory from the huge page pool, which cannot be saved yet"
+    static let privateFromThePool = "is a private mapping of a file in the huge page pool, which cannot be saved yet"
+    static let segmentFromThePool = "is System V shared memory from the huge page pool, which cannot be saved yet"
     static let insteadOfThePool = "let the program use ordinary memory, which can have huge pages, too (madvise, MADV_HUGEPAGE)"
 
     /// Flags of memory that is a device's.
@@ -40,9 +41,8 @@ extension Recorder {
         func refuse(_ recorder: inout Recorder, _ reason: String, help: String = "") {
             recorder.find(pid, place, reason, help: help)
         }
-        let isHuge = map.flags.contains(.hugeTLB) || mapping.path.starts(with: "/anon_hugepage".utf8)
-        if isHuge {
-            refuse(&self, Self.fromThePool, help: Self.insteadOfThePool)
+        if map.flags.contains(.hugeTLB), !map.isShared, mapping.nature != .anonymous {
+            refuse(&self, Self.privateFromThePool, help: Self.insteadOfThePool)
         }
         if map.kernelMemory == .asynchronousRing, let ring = space.rings?.first(where: { $0.address == map.start }) {
             let isAsMade = map.isShared && map.protection == [.read, .write]

@@ -18,14 +18,15 @@ extension Recorder {
             tables.append(one.table)
         }
         for (index, object) in sight.objects.enumerated() {
-            if object.isHuge == true {
-                find(holder(of: object), object.name.shown, Self.fromThePool, help: Self.insteadOfThePool)
+            if object.hugePageSize != nil && SharedSegment.isSegment(object.name.bytes) {
+                find(holder(of: object), object.name.shown, Self.segmentFromThePool, help: Self.insteadOfThePool)
             }
             var record = ImageMemoryObject()
             record.id = UInt32(index + 1)
             record.name = object.name.bytes.asData
             record.size = UInt64(max(0, object.status.size))
             record.unlinkedFile = !object.isMemory
+            record.hugePageShift = object.hugePageSize.map { UInt32($0.trailingZeroBitCount) } ?? 0
             record.mode = object.status.mode & 0o7777
             record.owner = object.status.owner
             record.group = object.status.group
@@ -191,6 +192,7 @@ extension Recorder {
         case .anonymous:
             record.kind = .anonymous
             record.offset = 0
+            if map.flags.contains(.hugeTLB) { record.hugePageShift = UInt32(map.pageSize.trailingZeroBitCount) }
             record.name = Self.givenName(map.path).asData
         case .file:
             record.kind = .file
@@ -216,11 +218,12 @@ extension Recorder {
     /// ``refusedFlags``.
     ///
     /// - Protection, sharing, and what follows from them and from the file: rd wr ex sh mr me ms ar sd; `ac` from nr.
-    /// - `de`: of rings and devices, which are refused by their names. `gu`: guard pages are looked for themselves.
+    /// - `de`: of rings and devices, which are refused by their names, and of memory from the pool of huge pages. `ht`: of that the size of its
+    ///   pages is saved. `gu`: guard pages are looked for themselves.
     /// - `dw`, `nl`, `mp`, `bt`, `mt`: of older kernels and other architectures; the last two are refused there.
     static let impliedFlags: MappingFlags = [
         .readable, .writable, .executable, .shared, .mayRead, .mayExecute, .mayShare, .architecture, .softDirty, .accounted,
-        .dontExpand, .mayHoldGuards, .denyWrite, .nonLinear, .boundsTable,
+        .dontExpand, .hugeTLB, .mayHoldGuards, .denyWrite, .nonLinear, .boundsTable,
     ]
     static var savedFlags: MappingFlags { flagTable.reduce([]) { $0.union($1.0) } }
 

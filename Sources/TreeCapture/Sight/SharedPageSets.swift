@@ -117,7 +117,7 @@ extension MemorySight {
     mutating func findSharedPages(_ sight: TreeSight) throws(SystemError) {
         if sight.spaces.count < 2 { return }
         let members = zip(sight.spaces, spaces).map { space, runs in
-            SharedPageLook.Member(task: space.holder.rawValue, runs: runs.map { $0.page..<$0.page + $0.count })
+            SharedPageLook.Member(task: space.holder.rawValue, runs: Self.withoutThePool(runs, space))
         }
         var sets = SharedPageSets(sight)
         for finding in try SharedPageLook.findings(among: members) { sets.add(finding) }
@@ -131,6 +131,19 @@ extension MemorySight {
             spaces[index] = Self.subtracting(held[index].sorted { $0.page < $1.page }, from: spaces[index])
         }
         shared = found
+    }
+
+    /// Page numbers. Huge pages from the pool are saved with each process that has them.
+    private static func withoutThePool(_ runs: [Run], _ space: SpaceSight) -> [Range<UInt64>] {
+        let pool = space.maps.value.maps.filter { $0.flags.contains(.hugeTLB) }.map { $0.start / pageSize..<$0.end / pageSize }
+        let all = runs.map { $0.page..<$0.page + $0.count }
+        if pool.isEmpty { return all }
+        return pool.reduce(all) { left, hole in
+            left.flatMap { run -> [Range<UInt64>] in
+                guard run.overlaps(hole) else { return [run] }
+                return [run.lowerBound..<max(run.lowerBound, hole.lowerBound), min(run.upperBound, hole.upperBound)..<run.upperBound].filter { !$0.isEmpty }
+            }
+        }
     }
 
     /// - Parameters: ascending; what is taken away is there.

@@ -49,12 +49,12 @@ struct ObjectSight: Codable, Sendable {
     /// Without ` (deleted)`.
     var name: RawText
     var status: FileStatus
-    /// It is made of huge pages from the pool.
-    var isHuge: Bool?
+    /// Bytes of the huge pages from the pool of which it is made; nil: it is made of ordinary ones.
+    var hugePageSize: UInt64?
 
-    /// Memory that never had a name in a file system.
+    /// Memory that never had a name in a file system; huge pages from the pool count as such, whatever they had.
     var isMemory: Bool {
-        name == "/dev/zero" || name.bytes.starts(with: "/memfd:".utf8) || name.bytes.starts(with: "[anon_shmem".utf8)
+        hugePageSize != nil || name == "/dev/zero" || name.bytes.starts(with: "/memfd:".utf8) || name.bytes.starts(with: "[anon_shmem".utf8)
     }
 }
 
@@ -82,7 +82,7 @@ enum MappingNature: Equatable {
             self = .vdsoCode
         } else if map.path.elementsEqual("[vvar]".utf8) || map.path.elementsEqual("[vvar_vclock]".utf8) {
             self = .vdsoData
-        } else if !map.isFileBacked && !map.isShared {
+        } else if !map.isShared && (!map.isFileBacked || map.isAnonymousFromPool) {
             self = .anonymous
         } else if !isDeleted, let found, found.inode == map.inode {
             self = .file

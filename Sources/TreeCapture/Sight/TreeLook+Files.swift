@@ -133,7 +133,7 @@ extension TreeLook {
         let key = FileKey(status, isSegment: name.starts(with: "/SYSV".utf8))
         if let known = objectIDs[key] { return known }
         var object = ObjectSight(link: RawText(link), name: RawText(name), status: status)
-        if Kernel.NamelessFile.isHuge(link) { object.isHuge = true }
+        object.hugePageSize = Kernel.NamelessFile.hugePageSize(link)
         sight.objects.append(object)
         objectIDs[key] = sight.objects.count
         return sight.objects.count

@@ -130,12 +130,6 @@ extension MemorySight {
         }
         for object in sight.objects {
             do throws(SystemError) {
-                if object.isHuge == true {
-                    memory.objects.append([])
-                    seals.append(0)
-                    attributes.append([])
-                    continue
-                }
                 let file = try Descriptor.openToCopy(object.link.bytes)
                 memory.objects.append(try runs(of: object, file))
                 seals.append(object.isMemory ? Kernel.NamelessFile.seals(of: file) : 0)
