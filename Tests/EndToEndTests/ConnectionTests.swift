@@ -19,6 +19,40 @@ extension EndToEnd {
         }
 
         /// A tree that goes on needs no lock. With and without the one system call that looks into a connection.
+        /// Segments are as long as before, as far as a socket can be told.
+        @Test(arguments: ["127.0.0.1", "::1"]) func segmentsStayLong(address: String) throws {
+            let scratch = try Scratch()
+            let code = """
+                import os, socket, time
+                family = socket.AF_INET6 if ":" in "\(address)" else socket.AF_INET
+                listening = socket.socket(family)
+                listening.bind(("\(address)", 0))
+                listening.listen()
+                ends = [socket.create_connection(listening.getsockname()[:2]), listening.accept()[0]]
+                for one, other in (ends, ends[::-1]):
+                    one.sendall(b"x" * 1000)
+                    other.recv(1000)
+                def lengths(): return [end.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) for end in ends]
+                before = lengths()
+                open("\(scratch.file("ready"))", "w").close()
+                while not os.path.exists("\(scratch.file("finish"))"): time.sleep(0.01)
+                for one, other in (ends, ends[::-1]):
+                    one.sendall(b"y" * 1000)
+                    other.recv(1000)
+                open("\(scratch.file("lengths"))", "w").write(" ".join(map(str, before + lengths())))
+                """
+            let program = try scratch.start(["/usr/bin/env", "python3", "-c", code])
+            try #require(Clock.wait(seconds: 30) { scratch.exists("ready") || program.poll() != nil }, "\(program.errors)")
+            try scratch.checkpointAndKill(program.pid, of: program)
+            let (running, _) = try scratch.restart(.here)
+            try scratch.write("finish")
+            #expect(try running.wait(seconds: 30) == .exited(0), "\(running.errors)")
+            let lengths = scratch.read("lengths").split(separator: " ").compactMap { Int($0) }
+            try #require(lengths.count == 4)
+            // TCP_MAXSEG takes 32,767 at most; timestamps take twelve of them.
+            for (before, after) in zip(lengths[..<2], lengths[2...]) { #expect(after >= min(before, 32755), "\(lengths)") }
+        }
+
         @Test(arguments: [nil, "setup-ring=EPERM"]) func treeThatGoesOn(fault: String?) throws {
             let pair = try Pair(connections: 4)
             for _ in 0..<5 {

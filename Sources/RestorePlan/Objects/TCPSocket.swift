@@ -103,10 +103,19 @@ enum TCPSocketPlan: ObjectPlan {
         set(&program, socket, TCP.TCP_QUEUE_SEQ, start.receiveBase, &builder, "sequence number of what it receives")
         let address = state.address.asBytes
         program.call(.bind, [.number(socket.number), builder.data(address), .number(address.count)], "bind \(ImageTcpSocket.shown(state.address))")
+        // The kernel works out the length of segments while it connects, from what the peer takes, and not again when it is told that
+        // below: without this it would be 536 bytes with all headers, for good. Source: net/ipv4/tcp_output.c, `tcp_connect_init`.
+        // A segment of more than half the largest window might never be sent; a larger window makes the kernel work it out again.
+        let largest = stream.window.largest
+        let longest = min(stream.segment, longestSegment, largest > defaultSegment ? largest / 2 : .max)
+        let isTold = !state.isClosed && longest >= shortestSegment
+        if isTold { set(&program, socket, TCP.TCP_MAXSEG, longest, &builder, "segments as long as the peer takes") }
         let peer = state.isClosed ? ImageTcpSocket.standIn(index, state.address.asBytes) : state.peerAddress.asBytes
         program.call(
             .connect, [.number(socket.number), builder.data(peer), .number(peer.count)], "connect \(ImageTcpSocket.shown(peer.asData))")
         if state.isClosed { return }
+        // What the program has asked for cannot be seen of a connection.
+        if isTold { set(&program, socket, TCP.TCP_MAXSEG, 0, &builder) }
         // struct tcp_repair_opt
         var options: [UInt32] = [TCP.TCPOPT_MAXSEG, stream.segment]
         if stream.selective { options += [TCP.TCPOPT_SACK_PERMITTED, 0] }
@@ -115,6 +124,12 @@ enum TCPSocketPlan: ObjectPlan {
         set(&program, socket, TCP.TCP_REPAIR_OPTIONS, options, &builder, "what both ends have agreed on")
         if stream.hasTimestamps_p { set(&program, socket, TCP.TCP_TIMESTAMP, stream.timestamp, &builder, "its clock") }
     }
+
+    /// What TCP_MAXSEG takes. Source: net/ipv4/tcp.c, TCP_MIN_MSS and MAX_TCP_WINDOW.
+    private static let shortestSegment: UInt32 = 88
+    /// TCP_MSS_DEFAULT of include/net/tcp.h: smaller windows are not halved. Source: `tcp_bound_to_half_wnd`.
+    private static let defaultSegment: UInt32 = 536
+    private static let longestSegment: UInt32 = 32767
 
     private static func fill(_ program: inout Program, _ socket: Socket, _ builder: inout PlanBuilder) {
         let (state, start) = (socket.state, TCPStart(socket.state, of: builder.image))
