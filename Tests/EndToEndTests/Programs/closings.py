@@ -51,7 +51,7 @@ def outside():
     ports = open(FOLDER + "/ports").read().split()
     ends = {KINDS[ports.index(str(peer[1]))]: end for end, peer in accepted}
     for end in ends.values():
-        end.settimeout(60)
+        end.settimeout(150)
     compare("FIN-WAIT-2", rest(ends["FIN-WAIT-2"]), b"half")
     ends["CLOSE-WAIT"].sendall(b"unread")
     ends["CLOSE-WAIT"].shutdown(socket.SHUT_WR)
@@ -102,7 +102,7 @@ def tree():
     write("states", " ".join(state(ends[kind]) for kind in KINDS))
     wait("finish")
     for end in ends.values():
-        end.settimeout(60)
+        end.settimeout(150)
     compare("FIN-WAIT-2", rest(ends["FIN-WAIT-2"]), b"rest")
     compare("CLOSE-WAIT", rest(ends["CLOSE-WAIT"]), b"unread")
     ends["CLOSE-WAIT"].sendall(b"reply")
