@@ -36,10 +36,9 @@ struct MemoryCheck {
         var needed: [UInt32: UInt64] = [:]
         for object in image.memoryObjects where object.hugePageShift != 0 { needed[object.hugePageShift, default: 0] += object.size >> UInt64(object.hugePageShift) }
         for space in image.addressSpaces {
-            let saved = space.ranges
             for mapping in space.mappings where mapping.hugePageShift != 0 {
                 let bytes = mapping.has(.noReserve)
-                    ? saved.intersection(AddressRanges([mapping.range])).reduce(0) { $0 + UInt64($1.count) } : mapping.end - mapping.start
+                    ? space.ranges.intersection(AddressRanges([mapping.range])).reduce(0) { $0 + UInt64($1.count) } : mapping.end - mapping.start
                 needed[mapping.hugePageShift, default: 0] += bytes >> UInt64(mapping.hugePageShift)
             }
         }
